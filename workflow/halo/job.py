@@ -1,0 +1,115 @@
+"""What every script shares: its parser, its log and the way it ends."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from halo.errors import HaloError
+
+log = logging.getLogger("halo")
+
+
+def job_parser(description: str) -> argparse.ArgumentParser:
+    """An argument parser with the options of every job: ``--log`` and ``--settings``."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--log", type=Path, help="also write the messages to this file")
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="the stage's section of the configuration",
+    )
+    return parser
+
+
+def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None]) -> None:
+    """Parse the command line, start the log, run `job`, and exit.
+
+    A `HaloError` ends the process with status 1 and its message alone; any other
+    exception is a fault of the program and keeps its traceback.
+    """
+    arguments = parser.parse_args()
+    name = Path(sys.argv[0]).stem
+    start_log(arguments.log, name)
+    try:
+        job(arguments)
+    except HaloError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        log.exception("unexpected error; please report it with this log")
+        sys.exit(1)
+
+
+class _Formatter(logging.Formatter):
+    """Names the level only where it is not the usual one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno == logging.INFO:
+            return text
+        return text.replace(": ", f": {record.levelname.lower()}: ", 1)
+
+
+def start_log(file: Path | None, name: str) -> None:
+    """Send messages of level INFO and above to stderr and, if given, to `file`."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(file, mode="w", encoding="utf-8"))
+    formatter = _Formatter(f"%(asctime)s {name}: %(message)s", "%H:%M:%S")
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    log.handlers[:] = handlers
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+class Progress:
+    """Reports how far a loop is, how fast it goes and how long it will take.
+
+    Lines come at most every `every` seconds and once at the end, so that a log file
+    stays readable. `unit` is the plural of what is counted.
+    """
+
+    def __init__(self, total: int, unit: str, every: float = 10.0) -> None:
+        self.total = total
+        self.unit = unit
+        self.every = every
+        self.done = 0
+        self._start = self._last = time.monotonic()
+
+    def add(self, count: int = 1) -> None:
+        """Count `count` more as done."""
+        self.done += count
+        now = time.monotonic()
+        if now - self._last < self.every and self.done < self.total:
+            return
+        self._last = now
+        seconds = max(now - self._start, 1e-9)
+        rate = self.done / seconds
+        left = (self.total - self.done) / rate if rate else float("inf")
+        log.info(
+            "%s of %s %s (%.0f %%), %.3g a second, %s left",
+            f"{self.done:,}",
+            f"{self.total:,}",
+            self.unit,
+            100 * self.done / max(self.total, 1),
+            rate,
+            _duration(left),
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "unknown time"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
