@@ -13,6 +13,7 @@ array as the rows of its proteins, one after the other, with ``<array>_offset`` 
 
 import hashlib
 import json
+import os
 import time
 import uuid
 from collections import OrderedDict
@@ -45,10 +46,10 @@ def fingerprint_of(description: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Array:
-    """An array of a protein: its dtype and the shape of one row."""
+    """An array of a protein: its dtype and the shape of one row (None: the same for all)."""
 
     dtype: str
-    row: tuple[int, ...] = ()
+    row: tuple[int, ...] | None = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Store:
     """One store, to write to and to read from.
 
     Several processes may write at once: the worst that can happen is that a protein is
-    computed twice. A reader may be pickled or forked; file handles are not shared.
+    computed twice. A store may be pickled or forked (workers of a DataLoader): each
+    process opens the segments for itself, HDF5 handles must not be shared.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
@@ -83,6 +85,7 @@ class Store:
         self.layout = layout
         self._indices: dict[str, dict[str, tuple[str, int]]] = {}
         self._segments: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._process = os.getpid()
 
     @classmethod
     def create(
@@ -140,6 +143,9 @@ class Store:
         return self._open(self.path / bucket / name), row
 
     def _open(self, path: Path) -> h5py.File:
+        if self._process != os.getpid():
+            self._segments = OrderedDict()
+            self._process = os.getpid()
         if path in self._segments:
             self._segments.move_to_end(path)
             return self._segments[path]
@@ -212,7 +218,7 @@ class Store:
                 rows = [record.arrays[array] for record in records]
                 offsets = np.cumsum([0, *(len(part) for part in rows)], dtype=np.int64)
                 data = np.concatenate(rows).astype(kind.dtype, copy=False)
-                file.create_dataset(array, data=data.reshape(-1, *kind.row))
+                file.create_dataset(array, data=data)
                 file.create_dataset(f"{array}_offset", data=offsets)
         self._indices.pop(bucket, None)
 
@@ -239,7 +245,7 @@ class Writer:
         if bucket_of(sequence_hash) != self.bucket:
             raise ValueError(f"{sequence_hash} does not belong to bucket {self.bucket}")
         for name, kind in self.store.layout.arrays.items():
-            if arrays[name].shape[1:] != kind.row:
+            if kind.row is not None and arrays[name].shape[1:] != kind.row:
                 raise ValueError(f"{name}: rows of shape {arrays[name].shape[1:]}, not {kind.row}")
         self._records.append(Record(sequence_hash, arrays, attributes or {}))
         self._bytes += sum(array.nbytes for array in arrays.values())

@@ -1,0 +1,37 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A configuration given on the command line takes the place of the demo's; merged with it,
+# it would inherit the demo's data.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.current_basedir}/config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=f"results/{config['run']}",
+    logs=f"results/{config['run']}/logs",
+    benchmarks=f"results/{config['run']}/benchmarks",
+
+
+include: "rules/ingest.smk"
+include: "rules/split.smk"
+include: "rules/structures.smk"
+include: "rules/embeddings.smk"
+include: "rules/graphs.smk"
+include: "rules/train.smk"
+include: "rules/baselines.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",
+        "<results>/provenance.json",

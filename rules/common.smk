@@ -1,0 +1,117 @@
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# The workflow's own folder: scripts and modules are found there, wherever the run is.
+BASE = Path(str(workflow.current_basedir)).parent.resolve()
+sys.path.insert(0, str(BASE / "workflow"))
+
+from halo import config as halo_config
+from halo.code import code_digest
+from halo.errors import HaloError
+from halo.store import BUCKETS
+
+# Every job runs a script of the workflow with the Python of its own environment; the
+# user's site-packages are kept out of it.
+RUN = (
+    f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
+    f"python {shlex.quote(str(BASE / 'scripts'))}"
+)
+
+
+def checked(config):
+    """The configuration with defaults, or the end of the run with a list of its faults."""
+    try:
+        schema = halo_config.load_yaml(BASE / "workflow/schemas/config.schema.yaml")
+        registry = halo_config.load_yaml(BASE / "resources/datasets.yaml")
+        config = dict(config)
+        if isinstance(config.get("dataset"), dict):
+            config["dataset"] = halo_config.with_registry_entry(config["dataset"], registry)
+        return halo_config.with_found_files(halo_config.checked_config(config, schema), BASE)
+    except HaloError as error:
+        raise WorkflowError(str(error)) from None
+
+
+config.update(checked(config))
+
+SHARDS = [f"{number:03d}" for number in range(config["shards"])]
+SPLIT = config["split"]["name"] or config["split"]["mode"]
+FOLDS = halo_config.folds(config)
+NETWORKS = [name for name, m in config["methods"].items() if m["class"] == "network"]
+BASELINES = [name for name, m in config["methods"].items() if m["class"] != "network"]
+STORE = config["store"]
+# Where structures come from may change without a structure being another: the transport is
+# formatted into the command, and is no `params` value that would set off a rerun.
+TRANSPORT = json.dumps(config["structures"]["transport"])
+PLAN = json.dumps(
+    {
+        "shards": len(SHARDS),
+        "folds": len(FOLDS),
+        "seeds": len(config["seeds"]),
+        "networks": len(NETWORKS),
+        "baselines": len(BASELINES),
+        "model": config["embeddings"]["model"],
+    }
+)
+
+
+wildcard_constraints:
+    shard=r"\d{3}",
+    fold="|".join(FOLDS),
+    seed=r"\d+",
+    method="|".join(config["methods"]),
+
+
+def script_digest(name):
+    """Digest of a script and of all modules that it imports: a `params` value of its rule."""
+    return code_digest(BASE / "scripts" / name)
+
+
+def shard_buckets(wildcards):
+    """The buckets of the store that a shard looks after."""
+    count, number = len(SHARDS), int(wildcards.shard)
+    return [b for i, b in enumerate(BUCKETS) if i * count // len(BUCKETS) == number]
+
+
+def members_dir(wildcards):
+    """The folder of member files; `ancient`, since `shard_digest` tells what has changed."""
+    return ancient(checkpoints.ingest.get().output.members)
+
+
+def shard_digest(wildcards):
+    """Digest of a shard's members, so that a change of one protein runs one shard again."""
+    digests = json.loads(Path(checkpoints.ingest.get().output.digests).read_text())
+    return "".join(digests[bucket] for bucket in shard_buckets(wildcards))
+
+
+def shards_of(stage, suffix="json"):
+    return expand(f"<results>/{stage}/{{shard}}.{suffix}", shard=SHARDS)
+
+
+def method_files(name, methods, seeds):
+    return expand(
+        f"<results>/{SPLIT}/{{fold}}/{{seed}}/{{method}}/{name}",
+        fold=FOLDS,
+        seed=seeds,
+        method=methods,
+    )
+
+
+def prediction_files(wildcards):
+    """Predictions of every method, fold and seed; a baseline has nothing to seed."""
+    return method_files("predictions.csv", NETWORKS, config["seeds"]) + method_files(
+        "predictions.csv", BASELINES, config["seeds"][:1]
+    )
+
+
+def model_files(wildcards):
+    """The descriptions that lie beside `prediction_files`."""
+    return [path.replace("predictions.csv", "model.json") for path in prediction_files(wildcards)]
+
+
+def history_files(wildcards):
+    """Training histories of the networks."""
+    return method_files("history.csv", NETWORKS, config["seeds"])

@@ -1,0 +1,39 @@
+"""Embed the proteins of some buckets with ESM-2, those that the store does not hold yet."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from halo.embeddings.embed import embed_buckets
+from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.weights import read_weights
+from halo.job import job_parser, run_job
+from halo.proteins.members import read_members
+from halo.shards import write_shard
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Embed, and write what the shard stands on."""
+    torch.set_num_threads(arguments.threads)
+    members = read_members(arguments.members, arguments.buckets)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    store = embed_buckets(
+        members,
+        arguments.store,
+        read_weights(arguments.language_model),
+        EmbeddingSettings(**arguments.settings),
+        device,
+    )
+    write_shard(arguments.shard, store, members)
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--members", type=Path, required=True, help="folder of member files")
+    parser.add_argument("--buckets", nargs="+", required=True, help="buckets to look after")
+    parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
+    parser.add_argument("--store", type=Path, required=True, help="root of the store")
+    parser.add_argument("--shard", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    run_job(parser, job)

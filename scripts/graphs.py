@@ -1,0 +1,31 @@
+"""Build the residue graphs of some buckets, those that the store does not hold yet."""
+
+import argparse
+from pathlib import Path
+
+from halo.graphs.build import GraphSettings
+from halo.graphs.stage import build_graphs
+from halo.job import job_parser, run_job
+from halo.proteins.members import read_members
+from halo.shards import open_store, write_shard
+from halo.structures.layout import LAYOUT as STRUCTURES
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Build, and write what the shard stands on."""
+    members = read_members(arguments.members, arguments.buckets)
+    structures = open_store([arguments.structures], STRUCTURES)
+    store = build_graphs(
+        members, arguments.store, structures, GraphSettings(**arguments.settings)
+    )
+    write_shard(arguments.shard, store, members)
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--members", type=Path, required=True, help="folder of member files")
+    parser.add_argument("--buckets", nargs="+", required=True, help="buckets to look after")
+    parser.add_argument("--structures", type=Path, required=True, help="the structures' shard file")
+    parser.add_argument("--store", type=Path, required=True, help="root of the store")
+    parser.add_argument("--shard", type=Path, required=True, help="JSON file to write")
+    run_job(parser, job)

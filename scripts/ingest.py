@@ -1,0 +1,41 @@
+"""Read and check a labelled protein table or FASTA, and list what is not used."""
+
+import argparse
+import logging
+from collections import Counter
+from pathlib import Path
+
+from halo.files import write_table
+from halo.job import job_parser, run_job
+from halo.proteins.ingest import DatasetSettings, ingest, rejected_table
+from halo.proteins.members import write_members
+from halo.proteins.plan import log_plan
+from halo.proteins.table import write_proteins
+
+log = logging.getLogger("halo.ingest")
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Ingest, and say what the run will need."""
+    settings = DatasetSettings.from_config(arguments.settings)
+    proteins, rejected = ingest(arguments.input, arguments.labels, settings)
+    write_proteins(arguments.proteins, proteins, arguments.long_labels)
+    write_table(arguments.rejected, rejected_table(rejected))
+    write_members(arguments.members, arguments.digests, proteins.table)
+    log.info("%s proteins, %s labels", f"{len(proteins):,}", len(proteins.label_names))
+    for reason, count in Counter(record.reason for record in rejected).most_common():
+        log.warning("%s records are not used: %s", f"{count:,}", reason)
+    log_plan(proteins, arguments.plan)
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--input", type=Path, required=True, help="CSV, TSV or FASTA, or gzip of it")
+    parser.add_argument("--labels", type=Path, help="table of labels, where they are in one")
+    parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv to write")
+    parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv to write")
+    parser.add_argument("--members", type=Path, required=True, help="folder of member files to write")
+    parser.add_argument("--digests", type=Path, required=True, help="members.json to write")
+    parser.add_argument("--plan", required=True, help="JSON: shards, folds, seeds, methods, model")
+    run_job(parser, job)

@@ -1,0 +1,46 @@
+"""Train the network on one fold with one seed, and score its held-out proteins."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from halo.job import job_parser, run_job
+from halo.network.model import NetworkSettings
+from halo.proteins.table import read_proteins
+from halo.training.settings import TrainingSettings
+from halo.training.stage import Run, train_fold
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Train one fold."""
+    torch.set_num_threads(arguments.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
+    train_fold(
+        read_proteins(arguments.proteins),
+        parts[f"part_{arguments.fold}"],
+        arguments.graphs,
+        arguments.embeddings,
+        Run(arguments.split, arguments.fold, arguments.seed, arguments.method),
+        NetworkSettings(**arguments.settings["network"]),
+        TrainingSettings(**arguments.settings["training"]),
+        arguments.out,
+        "cuda" if torch.cuda.is_available() else "cpu",
+    )
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
+    parser.add_argument("--graphs", type=Path, nargs="+", required=True, help="shard files")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="shard files")
+    parser.add_argument("--split", required=True, help="name of the split")
+    parser.add_argument("--fold", required=True, help="fold that is tested")
+    parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")
+    parser.add_argument("--method", required=True, help="name of the method")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    run_job(parser, job)

@@ -1,0 +1,165 @@
+"""The network: what it must not depend on, and what must reach every weight."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from sklearn.metrics import f1_score
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch_geometric.data import Batch, Data
+
+from halo.graphs.build import GraphSettings, build_graph
+from halo.network.features import MODALITIES, hide_embedding, hide_structure, protein_data
+from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
+from halo.network.model import HaloNetwork, NetworkSettings
+from test_graphs import chain, structure
+
+DIM, LABELS = 24, 5
+SETTINGS = NetworkSettings(hidden=32, layers=2, heads=4, dropout=0.3)
+
+
+def network(seed: int = 0) -> HaloNetwork:
+    torch.manual_seed(seed)
+    net = HaloNetwork(DIM, LABELS, SETTINGS)
+    with torch.no_grad():  # at the start both are 0, and a test of their effect would be empty
+        net.fusion.global_part.normal_()
+        net.fusion.protein_part.normal_()
+    return net.eval()
+
+
+def protein(length: int, seed: int, with_structure: bool = True, move: bool = False) -> Data:
+    rng = np.random.default_rng(seed)
+    sequence = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length))
+    coordinates = chain(length, seed)
+    if move:
+        turned = Rotation.random(random_state=seed).apply(coordinates.reshape(-1, 3))
+        coordinates = turned.reshape(length, 3, 3) + [10.0, -3.0, 90.0]
+    found = structure(coordinates) if with_structure else None
+    embedding = rng.normal(size=(length, DIM)).astype(np.float16)
+    return protein_data(build_graph(sequence, found, GraphSettings()), embedding)
+
+
+@torch.inference_mode()
+def logits(net: HaloNetwork, proteins: list[Data]) -> torch.Tensor:
+    return net(Batch.from_data_list(proteins)).logits
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rotated_structure_same_prediction(seed):
+    net = network(seed)
+    still, moved = (logits(net, [protein(40, seed, move=move)]) for move in (False, True))
+    torch.testing.assert_close(still, moved, atol=1e-5, rtol=0)
+
+
+def test_neighbours_in_the_batch_do_not_matter():
+    net = network()
+    proteins = [protein(length, seed) for seed, length in enumerate((5, 60, 1, 33))]
+    together = logits(net, proteins)
+    order = [2, 0, 3, 1]
+    torch.testing.assert_close(
+        logits(net, [proteins[i] for i in order]), together[order], atol=1e-5, rtol=0
+    )
+    alone = torch.cat([logits(net, [one]) for one in proteins])
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+
+
+def test_hidden_structure_equals_none():
+    net = network()
+    pair = [protein(40, 7), protein(30, 8)]
+    hidden = hide_structure(Batch.from_data_list(pair), torch.tensor([True, False]))
+    without = [protein(40, 7, with_structure=False), pair[1]]
+    with torch.inference_mode():
+        out = net(hidden)
+    torch.testing.assert_close(out.logits, logits(net, without), atol=1e-5, rtol=0)
+    assert out.modality_weights[0, MODALITIES.index("structure")] == 0
+    assert (out.modality_weights[1] > 0).all()
+
+
+def test_hidden_embedding_has_no_weight_and_no_effect():
+    net = network()
+    batch = Batch.from_data_list([protein(20, 1)])
+    hidden = hide_embedding(batch, torch.tensor([True]))
+    with torch.inference_mode():
+        one = net(hidden)
+        hidden.embedding = torch.randn(20, DIM)
+        two = net(hidden)
+    assert one.modality_weights[0, 0] == 0
+    torch.testing.assert_close(one.logits, two.logits)
+    torch.testing.assert_close(one.modality_weights.sum(dim=1), torch.ones(1))
+
+
+def test_a_modality_cannot_outgrow_its_weight():
+    """Ten times larger features change nothing but rounding: the norm takes the scale away."""
+    net = network()
+    with torch.no_grad():
+        net.fusion.projections["embedding"].bias.zero_()
+    one = protein(20, 1)
+    larger = one.clone()
+    larger.embedding = one.embedding.float() * 10
+    torch.testing.assert_close(logits(net, [one]), logits(net, [larger]), atol=1e-3, rtol=0)
+
+
+def test_gradients_reach_every_parameter():
+    net = network().train()
+    thresholds = LearnedThresholds(torch.full((LABELS,), 10.0))
+    batch = Batch.from_data_list([protein(30, seed) for seed in range(6)])
+    targets = torch.eye(LABELS)[[0, 1, 2, 3, 4, 0]]
+    out = net(batch).logits
+    loss = focal_loss(out, targets, 1.0, torch.ones(LABELS)) + thresholds(out, targets)
+    loss.backward()
+    for name, parameter in [*net.named_parameters(), *thresholds.named_parameters()]:
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_attention_sums_to_one_in_each_protein():
+    batch = Batch.from_data_list([protein(9, 1), protein(21, 2)])
+    with torch.inference_mode():
+        attention = network()(batch).attention
+    torch.testing.assert_close(attention[:9].sum(dim=0), torch.ones(4))
+    torch.testing.assert_close(attention[9:].sum(dim=0), torch.ones(4))
+
+
+def test_focal_loss_of_gamma_zero_is_cross_entropy():
+    x, y = torch.randn(7, 4), torch.randint(0, 2, (7, 4)).float()
+    ours = focal_loss(x, y, 0.0, torch.ones(4))
+    torch.testing.assert_close(ours, binary_cross_entropy_with_logits(x, y))
+    p = torch.sigmoid(x)
+    p_true = torch.where(y > 0, p, 1 - p)
+    by_hand = ((1 - p_true) ** 2 * -p_true.log()).mean()
+    torch.testing.assert_close(focal_loss(x, y, 2.0, torch.ones(4)), by_hand)
+    one_hot = torch.eye(4)[[0, 1, 2, 3, 0, 1, 2]]
+    torch.testing.assert_close(
+        softmax_focal_loss(x, one_hot, 0.0, torch.ones(4)),
+        torch.nn.functional.cross_entropy(x, one_hot),
+    )
+
+
+def test_thresholds_are_identified_and_learned():
+    """Logits of two normal classes: the learned threshold comes close to the best F1's."""
+    generator = torch.Generator().manual_seed(1)
+    y = (torch.rand(4000, 1, generator=generator) < 0.2).float()
+    x = torch.randn(4000, 1, generator=generator) + 2.0 * y - 3.0
+    thresholds = LearnedThresholds(y.sum(dim=0))
+    optimizer = torch.optim.Adam(thresholds.parameters(), lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        thresholds(x, y).backward()
+        optimizer.step()
+    grid = np.linspace(-5, 1, 121)
+    scores = [f1_score(y.numpy(), (x > t).numpy()) for t in grid]
+    learned = f1_score(y.numpy(), (x > thresholds.tau.detach()).numpy())
+    assert learned > max(scores) - 0.01
+    assert abs(thresholds.tau.item() - grid[int(np.argmax(scores))]) < 0.5
+
+
+def test_thresholds_leave_the_logits_alone():
+    x = torch.randn(5, 3, requires_grad=True)
+    LearnedThresholds(torch.ones(3))(x, torch.ones(5, 3)).backward()
+    assert x.grad is None
+
+
+def test_embedding_of_another_length_is_refused():
+    graph = build_graph("ACDEF", None, GraphSettings())
+    with pytest.raises(ValueError, match="4 embedded residues"):
+        protein_data(graph, np.zeros((4, DIM), dtype=np.float16))

@@ -1,0 +1,35 @@
+"""Biochemical scales of the amino acids, standardized, as a table to look residues up in."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ALPHABET = "ACDEFGHIKLMNPQRSTVWYUOBZJX"
+STANDARD = ALPHABET[:20]
+# Which standard residues the other letters stand for; their scales are the mean.
+STANDS_FOR = {"U": "C", "O": "K", "B": "DN", "Z": "EQ", "J": "IL", "X": STANDARD}
+SCALES_FILE = Path(__file__).parents[2] / "resources" / "amino_acids.csv"
+
+
+@cache
+def scales() -> pd.DataFrame:
+    """Standardized scales, float32 [26 letters of `ALPHABET`, n_scales].
+
+    Each scale of ``resources/amino_acids.csv`` (which see for the sources) is brought to
+    mean 0 and standard deviation 1 over the 20 standard amino acids.
+    """
+    raw = pd.read_csv(SCALES_FILE, index_col="residue").loc[list(STANDARD)]
+    standard = (raw - raw.mean()) / raw.std(ddof=0)
+    others = {letter: standard.loc[list(of)].mean() for letter, of in STANDS_FOR.items()}
+    return pd.concat([standard, pd.DataFrame(others).T]).loc[list(ALPHABET)].astype(np.float32)
+
+
+def residue_indices(sequence: str) -> np.ndarray:
+    """Index of each residue in `ALPHABET`, uint8 [length]."""
+    return _INDEX[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
+
+
+_INDEX = np.full(256, ALPHABET.index("X"), dtype=np.uint8)
+_INDEX[[ord(letter) for letter in ALPHABET]] = np.arange(len(ALPHABET), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Embeddings of a protein language model, one vector a residue."""

@@ -1,0 +1,39 @@
+"""What a store of embeddings holds, and what its fingerprint stands for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from halo.code import code_digest
+from halo.embeddings.weights import Weights
+from halo.store import Array, Layout
+
+CONTENT_MODULES = ("halo.embeddings.windows", "halo.embeddings.checkpoint")
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings:
+    """See ``embeddings`` in the configuration.
+
+    `window` and `overlap` are in residues, `tokens_per_batch` counts padding too.
+    """
+
+    layer: int = -1
+    window: int = 1022
+    overlap: int = 256
+    tokens_per_batch: int = 4096
+
+
+# One row a residue, float16 [length, dim]; none is cut off.
+LAYOUT = Layout({"residues": Array("float16", None)})
+
+
+def description(weights: Weights, settings: EmbeddingSettings) -> dict[str, Any]:
+    """What the content of the store depends on."""
+    return {
+        "kind": "embeddings",
+        "sha256": weights.sha256,
+        "layer": settings.layer,
+        "window": settings.window,
+        "overlap": settings.overlap,
+        "code": code_digest(*CONTENT_MODULES),
+    }

@@ -1,0 +1,36 @@
+"""Cutting long proteins into overlapping windows, and blending what comes back."""
+
+import numpy as np
+
+
+def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
+    """Start and stop of windows that cover a protein of `length` residues.
+
+    One window where the protein fits into `size` residues; else windows of exactly `size`
+    of which neighbours share at least `overlap`, spread evenly, the last one ending at
+    the C-terminus.
+    """
+    if length <= size:
+        return [(0, length)]
+    count = 1 + int(np.ceil((length - size) / (size - overlap)))
+    starts = np.linspace(0, length - size, count).round().astype(int)
+    return [(int(start), int(start) + size) for start in starts]
+
+
+def blend(length: int, parts: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
+    """Join windows to one row a residue.
+
+    `parts` are (start, stop, rows [stop - start, dim]). Where windows overlap, a row is
+    their mean, weighted by the distance to the window's nearer end: a residue at the rim
+    of a window saw the least of its neighbourhood. Returns float32 [length, dim].
+    """
+    if len(parts) == 1:
+        return parts[0][2].astype(np.float32, copy=False)
+    total = np.zeros((length, parts[0][2].shape[1]), dtype=np.float32)
+    weights = np.zeros((length, 1), dtype=np.float32)
+    for start, stop, rows in parts:
+        size = stop - start
+        ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)[:, None]
+        total[start:stop] += rows * ramp
+        weights[start:stop] += ramp
+    return total / weights

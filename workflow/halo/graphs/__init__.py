@@ -1,0 +1,1 @@
+"""Residue graphs: contacts, sequence neighbours and features that are no embedding."""

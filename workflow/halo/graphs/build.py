@@ -1,0 +1,143 @@
+"""From a protein's sequence and structure, or the sequence alone, to its residue graph."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from halo.biochemistry import residue_indices
+from halo.graphs.geometry import CA, CONTACT_SCALE, FEATURES, backbone_features, contacts
+
+CONTACT, NEIGHBOUR = 1, 2  # bits of an edge's kind
+SEQUENCE_ONLY, CONTACTS_ONLY, COORDINATES = 0, 1, 2  # what is known of a residue's structure
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """See ``graphs`` in the configuration. `radius` in Å, the others in residues."""
+
+    radius: float = 10.0
+    sequence_neighbours: int = 3
+    max_contacts: int = 64
+
+
+def build_graph(
+    sequence: str, structure: Mapping[str, np.ndarray] | None, settings: GraphSettings
+) -> dict[str, np.ndarray]:
+    """The arrays of `halo.graphs.layout.LAYOUT` for one protein.
+
+    `structure` holds the arrays of the structure store, or is None. Contacts are sought
+    within a fragment only: AlphaFold's fragments have no placement to each other. Where
+    fragments overlap, pLDDT is their mean, a contact counts if one has it (the smallest
+    distance), and the geometry is of the fragment in which the residue is farthest from
+    an end.
+    """
+    length = len(sequence)
+    features = np.zeros((length, len(FEATURES)), dtype=np.float32)
+    known = np.full(length, SEQUENCE_ONLY, dtype=np.uint8)
+    pairs = np.empty((0, 2), dtype=np.int64)
+    distances = np.empty(0, dtype=np.float32)
+    if structure is not None and len(structure["coordinates"]):
+        pairs, distances = _from_fragments(structure, settings, features, known)
+    elif structure is not None and len(structure["contacts"]):
+        pairs = structure["contacts"].astype(np.int64)
+        distances = np.full(len(pairs), np.nan, dtype=np.float32)
+        known[:] = CONTACTS_ONLY
+        counts = np.bincount(pairs.ravel(), minlength=length)
+        features[:, FEATURES.index("contact_number")] = counts / CONTACT_SCALE
+    pairs, distances = _capped(pairs, distances, length, settings.max_contacts)
+    edges, distances, kind = _with_neighbours(
+        pairs, distances, length, settings.sequence_neighbours
+    )
+    return {
+        "residue": residue_indices(sequence),
+        "structure": features,
+        "known": known,
+        "edges": edges,
+        "distance": distances,
+        "kind": kind,
+    }
+
+
+def _from_fragments(
+    structure: Mapping[str, np.ndarray],
+    settings: GraphSettings,
+    features: np.ndarray,
+    known: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill `features` and `known` in place; contacts as positions of the sequence."""
+    position = structure["position"].astype(np.int64)
+    # A structure that tells no confidence was measured, not predicted: it is taken at its word.
+    plddt = np.nan_to_num(structure["plddt"].astype(np.float64), nan=100.0)
+    best = np.zeros(len(known), dtype=np.int64)
+    found = []
+    for start, stop in structure["fragment"].astype(np.int64):
+        at = position[start:stop]
+        coordinates = structure["coordinates"][start:stop]
+        rows, distances = contacts(coordinates[:, CA], settings.radius)
+        values = backbone_features(coordinates, plddt[start:stop], rows, at)
+        inside = np.minimum(np.arange(1, stop - start + 1), np.arange(stop - start, 0, -1))
+        better = inside > best[at]
+        features[at[better]] = values[better]
+        best[at[better]] = inside[better]
+        found.append((at[rows], distances))
+    total = np.bincount(position, plddt, len(known))
+    count = np.bincount(position, minlength=len(known))
+    modelled = count > 0
+    features[modelled, FEATURES.index("plddt")] = total[modelled] / count[modelled] / 100.0
+    known[modelled] = COORDINATES
+    if len(found) == 1:
+        return found[0]
+    return _nearest(
+        np.concatenate([pairs for pairs, _ in found]),
+        np.concatenate([distances for _, distances in found]),
+    )
+
+
+def _nearest(pairs: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair once, with its smallest distance, in order."""
+    order = np.lexsort((distances, pairs[:, 1], pairs[:, 0]))
+    pairs, distances = pairs[order], distances[order]
+    first = np.ones(len(pairs), dtype=bool)
+    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return pairs[first], distances[first]
+
+
+def _capped(
+    pairs: np.ndarray, distances: np.ndarray, length: int, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The contacts that are among the `most` nearest of one of their two residues."""
+    if not len(pairs) or np.bincount(pairs.ravel(), minlength=length).max() <= most:
+        return pairs, distances
+    # Without distances the nearest in the sequence are the least telling: keep the far ones.
+    rank_by = np.where(np.isnan(distances), -np.abs(pairs[:, 1] - pairs[:, 0]), distances)
+    ends = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    order = np.lexsort((np.tile(rank_by, 2), ends))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(ends, minlength=length))[:-1]])
+    rank = np.empty(len(ends), dtype=np.int64)
+    rank[order] = np.arange(len(ends)) - starts[ends[order]]
+    keep = (rank.reshape(2, -1) < most).any(axis=0)
+    return pairs[keep], distances[keep]
+
+
+def _with_neighbours(
+    pairs: np.ndarray, distances: np.ndarray, length: int, reach: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Contacts and sequence neighbours up to `reach` residues apart, each edge once.
+
+    Returns edges int64 [n, 2] with i < j in order, distances [n] (NaN where unknown), and
+    kinds uint8 [n].
+    """
+    steps = range(1, min(reach, length - 1) + 1)
+    neighbours = np.concatenate(
+        [np.empty((0, 2), dtype=np.int64)]
+        + [np.stack([np.arange(length - s), np.arange(s, length)], axis=1) for s in steps]
+    )
+    keys = np.concatenate([pairs, neighbours]) @ np.array([length, 1])
+    unique, inverse = np.unique(keys, return_inverse=True)
+    kind = np.zeros(len(unique), dtype=np.uint8)
+    kind[inverse[: len(pairs)]] |= CONTACT
+    kind[inverse[len(pairs) :]] |= NEIGHBOUR
+    distance = np.full(len(unique), np.nan, dtype=np.float32)
+    distance[inverse[: len(pairs)]] = distances
+    return np.stack(np.divmod(unique, length), axis=1), distance, kind

@@ -1,0 +1,53 @@
+"""Building the graphs of some buckets that the store does not hold yet."""
+
+import json
+import logging
+from pathlib import Path
+
+from halo.graphs.build import GraphSettings, build_graph
+from halo.graphs.layout import LAYOUT, description
+from halo.job import Progress
+from halo.proteins.members import Member
+from halo.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def build_graphs(
+    members: dict[str, list[Member]], store_root: Path, structures: Store, settings: GraphSettings
+) -> Store:
+    """Build the graphs that are missing or whose structure is another by now."""
+    store = Store.create(store_root, "graphs", description(structures.fingerprint, settings), LAYOUT)
+    versions = {
+        member.seq_hash: structure_version(structures, member.seq_hash)
+        for found in members.values()
+        for member in found
+    }
+    missing = {
+        bucket: [m for m in found if _version(store, m.seq_hash) != versions[m.seq_hash]]
+        for bucket, found in members.items()
+    }
+    count = sum(map(len, missing.values()))
+    log.info("%s graphs to build", f"{count:,}")
+    progress = Progress(count, "graphs")
+    for bucket, found in missing.items():
+        with store.writer(bucket) as writer:
+            for member in found:
+                version = versions[member.seq_hash]
+                structure = structures.read(member.seq_hash) if version else None
+                graph = build_graph(member.sequence, structure, settings)
+                writer.add(member.seq_hash, graph, {"structure_sha256": version})
+                progress.add()
+    return store
+
+
+def structure_version(structures: Store, seq_hash: str) -> str:
+    """The sha256 of the structure that the store has of a sequence, ``""`` where none."""
+    if seq_hash not in structures:
+        return ""
+    manifest = json.loads(structures.attributes(seq_hash)["manifest"])
+    return manifest["sha256"] if manifest["status"] == "ok" else ""
+
+
+def _version(store: Store, seq_hash: str) -> str | None:
+    return store.attributes(seq_hash)["structure_sha256"] if seq_hash in store else None

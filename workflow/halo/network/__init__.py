@@ -1,0 +1,1 @@
+"""The HALO network: modalities, graph attention, pooling and loss."""

@@ -1,0 +1,141 @@
+"""From the arrays of a stored graph and an embedding to the tensors that the network reads."""
+
+from copy import copy
+
+import numpy as np
+import torch
+from torch_geometric.data import Batch, Data
+
+from halo.biochemistry import scales
+from halo.graphs.build import CONTACT, CONTACTS_ONLY, COORDINATES, NEIGHBOUR, SEQUENCE_ONLY
+from halo.graphs.geometry import FEATURES
+
+MODALITIES = ("embedding", "structure", "biochemistry")
+TERMINUS_SCALES = (5.0, 20.0, 60.0)  # residues over which the nearness to an end decays by e
+RADIAL_CENTRES = torch.linspace(2.0, 10.0, 16)  # Å
+RADIAL_WIDTH = 8.0 / 15  # Å, the distance between centres
+SEPARATION_SCALES = (1.0, 4.0, 16.0, 64.0)  # residues
+
+STRUCTURE_DIM = len(FEATURES) + 2  # and whether contacts, and coordinates, are known
+EDGE_FLAGS = ("contact", "neighbour", "distance_known", "min_plddt", "mean_plddt")
+EDGE_DIM = len(RADIAL_CENTRES) + len(SEPARATION_SCALES) + len(EDGE_FLAGS)
+# Columns of the edge features that a sequence alone does not give.
+FROM_STRUCTURE = torch.tensor(
+    [True] * len(RADIAL_CENTRES)
+    + [False] * len(SEPARATION_SCALES)
+    + [flag != "neighbour" for flag in EDGE_FLAGS]
+)
+_SCALES = torch.from_numpy(scales().to_numpy())
+BIOCHEMISTRY_DIM = _SCALES.shape[1] + 2 * len(TERMINUS_SCALES)
+
+
+def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> Data:
+    """One protein as a PyG graph.
+
+    Parameters
+    ----------
+    graph : arrays of `halo.graphs.layout.LAYOUT`
+    embedding : float16 [length, dim], or None where the modality is missing
+
+    Returns
+    -------
+    Data with ``embedding`` float16 [length, dim], ``structure`` float32
+    [length, STRUCTURE_DIM], ``biochemistry`` float32 [length, BIOCHEMISTRY_DIM],
+    ``edge_index`` int64 [2, 2 n_edges] (both directions), ``edge_attr`` float32
+    [2 n_edges, EDGE_DIM], ``edge_contact`` bool [2 n_edges], true where only the structure
+    knows the edge, and ``present`` bool [1, 3], which modalities there are.
+    """
+    length = len(graph["residue"])
+    if embedding is not None and len(embedding) != length:
+        raise ValueError(f"{len(embedding)} embedded residues for a graph of {length}")
+    known = torch.from_numpy(graph["known"].astype(np.int64))
+    structure = torch.from_numpy(graph["structure"].astype(np.float32))
+    flags = torch.stack([known == CONTACTS_ONLY, known == COORDINATES], dim=1).float()
+    edges = torch.from_numpy(graph["edges"].astype(np.int64))
+    attributes = edge_features(
+        edges,
+        torch.from_numpy(graph["distance"].astype(np.float32)),
+        torch.from_numpy(graph["kind"].astype(np.int64)),
+        structure[:, FEATURES.index("plddt")],
+    )
+    contact_only = torch.from_numpy(graph["kind"] == CONTACT)
+    has_structure = bool((known != SEQUENCE_ONLY).any())
+    return Data(
+        num_nodes=length,
+        embedding=torch.from_numpy(embedding) if embedding is not None else torch.zeros(length, 0),
+        structure=torch.cat([structure, flags], dim=1),
+        biochemistry=torch.cat([_SCALES[graph["residue"].astype(np.int64)], _termini(length)], dim=1),
+        edge_index=torch.cat([edges.T, edges.T.flip(0)], dim=1),
+        edge_attr=attributes.repeat(2, 1),
+        edge_contact=contact_only.repeat(2),
+        present=torch.tensor([[embedding is not None, has_structure, True]]),
+    )
+
+
+def edge_features(
+    edges: torch.Tensor, distance: torch.Tensor, kind: torch.Tensor, plddt: torch.Tensor
+) -> torch.Tensor:
+    """Features of undirected edges, float32 [n_edges, EDGE_DIM].
+
+    Gaussian radial basis of the distance in Å (0 where it is unknown), decays of the
+    sequence separation, whether the edge is a contact, a sequence neighbour, and has a
+    distance, and the smaller and the mean pLDDT (as a share of 1) of its two ends: the
+    network weighs a contact by the confidence in it.
+    """
+    has_distance = ~torch.isnan(distance)
+    offset = torch.nan_to_num(distance, nan=0.0)[:, None] - RADIAL_CENTRES
+    radial = torch.exp(-0.5 * (offset / RADIAL_WIDTH) ** 2) * has_distance[:, None]
+    separation = (edges[:, 1] - edges[:, 0]).float()[:, None]
+    decays = torch.exp(-separation / torch.tensor(SEPARATION_SCALES))
+    ends = plddt[edges]
+    flags = torch.stack(
+        [
+            (kind & CONTACT) > 0,
+            (kind & NEIGHBOUR) > 0,
+            has_distance,
+        ],
+        dim=1,
+    ).float()
+    confidence = torch.stack([ends.min(dim=1).values, ends.mean(dim=1)], dim=1)
+    return torch.cat([radial, decays, flags, confidence], dim=1)
+
+
+def hide_structure(batch: Batch, hidden: torch.Tensor) -> Batch:
+    """The batch with the proteins of `hidden` (bool [G]) as if they had no structure.
+
+    Their structural features go, and with them their contact edges and what the remaining
+    edges say of distance and confidence: what is left is what `protein_data` makes of a
+    sequence alone.
+    """
+    of_edge = hidden[batch.batch[batch.edge_index[0]]]
+    keep = ~(of_edge & batch.edge_contact)
+    edge_attr = batch.edge_attr[keep].clone()
+    edge_attr[of_edge[keep, None] & FROM_STRUCTURE.to(edge_attr.device)] = 0
+    masked = copy(batch)
+    masked.structure = batch.structure.masked_fill(hidden[batch.batch, None], 0)
+    masked.edge_index = batch.edge_index[:, keep]
+    masked.edge_attr = edge_attr
+    masked.edge_contact = batch.edge_contact[keep]
+    masked.present = _without(batch.present, "structure", hidden)
+    return masked
+
+
+def hide_embedding(batch: Batch, hidden: torch.Tensor) -> Batch:
+    """The batch with the proteins of `hidden` (bool [G]) as if they had no embedding."""
+    masked = copy(batch)
+    masked.embedding = batch.embedding.masked_fill(hidden[batch.batch, None], 0)
+    masked.present = _without(batch.present, "embedding", hidden)
+    return masked
+
+
+def _without(present: torch.Tensor, modality: str, hidden: torch.Tensor) -> torch.Tensor:
+    present = present.clone()
+    present[hidden, MODALITIES.index(modality)] = False
+    return present
+
+
+def _termini(length: int) -> torch.Tensor:
+    """Nearness to the N- and to the C-terminus, float32 [length, 2 * len(TERMINUS_SCALES)]."""
+    from_start = torch.arange(length, dtype=torch.float32)[:, None]
+    decays = torch.exp(-from_start / torch.tensor(TERMINUS_SCALES))
+    return torch.cat([decays, decays.flip(0)], dim=1)

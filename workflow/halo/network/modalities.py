@@ -1,0 +1,63 @@
+"""The weighted sum of what is known of a residue."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from halo.network.features import MODALITIES
+
+
+class ModalityFusion(nn.Module):
+    r"""Sum of the projected modalities with learnable weights.
+
+    .. math::
+        h_i = \sum_m w_{gm} \, \mathrm{norm}(P_m x_{im}), \qquad
+        w_g = \mathrm{softmax}_{m \in \text{present}}(a_m + u_m^\top \bar z_{gm})
+
+    where :math:`\bar z_{gm}` is the mean of the normalized projection over the residues
+    of protein :math:`g`. The norm (layer norm without scale and shift) gives every
+    modality the same length, so that a weight cannot be undone by a larger projection;
+    the softmax runs over the modalities that a protein has, so that a missing one has
+    weight zero and the others share its part.
+
+    Args:
+        dimensions: width of each modality's features, by name in `MODALITIES`.
+        hidden: width of the sum.
+
+    Shapes:
+        - **features:** a mapping of :math:`(N, d_m)`
+        - **present:** bool :math:`(G, 3)`
+        - **protein:** int64 :math:`(N)`, the protein of each residue
+        - **output:** :math:`(N, hidden)` and the weights :math:`(G, 3)`
+    """
+
+    def __init__(self, dimensions: Mapping[str, int], hidden: int) -> None:
+        super().__init__()
+        self.projections = nn.ModuleDict(
+            {name: nn.Linear(dimensions[name], hidden) for name in MODALITIES}
+        )
+        self.norm = nn.LayerNorm(hidden, elementwise_affine=False)
+        self.global_part = nn.Parameter(torch.zeros(len(MODALITIES)))
+        self.protein_part = nn.Parameter(torch.zeros(len(MODALITIES), hidden))
+
+    def forward(
+        self, features: Mapping[str, Tensor], present: Tensor, protein: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The fused residues and the weights of each protein."""
+        projected = torch.stack(
+            [self.norm(self.projections[name](features[name])) for name in MODALITIES], dim=1
+        )
+        means = scatter(projected, protein, dim=0, dim_size=len(present), reduce="mean")
+        # Divided by the width: a mean of normalized rows has a length of up to its root.
+        own = torch.einsum("gmh,mh->gm", means, self.protein_part) / projected.shape[-1] ** 0.5
+        logits = (self.global_part + own).masked_fill(~present, -torch.inf)
+        weights = torch.softmax(logits, dim=1)
+        return torch.einsum("nmh,nm->nh", projected, weights[protein]), weights
+
+    @torch.no_grad()
+    def global_weights(self) -> dict[str, float]:
+        """The weights of a protein that has every modality, without its own part."""
+        weights = torch.softmax(self.global_part, dim=0).tolist()
+        return dict(zip(MODALITIES, weights, strict=True))

@@ -1,0 +1,132 @@
+"""The graph attention network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+from torch_geometric.nn import GATv2Conv
+from torch_geometric.utils import scatter, softmax
+
+from halo.network.features import BIOCHEMISTRY_DIM, EDGE_DIM, MODALITIES, STRUCTURE_DIM
+from halo.network.modalities import ModalityFusion
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """See ``network`` in the configuration."""
+
+    hidden: int = 128
+    layers: int = 3
+    heads: int = 4
+    pooling_heads: int = 4
+    dropout: float = 0.2
+
+
+class Output(NamedTuple):
+    """What the network says: logits [G, n_labels], modality weights [G, 3], attention [N, heads]."""
+
+    logits: Tensor
+    modality_weights: Tensor
+    attention: Tensor
+
+
+class AttentionBlock(nn.Module):
+    r"""Graph attention and a feed-forward part, each with a residual connection.
+
+    :math:`h \leftarrow h + \mathrm{GATv2}(\mathrm{LN}(h))`, then
+    :math:`h \leftarrow h + \mathrm{FF}(\mathrm{LN}(h))` (GATv2: Brody 2022, arXiv 2105.14491).
+
+    Shapes:
+        - **input:** :math:`(N, hidden)`, edges :math:`(2, E)`, edge features :math:`(E, d)`
+        - **output:** :math:`(N, hidden)`
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        hidden = settings.hidden
+        self.norm = nn.LayerNorm(hidden)
+        self.attention = GATv2Conv(
+            hidden,
+            hidden // settings.heads,
+            heads=settings.heads,
+            edge_dim=EDGE_DIM,
+            dropout=settings.dropout,
+        )
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(hidden),
+            nn.Linear(hidden, 2 * hidden),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(2 * hidden, hidden),
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """One round of messages."""
+        h = h + self.dropout(self.attention(self.norm(h), edge_index, edge_attr))
+        return h + self.dropout(self.feed_forward(h))
+
+
+class AttentionPooling(nn.Module):
+    r"""A protein's residues as several weighted means, and their maximum.
+
+    Each head has weights :math:`\alpha_{ik} = \mathrm{softmax}_{i \in g}(s_k(h_i))` over the
+    residues of a protein; the maximum catches a signal that a few residues carry.
+
+    Shapes:
+        - **input:** :math:`(N, hidden)`, protein of each residue :math:`(N)`
+        - **output:** :math:`(G, (heads + 1) \cdot hidden)` and attention :math:`(N, heads)`
+    """
+
+    def __init__(self, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, heads))
+
+    def forward(self, h: Tensor, protein: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Pooled proteins and the attention of each residue."""
+        attention = softmax(self.score(h), protein, num_nodes=count)
+        pooled = [
+            scatter(h * attention[:, head, None], protein, dim=0, dim_size=count, reduce="sum")
+            for head in range(attention.shape[1])
+        ]
+        pooled.append(scatter(h, protein, dim=0, dim_size=count, reduce="max"))
+        return torch.cat(pooled, dim=1), attention
+
+
+class HaloNetwork(nn.Module):
+    """Modalities → fusion → graph attention → attention pooling → a logit a label.
+
+    Args:
+        embedding_dim: width of the language model's embeddings.
+        n_labels: number of labels.
+        settings: the network's shape.
+    """
+
+    def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        dimensions = dict(
+            zip(MODALITIES, (embedding_dim, STRUCTURE_DIM, BIOCHEMISTRY_DIM), strict=True)
+        )
+        hidden = settings.hidden
+        self.fusion = ModalityFusion(dimensions, hidden)
+        self.blocks = nn.ModuleList(AttentionBlock(settings) for _ in range(settings.layers))
+        self.norm = nn.LayerNorm(hidden)
+        self.pooling = AttentionPooling(hidden, settings.pooling_heads)
+        self.head = nn.Sequential(
+            nn.Linear((settings.pooling_heads + 1) * hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(hidden, n_labels),
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits of a batch of proteins made by `halo.network.features.protein_data`."""
+        features: Mapping[str, Tensor] = {name: batch[name].float() for name in MODALITIES}
+        h, weights = self.fusion(features, batch.present, batch.batch)
+        for block in self.blocks:
+            h = block(h, batch.edge_index, batch.edge_attr)
+        pooled, attention = self.pooling(self.norm(h), batch.batch, batch.num_graphs)
+        return Output(self.head(pooled), weights, attention)

@@ -1,0 +1,320 @@
+"""The first stage: from a user's files to checked proteins, and to the list of the others."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.files import sha256_of_text
+from halo.proteins.accessions import parse_accession
+from halo.proteins.readers import LINE, read_records, read_table, require_columns
+from halo.proteins.table import CORE_COLUMNS, Proteins
+
+log = logging.getLogger(__name__)
+
+RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
+ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+WRONG_COLUMN_SHARE = 0.5  # above it, it is not the rows that are wrong but the column
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where the labels are; see ``dataset.labels`` in the configuration."""
+
+    columns: Sequence[str] | None = None
+    table: str | None = None
+    id: str = "id"
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Columns and rules of a data set; see ``dataset`` in the configuration."""
+
+    id: str = "id"
+    accession: str | None = None
+    sequence: str = "sequence"
+    split: str | None = None
+    annotations: Sequence[str] = ()
+    labels: Labels = field(default_factory=Labels)
+    task: str = "multilabel"
+    duplicates: str = "merge"
+    min_length: int = 1
+    max_length: int = 40_000
+
+    @classmethod
+    def from_config(cls, section: Mapping) -> "DatasetSettings":
+        """From the configuration's ``dataset`` section."""
+        return cls(**{**section, "labels": Labels(**section["labels"])})
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that is not used: its id, its line in the file, why, and the details."""
+
+    id: str
+    line: int
+    reason: str
+    detail: str
+
+
+def ingest(
+    path: Path, labels_path: Path | None, settings: DatasetSettings
+) -> tuple[Proteins, list[Rejected]]:
+    """Read, check and label proteins.
+
+    Every record of `path` is either a row of the proteins, sorted by id, or rejected with
+    a reason. Faults of the whole file (no such column, malformed line) are a HaloError.
+    """
+    records = read_records(path)
+    if records.empty:
+        raise HaloError(f"{path}: holds no record")
+    wanted = {
+        "dataset.id": settings.id,
+        "dataset.sequence": settings.sequence,
+        "dataset.accession": settings.accession,
+        "dataset.split": settings.split,
+    }
+    wanted |= {f"dataset.annotations[{i}]": name for i, name in enumerate(settings.annotations)}
+    require_columns(path, records, wanted)
+
+    rejected: list[Rejected] = []
+    table = _core_table(records, settings)
+    names, labels, unlabelled = (
+        _labels_from_columns(path, records, settings)
+        if labels_path is None
+        else _labels_from_table(labels_path, table["id"], settings)
+    )
+    keep = np.ones(len(table), dtype=bool)
+    for check in (_identity_faults(table), _sequence_faults(table, settings), unlabelled):
+        for row, (reason, detail) in check.items():
+            if keep[row]:
+                keep[row] = False
+                rejected.append(_reject(table, row, reason, detail))
+    table, labels = table[keep].reset_index(drop=True), labels[keep]
+    if settings.task == "singlelabel":
+        table, labels = _only_single_labels(table, labels, rejected)
+    if settings.duplicates == "merge":
+        table, labels = _merge_duplicates(table, labels, names, rejected)
+    if table.empty:
+        raise HaloError(
+            f"{path}: none of {len(records):,} records can be used; the first: {rejected[0].reason}"
+            f" ({rejected[0].detail})"
+        )
+    order = np.argsort(table["id"].to_numpy(dtype=object), kind="stable")
+    table = table.drop(columns=LINE).iloc[order].reset_index(drop=True)
+    rejected.sort(key=lambda record: (record.line, record.id))
+    return Proteins(table, names, labels[order], settings.task), rejected
+
+
+def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
+    """The content of ``rejected.csv``."""
+    return pd.DataFrame([vars(record) for record in rejected], columns=list(vars_of(Rejected)))
+
+
+def vars_of(kind: type) -> tuple[str, ...]:
+    """Names of the fields of a data class."""
+    return tuple(kind.__dataclass_fields__)
+
+
+def _core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
+    sequence = (
+        records[settings.sequence].str.replace(r"\s", "", regex=True).str.upper().str.rstrip("*")
+    )
+    ids = records[settings.id]
+    accession = records[settings.accession] if settings.accession else ids
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "accession": [_accession(text) for text in accession],
+            "sequence": sequence,
+            "seq_hash": [sha256_of_text(text) for text in sequence],
+            "length": sequence.str.len(),
+            "split": records[settings.split] if settings.split else "",
+        }
+    )
+    for name in settings.annotations:
+        if name in CORE_COLUMNS:
+            raise HaloError(
+                f"dataset.annotations: the name {name!r} is taken by HALO's own table; rename it"
+            )
+        table[name] = records[name]
+    return table.assign(**{LINE: records[LINE]})
+
+
+def _accession(text: str) -> str:
+    parsed = parse_accession(text)
+    return str(parsed) if parsed else ""
+
+
+def _reject(table: pd.DataFrame, row: int, reason: str, detail: str) -> Rejected:
+    return Rejected(table["id"].iat[row], int(table[LINE].iat[row]), reason, detail)
+
+
+Faults = dict[int, tuple[str, str]]  # row to reason and detail
+
+
+def _identity_faults(table: pd.DataFrame) -> Faults:
+    faults: Faults = {}
+    first: dict[str, int] = {}
+    for row, (name, line) in enumerate(zip(table["id"], table[LINE], strict=True)):
+        if not name:
+            faults[row] = ("no id", "give every record an id of its own")
+        elif name in first:
+            faults[row] = ("duplicated id", f"the id stands in line {first[name]} already")
+        else:
+            first[name] = line
+    return faults
+
+
+def _sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
+    faults: Faults = {}
+    for row, sequence in enumerate(table["sequence"]):
+        illegal = sorted(set(sequence) - RESIDUES)
+        if not sequence:
+            faults[row] = ("empty sequence", "")
+        elif illegal:
+            place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
+            letters = " ".join(illegal)
+            faults[row] = ("illegal residue letters", f"{letters}, first at residue {place}")
+        elif len(sequence) < settings.min_length:
+            faults[row] = ("too short", f"{len(sequence)} residues, below dataset.min_length")
+        elif len(sequence) > settings.max_length:
+            faults[row] = ("too long", f"{len(sequence)} residues, above dataset.max_length")
+    return faults
+
+
+def _labels_from_columns(
+    path: Path, records: pd.DataFrame, settings: DatasetSettings
+) -> tuple[tuple[str, ...], np.ndarray, Faults]:
+    taken = {settings.id, settings.sequence, settings.accession, settings.split, LINE}
+    names = settings.labels.columns
+    if names is None:
+        names = [n for n in records.columns if n not in taken and n not in settings.annotations]
+    if not names:
+        raise HaloError(f"{path}: no label column is left; name them in dataset.labels.columns")
+    wanted = {f"dataset.labels.columns[{i}]": name for i, name in enumerate(names)}
+    require_columns(path, records, wanted)
+    clash = sorted(set(names) & {*CORE_COLUMNS, *settings.annotations})
+    if clash:
+        raise HaloError(
+            f"{path}: label {clash[0]!r} has the name of a column of HALO's own table "
+            f"({', '.join(CORE_COLUMNS)}) or of an annotation; rename it"
+        )
+    labels = np.zeros((len(records), len(names)), dtype=np.uint8)
+    faults: Faults = {}
+    for column, name in enumerate(names):
+        values = records[name].map(ZERO_ONE)
+        wrong = np.flatnonzero(values.isna())
+        if len(wrong) > WRONG_COLUMN_SHARE * len(records):
+            raise HaloError(
+                f"{path}: column {name!r} is not a 0/1 column (line {records[LINE].iat[wrong[0]]} "
+                f"has {records[name].iat[wrong[0]]!r}); take it out of dataset.labels.columns, or "
+                "give it to dataset.annotations"
+            )
+        for row in wrong:
+            value = records[name].iat[row]
+            faults.setdefault(int(row), ("label not 0 or 1", f"{name} is {value!r}"))
+        labels[:, column] = values.fillna(0)
+    return tuple(names), labels, faults
+
+
+def _labels_from_table(
+    path: Path, ids: pd.Series, settings: DatasetSettings
+) -> tuple[tuple[str, ...], np.ndarray, Faults]:
+    if not Path(path).exists():
+        raise HaloError(f"{path}: there is no such file; mend dataset.labels.table")
+    given = read_table(path)
+    where = settings.labels
+    require_columns(path, given, {"dataset.labels.id": where.id, "dataset.labels.label": where.label})
+    if where.label is None:
+        return _labels_from_wide_table(path, given, ids, settings)
+    pairs = given[given[where.label] != ""]
+    names = tuple(where.columns or sorted(pairs[where.label].unique()))
+    columns = pd.Index(names).get_indexer(pairs[where.label])
+    unknown = sorted(set(pairs[where.label][columns < 0]))
+    if unknown and where.columns is None:
+        raise AssertionError("names come from the pairs")
+    if unknown:
+        log.warning("%s: labels not in dataset.labels.columns are left out: %s", path, unknown)
+    labels = np.zeros((len(ids), len(names)), dtype=np.uint8)
+    rows_of = ids.groupby(ids).indices
+    known = pairs[where.id].isin(rows_of)
+    _warn_of_strangers(path, pairs[where.id][~known])
+    for name, column in zip(pairs[where.id][known], columns[known], strict=True):
+        if column >= 0:
+            labels[rows_of[name], column] = 1
+    return names, labels, _without_labels(path, ids, set(pairs[where.id]))
+
+
+def _labels_from_wide_table(
+    path: Path, given: pd.DataFrame, ids: pd.Series, settings: DatasetSettings
+) -> tuple[tuple[str, ...], np.ndarray, Faults]:
+    where = settings.labels
+    repeated = given[where.id][given[where.id].duplicated()]
+    if len(repeated):
+        line = given[LINE][repeated.index[0]]
+        raise HaloError(f"{path}: line {line}: id {repeated.iloc[0]!r} has a second row of labels")
+    _warn_of_strangers(path, given[where.id][~given[where.id].isin(ids)])
+    columns = DatasetSettings(id=where.id, sequence=where.id, labels=Labels(where.columns))
+    names, labels, faults = _labels_from_columns(path, given, columns)
+    rows = pd.Index(given[where.id]).get_indexer(ids)
+    missing = _without_labels(path, ids, set(given[where.id]))
+    wrong = {row: faults[source] for row, source in enumerate(rows) if source in faults}
+    return names, np.where((rows >= 0)[:, None], labels[rows], 0).astype(np.uint8), missing | wrong
+
+
+def _without_labels(path: Path, ids: pd.Series, labelled: set[str]) -> Faults:
+    detail = f"no row for it in {Path(path).name}"
+    return {row: ("no label", detail) for row, name in enumerate(ids) if name not in labelled}
+
+
+def _warn_of_strangers(path: Path, strangers: pd.Series) -> None:
+    if len(strangers):
+        log.warning(
+            "%s: %s ids have labels but no sequence, the first is %s",
+            path,
+            f"{strangers.nunique():,}",
+            strangers.iloc[0],
+        )
+
+
+def _only_single_labels(
+    table: pd.DataFrame, labels: np.ndarray, rejected: list[Rejected]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    counts = labels.sum(axis=1)
+    for row in np.flatnonzero(counts != 1):
+        detail = f"{counts[row]} labels; a single-label task needs exactly one"
+        rejected.append(_reject(table, row, "not one label", detail))
+    return table[counts == 1].reset_index(drop=True), labels[counts == 1]
+
+
+def _merge_duplicates(
+    table: pd.DataFrame,
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    rejected: list[Rejected],
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """One record a sequence: the first id in sorted order, with the union of the labels."""
+    labels = labels.copy()
+    keep = np.ones(len(table), dtype=bool)
+    groups = table.groupby("seq_hash", sort=False).indices
+    for rows in groups.values():
+        if len(rows) == 1:
+            continue
+        first, *others = sorted(rows, key=lambda row: table["id"].iat[row])
+        before = labels[rows].copy()
+        labels[first] = before.max(axis=0)
+        conflict = (before != labels[first]).any()
+        for row in others:
+            keep[row] = False
+            detail = f"merged into {table['id'].iat[first]}"
+            if conflict:
+                differing = np.flatnonzero((before != before[0]).any(axis=0))
+                detail += "; the labels differed in " + ", ".join(names[i] for i in differing)
+            rejected.append(_reject(table, row, "duplicated sequence", detail))
+    return table[keep].reset_index(drop=True), labels[keep]

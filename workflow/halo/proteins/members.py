@@ -1,0 +1,56 @@
+"""Member files: which sequences a bucket of the store has to hold for a run."""
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from halo.files import write_json, write_text
+from halo.store import BUCKETS, bucket_of
+
+HEADER = ("seq_hash", "accession", "sequence")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A distinct sequence of a run, with the accessions that it goes by."""
+
+    seq_hash: str
+    accessions: tuple[str, ...]
+    sequence: str
+
+
+def write_members(directory: Path, digests: Path, table: pd.DataFrame) -> None:
+    """Write one file a bucket, ``<bucket>.tsv``, and the digest of each to `digests`.
+
+    `table` has the columns of `halo.proteins.table.CORE_COLUMNS`. The content depends on
+    the set of the records alone, so a digest changes exactly when a bucket's members do.
+    """
+    lines: dict[str, list[str]] = {bucket: [] for bucket in BUCKETS}
+    for seq_hash, rows in table.sort_values(["seq_hash", "id"]).groupby("seq_hash"):
+        accessions = ";".join(sorted({text for text in rows["accession"] if text}))
+        line = "\t".join((seq_hash, accessions, rows["sequence"].iat[0]))
+        lines[bucket_of(seq_hash)].append(line)
+    contents = {bucket: "\n".join(("\t".join(HEADER), *rows, "")) for bucket, rows in lines.items()}
+    for bucket, content in contents.items():
+        write_text(Path(directory) / f"{bucket}.tsv", content)
+    write_json(
+        digests,
+        {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in contents.items()},
+    )
+
+
+def read_members(directory: Path, buckets: Iterable[str]) -> dict[str, list[Member]]:
+    """Members of each of `buckets`, sorted by hash."""
+    members = {}
+    for bucket in buckets:
+        with (Path(directory) / f"{bucket}.tsv").open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            members[bucket] = [
+                Member(row["seq_hash"], tuple(filter(None, row["accession"].split(";"))), row["sequence"])
+                for row in rows
+            ]
+    return members

@@ -1,0 +1,65 @@
+"""A trained network on disk: ``model.safetensors`` and ``model.json``, no pickle."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from halo import __version__
+from halo.errors import HaloError
+from halo.files import atomic_path, read_json, write_json
+from halo.network.model import HaloNetwork, NetworkSettings
+
+FORMAT = 1
+
+
+def save_model(
+    folder: Path,
+    network: HaloNetwork,
+    embedding_dim: int,
+    settings: NetworkSettings,
+    description: dict[str, Any],
+) -> None:
+    """Write the weights and what is needed to build the network and to use it."""
+    with atomic_path(Path(folder) / "model.safetensors") as temporary:
+        weights = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+        save_file(weights, temporary)
+    content = {
+        "format": FORMAT,
+        "halo": __version__,
+        "embedding_dim": embedding_dim,
+        "network": asdict(settings),
+        **description,
+    }
+    write_json(Path(folder) / "model.json", content)
+
+
+def load_model(folder: Path) -> tuple[HaloNetwork, dict[str, Any]]:
+    """Read a network in eval mode, and its ``model.json``.
+
+    HaloError where the folder holds anything else than a network of this format.
+    """
+    folder = Path(folder)
+    description = read_json(folder / "model.json")
+    if description.get("format") != FORMAT or "network" not in description:
+        raise HaloError(
+            f"{folder}/model.json: not a HALO network of format {FORMAT}; train it again with this "
+            "version"
+        )
+    settings = NetworkSettings(**description["network"])
+    network = HaloNetwork(description["embedding_dim"], len(description["labels"]), settings)
+    try:
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise HaloError(
+            f"{folder}/model.safetensors: damaged, or not the weights of model.json ({error})"
+        ) from None
+    return network.eval(), description
+
+
+def parameter_count(network: torch.nn.Module) -> int:
+    """Number of learnable numbers."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -1,0 +1,99 @@
+"""Proteins of a run as the network reads them: graphs and embeddings joined at load time."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch_geometric.data import Batch, Data
+
+from halo.network.features import protein_data
+from halo.store import Store
+
+
+class ProteinDataset(Dataset[Data]):
+    """Proteins by their rows in the protein table.
+
+    Parameters
+    ----------
+    hashes : object [n], sequence hash of each protein
+    labels : uint8 [n, n_labels]
+    graphs, embeddings : the stores
+    cache_bytes : proteins are kept in memory after the first reading until they fill this
+    """
+
+    def __init__(
+        self,
+        hashes: np.ndarray,
+        labels: np.ndarray,
+        graphs: Store,
+        embeddings: Store,
+        cache_bytes: float = 0,
+    ) -> None:
+        self.hashes = hashes
+        self.labels = torch.from_numpy(labels.astype(np.float32))
+        self.graphs = graphs
+        self.embeddings = embeddings
+        self._cache: dict[int, Data] = {}
+        self._room = cache_bytes
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __getitem__(self, row: int) -> Data:
+        if row in self._cache:
+            return self._cache[row]
+        name = self.hashes[row]
+        data = protein_data(self.graphs.read(name), self.embeddings.read(name)["residues"])
+        data.y = self.labels[row : row + 1]
+        data.row = torch.tensor([row])
+        size = sum(value.nbytes for value in data.to_dict().values() if torch.is_tensor(value))
+        if size <= self._room:
+            self._room -= size
+            self._cache[row] = data
+        return data
+
+
+class ResidueBudget(Sampler[list[int]]):
+    """Batches of at most `budget` residues, so that every batch costs about the same.
+
+    A protein that is longer than the budget is a batch of its own. With `shuffle` the
+    order is new at every pass, drawn from the seed and the number of the pass.
+    """
+
+    def __init__(
+        self, lengths: np.ndarray, rows: Sequence[int], budget: int, seed: int, shuffle: bool
+    ) -> None:
+        self.lengths = lengths
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self.budget = budget
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rows = self.rows
+        if self.shuffle:
+            rows = np.random.default_rng((self.seed, self.epoch)).permutation(rows)
+        batch: list[int] = []
+        used = 0
+        for row in rows:
+            if batch and used + self.lengths[row] > self.budget:
+                yield batch
+                batch, used = [], 0
+            batch.append(int(row))
+            used += int(self.lengths[row])
+        if batch:
+            yield batch
+
+
+def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> DataLoader[Batch]:
+    """A loader of PyG batches; `workers` processes read the stores, 0 reads in this one."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=Batch.from_data_list,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
