@@ -14,9 +14,7 @@ rule language_model:
         "<results>/language_model.json",
     params:
         model=config["embeddings"]["model"],
-        sha256=(
-            f"--sha256 {config['embeddings']['sha256']}" if config["embeddings"]["sha256"] else ""
-        ),
+        sha256=option("sha256", config["embeddings"]["sha256"]),
         code=script_digest("language_model.py"),
     log:
         "<logs>/language_model.log",

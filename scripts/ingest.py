@@ -7,7 +7,7 @@ from pathlib import Path
 
 from halo.files import write_table
 from halo.job import job_parser, run_job
-from halo.proteins.ingest import DatasetSettings, ingest, rejected_table
+from halo.proteins.ingest import DatasetSettings, ingest, rejected_table, with_test_set
 from halo.proteins.members import write_members
 from halo.proteins.plan import log_plan
 from halo.proteins.table import write_proteins
@@ -17,8 +17,14 @@ log = logging.getLogger("halo.ingest")
 
 def job(arguments: argparse.Namespace) -> None:
     """Ingest, and say what the run will need."""
-    settings = DatasetSettings.from_config(arguments.settings)
+    section = arguments.settings
+    settings = DatasetSettings.from_config(section["train"])
     proteins, rejected = ingest(arguments.input, arguments.labels, settings)
+    if arguments.test_input is not None:
+        # What holds for both sets is in the section of the training set.
+        test_settings = DatasetSettings.from_config({**section["train"], "split": None} | section["test"])
+        test, test_rejected = ingest(arguments.test_input, arguments.test_labels, test_settings)
+        proteins, rejected = with_test_set(proteins, test, rejected + test_rejected)
     write_proteins(arguments.proteins, proteins, arguments.long_labels)
     write_table(arguments.rejected, rejected_table(rejected))
     write_members(arguments.members, arguments.digests, proteins.table)
@@ -32,6 +38,8 @@ if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument("--input", type=Path, required=True, help="CSV, TSV or FASTA, or gzip of it")
     parser.add_argument("--labels", type=Path, help="table of labels, where they are in one")
+    parser.add_argument("--test-input", type=Path, help="a second data set, to test on")
+    parser.add_argument("--test-labels", type=Path, help="its table of labels")
     parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
     parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv to write")
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv to write")

@@ -1,8 +1,14 @@
 """Graphs: the edges of a brute-force search, features that a rotation does not change."""
 
+import gzip
+import warnings
+
 import numpy as np
 import pytest
+from Bio.Data.IUPACData import protein_weights
+from Bio.PDB import NeighborSearch, PDBParser
 from Bio.PDB.vectors import Vector, calc_angle, calc_dihedral
+from Bio.SeqUtils.ProtParamData import kd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -19,6 +25,7 @@ from halo.graphs.build import (
     build_graph,
 )
 from halo.graphs.geometry import CA, FEATURES, C, N, backbone_features, contacts
+from halo.structures.parse import parse_structure
 
 SETTINGS = GraphSettings()
 
@@ -168,9 +175,6 @@ def test_cap_keeps_the_nearest_of_either_end(seed, most):
 
 
 def test_scales_agree_with_biopython():
-    from Bio.Data.IUPACData import protein_weights
-    from Bio.SeqUtils.ProtParamData import kd
-
     table = scales().loc[list(STANDARD)]
     for name, source in (("hydrophobicity", kd), ("mass", protein_weights)):
         values = np.array([source[letter] for letter in STANDARD])
@@ -183,3 +187,21 @@ def test_scales_agree_with_biopython():
 
 def test_residue_indices_cover_the_alphabet():
     assert residue_indices(ALPHABET).tolist() == list(range(26))
+
+
+def test_edges_of_real_models_by_biopython(shared):
+    """AlphaFold models, parsed and searched by Biopython: the same contacts."""
+    for path in sorted((shared / "afdb").glob("*.pdb.gz"))[::60]:
+        (chain,) = parse_structure(path.read_bytes(), path.name)
+        with gzip.open(path, "rt") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            atoms = list(PDBParser().get_structure("", file).get_atoms())
+        alphas = [atom for atom in atoms if atom.get_name() == "CA"]
+        order = {id(atom.get_parent()): i for i, atom in enumerate(alphas)}
+        close = NeighborSearch(alphas).search_all(10.0, level="A")
+        expected = {tuple(sorted(order[id(a.get_parent())] for a in pair)) for pair in close}
+        found = structure(chain.coordinates) | {"plddt": chain.b_factor.astype(np.float16)}
+        graph = build_graph(chain.letters, found, SETTINGS)
+        assert edge_set(graph, CONTACT) == expected
+        b_factors = [atom.get_bfactor() / 100 for atom in alphas]
+        np.testing.assert_allclose(graph["structure"][:, 0], b_factors, atol=1e-3)

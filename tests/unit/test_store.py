@@ -149,15 +149,18 @@ for number in range(100_000):
 def test_killed_writers_leave_whole_proteins(tmp_path, root):
     """SIGKILL at random moments: every segment opens and holds what belongs there."""
     rng = np.random.default_rng(1)
+    store = Store.create(tmp_path, "test", {}, LAYOUT)
     for _ in range(4):
         arguments = [str(tmp_path), str(root / "workflow"), str(Path(__file__).parent)]
+        before = len(list(store.path.glob("*/*.h5")))
         process = subprocess.Popen([sys.executable, "-c", WRITER, *arguments])
-        time.sleep(2.0 + rng.uniform(0, 1))
+        while len(list(store.path.glob("*/*.h5"))) < before + 3:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    store = Store.create(tmp_path, "test", {}, LAYOUT)
     segments = list(store.path.glob("*/*.h5"))
-    assert segments
     for segment in segments:
         with h5py.File(segment) as file:
             assert len(file["hash"]) == 1

@@ -54,8 +54,13 @@ def with_registry_entry(dataset: Mapping[str, Any], registry: Mapping[str, Any])
     place of the entry's URL.
     """
     name = dataset.get("registry")
+    given = {key: value for key, value in dataset.items() if value is not None}
+    if isinstance(given.get("test"), Mapping):
+        test = with_registry_entry(given["test"], registry)
+        not_its_own = ("split", "task", "duplicates")
+        given["test"] = {key: value for key, value in test.items() if key not in not_its_own}
     if name is None:
-        return dict(dataset)
+        return given
     if name not in registry:
         raise HaloError(
             f"dataset.registry: no data set {name!r} in resources/datasets.yaml"
@@ -63,7 +68,6 @@ def with_registry_entry(dataset: Mapping[str, Any], registry: Mapping[str, Any])
         )
     keys = ("id", "accession", "sequence", "split", "annotations", "labels", "task", "duplicates")
     entry = {key: registry[name][key] for key in (*keys, "url", "sha256") if key in registry[name]}
-    given = {key: value for key, value in dataset.items() if value is not None}
     return merged(entry, given)
 
 
@@ -71,6 +75,8 @@ def with_registry_entry(dataset: Mapping[str, Any], registry: Mapping[str, Any])
 PATHS = (
     ("dataset", "proteins"),
     ("dataset", "labels", "table"),
+    ("dataset", "test", "proteins"),
+    ("dataset", "test", "labels", "table"),
     ("embeddings", "model"),
     ("split", "base"),
 )
@@ -87,8 +93,8 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
     for *sections, key in PATHS:
         section = found
         for name in sections:
-            section = section[name]
-        value = section[key]
+            section = section.get(name) or {}
+        value = section.get(key)
         if value is None or (key == "model" and not Path(value).suffix):
             continue
         if not Path(value).exists() and (Path(base) / value).exists():
@@ -98,11 +104,12 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
                 f"{'.'.join((*sections, key))}: there is no file {value!r}; mend the path (relative "
                 f"paths are sought from {Path.cwd()})"
             )
-    if found["dataset"]["proteins"] is None and found["dataset"]["url"] is None:
-        faults.append(
-            "dataset: no data; give the path of a table or FASTA in dataset.proteins, or a name of "
-            "resources/datasets.yaml in dataset.registry"
-        )
+    for name, table in (("dataset", found["dataset"]), ("dataset.test", found["dataset"]["test"])):
+        if table is not None and table["proteins"] is None and table["url"] is None:
+            faults.append(
+                f"{name}: no data; give the path of a table or FASTA in {name}.proteins, or a name "
+                f"of resources/datasets.yaml in {name}.registry"
+            )
     if faults:
         raise HaloError("the configuration has errors:\n" + "\n".join(f"  - {f}" for f in faults))
     return found

@@ -111,6 +111,37 @@ def ingest(
     return Proteins(table, names, labels[order], settings.task), rejected
 
 
+def with_test_set(
+    proteins: Proteins, test: Proteins, rejected: list[Rejected]
+) -> tuple[Proteins, list[Rejected]]:
+    """Both sets as one, with ``split`` set to train and to test.
+
+    A label that the test set does not have is 0 there. A test protein whose id stands in
+    the training set already is rejected. HaloError for a label that cannot be trained.
+    """
+    unknown = sorted(set(test.label_names) - set(proteins.label_names))
+    if unknown:
+        raise HaloError(
+            f"dataset.test: the labels {', '.join(unknown)} are not among those of the training set "
+            f"({', '.join(proteins.label_names)}); choose others in dataset.test.labels.columns"
+        )
+    missing = sorted(set(proteins.label_names) - set(test.label_names))
+    if missing:
+        log.warning("the test set does not have the labels %s", ", ".join(missing))
+    columns = [proteins.label_names.index(name) for name in test.label_names]
+    labels = np.zeros((len(test), len(proteins.label_names)), dtype=np.uint8)
+    labels[:, columns] = test.labels
+    new = ~test.table["id"].isin(proteins.table["id"]).to_numpy()
+    detail = "the id stands in the training set already"
+    rejected = rejected + [Rejected(name, 0, "duplicated id", detail) for name in test.ids[~new]]
+    tables = [proteins.table.assign(split="train"), test.table[new].assign(split="test")]
+    table = pd.concat(tables, ignore_index=True).fillna("")
+    order = np.argsort(table["id"].to_numpy(dtype=object), kind="stable")
+    table = table.iloc[order].reset_index(drop=True)
+    both = np.concatenate([proteins.labels, labels[new]])[order]
+    return Proteins(table, proteins.label_names, both, proteins.task), rejected
+
+
 def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
     """The content of ``rejected.csv``."""
     return pd.DataFrame([vars(record) for record in rejected], columns=list(vars_of(Rejected)))

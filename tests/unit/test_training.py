@@ -1,0 +1,162 @@
+"""Training: learns what can be learned, repeats itself, and saves what it was."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.errors import HaloError
+from halo.files import read_json, sha256_of_text, write_json
+from halo.graphs.build import GraphSettings, build_graph
+from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.network.model import NetworkSettings
+from halo.proteins.table import Proteins
+from halo.store import Store, bucket_of
+from halo.training.checkpoint import load_model
+from halo.training.data import ProteinDataset, ResidueBudget, loader
+from halo.training.settings import TrainingSettings
+from halo.training.stage import Run, train_fold
+
+NETWORK = NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2, dropout=0.1)
+TRAINING = TrainingSettings(epochs=12, patience=12, residues_per_batch=400, learning_rate=5e-3)
+RUN = Run("kfold", "0", 1, "halo")
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory) -> tuple[Proteins, pd.Series, Path]:
+    """90 proteins; label A: starts with lysines, label B: ends with tryptophans."""
+    root = tmp_path_factory.mktemp("setting")
+    rng = np.random.default_rng(0)
+    rows, labels = [], []
+    for number in range(90):
+        body = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), int(rng.integers(20, 40))))
+        a, b = rng.integers(0, 2, 2)
+        sequence = ("KKKKK" if a else "DEDED") + body + ("WWWWW" if b else "GAGAG")
+        digest = sha256_of_text(sequence)
+        rows.append((f"p{number:03d}", "", sequence, digest, len(sequence), ""))
+        labels.append((a, b))
+    columns = ["id", "accession", "sequence", "seq_hash", "length", "split"]
+    table = pd.DataFrame(rows, columns=columns)
+    proteins = Proteins(table, ("A", "B"), np.array(labels, dtype=np.uint8), "multilabel")
+    graphs = Store.create(root, "graphs", {}, GRAPHS)
+    embeddings = Store.create(root, "embeddings", {}, EMBEDDINGS)
+    for sequence, digest in zip(table["sequence"], table["seq_hash"], strict=True):
+        with graphs.writer(bucket_of(digest)) as writer:
+            graph = build_graph(sequence, None, GraphSettings())
+            writer.add(digest, graph, {"structure_sha256": ""})
+        with embeddings.writer(bucket_of(digest)) as writer:
+            noise = rng.normal(size=(len(sequence), 8)).astype(np.float16)
+            writer.add(digest, {"residues": noise})
+    write_json(root / "graphs.json", {"store": str(graphs.path)})
+    write_json(root / "embeddings.json", {"store": str(embeddings.path)})
+    parts = np.repeat(["train", "val", "cal", "test"], [50, 15, 10, 15])
+    return proteins, pd.Series(parts, index=table["id"]), root
+
+
+def run(setting, folder: Path, **change) -> None:
+    proteins, parts, root = setting
+    train_fold(
+        proteins,
+        change.get("parts", parts),
+        [root / "graphs.json"],
+        [root / "embeddings.json"],
+        RUN,
+        NETWORK,
+        TRAINING,
+        folder,
+        "cpu",
+    )
+
+
+def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
+    run(setting, tmp_path)
+    proteins, parts, _ = setting
+    predictions = pd.read_csv(tmp_path / "predictions.csv")
+    assert predictions["part"].value_counts().to_dict() == {"val": 15, "cal": 10, "test": 15}
+    assert list(predictions.columns) == ["id", "part", "A", "B"]
+    truth = pd.DataFrame(proteins.labels, index=proteins.ids).loc[predictions["id"]].to_numpy()
+    description = read_json(tmp_path / "model.json")
+    thresholds = [description["thresholds"][name] for name in ("A", "B")]
+    accuracy = ((predictions[["A", "B"]].to_numpy() > thresholds) == truth).mean()
+    assert accuracy > 0.9
+    assert sum(description["modality_weights"].values()) == pytest.approx(1)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert len(history) == description["epochs"]
+    best = history["val_macro_f1"].idxmax() + 1
+    assert best == description["best_epoch"]
+
+
+def test_the_same_seed_gives_the_same_model(setting, tmp_path):
+    for name in ("one", "two"):
+        run(setting, tmp_path / name)
+    one, two = (tmp_path / name for name in ("one", "two"))
+    assert (one / "predictions.csv").read_text() == (two / "predictions.csv").read_text()
+    assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+
+
+def test_labels_of_held_out_proteins_have_no_part_in_training(setting, tmp_path):
+    """Other labels of cal and test, the same model: neither is looked at."""
+    proteins, parts, root = setting
+    run(setting, tmp_path / "one")
+    other = proteins.labels.copy()
+    held = parts.isin(["cal", "test"]).to_numpy()
+    other[held] = 1 - other[held]
+    changed = Proteins(proteins.table, proteins.label_names, other, proteins.task)
+    run((changed, parts, root), tmp_path / "two")
+    one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_saved_network_predicts_as_before(setting, tmp_path):
+    run(setting, tmp_path)
+    network, description = load_model(tmp_path)
+    proteins, _, root = setting
+    stores = Store.create(root, "graphs", {}, GRAPHS), Store.create(root, "embeddings", {}, EMBEDDINGS)
+    dataset = ProteinDataset(
+        proteins.table["seq_hash"].to_numpy(dtype=object), proteins.labels, *stores
+    )
+    sampler = ResidueBudget(proteins.table["length"].to_numpy(), range(90), 500, 0, shuffle=False)
+    with torch.inference_mode():
+        found = torch.cat([network(batch).logits for batch in loader(dataset, sampler, 2)])
+    expected = pd.read_csv(tmp_path / "predictions.csv").set_index("id")
+    rows = [proteins.ids.tolist().index(name) for name in expected.index]
+    np.testing.assert_allclose(torch.sigmoid(found)[rows], expected[["A", "B"]], atol=1e-5)
+    assert description["labels"] == ["A", "B"]
+
+
+def test_what_is_no_model_is_refused(setting, tmp_path):
+    run(setting, tmp_path)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[:1000])
+    with pytest.raises(HaloError, match="damaged"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": 0}')
+    with pytest.raises(HaloError, match="not a HALO network of format"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(HaloError, match="not readable as JSON"):
+        load_model(tmp_path)
+
+
+def test_a_part_without_proteins_is_an_error(setting, tmp_path):
+    _, parts, _ = setting
+    with pytest.raises(HaloError, match="no protein in 'val'"):
+        run(setting, tmp_path, parts=parts.replace("val", "train"))
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=60), st.integers(1, 500), st.booleans())
+def test_batches_keep_the_budget_and_lose_nothing(lengths, budget, shuffle):
+    lengths = np.array(lengths)
+    sampler = ResidueBudget(lengths, range(len(lengths)), budget, 1, shuffle)
+    made = list(sampler)
+    assert sorted(row for batch in made for row in batch) == list(range(len(lengths)))
+    assert all(lengths[batch].sum() <= budget or len(batch) == 1 for batch in made)
+    assert made == list(sampler)
+    sampler.epoch = 1
+    if shuffle and len(lengths) > 20:
+        assert made != list(sampler)

@@ -1,0 +1,38 @@
+"""The reference of the configuration, in Markdown, made from its schema."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def reference(schema: Mapping[str, Any]) -> str:
+    """A table with each key's path, type, default and description."""
+    lines = ["| key | type | default | what it is |", "|---|---|---|---|"]
+    for path, part in _keys(schema, schema, ""):
+        default = json.dumps(part["default"]) if "default" in part else "*required*"
+        cells = (f"`{path}`", _type(part), f"`{default}`" if "default" in part else default)
+        lines.append(f"| {' | '.join(cells)} | {part.get('description', '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _keys(
+    node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, part in node.get("properties", {}).items():
+        if "$ref" in part:
+            part = {**schema["$defs"][part["$ref"].rsplit("/", 1)[1]], **part}
+        path = f"{prefix}{name}"
+        if part.get("properties"):
+            yield from _keys(part, schema, f"{path}.")
+        else:
+            yield path, part
+            for below, step in (("items", "[]."), ("additionalProperties", ".<name>.")):
+                if isinstance(part.get(below), Mapping):
+                    yield from _keys(part[below], schema, f"{path}{step}")
+
+
+def _type(part: Mapping[str, Any]) -> str:
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    kinds = part.get("type", "any")
+    return " or ".join(kinds) if isinstance(kinds, list) else kinds
