@@ -13,6 +13,7 @@ sys.path.insert(0, str(BASE / "workflow"))
 from halo import config as halo_config
 from halo.code import code_digest
 from halo.errors import HaloError
+from halo.files import sha256_of_text
 from halo.store import BUCKETS
 
 # Every job runs a script of the workflow with the Python of its own environment; the
@@ -66,6 +67,11 @@ wildcard_constraints:
     method="|".join(config["methods"]),
 
 
+def as_json(section):
+    """A `params` function for `section`; Snakemake would take braces in a string for wildcards."""
+    return lambda wildcards: json.dumps(section)
+
+
 def script_digest(name):
     """Digest of a script and of all modules that it imports: a `params` value of its rule."""
     return code_digest(BASE / "scripts" / name)
@@ -85,7 +91,7 @@ def members_dir(wildcards):
 def shard_digest(wildcards):
     """Digest of a shard's members, so that a change of one protein runs one shard again."""
     digests = json.loads(Path(checkpoints.ingest.get().output.digests).read_text())
-    return "".join(digests[bucket] for bucket in shard_buckets(wildcards))
+    return sha256_of_text("".join(digests[bucket] for bucket in shard_buckets(wildcards)))[:16]
 
 
 def shards_of(stage, suffix="json"):

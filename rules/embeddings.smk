@@ -37,7 +37,7 @@ rule embeddings:
     params:
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=json.dumps({key: config["embeddings"][key] for key in EMBEDDING_KEYS}),
+        settings=as_json({key: config["embeddings"][key] for key in EMBEDDING_KEYS}),
         code=script_digest("embeddings.py"),
     log:
         "<logs>/embeddings/{shard}.log",

@@ -7,7 +7,7 @@ rule graphs:
     params:
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=json.dumps(config["graphs"]),
+        settings=as_json(config["graphs"]),
         code=script_digest("graphs.py"),
     log:
         "<logs>/graphs/{shard}.log",

@@ -52,7 +52,7 @@ checkpoint ingest:
         members=directory("<results>/members"),
         digests="<results>/members.json",
     params:
-        settings=json.dumps(INGEST_SETTINGS),
+        settings=as_json(INGEST_SETTINGS),
         labels=lambda wildcards, input: option("labels", input.labels),
         test=lambda wildcards, input: option("test-input", input.test),
         test_labels=lambda wildcards, input: option("test-labels", input.test_labels),

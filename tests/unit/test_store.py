@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
-from halo.store import BUCKETS, Array, Layout, Store, bucket_of, fingerprint_of
+from halo.store import Array, Layout, Store, bucket_of, fingerprint_of
 
 LAYOUT = Layout({"rows": Array("float16", (3,)), "marks": Array("uint8")}, ("note",))
 
@@ -34,11 +34,9 @@ def record(length: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def put(store: Store, names: list[str], lengths: list[int], flush_bytes: int = 1 << 28) -> None:
-    for bucket in BUCKETS:
-        with store.writer(bucket, flush_bytes=flush_bytes) as writer:
-            for name, length in zip(names, lengths, strict=True):
-                if bucket_of(name) == bucket:
-                    writer.add(name, record(length, length), {"note": f"n{length} é"})
+    with store.writer(flush_bytes=flush_bytes) as writer:
+        for name, length in zip(names, lengths, strict=True):
+            writer.add(name, record(length, length), {"note": f"n{length} é"})
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,7 +60,7 @@ def test_newest_segment_counts(tmp_path):
     store = Store.create(tmp_path, "test", {}, LAYOUT)
     name = name_of("a")
     for length in (3, 5):
-        with store.writer(bucket_of(name)) as writer:
+        with store.writer() as writer:
             writer.add(name, record(length, length), {"note": ""})
     assert len(Store(store.path, LAYOUT).read(name, "rows")["rows"]) == 5
 
@@ -79,7 +77,7 @@ def test_index_is_made_anew_where_it_does_not_fit(tmp_path):
 def test_finished_proteins_survive_an_exception(tmp_path):
     store = Store.create(tmp_path, "test", {}, LAYOUT)
     name = name_of("a")
-    with pytest.raises(RuntimeError), store.writer(bucket_of(name)) as writer:  # noqa: PT012
+    with pytest.raises(RuntimeError), store.writer() as writer:  # noqa: PT012
         writer.add(name, record(4, 4), {"note": ""})
         raise RuntimeError
     assert name in Store(store.path, LAYOUT)
@@ -92,15 +90,13 @@ def test_other_descriptions_are_other_stores(tmp_path):
     assert len(fingerprint_of({})) == 16
 
 
-def test_wrong_rows_and_buckets_are_refused(tmp_path):
+def test_wrong_rows_are_refused(tmp_path):
     store = Store.create(tmp_path, "test", {}, LAYOUT)
     name = name_of("a")
-    with store.writer(bucket_of(name)) as writer:
+    with store.writer() as writer:
         wrong = record(4, 4) | {"rows": np.zeros((4, 2))}
         with pytest.raises(ValueError, match="rows"):
             writer.add(name, wrong)
-        with pytest.raises(ValueError, match="bucket"):
-            writer.add("zz" + name[2:], record(4, 4))
 
 
 def test_damaged_segment_is_named(tmp_path):
@@ -141,7 +137,7 @@ for number in range(100_000):
     name = name_of(str(number))
     if name in store:
         continue
-    with store.writer(bucket_of(name)) as writer:
+    with store.writer() as writer:
         writer.add(name, record(number % 50, number % 50), {"note": str(number)})
 """
 

@@ -16,7 +16,7 @@ from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import Proteins
-from halo.store import Store, bucket_of
+from halo.store import Store
 from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.settings import TrainingSettings
@@ -45,13 +45,12 @@ def setting(tmp_path_factory) -> tuple[Proteins, pd.Series, Path]:
     proteins = Proteins(table, ("A", "B"), np.array(labels, dtype=np.uint8), "multilabel")
     graphs = Store.create(root, "graphs", {}, GRAPHS)
     embeddings = Store.create(root, "embeddings", {}, EMBEDDINGS)
-    for sequence, digest in zip(table["sequence"], table["seq_hash"], strict=True):
-        with graphs.writer(bucket_of(digest)) as writer:
+    with graphs.writer() as to_graphs, embeddings.writer() as to_embeddings:
+        for sequence, digest in zip(table["sequence"], table["seq_hash"], strict=True):
             graph = build_graph(sequence, None, GraphSettings())
-            writer.add(digest, graph, {"structure_sha256": ""})
-        with embeddings.writer(bucket_of(digest)) as writer:
+            to_graphs.add(digest, graph, {"structure_sha256": ""})
             noise = rng.normal(size=(len(sequence), 8)).astype(np.float16)
-            writer.add(digest, {"residues": noise})
+            to_embeddings.add(digest, {"residues": noise})
     write_json(root / "graphs.json", {"store": str(graphs.path)})
     write_json(root / "embeddings.json", {"store": str(embeddings.path)})
     parts = np.repeat(["train", "val", "cal", "test"], [50, 15, 10, 15])

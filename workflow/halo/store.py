@@ -16,7 +16,7 @@ import json
 import os
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -190,15 +190,15 @@ class Store:
 
     @contextmanager
     def writer(
-        self, bucket: str, flush_bytes: int = 1 << 28, flush_seconds: float = 300.0
+        self, flush_bytes: int = 1 << 28, flush_seconds: float = 300.0
     ) -> Iterator["Writer"]:
-        """A writer for one bucket.
+        """A writer for any proteins.
 
-        What was added becomes a segment when it exceeds `flush_bytes`, when
-        `flush_seconds` have passed since the last one, and at the end, also when the
+        What was added becomes segments, one a bucket, when it exceeds `flush_bytes`, when
+        `flush_seconds` have passed since the last time, and at the end, also when the
         block ends with an exception: finished proteins are never lost.
         """
-        writer = Writer(self, bucket, flush_bytes, flush_seconds)
+        writer = Writer(self, flush_bytes, flush_seconds)
         try:
             yield writer
         finally:
@@ -224,14 +224,13 @@ class Store:
 
 
 class Writer:
-    """Collects the records of one bucket; made by `Store.writer`."""
+    """Collects records until there are enough for segments; made by `Store.writer`."""
 
-    def __init__(self, store: Store, bucket: str, flush_bytes: int, flush_seconds: float) -> None:
+    def __init__(self, store: Store, flush_bytes: int, flush_seconds: float) -> None:
         self.store = store
-        self.bucket = bucket
         self.flush_bytes = flush_bytes
         self.flush_seconds = flush_seconds
-        self._records: list[Record] = []
+        self._records: dict[str, list[Record]] = defaultdict(list)
         self._bytes = 0
         self._flushed = time.monotonic()
 
@@ -241,22 +240,20 @@ class Writer:
         arrays: Mapping[str, np.ndarray],
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        """Add one protein; ValueError where it is not one of the bucket or of the layout."""
-        if bucket_of(sequence_hash) != self.bucket:
-            raise ValueError(f"{sequence_hash} does not belong to bucket {self.bucket}")
+        """Add one protein; ValueError where its arrays do not have the layout's rows."""
         for name, kind in self.store.layout.arrays.items():
             if kind.row is not None and arrays[name].shape[1:] != kind.row:
                 raise ValueError(f"{name}: rows of shape {arrays[name].shape[1:]}, not {kind.row}")
-        self._records.append(Record(sequence_hash, arrays, attributes or {}))
+        record = Record(sequence_hash, arrays, attributes or {})
+        self._records[bucket_of(sequence_hash)].append(record)
         self._bytes += sum(array.nbytes for array in arrays.values())
         overdue = time.monotonic() - self._flushed > self.flush_seconds
         if self._bytes > self.flush_bytes or overdue:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since the last flush as one segment."""
-        if self._records:
-            self.store._write_segment(self.bucket, self._records)
-        self._records = []
+        """Write what was added since the last flush, one segment a bucket."""
+        for bucket in sorted(self._records):
+            self.store._write_segment(bucket, self._records.pop(bucket))
         self._bytes = 0
         self._flushed = time.monotonic()

@@ -49,12 +49,9 @@ def embed_buckets(
     The model is only loaded where something is missing.
     """
     store = Store.create(store_root, "embeddings", description(weights, settings), LAYOUT)
-    missing = {
-        bucket: [m for m in found if m.seq_hash not in store] for bucket, found in members.items()
-    }
-    count = sum(map(len, missing.values()))
-    log.info("%s proteins to embed with %s on %s", f"{count:,}", weights.name, device)
-    if not count:
+    missing = [m for found in members.values() for m in found if m.seq_hash not in store]
+    log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
+    if not missing:
         return store
     model, alphabet = load_esm2(Path(weights.path))
     if not -model.num_layers <= settings.layer <= model.num_layers:
@@ -62,14 +59,11 @@ def embed_buckets(
             f"embeddings.layer: {settings.layer}, but {weights.name} has {model.num_layers} layers"
         )
     model = model.to(device)
-    progress = Progress(
-        sum(len(m.sequence) for found in missing.values() for m in found), "residues"
-    )
-    for bucket, found in missing.items():
-        with store.writer(bucket) as writer:
-            for seq_hash, rows in embed(found, model, alphabet, settings, device):
-                writer.add(seq_hash, {"residues": rows.astype(np.float16)})
-                progress.add(len(rows))
+    progress = Progress(sum(len(member.sequence) for member in missing), "residues")
+    with store.writer() as writer:
+        for seq_hash, rows in embed(missing, model, alphabet, settings, device):
+            writer.add(seq_hash, {"residues": rows.astype(np.float16)})
+            progress.add(len(rows))
     return store
 
 

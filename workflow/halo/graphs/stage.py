@@ -23,21 +23,21 @@ def build_graphs(
         for found in members.values()
         for member in found
     }
-    missing = {
-        bucket: [m for m in found if _version(store, m.seq_hash) != versions[m.seq_hash]]
-        for bucket, found in members.items()
-    }
-    count = sum(map(len, missing.values()))
-    log.info("%s graphs to build", f"{count:,}")
-    progress = Progress(count, "graphs")
-    for bucket, found in missing.items():
-        with store.writer(bucket) as writer:
-            for member in found:
-                version = versions[member.seq_hash]
-                structure = structures.read(member.seq_hash) if version else None
-                graph = build_graph(member.sequence, structure, settings)
-                writer.add(member.seq_hash, graph, {"structure_sha256": version})
-                progress.add()
+    missing = [
+        member
+        for found in members.values()
+        for member in found
+        if _version(store, member.seq_hash) != versions[member.seq_hash]
+    ]
+    log.info("%s graphs to build", f"{len(missing):,}")
+    progress = Progress(len(missing), "graphs")
+    with store.writer() as writer:
+        for member in missing:
+            version = versions[member.seq_hash]
+            structure = structures.read(member.seq_hash) if version else None
+            graph = build_graph(member.sequence, structure, settings)
+            writer.add(member.seq_hash, graph, {"structure_sha256": version})
+            progress.add()
     return store
 
 

@@ -1,0 +1,57 @@
+"""Running the real workflow from a test, in a folder of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+# A whole run within a minute or two: the science is not the point of these tests.
+SMALL = {
+    "shards": 2,
+    "split": {"mode": "kfold", "folds": 3},
+    "folds": ["0"],
+    "network": {"hidden": 16, "layers": 1, "heads": 2, "pooling_heads": 2},
+    "training": {"epochs": 3, "patience": 3},
+    "evaluation": {"resamples": 100},
+    "embeddings": {"model": "resources/demo/esm2_demo.pt"},
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of Snakemake ended, and which jobs it ran."""
+
+    status: int
+    output: str
+
+    @property
+    def rules(self) -> list[str]:
+        """Names of the rules of the jobs that were started, in order."""
+        return re.findall(r"^\s*(?:local)?(?:rule|checkpoint) (\w+):", self.output, re.MULTILINE)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether Snakemake found everything up to date."""
+        return "Nothing to be done" in self.output
+
+
+def snakemake(folder: Path, config: dict[str, Any], *arguments: str) -> Outcome:
+    """Run the workflow with `config` from `folder`, which becomes the working directory."""
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+        *("--directory", str(folder), "--configfile", str(file)),
+        *("--cores", "2", *arguments),
+    ]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=1500, check=False
+    )
+    return Outcome(done.returncode, done.stdout + done.stderr)
