@@ -1,0 +1,52 @@
+# Structures of the proteins: from AlphaFold DB or from files. Jobs that ask AlphaFold DB must
+# run where the internet is; the profile may make `structures` a local rule.
+
+
+rule structures:
+    input:
+        members=members_dir,
+    output:
+        manifest="<results>/structures/{shard}.csv",
+        shard="<results>/structures/{shard}.json",
+    params:
+        buckets=shard_buckets,
+        digest=shard_digest,
+        settings=as_json({k: v for k, v in config["structures"].items() if k != "transport"}),
+        code=script_digest("structures.py"),
+    log:
+        "<logs>/structures/{shard}.log",
+    benchmark:
+        "<benchmarks>/structures/{shard}.tsv"
+    conda:
+        "../envs/structures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    shell:
+        "{RUN}/structures.py --members {input.members} --buckets {params.buckets}"
+        " --store {STORE} --manifest {output.manifest} --shard {output.shard}"
+        " --settings {params.settings:q} --transport {TRANSPORT:q} --log {log}"
+
+
+rule structures_manifest:
+    input:
+        proteins="<results>/proteins.csv",
+        parts=expand("<results>/structures/{shard}.csv", shard=SHARDS),
+    output:
+        manifest="<results>/structures/manifest.csv",
+    params:
+        code=script_digest("structures_manifest.py"),
+    log:
+        "<logs>/structures/manifest.log",
+    benchmark:
+        "<benchmarks>/structures/manifest.tsv"
+    conda:
+        "../envs/structures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    shell:
+        "{RUN}/structures_manifest.py --parts {input.parts} --proteins {input.proteins}"
+        " --manifest {output.manifest} --log {log}"

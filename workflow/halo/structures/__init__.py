@@ -1,0 +1,1 @@
+"""Predicted structures: found, checked against the sequence, and stored small."""

@@ -1,0 +1,66 @@
+"""Structures of which only the contacts are known: tables of pairs without coordinates."""
+
+import hashlib
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from halo.errors import HaloError
+from halo.structures.settings import MAX_LENGTH, SourceSettings
+from halo.structures.sources import Model, names_to_try
+
+
+class Contacts:
+    """Contacts in ``*.npz`` files, each with the arrays
+
+    ``accession`` [n], ``n_res`` [n] (length of the protein), ``offsets`` [n + 1], and for
+    the pairs of protein k, from offsets[k] to offsets[k + 1]: ``di``, whose running sum is
+    the first position i (from 0), and ``dj`` = j - i > 0.
+
+    Only the proteins called one of `wanted` are kept in memory.
+    """
+
+    def __init__(self, settings: SourceSettings, wanted: frozenset[str]) -> None:
+        path = Path(settings.path)
+        files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not files or not files[0].is_file():
+            raise HaloError(f"structures.sources: no npz file in {path}; mend the path")
+        self._models: dict[str, Model] = {}
+        for file in files:
+            try:
+                self._load(file, wanted)
+            except (KeyError, ValueError, IndexError, EOFError, OSError, BadZipFile) as error:
+                raise HaloError(f"{file}: no table of contacts ({error}); get it anew") from None
+
+    def find(self, name: str, sequence: str) -> Model | None:
+        """See `halo.structures.sources.Source`."""
+        found = (self._models.get(accession) for accession in names_to_try(name))
+        return next((model for model in found if model is not None), None)
+
+    def _load(self, file: Path, wanted: frozenset[str]) -> None:
+        with np.load(file, allow_pickle=False) as table:
+            accessions = table["accession"].astype(str).tolist()
+            rows = [row for row, accession in enumerate(accessions) if accession in wanted]
+            if not rows:
+                return
+            lengths, offsets = table["n_res"], table["offsets"]
+            di, dj = table["di"], table["dj"]
+        for row in rows:
+            accession, length = accessions[row], int(lengths[row])
+            if accession in self._models or length > MAX_LENGTH:
+                continue
+            part = slice(int(offsets[row]), int(offsets[row + 1]))
+            first = np.cumsum(di[part].astype(np.int64))
+            pairs = np.stack([first, first + dj[part]], axis=1)
+            if len(pairs) and not (
+                (pairs[:, 0] >= 0).all()
+                and (pairs[:, 0] < pairs[:, 1]).all()
+                and pairs[:, 1].max() < length
+            ):
+                raise ValueError(f"{accession} has contacts outside of its {length} residues")
+            pairs = pairs.astype(np.uint16)
+            text = f"{length}\n".encode() + pairs.astype("<u2").tobytes()
+            self._models[accession] = Model(
+                accession, "", hashlib.sha256(text).hexdigest(), contacts=pairs, length=length
+            )

@@ -1,0 +1,212 @@
+"""The stage's loop: the proteins of some buckets that the store has no structure of."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from halo.errors import HaloError
+from halo.job import Progress, log
+from halo.proteins.members import Member
+from halo.store import Store
+from halo.structures.afdb import AlphaFoldDb
+from halo.structures.archive import open_archive
+from halo.structures.contacts import Contacts
+from halo.structures.files import open_folder
+from halo.structures.landing import Landing
+from halo.structures.layout import LAYOUT, STATUSES, Note
+from halo.structures.resolve import Name, make_directory, names_of
+from halo.structures.search import search
+from halo.structures.settings import SourceSettings, StructureSettings, TransportSettings
+from halo.structures.sources import Source, names_to_try
+from halo.structures.transport import Client
+
+SETTLE_RESIDUES = 6_000_000  # of finished proteins, some 250 MB, before they become segments
+ERRORS_IN_A_ROW = 20  # after so many the server is taken to be down
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A protein to search for, and the names to search under."""
+
+    member: Member
+    names: Sequence[Name]
+
+
+def fetch_structures(
+    members: Mapping[str, Sequence[Member]],
+    root: Path,
+    settings: StructureSettings,
+    transport: TransportSettings,
+) -> tuple[Store, dict[str, Note]]:
+    """Bring the structures of `members`, by bucket, into the store below `root`.
+
+    Returns the store and, by sequence hash, how each search ended, also those of earlier
+    runs. Proteins that the store has are not asked for again, except those without a
+    usable structure where `settings.retry_missing` is set or they have a new name.
+    HaloError where the server cannot be reached or too many searches fail; what was found
+    until then is kept.
+    """
+    store = Store.create(root, "structures", settings.description(), LAYOUT)
+    landing = Landing(store)
+    for bucket in members:
+        landing.settle(bucket)
+    notes, wanted = _compare(members, store, settings, root / "archives")
+    count = sum(map(len, members.values()))
+    log.info("%s proteins, %s to search for", f"{count:,}", f"{len(wanted):,}")
+    if wanted:
+        with closing(Client(transport)) as client:
+            names = (name.text for job in wanted for name in job.names)
+            candidates = frozenset(text for name in names for text in names_to_try(name))
+            sources = [
+                (source, _open(source, client, candidates, root / "archives"))
+                for source in settings.sources
+            ]
+
+            def find(job: Wanted) -> Note:
+                result = search(job.member.sequence, job.names, sources, settings)
+                if result.note.status != "error":
+                    landing.put(job.member.seq_hash, result)
+                return result.note
+
+            pairs = _concurrently(find, wanted, transport.concurrency)
+            found = _collect(pairs, len(wanted), client, lambda: _settle(landing, members))
+        _check_errors(found, transport)
+        notes |= found
+    return store, notes
+
+
+def _compare(
+    members: Mapping[str, Sequence[Member]], store: Store, settings: StructureSettings, cache: Path
+) -> tuple[dict[str, Note], list[Wanted]]:
+    """What the store tells, and what must be searched for."""
+    everyone = [member for bucket in members.values() for member in bucket]
+    notes = {
+        member.seq_hash: Note.from_json(store.attributes(member.seq_hash)["manifest"])
+        for member in everyone
+        if member.seq_hash in store
+    }
+    done = {name for name, note in notes.items() if note.status in ("ok", "too_long")}
+    doubtful = [member for member in everyone if member.seq_hash not in done]
+    directory = make_directory(doubtful, settings.names, settings.sequences, cache)
+    wanted = []
+    for member in doubtful:
+        names = names_of(member, directory)
+        known = notes.get(member.seq_hash)
+        if (
+            known is None
+            or settings.retry_missing
+            or not {name.text for name in names} <= set(known.asked)
+        ):
+            wanted.append(Wanted(member, names))
+            notes.pop(member.seq_hash, None)
+    return notes, wanted
+
+
+def _open(
+    source: SourceSettings, client: Client, candidates: frozenset[str], cache: Path
+) -> Source:
+    match source.kind:
+        case "afdb":
+            return AlphaFoldDb(client, source.version)
+        case "folder":
+            return open_folder(source, candidates)
+        case "archive":
+            return open_archive(source, candidates, cache)
+        case "contacts":
+            return Contacts(source, candidates)
+    raise HaloError(
+        f"structures.sources: unknown kind {source.kind!r}; known are afdb, folder, archive, "
+        "contacts"
+    )
+
+
+def _concurrently(
+    find: Callable[[Wanted], Note], wanted: Iterable[Wanted], threads: int
+) -> Iterator[tuple[Wanted, Note]]:
+    """The notes as they come, with few searches waiting, so that one that is slow holds up none.
+
+    When the caller stops listening, searches not yet begun are dropped.
+    """
+    running: dict[Future[Note], Wanted] = {}
+    jobs = iter(wanted)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while True:
+                for job in islice(jobs, 2 * threads - len(running)):
+                    running[pool.submit(find, job)] = job
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _collect(
+    pairs: Iterator[tuple[Wanted, Note]], total: int, client: Client, settle: Callable[[], None]
+) -> dict[str, Note]:
+    """Gather the notes, settling now and then; HaloError where the server seems to be down."""
+    notes: dict[str, Note] = {}
+    progress = Progress(total, "structures")
+    in_a_row = residues = 0
+    with closing(pairs):
+        for job, note in pairs:
+            notes[job.member.seq_hash] = note
+            progress.add()
+            residues += note.n_residues
+            if residues > SETTLE_RESIDUES:
+                settle()
+                residues = 0
+            in_a_row = in_a_row + 1 if note.status == "error" else 0
+            if note.status == "error":
+                log.warning("%s: %s", " ".join(job.member.accessions), note.message)
+                _check_server(note, in_a_row, client)
+    settle()
+    return notes
+
+
+def _settle(landing: Landing, buckets: Iterable[str]) -> None:
+    for bucket in buckets:
+        landing.settle(bucket)
+
+
+def _check_server(note: Note, in_a_row: int, client: Client) -> None:
+    if note.source == "afdb" and not client.answered:
+        raise HaloError(
+            f"{client.settings.base_url} cannot be reached: {note.message}. Run this stage "
+            "where there is internet, mend structures.transport.base_url, or take `afdb` out "
+            "of structures.sources; what was found is kept"
+        )
+    if in_a_row >= ERRORS_IN_A_ROW:
+        raise HaloError(
+            f"{in_a_row} searches in a row failed, the last: {note.message}. Run again later; "
+            "what was found is kept"
+        )
+
+
+def _check_errors(notes: Mapping[str, Note], transport: TransportSettings) -> None:
+    errors = [note.message for note in notes.values() if note.status == "error"]
+    if len(errors) > transport.max_error_share * len(notes):
+        raise HaloError(
+            f"{len(errors):,} of {len(notes):,} searches failed, more than "
+            f"structures.transport.max_error_share = {transport.max_error_share:g} allows; "
+            f"the first: {errors[0]}. Run again (what was found is kept), or raise that share "
+            "to go on without these structures"
+        )
+    if errors:
+        log.warning(
+            "%s searches failed and are in the manifest with the status `error`; they are "
+            "repeated when the job is: snakemake --forcerun structures",
+            f"{len(errors):,}",
+        )
+
+
+def summary(notes: Iterable[Note]) -> str:
+    """Statuses with their numbers, as one line."""
+    counts = Counter(note.status for note in notes)
+    return ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status])

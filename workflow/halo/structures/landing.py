@@ -1,0 +1,89 @@
+"""Where finished proteins wait until there are enough of them for a segment.
+
+Fetching is slow and a segment must not be small, so a protein is put to disk as a file of
+its own the moment it is finished; when the job ends, or has finished many, the files
+become segments and go. A job that is killed leaves them, and the next one takes them up.
+"""
+
+import json
+import math
+import time
+import uuid
+import zlib
+
+import numpy as np
+
+from halo.store import Store, bucket_of
+from halo.structures.layout import LAYOUT
+from halo.structures.search import Result
+
+SUFFIX = ".landed"
+
+
+class Landing:
+    """The finished proteins of a store that are in no segment yet."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._folder = store.path / "landing"
+
+    def put(self, seq_hash: str, result: Result) -> None:
+        """Keep `result`; from here on it is safe from the end of this process."""
+        folder = self._folder / bucket_of(seq_hash)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{uuid.uuid4().hex}"
+        try:
+            temporary.write_bytes(_pack(result))
+            temporary.replace(folder / f"{seq_hash}{SUFFIX}")
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def settle(self, bucket: str) -> None:
+        """Make one segment of the bucket's waiting proteins."""
+        folder = self._folder / bucket
+        files = sorted(folder.glob(f"*{SUFFIX}"))
+        with self._store.writer() as writer:
+            for file in files:
+                seq_hash = file.stem
+                try:
+                    record = _unpack(file.read_bytes())
+                except FileNotFoundError:  # another job has taken it
+                    continue
+                if record is not None and not self._settled(seq_hash, record[1]):
+                    writer.add(seq_hash, record[0], {"manifest": record[1]})
+        old = (file for file in folder.glob(".*") if time.time() - file.stat().st_mtime > 86_400)
+        for file in (*files, *old):
+            file.unlink(missing_ok=True)
+
+    def _settled(self, seq_hash: str, manifest: str) -> bool:
+        """Whether a job was killed after the segment and before the file had gone."""
+        return seq_hash in self._store and self._store.attributes(seq_hash)["manifest"] == manifest
+
+
+def _pack(result: Result) -> bytes:
+    """A line of JSON (manifest, rows of each array, checksum), then the arrays' bytes."""
+    body = b"".join(
+        np.ascontiguousarray(result.arrays[name], kind.dtype).tobytes()
+        for name, kind in LAYOUT.arrays.items()
+    )
+    rows = {name: len(result.arrays[name]) for name in LAYOUT.arrays}
+    head = {"manifest": result.note.to_json(), "rows": rows, "crc": zlib.crc32(body)}
+    return json.dumps(head).encode() + b"\n" + body
+
+
+def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], str] | None:
+    """Arrays and manifest; None where the machine's end has left the bytes damaged."""
+    try:
+        line, _, body = data.partition(b"\n")
+        head = json.loads(line)
+        if zlib.crc32(body) != head["crc"]:
+            return None
+    except (ValueError, TypeError, KeyError):
+        return None
+    arrays, start = {}, 0
+    for name, kind in LAYOUT.arrays.items():
+        shape = (head["rows"][name], *kind.row)
+        values = np.frombuffer(body, kind.dtype, math.prod(shape), start)
+        arrays[name] = values.reshape(shape)
+        start += values.nbytes
+    return arrays, head["manifest"]

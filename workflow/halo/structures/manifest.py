@@ -1,0 +1,66 @@
+"""The manifest: what became of the search for every protein's structure."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.files import write_table
+from halo.structures.layout import STATUSES, Note
+
+COLUMNS = (
+    "status",
+    "resolved",
+    "source",
+    "version",
+    "sha256",
+    "n_residues",
+    "mean_plddt",
+    "accession",
+    "message",
+)
+
+
+def write_part(file: Path, notes: Mapping[str, Note]) -> None:
+    """Write the manifest of some sequences, a row each, sorted by hash."""
+    rows = [
+        {"seq_hash": name} | {column: getattr(notes[name], column) for column in COLUMNS}
+        for name in sorted(notes)
+    ]
+    write_table(file, pd.DataFrame(rows, columns=["seq_hash", *COLUMNS]))
+
+
+def merge_parts(parts: Iterable[Path], proteins: pd.DataFrame) -> pd.DataFrame:
+    """One row a record of `proteins` (id, seq_hash), in its order.
+
+    HaloError where a sequence is in no part.
+    """
+    tables = [pd.read_csv(part, dtype=str, keep_default_na=False) for part in parts]
+    found = pd.concat(tables).drop_duplicates("seq_hash")
+    manifest = proteins[["id", "seq_hash"]].merge(found, on="seq_hash", how="left")
+    lost = manifest["status"].isna()
+    if lost.any():
+        raise HaloError(
+            f"{lost.sum():,} proteins are in no part of the structures' manifest, the first is "
+            f"{manifest.loc[lost, 'id'].iat[0]!r}; delete the results' folder structures and "
+            "run again"
+        )
+    return manifest.drop(columns="seq_hash")
+
+
+def summary_table(manifest: pd.DataFrame) -> str:
+    """Number and share of the records by status and source, as text."""
+    lines = [f"{'status':<10} {'source':<10} {'records':>9} {'share':>7} {'mean pLDDT':>11}"]
+    plddt = pd.to_numeric(manifest["mean_plddt"], errors="coerce")
+    for (status, source), rows in manifest.groupby(["status", "source"]).groups.items():
+        mean = plddt[rows].mean()
+        lines.append(
+            f"{status:<10} {source or '-':<10} {len(rows):>9,} {len(rows) / len(manifest):>7.1%} "
+            + (f"{mean:>11.1f}" if mean == mean else f"{'-':>11}")
+        )
+    return "\n".join([lines[0], *sorted(lines[1:], key=_status_order)])
+
+
+def _status_order(line: str) -> int:
+    return STATUSES.index(line.split()[0])

@@ -1,0 +1,138 @@
+"""Placing a structure's residues in the protein's sequence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gemmi
+import numpy as np
+
+from halo.structures.layout import Fragment
+from halo.structures.parse import Chain, StructureError
+
+MAX_CELLS = 200_000_000  # of an alignment's matrix, one byte each
+_UNKNOWN = ord("X")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Residues of a chain in a sequence.
+
+    Attributes
+    ----------
+    chain
+        The chain.
+    rows
+        int [m], the chain's residues that have a place.
+    position
+        int [m], their places, rising, from 0.
+    identity
+        Share of the chain's residues whose place has the same residue; those that the
+        file does not tell (``X``) are not counted.
+    """
+
+    chain: Chain
+    rows: np.ndarray
+    position: np.ndarray
+    identity: float
+
+
+def place(chain: Chain, sequence: str) -> Placed:
+    """Place `chain` in `sequence`.
+
+    Exact in the usual cases: the chain is the sequence, a stretch of it, or its residue
+    numbers are the positions. Otherwise a global alignment decides, and residues that it
+    puts against a gap have no place.
+    """
+    letters = np.frombuffer(chain.letters.encode("ascii"), np.uint8)
+    target = np.frombuffer(sequence.encode("ascii"), np.uint8)
+    everything = np.arange(len(letters))
+    position = _exact(chain, letters, sequence, target)
+    rows = everything
+    if position is None:
+        rows, position = _aligned(chain.letters, sequence)
+    told = letters != _UNKNOWN
+    equal = (letters[rows] == target[position]) & told[rows]
+    identity = float(equal.sum() / max(told.sum(), 1))
+    return Placed(chain, rows, position, identity)
+
+
+def best_placed(chains: Sequence[Chain], sequence: str) -> Placed:
+    """The chain that fits `sequence` best: most identical residues, the first among equals."""
+    return max(
+        (place(chain, sequence) for chain in chains),
+        key=lambda placed: placed.identity * len(placed.chain.letters),
+    )
+
+
+def fragment_of(placed: Placed, confidence: str) -> Fragment:
+    """The placed residues as arrays for the store.
+
+    With `confidence` ``plddt`` the B-factors are the pLDDT and must lie in 0 to 100; with
+    ``none`` it is unknown.
+    """
+    plddt = placed.chain.b_factor[placed.rows]
+    if confidence == "none":
+        plddt = np.full(len(placed.rows), np.nan)
+    elif not ((plddt >= 0) & (plddt <= 100)).all():
+        raise StructureError(
+            "the B-factors are no pLDDT (0 to 100); for other structures than AlphaFold's "
+            "give the source `confidence: none`"
+        )
+    letters = np.frombuffer(placed.chain.letters.encode("ascii"), np.uint8)
+    return Fragment(
+        placed.chain.coordinates[placed.rows],
+        plddt.astype(np.float16),
+        letters[placed.rows],
+        placed.position.astype(np.uint16),
+    )
+
+
+def _exact(
+    chain: Chain, letters: np.ndarray, sequence: str, target: np.ndarray
+) -> np.ndarray | None:
+    """Positions where the letters fit without an alignment, or None."""
+    if chain.letters == sequence:
+        return np.arange(len(letters))
+    numbered = chain.numbers.astype(np.int64) - 1
+    if (
+        numbered[0] >= 0
+        and numbered[-1] < len(target)
+        and (np.diff(numbered) > 0).all()
+        and (target[numbered] == letters).all()
+    ):
+        return numbered
+    start = sequence.find(chain.letters)
+    return None if start < 0 else np.arange(start, start + len(letters))
+
+
+def _aligned(letters: str, sequence: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and positions that a global alignment with affine gaps puts together."""
+    if len(letters) * len(sequence) > MAX_CELLS:
+        raise StructureError(
+            f"{len(letters):,} residues cannot be aligned to {len(sequence):,}: too long"
+        )
+    scoring = gemmi.AlignmentScoring()
+    scoring.match, scoring.mismatch, scoring.gapo, scoring.gape = 2, -3, -5, -1
+    result = gemmi.align_string_sequences(list(letters), list(sequence), [], scoring)
+    rows, positions = [], []
+    row = position = 0
+    for length, operation in _operations(result.cigar_str()):
+        if operation == "M":
+            rows.append(np.arange(row, row + length))
+            positions.append(np.arange(position, position + length))
+        row += length if operation in "MI" else 0
+        position += length if operation in "MD" else 0
+    empty = [np.empty(0, np.int64)]
+    return np.concatenate(rows or empty), np.concatenate(positions or empty)
+
+
+def _operations(cigar: str) -> list[tuple[int, str]]:
+    operations = []
+    digits = ""
+    for character in cigar:
+        if character.isdigit():
+            digits += character
+        else:
+            operations.append((int(digits), character))
+            digits = ""
+    return operations

@@ -1,0 +1,176 @@
+"""From what a protein is called to the names that a source may have its structure under."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from halo.errors import HaloError
+from halo.files import open_text, sha256_of_text
+from halo.proteins.accessions import accession_of_entry_name, parse_accession
+from halo.proteins.members import Member
+from halo.structures.archive import fasta_of_archive
+
+MOST_NAMES = 5  # accessions taken of one sequence; TrEMBL has thousands of some
+_MODEL_NAME = re.compile(r"(?:AFDB:)?AF-(?P<accession>[A-Z0-9-]+)-F\d+.*")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name to ask for, and how it was found; `how` is as in `halo.structures.layout.Note`."""
+
+    text: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What is known of ids and sequences beyond the ids themselves.
+
+    Attributes
+    ----------
+    accessions
+        Accessions by id.
+    sequences
+        Accessions by sha256 of the sequence.
+    """
+
+    accessions: Mapping[str, list[str]]
+    sequences: Mapping[str, list[str]]
+
+
+def names_of(member: Member, directory: Directory) -> list[Name]:
+    """Names to ask for, best first, each once.
+
+    The member's own accessions come first, then those in its entry names, those that the
+    table has for its ids, those with its exact sequence, and at last its other ids as
+    they are, for folders of files that carry such names.
+    """
+    names: dict[str, str] = {}
+    others = []
+    for text in member.accessions:
+        if (accession := parse_accession(text)) is not None:
+            names.setdefault(str(accession), "accession")
+        else:
+            others.append(text)
+    for text in others:
+        if (accession := accession_of_entry_name(text)) is not None:
+            names.setdefault(str(accession), "entry name")
+    for text in member.accessions:
+        for found in directory.accessions.get(text, ()):
+            names.setdefault(found, "table")
+    for found in directory.sequences.get(member.seq_hash, ()):
+        names.setdefault(found, "sequence")
+    for text in others:
+        names.setdefault(text, "name")
+    return [Name(text, how) for text, how in names.items()]
+
+
+def make_directory(
+    members: Iterable[Member], names: str | None, sequences: str | None, cache: Path
+) -> Directory:
+    """Read from the two files, if there, what they tell of `members`.
+
+    `sequences` may also be an archive (``.tar``); its sequences are then kept in `cache`.
+    """
+    members = list(members)
+    if not members:
+        return Directory({}, {})
+    ids = frozenset(text for member in members for text in member.accessions)
+    return Directory(
+        read_name_table(Path(names), ids) if names else {},
+        find_sequences(_fasta(sequences, cache), members) if sequences else {},
+    )
+
+
+def _fasta(sequences: str, cache: Path) -> Path:
+    path = Path(sequences)
+    _check_there(path)
+    return fasta_of_archive(path, cache) if path.suffix == ".tar" else path
+
+
+def read_name_table(path: Path, wanted: frozenset[str]) -> dict[str, list[str]]:
+    """Accessions of the ids in `wanted`, from a table, plain or gzipped.
+
+    Either a CSV or TSV with the columns ``name`` and ``accession``, or UniProt's own
+    ``idmapping.dat`` (accession, kind of id, id; tab-separated, no header), of which an
+    id counts with and without its version (``ENSP00000354587.3``).
+    """
+    _check_there(path)
+    found: dict[str, list[str]] = {}
+    for number, name, text in _rows(path):
+        accession = parse_accession(text)
+        if accession is None:
+            raise HaloError(f"{path}: line {number}: {text!r} is no UniProt accession; mend it")
+        for known in dict.fromkeys((name, re.sub(r"\.\d+$", "", name))):
+            accessions = found.setdefault(known, []) if known in wanted else []
+            if str(accession) not in accessions and len(accessions) < MOST_NAMES:
+                accessions.append(str(accession))
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, name and accession of each line but the header."""
+    with open_text(path) as lines:
+        first = lines.readline().rstrip("\n")
+        separator = "\t" if "\t" in first else ","
+        header = first.split(separator)
+        if len(header) == 3 and parse_accession(header[0]) is not None:
+            yield 1, header[2], header[0]
+            name, accession = 2, 0
+        elif {"name", "accession"} <= set(header):
+            name, accession = header.index("name"), header.index("accession")
+        else:
+            raise HaloError(
+                f"{path}: neither a table with the columns name and accession nor UniProt's "
+                f"idmapping.dat; it starts with {first[:60]!r}"
+            )
+        for number, line in enumerate(lines, start=2):
+            cells = line.rstrip("\n").split(separator)
+            if len(cells) != len(header):
+                raise HaloError(
+                    f"{path}: line {number} has {len(cells)} cells, not {len(header)}; mend it"
+                )
+            yield number, cells[name].strip(), cells[accession].strip()
+
+
+def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]]:
+    """Accessions, by hash, of the records of a FASTA file that have a member's sequence.
+
+    The names are UniProt's (``sp|P12345|NAME``), AlphaFold DB's (``AFDB:AF-P12345-F1``)
+    or accessions; records with others are passed over.
+    """
+    wanted = {member.seq_hash for member in members}
+    lengths = {len(member.sequence) for member in members}
+    found: dict[str, list[str]] = {}
+    for name, sequence in _records(path):
+        if len(sequence) not in lengths:
+            continue
+        seq_hash = sha256_of_text(sequence)
+        if seq_hash not in wanted:
+            continue
+        model = _MODEL_NAME.fullmatch(name)
+        accession = parse_accession(model["accession"] if model else name)
+        if accession is not None and len(found.setdefault(seq_hash, [])) < MOST_NAMES:
+            found[seq_hash].append(str(accession))
+    return found
+
+
+def _records(path: Path) -> Iterator[tuple[str, str]]:
+    """First word of the title, and sequence, of each FASTA record."""
+    name, parts = "", []
+    with open_text(path) as lines:
+        for line in lines:
+            if line.startswith(">"):
+                if parts:
+                    yield name, "".join(parts).upper()
+                name, parts = (line[1:].split(maxsplit=1) or [""])[0], []
+            else:
+                parts.append(line.strip())
+    if parts:
+        yield name, "".join(parts).upper()
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise HaloError(f"{path}: there is no such file; mend structures.names or .sequences")
