@@ -1,0 +1,78 @@
+# The environment $(VENV) is made from the locks in requirements/, and again when they change.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= 2
+# Where the demo's stand-in for AlphaFold DB listens; config/config.yaml names it too.
+PORT := 8642
+
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+unexport PYTHONPATH PYTHONHOME
+
+PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
+SNAKEFILES := Snakefile rules workflow/Snakefile
+
+.PHONY: help demo test test-browser lint format lock clean chromium
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
+	@python resources/demo/serve.py --port $(PORT) -- snakemake --cores $(CORES)
+	@echo "The report: results/demo/report.html"
+
+test: lint  ## check the style and run the tests that need no root
+	@pytest -n 2 -m "not browser and not cluster"
+
+test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root gets installed
+	@pytest -m browser
+
+lint: $(VENV)/.test  ## check the style of code and workflow
+	@ruff check .
+	@ruff format --check .
+	@snakefmt --check $(SNAKEFILES)
+	@snakemake --lint
+
+format: $(VENV)/.test  ## bring code and workflow into that style
+	@ruff check --fix .
+	@ruff format .
+	@snakefmt $(SNAKEFILES)
+
+lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions
+	@python requirements/lock.py
+
+clean:  ## remove the demo's results and the caches
+	@rm -rf results/demo .hypothesis .pytest_cache .ruff_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+chromium:
+	@command -v chromium chromedriver >/dev/null || { \
+	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	    echo "The browser tests need chromium and chromedriver on the PATH: install them" \
+	      "(Debian: apt-get install chromium chromium-driver)" >&2; exit 1; \
+	  fi; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+	    chromium chromium-driver >/dev/null; }
+
+# PyTorch's CPU build where pip's configuration finds it, else PyPI's with its CUDA libraries.
+$(VENV)/.run: requirements/torch-cpu.txt requirements/torch.txt requirements/lock.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; name one, as in: make PYTHON=python3.12 demo" >&2; \
+	  exit 1; }
+	@echo "Installing into $(VENV): a few minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) -r requirements/torch-cpu.txt 2>/dev/null || \
+	  $(PIP_INSTALL) -r requirements/torch.txt
+	@$(PIP_INSTALL) -r requirements/lock.txt
+	@python -m pip check
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	@$(PIP_INSTALL) -r requirements/test.txt
+	@python -m pip check
+	@touch $@

@@ -1,0 +1,82 @@
+"""Resolve pyproject.toml into the requirement files of this folder (`make lock`).
+
+    torch.txt   PyPI's PyTorch, with the CUDA libraries that it needs on Linux (gigabytes)
+    lock.txt    everything else that the pipeline needs
+    test.txt    what the tests need on top
+    slurm.txt   what running on Slurm needs on top
+
+torch-cpu.txt, kept by hand, takes the place of torch.txt where pip finds PyTorch's CPU build.
+
+Every file pins one version of each package for every supported Python and platform, with the
+sha256 of its files, to be installed with ``pip install --no-deps --require-hashes -r``. None
+names an index: where the files come from is a matter of pip's own configuration.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+OLDEST_PYTHON = "3.11"
+TORCH = re.compile(r"torch|triton|(cuda|nvidia)-.*")
+TITLES = {
+    "torch": "PyPI's PyTorch, with the CUDA libraries that it needs on Linux",
+    "lock": "What the pipeline needs beside PyTorch",
+    "test": "What the tests need on top",
+    "slurm": "What running on Slurm needs on top",
+}
+
+Lock = dict[str, list[str]]  # name of a package to its entries, one for each marker
+
+
+def resolved(*extras: str, constraints: str) -> Lock:
+    """The resolution of pyproject.toml with all its hashes."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *extras]
+    command += ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"]
+    command += ["--constraints", "-", "--no-emit-index-url", "--no-annotate", "--no-header"]
+    text = subprocess.run(
+        [*command, "--quiet"],
+        cwd=HERE.parent,
+        input=constraints,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    lock: Lock = {}
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        lock.setdefault(entry.split("==")[0], []).append(entry)
+    return lock
+
+
+def without_hashes(lock: Lock) -> str:
+    """The pins of a lock, as constraints of another resolution."""
+    return "\n".join(entry.split(" \\\n")[0] for entries in lock.values() for entry in entries)
+
+
+def cpu_build() -> str:
+    """The pin of torch-cpu.txt without its local version, for PyPI."""
+    return re.search(r"^torch==[\d.]+", (HERE / "torch-cpu.txt").read_text(), re.MULTILINE)[0]
+
+
+def main() -> None:
+    everything = resolved("--all-extras", constraints=cpu_build())
+    pins = without_hashes(everything)
+    pipeline = resolved(constraints=pins)
+    slurm = resolved("--extra", "slurm", constraints=pins)
+    files: dict[str, list[str]] = {name: [] for name in TITLES}
+    for name, entries in sorted(everything.items()):
+        if TORCH.fullmatch(name):
+            files["torch"] += entries
+        elif name in pipeline:
+            files["lock"] += entries
+        else:
+            files["slurm" if name in slurm else "test"] += entries
+    for name, entries in files.items():
+        lines = [f"# {TITLES[name]}. Written by `make lock`.", *entries]
+        (HERE / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"requirements/{name}.txt: {len(entries)} entries")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""The lists of packages agree: pyproject.toml, the locks, the conda environments, the imports."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import halo
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "workflow"
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+DISTRIBUTIONS = {"Bio": "biopython", "esm": "fair-esm", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+# Names on PyPI of packages that conda-forge calls otherwise.
+PYPI_NAMES = {
+    "matplotlib-base": "matplotlib",
+    "pytorch": "torch",
+    "pytorch_geometric": "torch-geometric",
+}
+# Packages that no module imports: the interpreter, httpx's HTTP/2, and a program.
+NOT_IMPORTED = {"python", "h2", "mmseqs2"}
+# The only stages that may import PyTorch: alone its import costs a job seconds.
+WITH_TORCH = ("halo.embeddings", "halo.network", "halo.training")
+
+
+Bounds = dict[str, frozenset[str]]  # PyPI's name of a package to its comparisons
+
+
+def bounds(texts: list[str]) -> Bounds:
+    """Bounds of requirements, which are written as ``name >=1.2,<3`` here, for pip and conda."""
+    pairs = (text.split() for text in texts)
+    return {PYPI_NAMES.get(name, name): frozenset(spec.split(",")) for name, spec in pairs}
+
+
+def conda_environment(path: Path) -> Bounds:
+    return bounds(yaml.safe_load(path.read_text())["dependencies"])
+
+
+def unbounded(packages: Bounds) -> list[str]:
+    """Packages that lack a lower or an upper bound."""
+    sides = (r">=\d", r"<\d")
+    return [
+        name
+        for name, spec in packages.items()
+        if len(spec) != 2 or not all(any(re.match(side, s) for s in spec) for side in sides)
+    ]
+
+
+def locked(path: Path) -> list[tuple[Requirement, list[str]]]:
+    """Entries of a requirement file: the pin and its hashes."""
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    entries = re.split(r"\n(?=\S)", "\n".join(lines))
+    split = (re.split(r" \\\n\s+--hash=sha256:", entry) for entry in entries)
+    return [(Requirement(pin), hashes) for pin, *hashes in split]
+
+
+def version(pin: Requirement) -> str:
+    return next(iter(pin.specifier)).version
+
+
+DECLARED = bounds(PROJECT["dependencies"])
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_lock_pins_every_entry_with_hashes_and_names_no_index(path):
+    for pin, hashes in locked(path):
+        assert [s.operator for s in pin.specifier] == ["=="], pin
+        assert hashes, pin
+        assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in hashes), pin
+    assert not re.search(r"://|index-url|find-links|trusted-host", path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("declared", "files"),
+    [
+        (PROJECT["dependencies"], ("lock", "torch")),
+        (EXTRAS["test"], ("test",)),
+        (EXTRAS["slurm"], ("slurm",)),
+    ],
+    ids=["pipeline", "test", "slurm"],
+)
+def test_lock_is_within_the_bounds(declared, files):
+    pins = [pin for name in files for pin, _ in locked(ROOT / "requirements" / f"{name}.txt")]
+    for wanted in map(Requirement, declared):
+        versions = [version(pin) for pin in pins if pin.name == wanted.name]
+        assert versions, f"{wanted.name} is not locked: make lock"
+        assert all(map(wanted.specifier.contains, versions)), wanted
+
+
+def test_both_builds_of_pytorch_are_of_one_version():
+    files = [ROOT / "requirements" / f"{name}.txt" for name in ("torch", "torch-cpu")]
+    pins = [pin for file in files for pin, _ in locked(file) if pin.name == "torch"]
+    assert len({version(pin).removesuffix("+cpu") for pin in pins}) == 1
+
+
+@pytest.mark.parametrize("declared", [PROJECT["dependencies"], *EXTRAS.values()])
+def test_dependencies_are_bounded_on_both_sides(declared):
+    assert unbounded(bounds(declared)) == []
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_conda_environment_has_the_bounds_of_the_project(path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"][-1] == "nodefaults"
+    assert set(environment["channels"]) <= {"conda-forge", "bioconda", "nodefaults"}
+    packages = conda_environment(path)
+    assert "python" in packages
+    assert unbounded(packages) == []
+    shared = packages.keys() & DECLARED.keys()
+    assert {n: packages[n] for n in shared} == {n: DECLARED[n] for n in shared}
+    assert packages.keys() - DECLARED.keys() <= {"python", "mmseqs2"}
+
+
+def imports(path: Path) -> tuple[set[Path], set[str]]:
+    """Our modules that a file imports, and the packages of others, wherever they stand in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    ours = {name for name in names if name.split(".")[0] == "halo"}
+    files = {PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in ours}
+    files |= {PACKAGE.joinpath(*name.split("."), "__init__.py") for name in ours}
+    others = {name.split(".")[0] for name in names - ours} - sys.stdlib_module_names
+    return {file for file in files if file.exists()}, others
+
+
+def needed(path: Path) -> set[str]:
+    """Distributions that a script and the modules behind it import."""
+    todo, seen, found = [path], set(), set()
+    while todo:
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            files, others = imports(file)
+            todo += files
+            found |= others
+    return {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in found}
+
+
+def rules() -> dict[str, tuple[str, str]]:
+    """Environment and script of each rule, as ``rules/*.smk`` name them."""
+    found = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        _, *blocks = re.split(r"^(?=rule \w|checkpoint \w)", path.read_text(), flags=re.MULTILINE)
+        for block in blocks:
+            name = block[: block.index(":")].split()[1]
+            environment = re.search(r'"\.\./envs/(\w+\.yaml)"', block)
+            script = re.search(r"\{RUN\}/(\w+\.py)", block)
+            assert environment, f"{path.name}: rule {name} declares no environment"
+            assert script, f"{path.name}: rule {name} runs no script"
+            found[name] = (environment[1], script[1])
+    return found
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_environment_holds_what_its_rules_import_and_no_more(path):
+    scripts = {script for environment, script in rules().values() if environment == path.name}
+    used = set().union(*(needed(ROOT / "scripts" / script) for script in scripts))
+    assert conda_environment(path).keys() - NOT_IMPORTED == used
+
+
+def test_every_imported_package_is_declared():
+    folders = ("scripts", "workflow", "resources")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    beside = {path.stem for path in files}  # modules of the folder itself
+    found = {name for path in files for name in imports(path)[1]} - beside
+    declared = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in found}
+    assert declared <= DECLARED.keys()
+
+
+def test_stages_without_pytorch_do_not_import_it():
+    files = sorted((PACKAGE / "halo").rglob("*.py"))
+    names = [".".join(file.relative_to(PACKAGE).with_suffix("").parts) for file in files]
+    names = [name.removesuffix(".__init__") for name in names if not name.startswith(WITH_TORCH)]
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    if 'torch' in sys.modules: sys.exit(f'{name} imports torch')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *names],
+        env={"PYTHONPATH": str(PACKAGE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["dynamic"] == ["version"]  # taken from the package
+    assert str(citation["version"]) == halo.__version__
+
+
+def test_profiles_name_rules_that_exist():
+    profile = yaml.safe_load((ROOT / "slurm" / "profile.yaml").read_text())
+    assert profile["set-resources"].keys() <= rules().keys()
