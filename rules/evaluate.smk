@@ -1,0 +1,36 @@
+rule evaluate:
+    input:
+        proteins="<results>/proteins.csv",
+        assignments="<results>/split/assignments.csv",
+        identity="<results>/split/identity.csv",
+        structures="<results>/structures/manifest.csv",
+        models=prediction_files,
+        descriptions=model_files,
+    output:
+        metrics=report(
+            "<results>/evaluation/metrics.json",
+            caption="../workflow/report/metrics.rst",
+            category="Evaluation",
+        ),
+        predictions=report(
+            "<results>/evaluation/predictions.csv",
+            caption="../workflow/report/predictions.rst",
+            category="Evaluation",
+        ),
+    params:
+        settings=as_json(config["evaluation"]),
+        code=script_digest("evaluate.py"),
+    log:
+        "<logs>/evaluate.log",
+    benchmark:
+        "<benchmarks>/evaluate.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "{RUN}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"
+        " --identity {input.identity} --structures {input.structures} --models {input.models}"
+        " --metrics {output.metrics} --predictions {output.predictions}"
+        " --settings {params.settings:q} --log {log}"

@@ -1,0 +1,26 @@
+rule split:
+    input:
+        proteins="<results>/proteins.csv",
+        base=config["split"]["base"] or [],
+    output:
+        assignments="<results>/split/assignments.csv",
+        hits="<results>/split/hits.csv.gz",
+        leakage="<results>/split/leakage.json",
+        identity="<results>/split/identity.csv",
+    params:
+        settings=json.dumps(config["split"]),
+        code=script_digest("split.py"),
+    log:
+        "<logs>/split.log",
+    benchmark:
+        "<benchmarks>/split.tsv"
+    conda:
+        "../envs/split.yaml"
+    threads: 64
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    shell:
+        "{RUN}/split.py --proteins {input.proteins} --assignments {output.assignments}"
+        " --hits {output.hits} --leakage {output.leakage} --identity {output.identity}"
+        " --threads {threads} --settings {params.settings:q} --log {log}"

@@ -1,0 +1,39 @@
+"""Run a baseline on one fold: probabilities of the fold's held-out proteins."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from halo.baselines.methods import BASELINES
+from halo.baselines.stage import Run, read_hits, run_baseline
+from halo.job import job_parser, run_job
+from halo.proteins.table import read_proteins
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Run one baseline on one fold."""
+    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
+    run_baseline(
+        read_proteins(arguments.proteins),
+        parts[f"part_{arguments.fold}"],
+        read_hits(arguments.hits),
+        Run(
+            arguments.kind, arguments.method, arguments.split, arguments.fold, arguments.seed
+        ),
+        arguments.out,
+    )
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
+    parser.add_argument("--hits", type=Path, required=True, help="similar pairs, best first")
+    parser.add_argument("--kind", choices=sorted(BASELINES), required=True, help="which baseline")
+    parser.add_argument("--method", required=True, help="name of the method")
+    parser.add_argument("--split", required=True, help="name of the split")
+    parser.add_argument("--fold", required=True, help="fold that is tested")
+    parser.add_argument("--seed", type=int, required=True, help="seed, for the files' path")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    run_job(parser, job)

@@ -1,0 +1,54 @@
+"""Evaluate all methods on the test parts: metrics with intervals, and a row a protein."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.evaluation.strata import make_strata
+from halo.files import write_json, write_table
+from halo.job import job_parser, run_job
+from halo.proteins.table import read_proteins
+
+
+def read_text_table(file: Path | None) -> pd.DataFrame | None:
+    """A CSV with every value as text, or None without a file."""
+    return file and pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Evaluate the given predictions."""
+    proteins = read_proteins(arguments.proteins)
+    strata = make_strata(
+        proteins, read_text_table(arguments.structures), read_text_table(arguments.identity)
+    )
+    metrics, table = evaluate(
+        proteins,
+        read_text_table(arguments.assignments).set_index("id"),
+        arguments.models,
+        strata,
+        EvaluationSettings(**arguments.settings),
+    )
+    write_table(arguments.predictions, table)
+    write_json(arguments.metrics, metrics)
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="predictions.csv in <split>/<fold>/<seed>/<method>/ of every model, with its "
+        "model.json beside it; the first method is the one to which the others are compared",
+    )
+    parser.add_argument("--structures", type=Path, help="the structures' manifest.csv")
+    parser.add_argument("--identity", type=Path, help="the split's identity.csv")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.json to write")
+    parser.add_argument("--predictions", type=Path, required=True, help="table to write")
+    run_job(parser, job)

@@ -1,0 +1,35 @@
+"""Divide the proteins so that no two similar ones are in different parts, and prove it."""
+
+import argparse
+from pathlib import Path
+
+from halo.files import write_json, write_table
+from halo.job import job_parser, run_job
+from halo.proteins.table import read_proteins
+from halo.split.run import split
+from halo.split.settings import SplitSettings
+from halo.split.tables import write_gzipped_table
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Split, and write what came of it."""
+    settings = SplitSettings.from_config(arguments.settings)
+    proteins = read_proteins(arguments.proteins)
+    scratch = arguments.assignments.parent
+    scratch.mkdir(parents=True, exist_ok=True)
+    result = split(proteins, settings, arguments.threads, scratch)
+    write_table(arguments.assignments, result.assignments)
+    write_gzipped_table(arguments.hits, result.hits)
+    write_table(arguments.identity, result.identity)
+    write_json(arguments.leakage, result.leakage)
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv of the run")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv to write")
+    parser.add_argument("--leakage", type=Path, required=True, help="leakage.json to write")
+    parser.add_argument("--hits", type=Path, required=True, help="hits.csv.gz to write")
+    parser.add_argument("--identity", type=Path, required=True, help="identity.csv to write")
+    parser.add_argument("--threads", type=int, default=1, help="threads to use")
+    run_job(parser, job)

@@ -1,0 +1,273 @@
+"""A small run without its heavy stages: every file that the evaluation and the report read.
+
+The predictions of the "network" are drawn around the truth; the baselines are the real ones.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from halo.baselines.stage import Run, run_baseline
+from halo.files import sha256_of_text, write_json, write_table
+from halo.proteins.table import Proteins, write_proteins
+
+LABELS = ("Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Golgi apparatus")
+SHARES = np.array([0.35, 0.35, 0.2, 0.2, 0.08])
+SPLIT = "kfold"
+MODALITIES = {"embedding": 0.5, "structure": 0.3, "biochemistry": 0.2}
+
+
+@dataclass(frozen=True)
+class SimulatedRun:
+    """Where the files are, and what they are of."""
+
+    folder: Path
+    proteins: Proteins
+    assignments: pd.DataFrame
+    models: list[Path]
+
+    def path(self, name: str) -> Path:
+        """A file of the run's results."""
+        return self.folder / name
+
+
+def make_run(
+    folder: Path,
+    n: int = 240,
+    n_folds: int = 3,
+    seeds: tuple[int, ...] = (1, 2),
+    task: str = "multilabel",
+    seed: int = 0,
+) -> SimulatedRun:
+    """Write a run's results to `folder`."""
+    rng = np.random.default_rng(seed)
+    proteins = make_proteins(rng, n, task)
+    assignments = make_assignments(rng, proteins, n_folds)
+    write_proteins(folder / "proteins.csv", proteins, long_labels=False)
+    write_table(
+        folder / "rejected.csv",
+        pd.DataFrame(
+            [("bad1", 7, "illegal residue letters", "1"), ("bad2", 9, "empty sequence", "")],
+            columns=["id", "line", "reason", "detail"],
+        ),
+    )
+    write_table(folder / "split/assignments.csv", assignments)
+    hits = make_hits(rng, proteins, assignments)
+    write_table(folder / "split/hits.csv.gz", hits)
+    write_split_audit(folder, rng, proteins, assignments)
+    write_structures(folder, rng, proteins)
+    models = []
+    parts = assignments.set_index("id")
+    for fold in map(str, range(n_folds)):
+        part = parts[f"part_{fold}"]
+        for number in seeds:
+            place = folder / SPLIT / fold / str(number) / "halo"
+            write_network(place, rng, proteins, part, fold, number)
+            models.append(place / "predictions.csv")
+    for kind in ("majority", "homology"):
+        for fold in map(str, range(n_folds)):
+            place = folder / SPLIT / fold / str(seeds[0]) / kind
+            run = Run(kind, kind, SPLIT, fold, seeds[0])
+            run_baseline(proteins, parts[f"part_{fold}"], hits, run, place)
+            models.append(place / "predictions.csv")
+    write_benchmarks(folder, n_folds, seeds)
+    return SimulatedRun(folder, proteins, assignments, models)
+
+
+def make_proteins(rng: np.random.Generator, n: int, task: str) -> Proteins:
+    """Random sequences with labels of the frequencies of `SHARES`."""
+    ids = [f"P{number:05d}" for number in range(n)]
+    lengths = rng.integers(30, 1200, n)
+    sequences = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), size)) for size in lengths]
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "accession": ids,
+            "sequence": sequences,
+            "seq_hash": [sha256_of_text(text) for text in sequences],
+            "length": lengths,
+            "split": "",
+            "kingdom": rng.choice(["Fungi", "Metazoa"], n),
+        }
+    )
+    if task == "singlelabel":
+        chosen = rng.choice(len(LABELS), n, p=SHARES / SHARES.sum())
+        labels = np.eye(len(LABELS), dtype=np.uint8)[chosen]
+    else:
+        labels = (rng.random((n, len(LABELS))) < SHARES).astype(np.uint8)
+        empty = labels.sum(axis=1) == 0
+        labels[empty, rng.integers(0, len(LABELS), empty.sum())] = 1
+    return Proteins(table, LABELS, labels, task)
+
+
+def make_assignments(rng: np.random.Generator, proteins: Proteins, n_folds: int) -> pd.DataFrame:
+    """Groups of about three proteins, whole in one fold and in one part of it."""
+    groups = rng.integers(0, len(proteins) // 3, len(proteins))
+    fold_of = rng.integers(0, n_folds, groups.max() + 1)
+    inner_of = rng.choice(["train"] * 6 + ["val", "cal"], groups.max() + 1)
+    table = pd.DataFrame(
+        {
+            "id": proteins.ids,
+            "group": [f"g{group}" for group in groups],
+            "fold": [str(fold_of[group]) for group in groups],
+        }
+    )
+    for fold in range(n_folds):
+        table[f"part_{fold}"] = np.where(fold_of[groups] == fold, "test", inner_of[groups])
+    return table
+
+
+def make_hits(
+    rng: np.random.Generator, proteins: Proteins, assignments: pd.DataFrame
+) -> pd.DataFrame:
+    """Hits of two thirds of the proteins, half of them of a protein with the same labels."""
+    rows = []
+    keys = ["".join(map(str, row)) for row in proteins.labels]
+    for row, key in enumerate(keys):
+        if rng.random() < 1 / 3:
+            continue
+        others = [i for i, k in enumerate(keys) if k == key and i != row]
+        target = rng.choice(others) if others and rng.random() < 0.5 else rng.integers(len(keys))
+        if target != row:
+            identity = rng.uniform(0.2, 0.3)
+            rows.append((row, target, identity, rng.uniform(0.3, 1), 1e-5, rng.uniform(40, 200)))
+    columns = ["query", "target", "identity", "shorter_coverage", "evalue", "bits"]
+    table = pd.DataFrame(rows, columns=columns).sort_values("bits", ascending=False)
+    for column in ("query", "target"):
+        table[column] = proteins.ids[table[column].astype(int)]
+    return table
+
+
+def write_split_audit(
+    folder: Path, rng: np.random.Generator, proteins: Proteins, assignments: pd.DataFrame
+) -> None:
+    """``leakage.json`` and ``identity.csv``."""
+    highest = np.where(rng.random(len(proteins)) < 0.4, 0, rng.uniform(0.18, 0.299, len(proteins)))
+    write_table(
+        folder / "split/identity.csv",
+        pd.DataFrame({"id": proteins.ids, "max_cross_identity": highest.round(4)}),
+    )
+    folds = sorted(set(assignments["fold"]))
+    labels = dict.fromkeys(folds)
+    for fold in folds:
+        chosen = (assignments["fold"] == fold).to_numpy()
+        counts = proteins.labels[chosen].sum(axis=0).tolist()
+        labels[fold] = dict(zip(proteins.label_names, counts, strict=True))
+    write_json(
+        folder / "split/leakage.json",
+        {
+            "identity": 0.3,
+            "coverage": 0.8,
+            "evalue": 0.001,
+            "pairs_above_threshold": 0,
+            "max_cross_identity": float(highest.max().round(4)),
+            "n_removed": 0,
+            "sizes": assignments["fold"].value_counts().sort_index().to_dict(),
+            "label_counts": labels,
+            "audited_by": "MMseqs2 15-6f452, -s 7.5, exhaustive prefilter",
+        },
+    )
+
+
+def write_structures(folder: Path, rng: np.random.Generator, proteins: Proteins) -> None:
+    """``structures/manifest.csv``; two thirds of the proteins have a structure."""
+    n = len(proteins)
+    status = rng.choice(["ok", "missing", "mismatch"], n, p=[0.66, 0.3, 0.04])
+    ok = status == "ok"
+    write_table(
+        folder / "structures/manifest.csv",
+        pd.DataFrame(
+            {
+                "id": proteins.ids,
+                "status": status,
+                "resolved": np.where(ok, "accession", ""),
+                "source": np.where(ok, "afdb", ""),
+                "version": np.where(ok, "6", ""),
+                "sha256": "",
+                "n_residues": np.where(ok, proteins.table["length"].astype(str), ""),
+                "mean_plddt": np.where(ok, rng.uniform(45, 98, n).round(2).astype(str), ""),
+                "accession": proteins.ids,
+                "message": "",
+            }
+        ),
+    )
+
+
+def write_network(
+    folder: Path,
+    rng: np.random.Generator,
+    proteins: Proteins,
+    part: pd.Series,
+    fold: str,
+    seed: int,
+) -> None:
+    """Predictions drawn around the truth, with a description and a history."""
+    held_out = np.flatnonzero(part.isin(["val", "cal", "test"]).to_numpy())
+    logits = 2.5 * (2.0 * proteins.labels[held_out] - 1) + rng.normal(
+        -0.5, 2.2, (len(held_out), len(proteins.label_names))
+    )
+    if proteins.task == "singlelabel":
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    else:
+        probabilities = 1 / (1 + np.exp(-logits))
+    table = pd.DataFrame(probabilities, columns=list(proteins.label_names))
+    table.insert(0, "id", proteins.ids[held_out])
+    table.insert(1, "part", part.to_numpy()[held_out])
+    write_table(folder / "predictions.csv", table)
+    weights = rng.dirichlet([50 * w for w in MODALITIES.values()])
+    write_json(
+        folder / "model.json",
+        {
+            "class": "network",
+            "split": SPLIT,
+            "fold": fold,
+            "seed": seed,
+            "method": "halo",
+            "task": proteins.task,
+            "labels": list(proteins.label_names),
+            "thresholds": dict.fromkeys(proteins.label_names, 0.45),
+            "modality_weights": dict(zip(MODALITIES, weights.tolist(), strict=True)),
+            "parameters": 123456,
+            "epochs": 12,
+            "best_epoch": 9,
+        },
+    )
+    epochs = np.arange(1, 13)
+    write_table(
+        folder / "history.csv",
+        pd.DataFrame(
+            {
+                "epoch": epochs,
+                "train_loss": 0.4 * np.exp(-epochs / 5) + rng.normal(0, 0.005, 12),
+                "val_loss": 0.15 + 0.3 * np.exp(-epochs / 4) + rng.normal(0, 0.01, 12),
+                "val_macro_f1": 0.7 - 0.5 * np.exp(-epochs / 4) + rng.normal(0, 0.01, 12),
+                "learning_rate": 1e-3,
+                "seconds": 1.5,
+            }
+        ),
+    )
+
+
+def write_benchmarks(folder: Path, n_folds: int, seeds: tuple[int, ...]) -> None:
+    """Snakemake's benchmark files."""
+    header = (
+        "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    )
+    names = ["ingest", "split", "graphs/000", "graphs/001", "embeddings/000"]
+    names += [f"train/{SPLIT}-{fold}-{seed}-halo" for fold in range(n_folds) for seed in seeds]
+    for number, name in enumerate(names):
+        file = folder / "benchmarks" / f"{name}.tsv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        seconds = 3.5 + number
+        file.write_text(
+            header + f"{seconds}\t0:00:03\t{250.5 + number}\t900\t240\t240\t1\t2\t95.0\t{seconds}\n"
+        )
+
+
+def write_language_model(folder: Path) -> None:
+    """``language_model.json``."""
+    content = {"name": "esm2_demo", "path": "resources/demo/esm2_demo.pt", "sha256": "ab" * 32}
+    (folder / "language_model.json").write_text(json.dumps(content))

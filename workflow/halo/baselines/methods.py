@@ -1,0 +1,75 @@
+"""The baselines: functions from labelled training proteins to probabilities of others.
+
+A baseline is told the labels of the training part alone, so that it cannot look at those
+that it predicts. A new one is a function of this kind with a line in `BASELINES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a baseline learns from.
+
+    Attributes
+    ----------
+    ids : object [n], ids of the training proteins
+    labels : uint8 [n, n_labels]
+    hits
+        Alignments of pairs of proteins: columns query, target, bits and others.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    hits: pd.DataFrame
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Share of the training proteins that have each label, float64 [n_labels]."""
+        return self.labels.mean(axis=0)
+
+
+Baseline = Callable[[Training, np.ndarray], np.ndarray]
+
+
+def majority(training: Training, queries: np.ndarray) -> np.ndarray:
+    """The label frequencies of the training part for every protein, float64 [n, n_labels]."""
+    return np.tile(training.frequencies, (len(queries), 1))
+
+
+def homology(training: Training, queries: np.ndarray) -> np.ndarray:
+    """The labels of the training protein with the best alignment, float64 [n, n_labels].
+
+    A protein without a hit in the training part gets the label frequencies.
+    """
+    probabilities = majority(training, queries)
+    best = best_hits(training.hits, queries, training.ids)
+    found = best >= 0
+    probabilities[found] = training.labels[best[found]]
+    return probabilities
+
+
+def best_hits(hits: pd.DataFrame, queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Row in `targets` of the best hit of each query, int64 [n_queries], -1 without one.
+
+    The best one has the highest bit score; of equal ones the first counts. A hit counts
+    in both directions: the search may have found it from either of the two proteins.
+    """
+    hits = hits.sort_values("bits", ascending=False, kind="stable")
+    query_index, target_index = pd.Index(queries), pd.Index(targets)
+    found = []
+    for source, aim in (("query", "target"), ("target", "query")):
+        query, target = query_index.get_indexer(hits[source]), target_index.get_indexer(hits[aim])
+        pairs = pd.DataFrame({"query": query, "target": target, "rank": np.arange(len(hits))})
+        found.append(pairs[(query >= 0) & (target >= 0)])
+    best = pd.concat(found).sort_values("rank", kind="stable").drop_duplicates("query")
+    rows = np.full(len(queries), -1, dtype=np.int64)
+    rows[best["query"]] = best["target"]
+    return rows
+
+
+BASELINES: dict[str, Baseline] = {"majority": majority, "homology": homology}

@@ -1,0 +1,1 @@
+"""The evaluation: metrics with intervals, comparisons, and a row a protein."""

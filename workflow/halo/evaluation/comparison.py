@@ -1,0 +1,108 @@
+"""Paired comparisons: the main method with the others, and ways to set thresholds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
+from halo.evaluation.metrics import Replicates, decision_replicates, mean_of
+from halo.evaluation.models import Model, pooled
+from halo.evaluation.thresholds import FIXED, tuned_thresholds
+from halo.proteins.table import Proteins
+
+COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
+COMPARED_BY_LABEL = ("f1", "mcc")
+
+
+def differences(
+    measured: Mapping[str, Replicates], label_names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Estimates of the first method's metrics less those of each other one.
+
+    Both are computed in the same resamples, so that what is hard for both cancels.
+    """
+    main, *others = measured
+    table = {}
+    for other in others:
+        ours, theirs = measured[main], measured[other]
+        table[other] = {
+            "overall": {n: estimate(ours.overall[n] - theirs.overall[n]) for n in COMPARED},
+            "labels": {
+                label: {
+                    name: estimate(ours.labels[name][index] - theirs.labels[name][index])
+                    for name in COMPARED_BY_LABEL
+                }
+                for index, label in enumerate(label_names)
+            },
+        }
+    return table
+
+
+def threshold_comparison(
+    models: Mapping[str, Mapping[int, Sequence[Model]]],
+    proteins: Proteins,
+    truth: np.ndarray,
+    bootstrap: GroupBootstrap,
+) -> dict[str, Any]:
+    """The networks' metrics with learned, fixed and tuned thresholds, and the thresholds.
+
+    Tuned ones have the best F1 on the part ``cal``, which neither the training nor the
+    test has seen; a fold without that part has none. A single-label task has no
+    thresholds.
+    """
+    if proteins.task == "singlelabel":
+        return {}
+    table = {}
+    for method, seeds in models.items():
+        if next(iter(seeds.values()))[0].description["class"] != "network":
+            continue
+        chosen = {
+            seed: [_thresholds(model, proteins) for model in found] for seed, found in seeds.items()
+        }
+        ways = [way for way in ("learned", "fixed", "tuned") if _has(chosen, way)]
+        measured = {
+            way: mean_of(
+                [
+                    decision_replicates(
+                        truth,
+                        pooled(found, proteins.task, [t[way] for t in chosen[seed]]).decisions,
+                        bootstrap,
+                    )
+                    for seed, found in seeds.items()
+                ]
+            )
+            for way in ways
+        }
+        table[method] = {
+            "overall": {
+                way: {name: estimate(r.overall[name]) for name in (*COMPARED, "labels_predicted")}
+                for way, r in measured.items()
+            },
+            "values": [
+                {
+                    "fold": model.fold,
+                    "seed": seed,
+                    **{way: _by_label(limits[way], proteins) for way in ways},
+                }
+                for seed, found in seeds.items()
+                for model, limits in zip(found, chosen[seed], strict=True)
+            ],
+        }
+    return table
+
+
+def _thresholds(model: Model, proteins: Proteins) -> dict[str, np.ndarray]:
+    rows, probabilities = model.of_part("cal")
+    limits = {"learned": model.thresholds, "fixed": np.full(len(proteins.label_names), FIXED)}
+    if len(rows):
+        limits["tuned"] = tuned_thresholds(proteins.labels[rows].astype(bool), probabilities)
+    return limits
+
+
+def _has(chosen: Mapping[int, Sequence[Mapping[str, np.ndarray]]], way: str) -> bool:
+    return all(way in limits for found in chosen.values() for limits in found)
+
+
+def _by_label(thresholds: np.ndarray, proteins: Proteins) -> dict[str, float]:
+    return dict(zip(proteins.label_names, map(reported, thresholds), strict=True))

@@ -1,0 +1,151 @@
+"""Metrics of decisions and of probabilities, in the data and in every resample.
+
+Values agree with scikit-learn's, which has no way to compute them for a thousand
+resamples at once. A metric of a label is not defined (NaN) where no protein has the
+label; a macro average is over the labels for which it is defined.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from halo.evaluation.bootstrap import GroupBootstrap
+from halo.evaluation.ranking import ranking_replicates
+
+BINS = 10  # equal-width bins of probability in the calibration error
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Metrics by name, of all labels together and of each.
+
+    Attributes
+    ----------
+    overall : each float64 [1 + resamples]
+    labels : each float64 [n_labels, 1 + resamples]
+    """
+
+    overall: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+
+    def __or__(self, other: "Replicates") -> "Replicates":
+        return Replicates(self.overall | other.overall, self.labels | other.labels)
+
+
+def mean_of(replicates: list[Replicates]) -> Replicates:
+    """The mean of each metric over several trainings of one method."""
+
+    def mean(tables: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {name: np.mean([table[name] for table in tables], axis=0) for name in tables[0]}
+
+    return Replicates(mean([r.overall for r in replicates]), mean([r.labels for r in replicates]))
+
+
+def decision_replicates(
+    truth: np.ndarray, decisions: np.ndarray, bootstrap: GroupBootstrap
+) -> Replicates:
+    """Metrics of decisions; `truth` and `decisions` are bool [n, n_labels].
+
+    Two empty sets of labels have a Jaccard index of 1. Precision, F1 and MCC are 0 where
+    their denominator is, as in scikit-learn.
+    """
+    both, either = truth & decisions, truth | decisions
+    size = np.maximum(either.sum(axis=1), 1)
+    jaccard = np.where(either.any(axis=1), both.sum(axis=1) / size, 1.0)
+    exact = (truth == decisions).all(axis=1)
+    one = np.ones(len(truth))
+    sums = bootstrap.sums(np.column_stack([one, exact, jaccard, decisions.sum(axis=1)]))
+    n, exact_sum, jaccard_sum, predicted_sum = sums
+    hits, predicted, positive = (bootstrap.sums(array) for array in (both, decisions, truth))
+    defined = positive > 0
+    labels = {
+        "f1": _ratio(2 * hits, predicted + positive),
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, positive),
+        "mcc": _mcc(hits, predicted, positive, n),
+    }
+    labels = {name: np.where(defined, values, np.nan) for name, values in labels.items()}
+    all_hits, all_predicted, all_positive = (a.sum(axis=0) for a in (hits, predicted, positive))
+    overall = {
+        "exact_match": exact_sum / n,
+        "jaccard": jaccard_sum / n,
+        "micro_f1": _ratio(2 * all_hits, all_predicted + all_positive),
+        "micro_precision": _ratio(all_hits, all_predicted),
+        "micro_recall": _ratio(all_hits, all_positive),
+        **macro(labels),
+        "labels_predicted": predicted_sum / n,
+    }
+    return Replicates(overall, labels)
+
+
+def probability_replicates(
+    truth: np.ndarray, probabilities: np.ndarray, bootstrap: GroupBootstrap
+) -> Replicates:
+    """Metrics of probabilities: AUROC, average precision, expected calibration error.
+
+    The calibration error is the mean over `BINS` equal-width bins, weighted by their
+    size, of the distance of the mean probability from the share of true labels; overall,
+    the pairs of protein and label are binned together.
+    """
+    n, n_labels = truth.shape
+    ranked = [
+        ranking_replicates(truth[:, label], probabilities[:, label], bootstrap)
+        for label in range(n_labels)
+    ]
+    excess = bootstrap.sums(_binned(probabilities - truth, probabilities).reshape(n, -1))
+    excess = excess.reshape(n_labels, BINS, -1)
+    count = bootstrap.sums(np.ones((n, 1)))[0]
+    labels = {
+        "auroc": np.stack([auroc for auroc, _ in ranked]),
+        "average_precision": np.stack([average for _, average in ranked]),
+    }
+    error = np.abs(excess).sum(axis=1) / count
+    pooled = np.abs(excess.sum(axis=0)).sum(axis=0) / (count * n_labels)
+    return Replicates(
+        {**macro(labels), "calibration_error": pooled}, {**labels, "calibration_error": error}
+    )
+
+
+def reliability_replicates(
+    truth: np.ndarray, probabilities: np.ndarray, bootstrap: GroupBootstrap
+) -> dict[str, np.ndarray]:
+    """The reliability curve: by bin, ``count``, ``probability`` and ``observed``.
+
+    Each float64 [bins, 1 + resamples], over the pairs of protein and label; the latter
+    two are the mean probability and the share of true labels, NaN in an empty bin.
+    """
+    count, probability, observed = (
+        bootstrap.sums(_binned(values, probabilities).sum(axis=1))
+        for values in (np.ones_like(probabilities), probabilities, truth)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {"count": count, "probability": probability / count, "observed": observed / count}
+
+
+def macro(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Means over the labels for which a metric is defined, named ``macro_<metric>``."""
+    means = {}
+    for name, values in labels.items():
+        defined = np.isfinite(values)
+        count = defined.sum(axis=0)
+        total = np.where(defined, values, 0.0).sum(axis=0)
+        means[f"macro_{name}"] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return means
+
+
+def _binned(values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """`values` [n, n_labels], each in the column of its bin, float64 [n, n_labels, BINS]."""
+    index = np.clip((probabilities * BINS).astype(int), 0, BINS - 1)
+    return np.where(index[..., None] == np.arange(BINS), values[..., None], 0.0)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _mcc(
+    hits: np.ndarray, predicted: np.ndarray, positive: np.ndarray, n: np.ndarray
+) -> np.ndarray:
+    covariance = hits * n - predicted * positive
+    variance = predicted * (n - predicted) * positive * (n - positive)
+    return _ratio(covariance, np.sqrt(variance))

@@ -1,0 +1,130 @@
+"""The trained models of a run, read from the paths of their predictions."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.evaluation.thresholds import decide
+from halo.files import read_json
+from halo.proteins.table import Proteins
+
+
+@dataclass(frozen=True)
+class Model:
+    """One method, trained on one fold with one seed, and what it says of held-out proteins.
+
+    Attributes
+    ----------
+    rows : int64 [n], rows of the protein table
+    parts : text [n], val, cal or test
+    probabilities : float64 [n, n_labels]
+    description : content of ``model.json``
+    """
+
+    method: str
+    fold: str
+    seed: int
+    rows: np.ndarray
+    parts: np.ndarray
+    probabilities: np.ndarray
+    description: dict[str, Any]
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The model's own thresholds, float64 [n_labels]."""
+        given = self.description["thresholds"]
+        return np.array([given[name] for name in self.description["labels"]], dtype=float)
+
+    def of_part(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and probabilities of the proteins of one part."""
+        chosen = self.parts == part
+        return self.rows[chosen], self.probabilities[chosen]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What a method with one seed says of the test proteins of all folds.
+
+    Attributes
+    ----------
+    rows : int64 [n], rows of the protein table, rising
+    folds : text [n], the fold that tests the protein
+    probabilities, thresholds : float64 [n, n_labels]; the thresholds are the fold's
+    decisions : bool [n, n_labels]
+    """
+
+    rows: np.ndarray
+    folds: np.ndarray
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+    decisions: np.ndarray
+
+    def restricted(self, chosen: np.ndarray) -> "Pooled":
+        """The proteins in `chosen`, bool [n], alone."""
+        return Pooled(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Model:
+    """Read ``<split>/<fold>/<seed>/<method>/predictions.csv`` and its ``model.json``.
+
+    HaloError where the files do not fit the proteins or the split (`assignments`, indexed
+    by id), as those of an earlier run would.
+    """
+    path = Path(path)
+    _, fold, seed, method = path.parts[-5:-1]
+    names = list(proteins.label_names)
+    mend = "delete the file and run again"
+    description = read_json(path.with_name("model.json"))
+    table = pd.read_csv(path, dtype={"id": str, "part": str}, float_precision="round_trip")
+    if list(table.columns) != ["id", "part", *names] or description["labels"] != names:
+        raise HaloError(f"{path}: its labels are not {', '.join(names)}; {mend}")
+    rows = pd.Index(proteins.ids).get_indexer(table["id"])
+    parts = table["part"].to_numpy(dtype=object)
+    expected = assignments[f"part_{fold}"].reindex(table["id"]).to_numpy(dtype=object)
+    wrong = np.flatnonzero((rows < 0) | (parts != expected))
+    if len(wrong):
+        first = wrong[0]
+        raise HaloError(
+            f"{path}: protein {table['id'].iat[first]!r} is in part {parts[first]!r} of fold "
+            f"{fold}, but the split has it in {expected[first]!r}; {mend}"
+        )
+    tested = (assignments[f"part_{fold}"] == "test").sum()
+    if (parts == "test").sum() != tested or table["id"].duplicated().any():
+        raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {mend}")
+    probabilities = table[names].to_numpy(dtype=float)
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise HaloError(f"{path}: holds what is no probability between 0 and 1; {mend}")
+    return Model(method, fold, int(seed), rows, parts, probabilities, description)
+
+
+def by_method(models: Iterable[Model]) -> dict[str, dict[int, list[Model]]]:
+    """Models by method, in the order of their first appearance, and by seed."""
+    table: dict[str, dict[int, list[Model]]] = {}
+    for model in models:
+        table.setdefault(model.method, {}).setdefault(model.seed, []).append(model)
+    return table
+
+
+def pooled(
+    models: Sequence[Model], task: str, thresholds: Sequence[np.ndarray] | None = None
+) -> Pooled:
+    """The test parts of several folds, together; no other part enters.
+
+    `thresholds` takes the place of each model's own.
+    """
+    thresholds = [model.thresholds for model in models] if thresholds is None else thresholds
+    tested = [model.of_part("test") for model in models]
+    rows = np.concatenate([part for part, _ in tested])
+    sizes = [len(part) for part, _ in tested]
+    order = np.argsort(rows, kind="stable")
+    if (np.diff(rows[order]) == 0).any():
+        raise HaloError("a protein is in the test part of two folds; make the split again")
+    probabilities = np.concatenate([values for _, values in tested])[order]
+    limits = np.repeat(np.stack(thresholds), sizes, axis=0)[order]
+    folds = np.repeat(np.array([model.fold for model in models], dtype=object), sizes)[order]
+    return Pooled(rows[order], folds, probabilities, limits, decide(probabilities, limits, task))

@@ -1,0 +1,174 @@
+"""The evaluation of a run: every method on the test parts, with intervals and comparisons."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.evaluation.bootstrap import INTERVAL, GroupBootstrap
+from halo.evaluation.comparison import differences, threshold_comparison
+from halo.evaluation.metrics import (
+    Replicates,
+    decision_replicates,
+    mean_of,
+    probability_replicates,
+    reliability_replicates,
+)
+from halo.evaluation.models import Pooled, by_method, pooled, read_model
+from halo.evaluation.summary import (
+    describe,
+    headline,
+    label_estimates,
+    overall_estimates,
+    reliability_table,
+)
+from halo.evaluation.table import prediction_table
+from halo.proteins.table import Proteins
+
+log = logging.getLogger(__name__)
+
+Pools = Mapping[str, Sequence[Pooled]]
+Strata = Mapping[str, Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """See ``evaluation`` in the configuration."""
+
+    resamples: int = 1000
+    seed: int = 1
+
+
+def evaluate(
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    paths: Sequence[Path],
+    strata: Strata,
+    settings: EvaluationSettings,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The contents of ``metrics.json`` and ``predictions.csv``.
+
+    Parameters
+    ----------
+    assignments
+        Content of ``split/assignments.csv``, as text, indexed by id.
+    paths
+        ``predictions.csv`` of every method, fold and seed. The first method is the main
+        one, to which the others are compared.
+    strata
+        By name, the groups of proteins for which results are given apart, each bool
+        [n_proteins].
+    """
+    models = by_method(read_model(path, proteins, assignments) for path in paths)
+    pools = {
+        method: [pooled(seed, proteins.task) for seed in seeds.values()]
+        for method, seeds in models.items()
+    }
+    reference = next(iter(pools.values()))[0]
+    _require_same_proteins(pools, reference)
+    rows = reference.rows
+    truth = proteins.labels[rows].astype(bool)
+    groups = assignments["group"].reindex(proteins.ids).to_numpy()[rows]
+    bootstrap = GroupBootstrap(groups, settings.resamples, settings.seed)
+    log.info(
+        "%s test proteins in %s homology groups, %s resamples",
+        f"{len(rows):,}", f"{bootstrap.n_groups:,}", f"{settings.resamples:,}",
+    )  # fmt: skip
+    measured = measure(truth, pools, bootstrap)
+    folds = {fold: reference.folds == fold for fold in sorted(set(reference.folds))}
+    by_fold = {
+        fold: measure(truth[chosen], _restricted(pools, chosen), bootstrap.restricted(chosen))
+        for fold, chosen in folds.items()
+    }
+    methods = {
+        method: {
+            **describe(models[method]),
+            "overall": overall_estimates(measured[method]),
+            "folds": {fold: overall_estimates(found[method]) for fold, found in by_fold.items()},
+            "labels": label_estimates(measured[method], proteins.label_names),
+            "reliability": reliability_table(
+                [reliability_replicates(truth, pool.probabilities, bootstrap) for pool in found]
+            ),
+        }
+        for method, found in pools.items()
+    }
+    for method, content in methods.items():
+        log.info("%s", headline(method, content["overall"]))
+    present = truth.any(axis=0)
+    metrics = {
+        "task": proteins.task,
+        "labels": list(proteins.label_names),
+        "labels_averaged": [n for n, p in zip(proteins.label_names, present, strict=True) if p],
+        "main": next(iter(pools)),
+        "proteins": len(rows),
+        "groups": bootstrap.n_groups,
+        "folds": {fold: int(chosen.sum()) for fold, chosen in folds.items()},
+        "support": dict(zip(proteins.label_names, truth.sum(axis=0).tolist(), strict=True)),
+        "bootstrap": {
+            "resamples": settings.resamples, "seed": settings.seed, "interval": INTERVAL,
+        },
+        "methods": methods,
+        "differences": differences(measured, proteins.label_names),
+        "thresholds": threshold_comparison(models, proteins, truth, bootstrap),
+        "strata": _by_stratum(truth, pools, strata, rows, bootstrap),
+    }  # fmt: skip
+    return metrics, prediction_table(pools, proteins)
+
+
+def measure(
+    truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap
+) -> dict[str, Replicates]:
+    """Every metric of every method, averaged over its seeds."""
+    return {
+        method: mean_of(
+            [
+                decision_replicates(truth, pool.decisions, bootstrap)
+                | probability_replicates(truth, pool.probabilities, bootstrap)
+                for pool in found
+            ]
+        )
+        for method, found in pools.items()
+    }
+
+
+def _by_stratum(
+    truth: np.ndarray, pools: Pools, strata: Strata, rows: np.ndarray, bootstrap: GroupBootstrap
+) -> dict[str, Any]:
+    """Metrics of the decisions, by stratum and method; strata without a protein are left out."""
+    table: dict[str, Any] = {}
+    for name, masks in strata.items():
+        for stratum, mask in masks.items():
+            chosen = mask[rows]
+            if not chosen.any():
+                continue
+            part = bootstrap.restricted(chosen)
+            found = {
+                method: mean_of(
+                    [decision_replicates(truth[chosen], pool.decisions[chosen], part) for pool in p]
+                )
+                for method, p in pools.items()
+            }
+            table.setdefault(name, {})[stratum] = {
+                "proteins": int(chosen.sum()),
+                "methods": {method: overall_estimates(r) for method, r in found.items()},
+            }
+    return table
+
+
+def _restricted(pools: Pools, chosen: np.ndarray) -> Pools:
+    return {method: [pool.restricted(chosen) for pool in found] for method, found in pools.items()}
+
+
+def _require_same_proteins(pools: Pools, reference: Pooled) -> None:
+    for method, found in pools.items():
+        for pool in found:
+            if not np.array_equal(pool.rows, reference.rows):
+                raise HaloError(
+                    f"method {method!r} was not tested on the same proteins as the others; give the "
+                    "predictions of the same folds for every method and seed"
+                )

@@ -1,0 +1,55 @@
+"""Groups of proteins for which results are given apart."""
+
+import numpy as np
+import pandas as pd
+
+from halo.proteins.table import Proteins
+
+LENGTHS = (0, 100, 250, 500, 1000, np.inf)
+PLDDT = (0, 50, 70, 90, np.inf)  # the bands of AlphaFold DB
+IDENTITIES = (0, 0.2, 0.3, 0.4, 0.6, np.inf)
+MOST_VALUES = 12  # an annotation with more is no stratum but a name
+
+Strata = dict[str, dict[str, np.ndarray]]
+
+
+def make_strata(
+    proteins: Proteins, structures: pd.DataFrame | None, identity: pd.DataFrame | None
+) -> Strata:
+    """Bool [n_proteins] by name and stratum.
+
+    Parameters
+    ----------
+    structures
+        The structures' manifest (id, status, mean_plddt), or None.
+    identity
+        Highest identity of each protein with one of another partition (id,
+        max_cross_identity), or None.
+    """
+    strata: Strata = {}
+    for name in proteins.annotation_names:
+        values = proteins.table[name].to_numpy(dtype=object)
+        kinds = sorted(set(values))
+        if 1 < len(kinds) <= MOST_VALUES:
+            strata[name] = {kind or "(none)": values == kind for kind in kinds}
+    strata["length"] = binned(proteins.table["length"].to_numpy(dtype=float), LENGTHS)
+    if structures is not None:
+        table = structures.set_index("id").reindex(proteins.ids)
+        has = (table["status"] == "ok").to_numpy()
+        strata["structure"] = {"with structure": has, "without": ~has}
+        plddt = pd.to_numeric(table["mean_plddt"], errors="coerce").to_numpy(dtype=float)
+        strata["mean pLDDT"] = binned(plddt, PLDDT)
+    if identity is not None:
+        table = identity.set_index("id")["max_cross_identity"].reindex(proteins.ids)
+        values = pd.to_numeric(table, errors="coerce").fillna(0.0).to_numpy(dtype=float)
+        strata["identity to other folds"] = binned(values, IDENTITIES)
+    return strata
+
+
+def binned(values: np.ndarray, edges: tuple[float, ...]) -> dict[str, np.ndarray]:
+    """Membership of `values` in the bins between `edges`; NaN is in none of them."""
+    bins = {}
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        name = f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}"
+        bins[name] = (values >= low) & (values < high)
+    return bins

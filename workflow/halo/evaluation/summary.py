@@ -1,0 +1,84 @@
+"""From replicates to what ``metrics.json`` says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from halo.evaluation.bootstrap import Estimate, estimate, reported
+from halo.evaluation.metrics import BINS, Replicates
+from halo.evaluation.models import Model
+
+
+def overall_estimates(replicates: Replicates) -> dict[str, Estimate]:
+    """Estimates of the metrics of all labels together, by metric."""
+    return {name: estimate(values) for name, values in replicates.overall.items()}
+
+
+def label_estimates(
+    replicates: Replicates, label_names: Sequence[str]
+) -> dict[str, dict[str, Estimate]]:
+    """Estimates by label and metric."""
+    return {
+        label: {name: estimate(values[index]) for name, values in replicates.labels.items()}
+        for index, label in enumerate(label_names)
+    }
+
+
+def reliability_table(seeds: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+    """The bins of a reliability curve, averaged over seeds; empty bins are left out.
+
+    ``count`` is the number of pairs of protein and label, a mean over the seeds.
+    """
+    bins = []
+    for index in range(BINS):
+        filled = [seed for seed in seeds if seed["count"][index, 0] > 0]
+        if not filled:
+            continue
+        observed = np.mean([seed["observed"][index] for seed in filled], axis=0)
+        bins.append(
+            {
+                "low": index / BINS,
+                "high": (index + 1) / BINS,
+                "count": reported(np.mean([seed["count"][index, 0] for seed in seeds])),
+                "probability": reported(np.mean([s["probability"][index, 0] for s in filled])),
+                "observed": estimate(observed),
+            }
+        )
+    return bins
+
+
+def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
+    """What a method is: its class, its seeds, and of a network its modality weights."""
+    models = [model for found in seeds.values() for model in found]
+    description: dict[str, Any] = {
+        "class": models[0].description["class"],
+        "seeds": list(seeds),
+        "n_seeds": len(seeds),
+        "n_models": len(models),
+    }
+    if "modality_weights" in models[0].description:
+        description["modality_weights"] = [
+            {
+                "fold": model.fold,
+                "seed": model.seed,
+                **{k: reported(v) for k, v in model.description["modality_weights"].items()},
+            }
+            for model in models
+        ]
+    return description
+
+
+def headline(method: str, overall: Mapping[str, Estimate]) -> str:
+    """One line for the log."""
+
+    def text(name: str) -> str:
+        found = overall[name]
+        if found["value"] is None:
+            return "not defined"
+        return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+    return (
+        f"{method}: macro-F1 {text('macro_f1')}, MCC {text('macro_mcc')}, exact match "
+        f"{text('exact_match')}"
+    )

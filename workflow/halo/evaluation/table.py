@@ -1,0 +1,48 @@
+"""``evaluation/predictions.csv``: a row a test protein and method."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from halo.evaluation.models import Pooled
+from halo.evaluation.thresholds import decide, uncertainty
+from halo.proteins.table import Proteins
+
+DIGITS = 6
+
+
+def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) -> pd.DataFrame:
+    """Probabilities averaged over seeds, decisions, truth and uncertainty.
+
+    A decision compares the mean probability with the mean threshold of the fold's models.
+    """
+    tables = []
+    for method, found in pools.items():
+        probabilities = np.mean([pool.probabilities for pool in found], axis=0)
+        thresholds = np.mean([pool.thresholds for pool in found], axis=0)
+        decisions = decide(probabilities, thresholds, proteins.task)
+        unsure = uncertainty(probabilities, thresholds, proteins.task)
+        rows = found[0].rows
+        columns = {
+            "id": proteins.ids[rows],
+            "method": method,
+            "fold": found[0].folds,
+            "part": "test",
+            "labels": joined(proteins.labels[rows].astype(bool), proteins.label_names),
+            "decisions": joined(decisions, proteins.label_names),
+            "uncertainty": unsure.round(DIGITS),
+            "decided_by": method,
+        }
+        scores = {
+            f"p:{name}": probabilities[:, index].round(DIGITS)
+            for index, name in enumerate(proteins.label_names)
+        }
+        tables.append(pd.DataFrame(columns | scores))
+    return pd.concat(tables, ignore_index=True)
+
+
+def joined(chosen: np.ndarray, label_names: Sequence[str]) -> list[str]:
+    """The names of the labels of each row of `chosen`, bool [n, n_labels], joined by ``;``."""
+    names = np.array(label_names, dtype=object)
+    return [";".join(names[row]) for row in chosen]

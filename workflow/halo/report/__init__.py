@@ -1,0 +1,1 @@
+"""The report of a run: figures, one page of HTML, and the provenance."""

@@ -1,0 +1,121 @@
+"""All figures of a run, each with a title and a sentence that says what it shows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from halo.report import plots_data, plots_results
+from halo.report.inputs import RunResults
+from halo.report.style import save, style
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure: its file is ``<name>.svg``."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def draw_figures(run: RunResults, folder: Path) -> list[Drawn]:
+    """Draw every figure that the run has data for, and write them to `folder`."""
+    with style():
+        drawn = [*_data_figures(run), *_training_figures(run), *_result_figures(run)]
+        for figure in drawn:
+            save(figure.figure, folder / f"{figure.name}.svg")
+    return drawn
+
+
+def _data_figures(run: RunResults) -> Iterator[Drawn]:
+    yield Drawn(
+        "labels_by_fold",
+        "Labels by fold",
+        "A symbol is the share of a fold's proteins that have the label; where the symbols lie "
+        "close together, the folds are alike.",
+        plots_data.label_shares(run.proteins, run.assignments),
+    )
+    yield Drawn(
+        "cross_identity",
+        "Similarity between partitions",
+        "For every protein, the highest sequence identity that was found with a protein of "
+        "another partition; 0 means that none was found.",
+        plots_data.identity_histogram(run.identity, run.leakage.get("identity")),
+    )
+    yield Drawn(
+        "structure_coverage",
+        "Structures by label",
+        "How many proteins of each label have a structure; the dashed line is the share of all.",
+        plots_data.structure_coverage(run.proteins, run.structures),
+    )
+    yield Drawn(
+        "structure_confidence",
+        "Confidence of the structures",
+        "How sure the structure prediction is of itself: a mean pLDDT above 70 is good, above 90 "
+        "very good, below 50 hardly a structure.",
+        plots_data.structure_confidence(run.structures),
+    )
+
+
+def _training_figures(run: RunResults) -> Iterator[Drawn]:
+    main = run.metrics["main"]
+    if not any(method == main for method, _, _ in run.histories):
+        return
+    yield Drawn(
+        "training_loss",
+        "Loss",
+        "What the training makes small, for every model: thin lines on the proteins it learns "
+        "from, thick ones on validation proteins; rising thick lines are overfitting.",
+        plots_results.training_loss(run.histories, main),
+    )
+    yield Drawn(
+        "training_f1",
+        "Macro-F1 in validation",
+        "How good each model is on validation proteins after every pass over the training "
+        "proteins; the symbol marks the pass that was kept.",
+        plots_results.training_f1(run.histories, main),
+    )
+
+
+def _result_figures(run: RunResults) -> Iterator[Drawn]:
+    metrics, main = run.metrics, run.metrics["main"]
+    for name, title in (("f1", "F1 by label"), ("mcc", "MCC by label")):
+        yield Drawn(
+            f"label_{name}",
+            title,
+            "A symbol is the value on the test proteins, the bar its 95 % interval; in brackets, "
+            "how many test proteins have the label. Further right is better.",
+            plots_results.label_metric(metrics, name),
+        )
+    yield Drawn(
+        "cooccurrence",
+        "Labels that go together",
+        "Of 100 test proteins that have the label of a row, so many also have that of a column.",
+        plots_results.confusion(run.predictions, metrics, "labels"),
+    )
+    yield Drawn(
+        "confusion",
+        "Labels that are predicted",
+        f"Of 100 test proteins that have the label of a row, so many are given that of a column by "
+        f"{main}; the more it looks like the labels that go together, the better.",
+        plots_results.confusion(run.predictions, metrics, "decisions"),
+    )
+    if metrics["methods"][main].get("modality_weights"):
+        yield Drawn(
+            "modality_weights",
+            "Weights of the modalities",
+            "How much the language model's embedding, the structure and the biochemistry count in "
+            "the sum that the network works on; a dot is one trained model.",
+            plots_results.modality_weights(metrics),
+        )
+    yield Drawn(
+        "calibration",
+        "What a probability is worth",
+        "Of the predictions with a given probability, the share that is true; on the dashed line "
+        f"a probability means what it says. Below, how many pairs of protein and label {main} gives "
+        "each probability.",
+        plots_results.reliability(metrics),
+    )

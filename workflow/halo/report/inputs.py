@@ -1,0 +1,73 @@
+"""What the report is made of, read from the files of a run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from halo.files import read_json
+from halo.proteins.table import Proteins, read_proteins
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """The results of a run.
+
+    Attributes
+    ----------
+    rejected, assignments, identity, structures, predictions
+        The tables of these names.
+    leakage, metrics, provenance
+        The JSON files of these names.
+    histories
+        Training histories by method, fold and seed.
+    """
+
+    proteins: Proteins
+    rejected: pd.DataFrame
+    assignments: pd.DataFrame
+    identity: pd.DataFrame
+    leakage: dict[str, Any]
+    structures: pd.DataFrame
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    histories: dict[tuple[str, str, int], pd.DataFrame]
+    provenance: dict[str, Any]
+
+
+def read_run(
+    proteins: Path,
+    rejected: Path,
+    assignments: Path,
+    identity: Path,
+    leakage: Path,
+    structures: Path,
+    metrics: Path,
+    predictions: Path,
+    histories: Iterable[Path],
+    provenance: Path,
+) -> RunResults:
+    """Read the files; `histories` are ``<split>/<fold>/<seed>/<method>/history.csv``."""
+    return RunResults(
+        read_proteins(proteins),
+        _text_table(rejected),
+        _text_table(assignments),
+        _text_table(identity).astype({"max_cross_identity": float}),
+        read_json(leakage),
+        _text_table(structures),
+        read_json(metrics),
+        _text_table(predictions).astype({"uncertainty": float}),
+        {_key(Path(path)): pd.read_csv(path) for path in histories},
+        read_json(provenance),
+    )
+
+
+def _text_table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _key(path: Path) -> tuple[str, str, int]:
+    fold, seed, method = path.parts[-4:-1]
+    return method, fold, int(seed)

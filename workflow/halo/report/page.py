@@ -1,0 +1,108 @@
+"""The page: what the template is given, and the rendering."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from halo.report import words
+from halo.report.figures import Drawn
+from halo.report.inputs import RunResults
+from halo.report.svg import inline_svg
+
+FOLDER = Path(__file__).parent
+COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
+
+
+def render(run: RunResults, figures: Sequence[Drawn], folder: Path) -> str:
+    """The HTML of the report; `folder` holds the SVG files of `figures`."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "score": words.score,
+        "signed": words.signed,
+        "verdict": words.verdict,
+        "count": words.count,
+        "percent": words.percent,
+        "duration": words.duration,
+        "size": words.size,
+    }
+    return environment.get_template("template.html").render(context(run, figures, folder))
+
+
+def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str, Any]:
+    """What the template reads."""
+    config = run.provenance["config"]
+    return {
+        "name": run.provenance["run"],
+        "simulated": config["dataset"]["simulated"],
+        "metrics": run.metrics,
+        "main": run.metrics["main"],
+        "proof": list(words.proof(run.leakage)),
+        "provenance": run.provenance,
+        "config": json.dumps(config, indent=1, ensure_ascii=False),
+        "figures": {
+            figure.name: {
+                "title": figure.title,
+                "caption": figure.caption,
+                "svg": inline_svg(
+                    (folder / f"{figure.name}.svg").read_text(encoding="utf-8"),
+                    figure.name,
+                    f"{figure.title}. {figure.caption}",
+                ),
+            }
+            for figure in figures
+        },
+        "metric_names": words.METRICS,
+        "label_metric_names": words.LABEL_METRICS,
+        "compared": COMPARED,
+        "data": data_facts(run),
+        "folds": fold_table(run),
+        "by_fold": {
+            fold: {
+                "proteins": number,
+                "methods": {n: m["folds"][fold] for n, m in run.metrics["methods"].items()},
+            }
+            for fold, number in run.metrics["folds"].items()
+        },
+        "structures": run.structures["status"].value_counts().to_dict(),
+        "epochs": {key: len(table) for key, table in run.histories.items()},
+    }
+
+
+def data_facts(run: RunResults) -> dict[str, Any]:
+    """Numbers of the data set."""
+    per_protein = run.proteins.labels.sum(axis=1)
+    return {
+        "proteins": len(run.proteins),
+        "sequences": int(run.proteins.table["seq_hash"].nunique()),
+        "labels": len(run.proteins.label_names),
+        "labels_a_protein": float(per_protein.mean()),
+        "one_label": float((per_protein == 1).mean()),
+        "median_length": float(run.proteins.table["length"].median()),
+        "rejected": run.rejected["reason"].value_counts().to_dict(),
+    }
+
+
+def fold_table(run: RunResults) -> pd.DataFrame:
+    """Proteins with each label (rows) in each fold (columns), with the sum of the row."""
+    folds = run.assignments.set_index("id")["fold"].reindex(run.proteins.ids)
+    folds = folds.replace("", "never tested").to_numpy(dtype=object)
+    names = sorted(set(folds))
+    labels = run.proteins.labels.astype(int)
+    rows = {
+        name: [int(labels[folds == fold, index].sum()) for fold in names]
+        for index, name in enumerate(run.proteins.label_names)
+    }
+    rows["proteins"] = [int(np.sum(folds == fold)) for fold in names]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    return table.assign(all=table.sum(axis=1))

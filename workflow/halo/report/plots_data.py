@@ -1,0 +1,83 @@
+"""Figures of the data: the split and the structures."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from halo.proteins.table import Proteins
+from halo.report.plots_results import MOST_LABELS
+from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure
+
+PLDDT_BANDS = (50, 70, 90)  # of AlphaFold DB: very low, low, high, very high
+
+
+def frequent_labels(proteins: Proteins) -> np.ndarray:
+    """Columns of the labels of a figure, the most frequent first."""
+    return np.argsort(-proteins.labels.sum(axis=0, dtype=int), kind="stable")[:MOST_LABELS]
+
+
+def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
+    """Share of the proteins of each fold that have a label."""
+    folds = assignments.set_index("id")["fold"].reindex(proteins.ids).to_numpy(dtype=object)
+    names = sorted(fold for fold in set(folds) if fold)
+    columns = frequent_labels(proteins)
+    figure = new_figure(1.1 + 0.32 * len(columns))
+    axes = figure.subplots()
+    rows = np.arange(len(columns))
+    for index, fold in enumerate(names):
+        shares = proteins.labels[folds == fold][:, columns].mean(axis=0)
+        axes.plot(shares, rows + (index - (len(names) - 1) / 2) * 0.12, linestyle="none",
+                  marker=cycle(MARKERS, index), color=cycle(COLOURS, index), markersize=5,
+                  label=f"fold {fold}")  # fmt: skip
+    axes.set_yticks(rows, [proteins.label_names[column] for column in columns])
+    axes.invert_yaxis()
+    axes.set_xlabel("share of the fold's proteins")
+    axes.set_xlim(left=0)
+    figure.legend(loc="outside upper center", ncols=min(len(names), 5))
+    return figure
+
+
+def identity_histogram(identity: pd.DataFrame, threshold: float | None) -> Figure:
+    """Highest identity of each protein with a protein of another partition."""
+    values = 100 * identity["max_cross_identity"].to_numpy(dtype=float)
+    figure = new_figure(2.8)
+    axes = figure.subplots()
+    axes.hist(values, bins=np.arange(0, 102, 2), color=COLOURS[0])
+    if threshold is not None:
+        axes.axvline(100 * threshold, color=COLOURS[5], linestyle=DASHES[1])
+        axes.text(100 * threshold + 1, 0.96, "threshold", color=COLOURS[5], va="top",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
+    axes.set(xlabel="highest identity with another partition (%)", ylabel="proteins", xlim=(0, 100))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def structure_coverage(proteins: Proteins, manifest: pd.DataFrame) -> Figure:
+    """Share of each label's proteins that have a structure."""
+    has = (manifest.set_index("id")["status"].reindex(proteins.ids) == "ok").to_numpy()
+    columns = frequent_labels(proteins)
+    members = [proteins.labels[:, column].astype(bool) for column in columns]
+    shares = [100 * has[rows].mean() if rows.any() else 0.0 for rows in members]
+    figure = new_figure(0.9 + 0.3 * len(columns))
+    axes = figure.subplots()
+    axes.barh(range(len(columns)), shares, height=0.65, color=COLOURS[0])
+    axes.axvline(100 * has.mean(), color=INK, linestyle=DASHES[1], linewidth=1)
+    axes.set_yticks(range(len(columns)), [proteins.label_names[column] for column in columns])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="proteins with a structure (%)", xlim=(0, 100))
+    return figure
+
+
+def structure_confidence(manifest: pd.DataFrame) -> Figure:
+    """Histogram of the mean pLDDT of the structures."""
+    plddt = pd.to_numeric(manifest["mean_plddt"], errors="coerce").dropna()
+    figure = new_figure(2.8)
+    axes = figure.subplots()
+    axes.hist(plddt, bins=np.arange(0, 102.5, 2.5), color=COLOURS[0])
+    for band in PLDDT_BANDS:
+        axes.axvline(band, color=QUIET, linestyle=DASHES[3], linewidth=1)
+    axes.set(xlabel="mean pLDDT of the structure", ylabel="structures", xlim=(0, 100))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure

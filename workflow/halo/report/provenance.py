@@ -1,0 +1,151 @@
+"""Where the results come from: configuration, software, inputs, machine, time."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from halo import __version__
+from halo.errors import HaloError
+from halo.files import sha256_of_file
+from halo.split.binary import find_mmseqs
+
+# What results depend on; of those that the job's environment has, the version is noted.
+PACKAGES = (
+    "numpy", "pandas", "scipy", "scikit-learn", "h5py", "gemmi", "biopython", "torch",
+    "torch-geometric", "fair-esm", "safetensors", "httpx", "matplotlib", "jinja2",
+)  # fmt: skip
+
+
+def software(snakemake: str) -> dict[str, str]:
+    """Versions of HALO, Python, Snakemake, MMseqs2 and of the installed `PACKAGES`."""
+    found = {"halo": __version__, "python": platform.python_version(), "snakemake": snakemake}
+    try:
+        found["mmseqs2"] = _output(find_mmseqs(), "version")
+    except HaloError:  # another environment has it
+        pass
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """The commit of the checkout in `folder` and whether files differ from it, or None."""
+    if shutil.which("git") is None or not (Path(folder) / ".git").exists():
+        return None
+    git = ("git", "-C", str(folder))
+    commit = _output(*git, "rev-parse", "HEAD")
+    changes = _output(*git, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changes)} if commit else None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory (GB) and GPUs of the machine that this runs on."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": _memory_gb(),
+        "gpus": _gpus(),
+    }
+
+
+def input_files(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Name, size and sha256 of the files that the user gave."""
+    return [
+        {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+        for path in map(Path, paths)
+    ]
+
+
+def without_home(value: Any, folders: Mapping[str, str]) -> Any:
+    """`value` (of JSON) with the start of paths replaced: `folders` by what stands for them."""
+    if isinstance(value, Mapping):
+        return {key: without_home(item, folders) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_home(item, folders) for item in value]
+    if isinstance(value, str):
+        for folder, sign in folders.items():
+            if value == folder or value.startswith(folder + "/"):
+                return sign + value[len(folder) :]
+    return value
+
+
+def make_provenance(
+    config: Mapping[str, Any],
+    workflow: Path,
+    snakemake: str,
+    inputs: Iterable[Path],
+    language_model: Mapping[str, str],
+    counts: Mapping[str, int],
+    stages: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of ``provenance.json``.
+
+    Parameters
+    ----------
+    config : the configuration with all defaults
+    workflow : folder of the workflow
+    snakemake : version of Snakemake
+    inputs : the files that the user gave
+    language_model : content of ``language_model.json``
+    counts : how many proteins, structures, models
+    stages : time and memory, see `halo.report.stages.read_stages`
+    """
+    folders = {
+        str(Path.cwd()): ".",
+        str(Path(workflow).resolve()): "<workflow>",
+        str(Path.home()): "~",
+    }
+    content = {
+        "run": config["run"],
+        "config": config,
+        "seeds": {
+            "training": config["seeds"],
+            "split": config["split"]["seed"],
+            "bootstrap": config["evaluation"]["seed"],
+        },
+        "inputs": input_files(inputs),
+        "language_model": {"name": language_model["name"], "sha256": language_model["sha256"]},
+        "software": software(snakemake),
+        "git": git_state(workflow),
+        "hardware": hardware(),
+        "counts": dict(counts),
+        "stages": dict(stages),
+    }
+    return without_home(content, folders)
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (ValueError, OSError):
+        return None
+
+
+def _gpus() -> list[str]:
+    if shutil.which("nvidia-smi") is None:
+        return []
+    return _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+
+
+def _output(*command: str) -> str:
+    """What a command prints, without the end of the line; "" where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout.strip() if done.returncode == 0 else ""

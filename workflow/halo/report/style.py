@@ -1,0 +1,65 @@
+"""How figures look: readable in print, in grey, on a phone and by colour-blind readers."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from halo.files import atomic_path
+
+# Okabe and Ito, Color Universal Design (2008), without black and yellow; in an order in
+# which neighbours differ in grey, too. Every colour has a marker and a dash of its own.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+INK = "#222222"
+QUIET = "#6b6b6b"
+WIDTH = 5.2  # inches; on the screen of a phone the letters are then still readable
+
+SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "text.color": INK,
+    "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
+    "svg.hashsalt": "halo",
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Matplotlib's settings for the length of a ``with`` block."""
+    return mpl.rc_context(SETTINGS)
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure of `WIDTH` and `height` inches."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write an SVG; equal figures give equal bytes."""
+    with atomic_path(file) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def cycle(values: tuple, index: int) -> object:
+    """The n-th of `values`, from the start again after the last."""
+    return values[index % len(values)]

@@ -1,0 +1,107 @@
+"""Numbers and verdicts in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Estimate = Mapping[str, float | None]
+
+# Name and meaning of the metrics, in the order of the page.
+METRICS = {
+    "macro_f1": ("Macro-F1", "the F1 of each label, averaged: rare labels count like common ones"),
+    "macro_mcc": ("MCC", "correlation of prediction and truth, averaged over labels; 0 is chance"),
+    "micro_f1": ("Micro-F1", "the F1 of all decisions together: common labels count more"),
+    "exact_match": ("Exact match", "share of the proteins whose labels are all right"),
+    "jaccard": ("Jaccard", "labels that are right, of those given or true, averaged over proteins"),
+    "macro_precision": ("Precision", "how many of the given labels are true, averaged over labels"),
+    "macro_recall": ("Recall", "how many of the true labels are given, averaged over labels"),
+    "micro_precision": ("Micro-precision", "how many of all given labels are true"),
+    "micro_recall": ("Micro-recall", "how many of all true labels are given"),
+    "macro_auroc": ("AUROC", "chance that a protein with the label is ranked above one without"),
+    "macro_average_precision": (
+        "Average precision", "area below the curve of precision over recall, averaged over labels",
+    ),
+    "calibration_error": (
+        "Calibration error", "mean distance of a probability from the share that is true; 0 is best",
+    ),
+    "labels_predicted": ("Labels a protein", "mean number of labels that a protein is given"),
+}  # fmt: skip
+LABEL_METRICS = {
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "mcc": "MCC",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "calibration_error": "Calibration error",
+}
+
+
+def score(value: float | None, digits: int = 3) -> str:
+    """A value of a metric; a dash where it is not defined."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(value: float | None) -> str:
+    """A difference, with its sign."""
+    if value is None:
+        return "–"
+    return ("+" if value >= 0 else "") + score(value)
+
+
+def verdict(difference: Estimate) -> str:
+    """What a difference with its interval says: better, worse, or no clear difference."""
+    if difference["low"] is None:
+        return "not defined"
+    if difference["low"] > 0:
+        return "better"
+    if difference["high"] < 0:
+        return "worse"
+    return "no clear difference"
+
+
+def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
+    """What ``leakage.json`` says of the split, a sentence at a time."""
+    if "identity" in leakage:
+        yield (
+            f"Two proteins count as similar when they are aligned with at least "
+            f"{percent(leakage['identity'], 0)} identity over at least "
+            f"{percent(leakage['coverage'], 0)} of the shorter one (E-value of at most "
+            f"{leakage['evalue']:g})."
+        )
+    if "pairs_above_threshold" in leakage:
+        yield f"Similar pairs across partitions: {leakage['pairs_above_threshold']:,}."
+    if leakage.get("max_cross_identity") is not None:
+        highest = percent(leakage["max_cross_identity"])
+        yield f"The highest identity between two partitions is {highest}."
+    if "n_removed" in leakage:
+        yield f"Removed to get there: {count(leakage['n_removed'], 'proteins')}."
+    if "audited_by" in leakage:
+        yield f"Audited by {leakage['audited_by']}."
+
+
+def count(value: float, unit: str) -> str:
+    """A number with thousands set apart, and its unit in the singular where it is one."""
+    return f"{value:,.0f} {unit.removesuffix('s') if value == 1 else unit}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share as per cent."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time in the units that a person would use."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"

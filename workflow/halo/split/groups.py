@@ -1,0 +1,52 @@
+"""Homology groups: what must stay on one side of every border."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+
+from halo.proteins.accessions import parse_accession
+
+
+def links_between_equals(keys: Iterable[str]) -> np.ndarray:
+    """Pairs that chain together all positions with the same key; empty keys are no key.
+
+    Returns
+    -------
+    int64 [n_pairs, 2]
+    """
+    last: dict[str, int] = {}
+    pairs = []
+    for position, key in enumerate(keys):
+        if key:
+            if key in last:
+                pairs.append((last[key], position))
+            last[key] = position
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def accession_base(accession: str) -> str:
+    """The accession without the isoform (``P12345`` of ``P12345-2``), or ``""``."""
+    parsed = parse_accession(accession)
+    return parsed.base if parsed else ""
+
+
+def graph(n_nodes: int, *pairs: np.ndarray) -> csr_array:
+    """Symmetric adjacency of `n_nodes` nodes, bool, from arrays of pairs [n, 2]."""
+    edges = np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs])
+    ends = np.concatenate([edges, edges[:, ::-1]])
+    ones = np.ones(len(ends), dtype=bool)
+    return coo_array((ones, (ends[:, 0], ends[:, 1])), shape=(n_nodes, n_nodes)).tocsr()
+
+
+def components(adjacency: csr_array, keep: np.ndarray | None = None) -> np.ndarray:
+    """Connected component of each node, int64 [n_nodes], counted in the order of the nodes.
+
+    Nodes for which the bool array `keep` is False are components of their own.
+    """
+    if keep is not None:
+        chosen = np.flatnonzero(keep)
+        part = adjacency[chosen][:, chosen].tocoo()
+        adjacency = graph(len(keep), np.stack([chosen[part.row], chosen[part.col]], axis=1))
+    return connected_components(adjacency, directed=False)[1].astype(np.int64)
