@@ -22,7 +22,8 @@ help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
-	@python resources/demo/serve.py --port $(PORT) -- snakemake --cores $(CORES)
+	@python resources/demo/serve.py --port $(PORT) -- \
+	  snakemake --cores $(CORES) --set-threads train=1 embeddings=1
 	@echo "The report: results/demo/report.html"
 
 test: lint  ## check the style and run the tests that need no root

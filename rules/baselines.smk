@@ -6,24 +6,25 @@ rule baseline:
     output:
         predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",
-    params:
-        kind=lambda wildcards: config["methods"][wildcards.method]["class"],
-        folder=subpath(output.predictions, parent=True),
-        code=script_digest("baseline.py"),
-    wildcard_constraints:
-        split=SPLIT,
-        method="|".join(BASELINES) or "none",
     log:
         "<logs>/baseline/{split}-{fold}-{seed}-{method}.log",
     benchmark:
         "<benchmarks>/baseline/{split}-{fold}-{seed}-{method}.tsv"
+    wildcard_constraints:
+        split=SPLIT,
+        method="|".join(BASELINES) or "none",
     conda:
         "../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=20,
+    params:
+        run=RUN,
+        kind=lambda wildcards: config["methods"][wildcards.method]["class"],
+        folder=subpath(output.predictions, parent=True),
+        code=script_digest("baseline.py"),
     shell:
-        "{RUN}/baseline.py --proteins {input.proteins} --assignments {input.assignments}"
+        "{params.run}/baseline.py --proteins {input.proteins} --assignments {input.assignments}"
         " --hits {input.hits} --kind {params.kind} --method {wildcards.method}"
         " --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --out {params.folder} --log {log}"

@@ -4,6 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import snakemake
 from snakemake.exceptions import WorkflowError
 
 # The workflow's own folder: scripts and modules are found there, wherever the run is.
@@ -16,9 +17,24 @@ from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.store import BUCKETS
 
+
+class Untracked:
+    """A `params` value that sets off no rerun when it changes.
+
+    For what has no influence on the content: where the workflow lies, how something is
+    fetched, what is only noted. Snakemake compares `params` of its own types alone.
+    """
+
+    def __init__(self, text):
+        self.text = str(text)
+
+    def __str__(self):
+        return self.text
+
+
 # Every job runs a script of the workflow with the Python of its own environment; the
 # user's site-packages are kept out of it.
-RUN = (
+RUN = Untracked(
     f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
     f"python {shlex.quote(str(BASE / 'scripts'))}"
 )
@@ -45,19 +61,19 @@ FOLDS = halo_config.folds(config)
 NETWORKS = [name for name, m in config["methods"].items() if m["class"] == "network"]
 BASELINES = [name for name, m in config["methods"].items() if m["class"] != "network"]
 STORE = config["store"]
-# Where structures come from may change without a structure being another: the transport is
-# formatted into the command, and is no `params` value that would set off a rerun.
-TRANSPORT = json.dumps(config["structures"]["transport"])
-PLAN = json.dumps(
-    {
-        "shards": len(SHARDS),
-        "folds": len(FOLDS),
-        "seeds": len(config["seeds"]),
-        "networks": len(NETWORKS),
-        "baselines": len(BASELINES),
-        "model": config["embeddings"]["model"],
-    }
-)
+DATASET = config["dataset"]
+TEST_SET = DATASET["test"] or {}
+LONG_LABELS = bool(DATASET["labels"]["label"])
+# File name of each download, and where it comes from.
+DOWNLOADS = {Path(table["url"]).name: table for table in (DATASET, TEST_SET) if table.get("url")}
+PLAN = {
+    "shards": len(SHARDS),
+    "folds": len(FOLDS),
+    "seeds": len(config["seeds"]),
+    "networks": len(NETWORKS),
+    "baselines": len(BASELINES),
+    "model": config["embeddings"]["model"],
+}
 
 
 wildcard_constraints:
@@ -70,6 +86,47 @@ wildcard_constraints:
 def as_json(section):
     """A `params` function for `section`; Snakemake would take braces in a string for wildcards."""
     return lambda wildcards: json.dumps(section)
+
+
+def option(name, value):
+    """A command line's option, or nothing where there is no value."""
+    return f"--{name} {shlex.quote(str(value))}" if value else ""
+
+
+def chosen(section, *keys):
+    """Those keys of a section of the configuration that a stage reads."""
+    return {key: section[key] for key in keys}
+
+
+def ingest_settings():
+    """What the ingest reads of the sections `dataset` and `dataset.test`."""
+    columns = ("id", "accession", "sequence", "annotations", "labels")
+    rules = ("split", "task", "duplicates", "min_length", "max_length")
+    settings = {"train": chosen(DATASET, *columns, *rules)}
+    if TEST_SET:
+        settings["test"] = chosen(TEST_SET, *columns)
+    return settings
+
+
+def network_settings(wildcards):
+    """A method's network and training: the configuration's, with what the method changes."""
+    method = config["methods"][wildcards.method]
+    base = chosen(config, "network", "training")
+    over = {key: method[key] for key in base if key in method}
+    return json.dumps(halo_config.merged(base, over))
+
+
+def dataset_file(table):
+    """The local file of the configuration, or the download of the registry's address."""
+    if not table:
+        return []
+    return table["proteins"] or f"{STORE}/downloads/{Path(table['url']).name}"
+
+
+def local_checkpoint(wildcards):
+    """The language model's file, where the configuration gives one and no published name."""
+    model = config["embeddings"]["model"]
+    return model if Path(model).suffix else []
 
 
 def script_digest(name):

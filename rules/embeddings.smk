@@ -1,31 +1,24 @@
-EMBEDDING_KEYS = ("layer", "window", "overlap", "tokens_per_batch")
-
-
-def local_checkpoint(wildcards):
-    """The checkpoint, where the configuration gives a file and no published name."""
-    model = config["embeddings"]["model"]
-    return model if Path(model).suffix else []
-
-
 rule language_model:
     input:
         local_checkpoint,
     output:
         "<results>/language_model.json",
-    params:
-        model=config["embeddings"]["model"],
-        sha256=option("sha256", config["embeddings"]["sha256"]),
-        code=script_digest("language_model.py"),
     log:
         "<logs>/language_model.log",
     benchmark:
         "<benchmarks>/language_model.tsv"
+    localrule: True
     conda:
         "../envs/download.yaml"
-    localrule: True
+    params:
+        run=RUN,
+        store=STORE,
+        model=config["embeddings"]["model"],
+        sha256=option("sha256", config["embeddings"]["sha256"]),
+        code=script_digest("language_model.py"),
     shell:
-        "{RUN}/language_model.py --model {params.model:q} {params.sha256}"
-        " --folder {STORE}/language_models --out {output} --log {log}"
+        "{params.run}/language_model.py --model {params.model:q} {params.sha256}"
+        " --folder {params.store}/language_models --out {output} --log {log}"
 
 
 rule embeddings:
@@ -34,11 +27,6 @@ rule embeddings:
         language_model="<results>/language_model.json",
     output:
         "<results>/embeddings/{shard}.json",
-    params:
-        buckets=shard_buckets,
-        digest=shard_digest,
-        settings=as_json({key: config["embeddings"][key] for key in EMBEDDING_KEYS}),
-        code=script_digest("embeddings.py"),
     log:
         "<logs>/embeddings/{shard}.log",
     benchmark:
@@ -49,7 +37,16 @@ rule embeddings:
     resources:
         mem_mb=16000,
         runtime=720,
+    params:
+        run=RUN,
+        store=STORE,
+        buckets=shard_buckets,
+        digest=shard_digest,
+        settings=as_json(
+            chosen(config["embeddings"], "layer", "window", "overlap", "tokens_per_batch")
+        ),
+        code=script_digest("embeddings.py"),
     shell:
-        "{RUN}/embeddings.py --members {input.members} --buckets {params.buckets}"
-        " --language-model {input.language_model} --store {STORE} --shard {output}"
+        "{params.run}/embeddings.py --members {input.members} --buckets {params.buckets}"
+        " --language-model {input.language_model} --store {params.store} --shard {output}"
         " --threads {threads} --settings {params.settings:q} --log {log}"

@@ -17,9 +17,6 @@ rule evaluate:
             caption="../workflow/report/predictions.rst",
             category="Evaluation",
         ),
-    params:
-        settings=as_json(config["evaluation"]),
-        code=script_digest("evaluate.py"),
     log:
         "<logs>/evaluate.log",
     benchmark:
@@ -29,8 +26,12 @@ rule evaluate:
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        run=RUN,
+        settings=as_json(config["evaluation"]),
+        code=script_digest("evaluate.py"),
     shell:
-        "{RUN}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"
+        "{params.run}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"
         " --identity {input.identity} --structures {input.structures} --models {input.models}"
         " --metrics {output.metrics} --predictions {output.predictions}"
         " --settings {params.settings:q} --log {log}"

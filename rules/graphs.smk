@@ -4,11 +4,6 @@ rule graphs:
         structures="<results>/structures/{shard}.json",
     output:
         "<results>/graphs/{shard}.json",
-    params:
-        buckets=shard_buckets,
-        digest=shard_digest,
-        settings=as_json(config["graphs"]),
-        code=script_digest("graphs.py"),
     log:
         "<logs>/graphs/{shard}.log",
     benchmark:
@@ -18,7 +13,14 @@ rule graphs:
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        run=RUN,
+        store=STORE,
+        buckets=shard_buckets,
+        digest=shard_digest,
+        settings=as_json(config["graphs"]),
+        code=script_digest("graphs.py"),
     shell:
-        "{RUN}/graphs.py --members {input.members} --buckets {params.buckets}"
-        " --structures {input.structures} --store {STORE} --shard {output}"
+        "{params.run}/graphs.py --members {input.members} --buckets {params.buckets}"
+        " --structures {input.structures} --store {params.store} --shard {output}"
         " --settings {params.settings:q} --log {log}"

@@ -1,15 +1,11 @@
-from snakemake import __version__ as SNAKEMAKE_VERSION
-
-# The whole configuration is noted, but a change of it sets off what depends on it and not the
-# note: it is formatted into the command, and is no `params` value.
-CONFIG = json.dumps(config)
-
-
 rule provenance:
     input:
-        table=dataset_file(DATASET),
-        labels=DATASET["labels"]["table"] or [],
-        test=dataset_file(TEST_SET),
+        # The user's files set off the ingest; a change that leaves the proteins as they are
+        # is no reason to write this and the report again.
+        table=ancient(dataset_file(DATASET)),
+        labels=ancient(DATASET["labels"]["table"] or []),
+        test=ancient(dataset_file(TEST_SET)),
+        test_labels=ancient(TEST_SET["labels"]["table"] or [] if TEST_SET else []),
         proteins="<results>/proteins.csv",
         rejected="<results>/rejected.csv",
         language_model="<results>/language_model.json",
@@ -20,20 +16,26 @@ rule provenance:
         benchmark=ancient("<benchmarks>/evaluate.tsv"),
     output:
         "<results>/provenance.json",
-    params:
-        benchmarks=subpath(input.benchmark, parent=True),
-        code=script_digest("provenance.py"),
     log:
         "<logs>/provenance.log",
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
+    params:
+        run=RUN,
+        base=Untracked(BASE),
+        snakemake=Untracked(snakemake.__version__),
+        # Noted as a whole, but a change of it sets off what depends on it and not the note.
+        config=Untracked(json.dumps(config)),
+        benchmarks=subpath(input.benchmark, parent=True),
+        code=script_digest("provenance.py"),
     shell:
-        "{RUN}/provenance.py --workflow {BASE:q} --snakemake {SNAKEMAKE_VERSION}"
+        "{params.run}/provenance.py --workflow {params.base:q} --snakemake {params.snakemake}"
         " --inputs {input.table:q} {input.labels:q} {input.test:q}"
+        " {input.test_labels:q}"
         " --language-model {input.language_model} --proteins {input.proteins}"
         " --rejected {input.rejected} --structures {input.structures}"
-        " --models {input.descriptions} --benchmarks {params.benchmarks} --config {CONFIG:q}"
+        " --models {input.descriptions} --benchmarks {params.benchmarks} --config {params.config:q}"
         " --out {output} --log {log}"
 
 
@@ -62,8 +64,6 @@ rule report:
             caption="../workflow/report/figures.rst",
             category="Figures",
         ),
-    params:
-        code=script_digest("report.py"),
     log:
         "<logs>/report.log",
     conda:
@@ -71,8 +71,11 @@ rule report:
     resources:
         mem_mb=4000,
         runtime=20,
+    params:
+        run=RUN,
+        code=script_digest("report.py"),
     shell:
-        "{RUN}/report.py --proteins {input.proteins} --rejected {input.rejected}"
+        "{params.run}/report.py --proteins {input.proteins} --rejected {input.rejected}"
         " --assignments {input.assignments} --identity {input.identity}"
         " --leakage {input.leakage} --structures {input.structures} --metrics {input.metrics}"
         " --predictions {input.predictions} --histories {input.histories}"

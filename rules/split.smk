@@ -7,9 +7,6 @@ rule split:
         hits="<results>/split/hits.csv.gz",
         leakage="<results>/split/leakage.json",
         identity="<results>/split/identity.csv",
-    params:
-        settings=json.dumps(config["split"]),
-        code=script_digest("split.py"),
     log:
         "<logs>/split.log",
     benchmark:
@@ -20,7 +17,11 @@ rule split:
     resources:
         mem_mb=16000,
         runtime=240,
+    params:
+        run=RUN,
+        settings=as_json(config["split"]),
+        code=script_digest("split.py"),
     shell:
-        "{RUN}/split.py --proteins {input.proteins} --assignments {output.assignments}"
+        "{params.run}/split.py --proteins {input.proteins} --assignments {output.assignments}"
         " --hits {output.hits} --leakage {output.leakage} --identity {output.identity}"
         " --threads {threads} --settings {params.settings:q} --log {log}"

@@ -8,11 +8,6 @@ rule structures:
     output:
         manifest="<results>/structures/{shard}.csv",
         shard="<results>/structures/{shard}.json",
-    params:
-        buckets=shard_buckets,
-        digest=shard_digest,
-        settings=as_json({k: v for k, v in config["structures"].items() if k != "transport"}),
-        code=script_digest("structures.py"),
     log:
         "<logs>/structures/{shard}.log",
     benchmark:
@@ -23,10 +18,18 @@ rule structures:
     resources:
         mem_mb=2000,
         runtime=720,
+    params:
+        run=RUN,
+        store=STORE,
+        buckets=shard_buckets,
+        digest=shard_digest,
+        settings=as_json({k: v for k, v in config["structures"].items() if k != "transport"}),
+        transport=Untracked(json.dumps(config["structures"]["transport"])),
+        code=script_digest("structures.py"),
     shell:
-        "{RUN}/structures.py --members {input.members} --buckets {params.buckets}"
-        " --store {STORE} --manifest {output.manifest} --shard {output.shard}"
-        " --settings {params.settings:q} --transport {TRANSPORT:q} --log {log}"
+        "{params.run}/structures.py --members {input.members} --buckets {params.buckets}"
+        " --store {params.store} --manifest {output.manifest} --shard {output.shard}"
+        " --settings {params.settings:q} --transport {params.transport:q} --log {log}"
 
 
 rule structures_manifest:
@@ -35,8 +38,6 @@ rule structures_manifest:
         parts=expand("<results>/structures/{shard}.csv", shard=SHARDS),
     output:
         manifest="<results>/structures/manifest.csv",
-    params:
-        code=script_digest("structures_manifest.py"),
     log:
         "<logs>/structures/manifest.log",
     benchmark:
@@ -47,6 +48,9 @@ rule structures_manifest:
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        run=RUN,
+        code=script_digest("structures_manifest.py"),
     shell:
-        "{RUN}/structures_manifest.py --parts {input.parts} --proteins {input.proteins}"
+        "{params.run}/structures_manifest.py --parts {input.parts} --proteins {input.proteins}"
         " --manifest {output.manifest} --log {log}"

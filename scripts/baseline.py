@@ -18,9 +18,7 @@ def job(arguments: argparse.Namespace) -> None:
         read_proteins(arguments.proteins),
         parts[f"part_{arguments.fold}"],
         read_hits(arguments.hits),
-        Run(
-            arguments.kind, arguments.method, arguments.split, arguments.fold, arguments.seed
-        ),
+        Run(arguments.kind, arguments.method, arguments.split, arguments.fold, arguments.seed),
         arguments.out,
     )
 

@@ -22,7 +22,9 @@ def job(arguments: argparse.Namespace) -> None:
     proteins, rejected = ingest(arguments.input, arguments.labels, settings)
     if arguments.test_input is not None:
         # What holds for both sets is in the section of the training set.
-        test_settings = DatasetSettings.from_config({**section["train"], "split": None} | section["test"])
+        test_settings = DatasetSettings.from_config(
+            {**section["train"], "split": None} | section["test"]
+        )
         test, test_rejected = ingest(arguments.test_input, arguments.test_labels, test_settings)
         proteins, rejected = with_test_set(proteins, test, rejected + test_rejected)
     write_proteins(arguments.proteins, proteins, arguments.long_labels)
@@ -36,14 +38,18 @@ def job(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = job_parser(__doc__)
-    parser.add_argument("--input", type=Path, required=True, help="CSV, TSV or FASTA, or gzip of it")
+    parser.add_argument(
+        "--input", type=Path, required=True, help="CSV, TSV or FASTA, or gzip of it"
+    )
     parser.add_argument("--labels", type=Path, help="table of labels, where they are in one")
     parser.add_argument("--test-input", type=Path, help="a second data set, to test on")
     parser.add_argument("--test-labels", type=Path, help="its table of labels")
     parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
     parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv to write")
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv to write")
-    parser.add_argument("--members", type=Path, required=True, help="folder of member files to write")
+    parser.add_argument(
+        "--members", type=Path, required=True, help="folder of member files to write"
+    )
     parser.add_argument("--digests", type=Path, required=True, help="members.json to write")
     parser.add_argument("--plan", required=True, help="JSON: shards, folds, seeds, methods, model")
     run_job(parser, job)

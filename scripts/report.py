@@ -38,7 +38,9 @@ if __name__ == "__main__":
     parser.add_argument("--leakage", type=Path, required=True, help="the split's leakage.json")
     parser.add_argument("--structures", type=Path, required=True, help="the structures' manifest")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json")
-    parser.add_argument("--predictions", type=Path, required=True, help="evaluation/predictions.csv")
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help="evaluation/predictions.csv"
+    )
     parser.add_argument(
         "--histories", type=Path, nargs="*", default=[], help="history.csv of every network"
     )

@@ -253,9 +253,7 @@ def write_network(
 
 def write_benchmarks(folder: Path, n_folds: int, seeds: tuple[int, ...]) -> None:
     """Snakemake's benchmark files."""
-    header = (
-        "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    )
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     names = ["ingest", "split", "graphs/000", "graphs/001", "embeddings/000"]
     names += [f"train/{SPLIT}-{fold}-{seed}-halo" for fold in range(n_folds) for seed in seeds]
     for number, name in enumerate(names):

@@ -80,7 +80,8 @@ def test_contacts_are_those_of_a_brute_force_search(length, seed):
 def test_rotation_and_translation_change_nothing(length, seed):
     coordinates = chain(length, seed).astype(np.float64)
     turn = Rotation.random(random_state=seed)
-    moved = turn.apply(coordinates.reshape(-1, 3)).reshape(length, 3, 3) + [3.0, -40.0, 7.0]
+    turned = turn.apply(coordinates.reshape(-1, 3)).reshape(length, 3, 3)
+    moved = turned + np.array([3.0, -40.0, 7.0])
     one = build_graph("A" * length, structure(coordinates), SETTINGS)
     two = build_graph("A" * length, structure(moved), SETTINGS)
     for name in one:

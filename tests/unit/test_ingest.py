@@ -79,9 +79,7 @@ def test_duplicates_are_merged_by_union_or_kept(tmp_path):
     assert merged.labels.tolist() == [[1, 1], [1, 0]]
     assert reasons(rejected) == {"b": "duplicated sequence"}
     assert rejected[0].detail == "merged into a; the labels differed in Nucleus, Golgi"
-    kept, rejected = ingest(
-        path, None, DatasetSettings(labels=SETTINGS.labels, duplicates="keep")
-    )
+    kept, rejected = ingest(path, None, DatasetSettings(labels=SETTINGS.labels, duplicates="keep"))
     assert kept.ids.tolist() == ["a", "b", "c"]
     assert not rejected
     assert kept.labels.tolist() == [[0, 1], [1, 0], [1, 0]]
@@ -127,7 +125,9 @@ def test_missing_and_unreadable_files(tmp_path):
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
 @pytest.mark.parametrize("zipped", [False, True])
 def test_separators_gzip_and_line_ends(tmp_path, separator, zipped):
-    text = "\ufeff" + HEADER.replace(",", separator) + separator.join(["a", "MKV", "1", "0"]) + "\r\n"
+    text = (
+        "\ufeff" + HEADER.replace(",", separator) + separator.join(["a", "MKV", "1", "0"]) + "\r\n"
+    )
     path = tmp_path / "in.txt"
     path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
     proteins, _ = ingest(path, None, SETTINGS)
@@ -211,7 +211,10 @@ def test_members_change_where_their_proteins_do(tmp_path):
     one, _ = ingest(path, None, SETTINGS)
     write_members(tmp_path / "one", tmp_path / "one.json", one.table)
     found = [m for rows in read_members(tmp_path / "one", BUCKETS).values() for m in rows]
-    assert {(m.accessions, m.sequence) for m in found} == {(("P12345",), "MKV"), (("P12346",), "MKL")}
+    assert {(m.accessions, m.sequence) for m in found} == {
+        (("P12345",), "MKV"),
+        (("P12346",), "MKL"),
+    }
     path.write_text(HEADER + "P12346,MKL,0,1\nP12345,MKV,1,0\nP12347,MKVV,0,1\n")
     two, _ = ingest(path, None, SETTINGS)
     write_members(tmp_path / "two", tmp_path / "two.json", two.table)
@@ -226,8 +229,7 @@ def test_arbitrary_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "in"
     path.write_bytes(content)
     try:
-        records = read_records(path)
+        columns = list(read_records(path).columns)
     except HaloError as error:
-        assert str(path) in str(error)
-    else:
-        assert "line" in records.columns
+        columns = ["line"] if str(path) in str(error) else []
+    assert "line" in columns

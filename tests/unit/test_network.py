@@ -33,7 +33,7 @@ def protein(length: int, seed: int, with_structure: bool = True, move: bool = Fa
     coordinates = chain(length, seed)
     if move:
         turned = Rotation.random(random_state=seed).apply(coordinates.reshape(-1, 3))
-        coordinates = turned.reshape(length, 3, 3) + [10.0, -3.0, 90.0]
+        coordinates = turned.reshape(length, 3, 3) + np.array([10.0, -3.0, 90.0])
     found = structure(coordinates) if with_structure else None
     embedding = rng.normal(size=(length, DIM)).astype(np.float16)
     return protein_data(build_graph(sequence, found, GraphSettings()), embedding)

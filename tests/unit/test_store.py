@@ -39,7 +39,9 @@ def put(store: Store, names: list[str], lengths: list[int], flush_bytes: int = 1
             writer.add(name, record(length, length), {"note": f"n{length} é"})
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True),
     flush_bytes=st.sampled_from([1, 200, 1 << 20]),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -151,6 +152,30 @@ def test_what_the_end_of_the_machine_has_damaged_is_thrown_away(tmp_path, damage
     landing.settle(HASH[:2])
     assert HASH not in store
     assert not file.exists()
+
+
+def test_only_old_leftovers_of_killed_jobs_are_removed(tmp_path):
+    _, landing = landing_in(tmp_path)
+    landing.put(HASH, result_of("first"))
+    folder = tmp_path / "landing" / HASH[:2]
+    for name, age in ((".old", 90_000), (".young", 10)):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    landing.settle(HASH[:2])
+    assert [path.name for path in folder.iterdir()] == [".young"]
+
+
+def test_settling_while_others_land_loses_nothing(tmp_path):
+    store, landing = landing_in(tmp_path)
+    names = [sha256_of_text(str(number)) for number in range(2000)]
+    names = ["00" + name[2:] for name in names]
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(landing.put, name, result_of(name)) for name in names]
+        while not all(future.done() for future in running):
+            landing.settle("00")
+    landing.settle("00")
+    for name in names:
+        assert Note.from_json(store.attributes(name)["manifest"]).message == name
 
 
 # ------------------------------------------------------------------------ killed jobs

@@ -121,31 +121,31 @@ def test_the_chains_of_the_first_model():
     assert [(chain.name, chain.letters) for chain in chains] == [("A", "A"), ("B", "GG")]
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"<!DOCTYPE html><html></html>",
-        b"data_x\n#\n",
-        b"data_",
-        b"HEADER    nothing\nEND\n",
-        b"MODEL        1\n\nATOM  \n",
-        b"data_x\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2\n",
-        b"\x00" * 4096,
-        b"ATOM  ",
-        gzip.compress(b""),
-        gzip.compress(PDB)[:-20],
-        gzip.compress(PDB)[:-1] + b"\xff",
-        b"\x1f\x8b" + b"x" * 100,
-        b"\n".join(
-            line[:30].encode() + b"     nan     nan     nan" + line[54:].encode()
-            for line in backbone("ALA", 1)
-        ),
-    ],
-)
-def test_what_is_no_structure_is_refused_by_name(data):
+GARBAGE = {
+    "nothing": b"",
+    "html": b"<!DOCTYPE html><html></html>",
+    "empty mmCIF": b"data_x\n#\n",
+    "start of mmCIF": b"data_",
+    "atoms without coordinates": b"data_x\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2\n",
+    "empty PDB": b"HEADER    nothing\nEND\n",
+    "model without atoms": b"MODEL        1\n\nATOM  \n",
+    "start of PDB": b"ATOM  ",
+    "zeros": b"\x00" * 4096,
+    "empty gzip": gzip.compress(b""),
+    "gzip cut off": gzip.compress(PDB)[:-20],
+    "gzip of another length": gzip.compress(PDB)[:-1] + b"\xff",
+    "start of gzip": b"\x1f\x8b" + b"x" * 100,
+    "no numbers": b"\n".join(
+        line[:30].encode() + b"     nan     nan     nan" + line[54:].encode()
+        for line in backbone("ALA", 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_what_is_no_structure_is_refused_by_name(kind):
     with pytest.raises(StructureError, match="some name"):
-        parse_structure(data, "some name")
+        parse_structure(GARBAGE[kind], "some name")
 
 
 def test_gzip_of_several_members_is_one_text():

@@ -74,7 +74,7 @@ def run(setting, folder: Path, **change) -> None:
 
 def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
     run(setting, tmp_path)
-    proteins, parts, _ = setting
+    proteins, _, _ = setting
     predictions = pd.read_csv(tmp_path / "predictions.csv")
     assert predictions["part"].value_counts().to_dict() == {"val": 15, "cal": 10, "test": 15}
     assert list(predictions.columns) == ["id", "part", "A", "B"]
@@ -115,7 +115,10 @@ def test_a_saved_network_predicts_as_before(setting, tmp_path):
     run(setting, tmp_path)
     network, description = load_model(tmp_path)
     proteins, _, root = setting
-    stores = Store.create(root, "graphs", {}, GRAPHS), Store.create(root, "embeddings", {}, EMBEDDINGS)
+    stores = (
+        Store.create(root, "graphs", {}, GRAPHS),
+        Store.create(root, "embeddings", {}, EMBEDDINGS),
+    )
     dataset = ProteinDataset(
         proteins.table["seq_hash"].to_numpy(dtype=object), proteins.labels, *stores
     )

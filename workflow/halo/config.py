@@ -101,8 +101,8 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
             section[key] = str(Path(base) / value)
         elif not Path(value).exists():
             faults.append(
-                f"{'.'.join((*sections, key))}: there is no file {value!r}; mend the path (relative "
-                f"paths are sought from {Path.cwd()})"
+                f"{'.'.join((*sections, key))}: there is no file {value!r}; mend the path "
+                f"(relative paths are sought from {Path.cwd()})"
             )
     for name, table in (("dataset", found["dataset"]), ("dataset.test", found["dataset"]["test"])):
         if table is not None and table["proteins"] is None and table["url"] is None:

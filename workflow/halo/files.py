@@ -67,7 +67,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise HaloError(f"{path}: not readable as JSON ({error}); delete it and run again") from None
+        raise HaloError(
+            f"{path}: not readable as JSON ({error}); delete it and run again"
+        ) from None
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -1,1 +1,1 @@
-"""Sanity baselines: what a prediction is worth that looks at no protein, or at its best relative."""
+"""Sanity baselines: predictions that look at no protein, or at its best relative alone."""

@@ -30,7 +30,9 @@ def blend(length: int, parts: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
     weights = np.zeros((length, 1), dtype=np.float32)
     for start, stop, rows in parts:
         size = stop - start
-        ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)[:, None]
+        ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)[
+            :, None
+        ]
         total[start:stop] += rows * ramp
         weights[start:stop] += ramp
     return total / weights

@@ -120,9 +120,7 @@ def evaluate(
     return metrics, prediction_table(pools, proteins)
 
 
-def measure(
-    truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap
-) -> dict[str, Replicates]:
+def measure(truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap) -> dict[str, Replicates]:
     """Every metric of every method, averaged over its seeds."""
     return {
         method: mean_of(
@@ -169,6 +167,6 @@ def _require_same_proteins(pools: Pools, reference: Pooled) -> None:
         for pool in found:
             if not np.array_equal(pool.rows, reference.rows):
                 raise HaloError(
-                    f"method {method!r} was not tested on the same proteins as the others; give the "
-                    "predictions of the same folds for every method and seed"
+                    f"method {method!r} was not tested on the same proteins as the others; give "
+                    "the predictions of the same folds for every method and seed"
                 )

@@ -1,5 +1,7 @@
 """Groups of proteins for which results are given apart."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -49,7 +51,7 @@ def make_strata(
 def binned(values: np.ndarray, edges: tuple[float, ...]) -> dict[str, np.ndarray]:
     """Membership of `values` in the bins between `edges`; NaN is in none of them."""
     bins = {}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         name = f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}"
         bins[name] = (values >= low) & (values < high)
     return bins

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from halo.evaluation.bootstrap import Estimate, estimate, reported
-from halo.evaluation.metrics import BINS, Replicates
+from halo.evaluation.metrics import BIASED, BINS, Replicates
 from halo.evaluation.models import Model
 
 
 def overall_estimates(replicates: Replicates) -> dict[str, Estimate]:
     """Estimates of the metrics of all labels together, by metric."""
-    return {name: estimate(values) for name, values in replicates.overall.items()}
+    return {name: estimate(values, name in BIASED) for name, values in replicates.overall.items()}
 
 
 def label_estimates(
@@ -20,7 +20,10 @@ def label_estimates(
 ) -> dict[str, dict[str, Estimate]]:
     """Estimates by label and metric."""
     return {
-        label: {name: estimate(values[index]) for name, values in replicates.labels.items()}
+        label: {
+            name: estimate(values[index], name in BIASED)
+            for name, values in replicates.labels.items()
+        }
         for index, label in enumerate(label_names)
     }
 

@@ -17,7 +17,9 @@ def build_graphs(
     members: dict[str, list[Member]], store_root: Path, structures: Store, settings: GraphSettings
 ) -> Store:
     """Build the graphs that are missing or whose structure is another by now."""
-    store = Store.create(store_root, "graphs", description(structures.fingerprint, settings), LAYOUT)
+    store = Store.create(
+        store_root, "graphs", description(structures.fingerprint, settings), LAYOUT
+    )
     versions = {
         member.seq_hash: structure_version(structures, member.seq_hash)
         for found in members.values()

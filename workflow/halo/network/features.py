@@ -64,7 +64,9 @@ def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> 
         num_nodes=length,
         embedding=torch.from_numpy(embedding) if embedding is not None else torch.zeros(length, 0),
         structure=torch.cat([structure, flags], dim=1),
-        biochemistry=torch.cat([_SCALES[graph["residue"].astype(np.int64)], _termini(length)], dim=1),
+        biochemistry=torch.cat(
+            [_SCALES[graph["residue"].astype(np.int64)], _termini(length)], dim=1
+        ),
         edge_index=torch.cat([edges.T, edges.T.flip(0)], dim=1),
         edge_attr=attributes.repeat(2, 1),
         edge_contact=contact_only.repeat(2),

@@ -26,11 +26,11 @@ class NetworkSettings:
 
 
 class Output(NamedTuple):
-    """What the network says: logits [G, n_labels], modality weights [G, 3], attention [N, heads]."""
+    """What the network says of G proteins with N residues."""
 
-    logits: Tensor
-    modality_weights: Tensor
-    attention: Tensor
+    logits: Tensor  # [G, n_labels]
+    modality_weights: Tensor  # [G, 3], in the order of MODALITIES
+    attention: Tensor  # [N, pooling heads], sums to 1 over the residues of a protein
 
 
 class AttentionBlock(nn.Module):

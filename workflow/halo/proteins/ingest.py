@@ -11,24 +11,13 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.proteins.accessions import parse_accession
-from halo.proteins.readers import LINE, read_records, read_table, require_columns
+from halo.proteins.labels import Faults, Labels, labels_from_columns, labels_from_table
+from halo.proteins.readers import LINE, read_records, require_columns
 from halo.proteins.table import CORE_COLUMNS, Proteins
 
 log = logging.getLogger(__name__)
 
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
-ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-WRONG_COLUMN_SHARE = 0.5  # above it, it is not the rows that are wrong but the column
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Where the labels are; see ``dataset.labels`` in the configuration."""
-
-    columns: Sequence[str] | None = None
-    table: str | None = None
-    id: str = "id"
-    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,11 +73,13 @@ def ingest(
 
     rejected: list[Rejected] = []
     table = _core_table(records, settings)
-    names, labels, unlabelled = (
-        _labels_from_columns(path, records, settings)
-        if labels_path is None
-        else _labels_from_table(labels_path, table["id"], settings)
-    )
+    if labels_path is None:
+        taken = {settings.id, settings.sequence, settings.accession, settings.split}
+        names, labels, unlabelled = labels_from_columns(
+            path, records, settings.labels.columns, {*taken, *settings.annotations}
+        )
+    else:
+        names, labels, unlabelled = labels_from_table(labels_path, table["id"], settings.labels)
     keep = np.ones(len(table), dtype=bool)
     for check in (_identity_faults(table), _sequence_faults(table, settings), unlabelled):
         for row, (reason, detail) in check.items():
@@ -122,8 +113,8 @@ def with_test_set(
     unknown = sorted(set(test.label_names) - set(proteins.label_names))
     if unknown:
         raise HaloError(
-            f"dataset.test: the labels {', '.join(unknown)} are not among those of the training set "
-            f"({', '.join(proteins.label_names)}); choose others in dataset.test.labels.columns"
+            f"dataset.test: the labels {', '.join(unknown)} are not among those of the training "
+            f"set ({', '.join(proteins.label_names)}); choose others in dataset.test.labels.columns"
         )
     missing = sorted(set(proteins.label_names) - set(test.label_names))
     if missing:
@@ -186,9 +177,6 @@ def _reject(table: pd.DataFrame, row: int, reason: str, detail: str) -> Rejected
     return Rejected(table["id"].iat[row], int(table[LINE].iat[row]), reason, detail)
 
 
-Faults = dict[int, tuple[str, str]]  # row to reason and detail
-
-
 def _identity_faults(table: pd.DataFrame) -> Faults:
     faults: Faults = {}
     first: dict[str, int] = {}
@@ -217,101 +205,6 @@ def _sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
         elif len(sequence) > settings.max_length:
             faults[row] = ("too long", f"{len(sequence)} residues, above dataset.max_length")
     return faults
-
-
-def _labels_from_columns(
-    path: Path, records: pd.DataFrame, settings: DatasetSettings
-) -> tuple[tuple[str, ...], np.ndarray, Faults]:
-    taken = {settings.id, settings.sequence, settings.accession, settings.split, LINE}
-    names = settings.labels.columns
-    if names is None:
-        names = [n for n in records.columns if n not in taken and n not in settings.annotations]
-    if not names:
-        raise HaloError(f"{path}: no label column is left; name them in dataset.labels.columns")
-    wanted = {f"dataset.labels.columns[{i}]": name for i, name in enumerate(names)}
-    require_columns(path, records, wanted)
-    clash = sorted(set(names) & {*CORE_COLUMNS, *settings.annotations})
-    if clash:
-        raise HaloError(
-            f"{path}: label {clash[0]!r} has the name of a column of HALO's own table "
-            f"({', '.join(CORE_COLUMNS)}) or of an annotation; rename it"
-        )
-    labels = np.zeros((len(records), len(names)), dtype=np.uint8)
-    faults: Faults = {}
-    for column, name in enumerate(names):
-        values = records[name].map(ZERO_ONE)
-        wrong = np.flatnonzero(values.isna())
-        if len(wrong) > WRONG_COLUMN_SHARE * len(records):
-            raise HaloError(
-                f"{path}: column {name!r} is not a 0/1 column (line {records[LINE].iat[wrong[0]]} "
-                f"has {records[name].iat[wrong[0]]!r}); take it out of dataset.labels.columns, or "
-                "give it to dataset.annotations"
-            )
-        for row in wrong:
-            value = records[name].iat[row]
-            faults.setdefault(int(row), ("label not 0 or 1", f"{name} is {value!r}"))
-        labels[:, column] = values.fillna(0)
-    return tuple(names), labels, faults
-
-
-def _labels_from_table(
-    path: Path, ids: pd.Series, settings: DatasetSettings
-) -> tuple[tuple[str, ...], np.ndarray, Faults]:
-    if not Path(path).exists():
-        raise HaloError(f"{path}: there is no such file; mend dataset.labels.table")
-    given = read_table(path)
-    where = settings.labels
-    require_columns(path, given, {"dataset.labels.id": where.id, "dataset.labels.label": where.label})
-    if where.label is None:
-        return _labels_from_wide_table(path, given, ids, settings)
-    pairs = given[given[where.label] != ""]
-    names = tuple(where.columns or sorted(pairs[where.label].unique()))
-    columns = pd.Index(names).get_indexer(pairs[where.label])
-    unknown = sorted(set(pairs[where.label][columns < 0]))
-    if unknown and where.columns is None:
-        raise AssertionError("names come from the pairs")
-    if unknown:
-        log.warning("%s: labels not in dataset.labels.columns are left out: %s", path, unknown)
-    labels = np.zeros((len(ids), len(names)), dtype=np.uint8)
-    rows_of = ids.groupby(ids).indices
-    known = pairs[where.id].isin(rows_of)
-    _warn_of_strangers(path, pairs[where.id][~known])
-    for name, column in zip(pairs[where.id][known], columns[known], strict=True):
-        if column >= 0:
-            labels[rows_of[name], column] = 1
-    return names, labels, _without_labels(path, ids, set(pairs[where.id]))
-
-
-def _labels_from_wide_table(
-    path: Path, given: pd.DataFrame, ids: pd.Series, settings: DatasetSettings
-) -> tuple[tuple[str, ...], np.ndarray, Faults]:
-    where = settings.labels
-    repeated = given[where.id][given[where.id].duplicated()]
-    if len(repeated):
-        line = given[LINE][repeated.index[0]]
-        raise HaloError(f"{path}: line {line}: id {repeated.iloc[0]!r} has a second row of labels")
-    _warn_of_strangers(path, given[where.id][~given[where.id].isin(ids)])
-    columns = DatasetSettings(id=where.id, sequence=where.id, labels=Labels(where.columns))
-    names, labels, faults = _labels_from_columns(path, given, columns)
-    rows = pd.Index(given[where.id]).get_indexer(ids)
-    missing = _without_labels(path, ids, set(given[where.id]))
-    wrong = {row: faults[source] for row, source in enumerate(rows) if source in faults}
-    return names, np.where((rows >= 0)[:, None], labels[rows], 0).astype(np.uint8), missing | wrong
-
-
-def _without_labels(path: Path, ids: pd.Series, labelled: set[str]) -> Faults:
-    detail = f"no row for it in {Path(path).name}"
-    return {row: ("no label", detail) for row, name in enumerate(ids) if name not in labelled}
-
-
-def _warn_of_strangers(path: Path, strangers: pd.Series) -> None:
-    if len(strangers):
-        log.warning(
-            "%s: %s ids have labels but no sequence, the first is %s",
-            path,
-            f"{strangers.nunique():,}",
-            strangers.iloc[0],
-        )
 
 
 def _only_single_labels(

@@ -50,7 +50,11 @@ def read_members(directory: Path, buckets: Iterable[str]) -> dict[str, list[Memb
         with (Path(directory) / f"{bucket}.tsv").open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             members[bucket] = [
-                Member(row["seq_hash"], tuple(filter(None, row["accession"].split(";"))), row["sequence"])
+                Member(
+                    row["seq_hash"],
+                    tuple(filter(None, row["accession"].split(";"))),
+                    row["sequence"],
+                )
                 for row in rows
             ]
     return members

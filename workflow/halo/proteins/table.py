@@ -78,7 +78,7 @@ def read_proteins(file: Path) -> Proteins:
     description = read_json(file.with_name("labels.json"))
     names = tuple(description["labels"])
     numbers = {"length": int} | ({} if description["long"] else dict.fromkeys(names, np.uint8))
-    types = {column: str for column in pd.read_csv(file, nrows=0).columns} | numbers
+    types = dict.fromkeys(pd.read_csv(file, nrows=0).columns, str) | numbers
     table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[])
     if description["long"]:
         labels = np.zeros((len(table), len(names)), dtype=np.uint8)

@@ -115,7 +115,7 @@ def _result_figures(run: RunResults) -> Iterator[Drawn]:
         "calibration",
         "What a probability is worth",
         "Of the predictions with a given probability, the share that is true; on the dashed line "
-        f"a probability means what it says. Below, how many pairs of protein and label {main} gives "
-        "each probability.",
+        "a probability means what it says. Below, how many pairs of protein and label get each "
+        f"probability from {main}.",
         plots_results.reliability(metrics),
     )

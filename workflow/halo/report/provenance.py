@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,11 @@ PACKAGES = (
 def software(snakemake: str) -> dict[str, str]:
     """Versions of HALO, Python, Snakemake, MMseqs2 and of the installed `PACKAGES`."""
     found = {"halo": __version__, "python": platform.python_version(), "snakemake": snakemake}
-    try:
+    with suppress(HaloError):  # where another environment has it
         found["mmseqs2"] = _output(find_mmseqs(), "version")
-    except HaloError:  # another environment has it
-        pass
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -51,7 +48,9 @@ def hardware() -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gb": _memory_gb(),
         "gpus": _gpus(),
     }

@@ -21,7 +21,7 @@ METRICS = {
         "Average precision", "area below the curve of precision over recall, averaged over labels",
     ),
     "calibration_error": (
-        "Calibration error", "mean distance of a probability from the share that is true; 0 is best",
+        "Calibration error", "how far probabilities are from the share that is true; 0 is best",
     ),
     "labels_predicted": ("Labels a protein", "mean number of labels that a protein is given"),
 }  # fmt: skip

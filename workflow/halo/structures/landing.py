@@ -10,6 +10,8 @@ import math
 import time
 import uuid
 import zlib
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from halo.structures.layout import LAYOUT
 from halo.structures.search import Result
 
 SUFFIX = ".landed"
+OLD = 86_400.0  # seconds
 
 
 class Landing:
@@ -51,13 +54,21 @@ class Landing:
                     continue
                 if record is not None and not self._settled(seq_hash, record[1]):
                     writer.add(seq_hash, record[0], {"manifest": record[1]})
-        old = (file for file in folder.glob(".*") if time.time() - file.stat().st_mtime > 86_400)
-        for file in (*files, *old):
+        for file in files:
             file.unlink(missing_ok=True)
+        _remove_leftovers(folder)
 
     def _settled(self, seq_hash: str, manifest: str) -> bool:
         """Whether a job was killed after the segment and before the file had gone."""
         return seq_hash in self._store and self._store.attributes(seq_hash)["manifest"] == manifest
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed jobs were writing; younger files may be of one that is running."""
+    for file in folder.glob(".*"):
+        with suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > OLD:
+                file.unlink()
 
 
 def _pack(result: Result) -> bytes:

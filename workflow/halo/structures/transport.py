@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
 
 from halo.errors import HaloError
@@ -27,11 +27,7 @@ class FetchError(HaloError):
 
 
 class PassingError(FetchError):
-    """A request failed for a reason that may pass; `wait` is the server's wish in seconds."""
-
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait = wait
+    """A request failed for a reason that may pass."""
 
 
 class Throttle:
@@ -79,7 +75,7 @@ class Client:
             ),
             headers={"User-Agent": "halo-localization", "Accept-Encoding": "gzip"},
         )
-        self._backoff = wait_exponential(settings.backoff, MAX_WAIT) + wait_random(
+        self._pause = wait_exponential(settings.backoff, MAX_WAIT) + wait_random(
             0, settings.backoff
         )
 
@@ -97,15 +93,10 @@ class Client:
         attempts = Retrying(
             retry=retry_if_exception_type(PassingError),
             stop=stop_after_attempt(self.settings.retries + 1),
-            wait=self._wait,
+            wait=self._pause,
             reraise=True,
         )
         return attempts(self._get_once, url, decode)
-
-    def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.wait if isinstance(error, PassingError) else 0.0
-        return max(self._backoff(state), asked)
 
     def _get_once(self, url: str, decode: Callable[[bytes], _T]) -> _T | None:
         self._throttle.wait()
@@ -158,7 +149,7 @@ class Client:
         if wait > MAX_WAIT:
             raise FetchError(f"{message}, and wants to be left alone for {wait:.0f} s")
         self._throttle.hold(wait)
-        raise PassingError(message, wait)
+        raise PassingError(message)
 
 
 def _retry_after(value: str) -> float:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,7 +153,9 @@ def drop_modalities(batch: Batch, settings: TrainingSettings, generator: torch.G
 
 def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
     """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit."""
-    return float(f1_score(targets.numpy(), decide(logits, tau, task), average="macro", zero_division=0))
+    return float(
+        f1_score(targets.numpy(), decide(logits, tau, task), average="macro", zero_division=0)
+    )
 
 
 def decide(logits: Tensor, tau: Tensor, task: str) -> np.ndarray:
