@@ -14,7 +14,7 @@ export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH PYTHONHOME
 
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
-SNAKEFILES := Snakefile rules workflow/Snakefile
+SNAKEFILES := Snakefile rules workflow
 
 .PHONY: help demo test test-browser lint format lock clean chromium
 
@@ -51,7 +51,7 @@ clean:  ## remove the demo's results and the caches
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 chromium:
-	@command -v chromium chromedriver >/dev/null || { \
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
 	  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	    echo "The browser tests need chromium and chromedriver on the PATH: install them" \
 	      "(Debian: apt-get install chromium chromium-driver)" >&2; exit 1; \

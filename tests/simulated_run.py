@@ -3,7 +3,6 @@
 The predictions of the "network" are drawn around the truth; the baselines are the real ones.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,24 @@ import numpy as np
 import pandas as pd
 
 from halo.baselines.stage import Run, run_baseline
+from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.evaluation.strata import make_strata
 from halo.files import sha256_of_text, write_json, write_table
 from halo.proteins.table import Proteins, write_proteins
+from halo.report.figures import draw_figures
+from halo.report.inputs import read_run
+from halo.report.page import render
+from halo.report.provenance import make_provenance
+from halo.report.stages import read_stages
 
 LABELS = ("Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Golgi apparatus")
 SHARES = np.array([0.35, 0.35, 0.2, 0.2, 0.08])
 SPLIT = "kfold"
+REPORT_FILES = (
+    "proteins.csv", "rejected.csv", "split/assignments.csv", "split/identity.csv",
+    "split/leakage.json", "structures/manifest.csv", "evaluation/metrics.json",
+    "evaluation/predictions.csv", "provenance.json",
+)  # fmt: skip
 MODALITIES = {"embedding": 0.5, "structure": 0.3, "biochemistry": 0.2}
 
 
@@ -265,7 +276,47 @@ def write_benchmarks(folder: Path, n_folds: int, seeds: tuple[int, ...]) -> None
         )
 
 
-def write_language_model(folder: Path) -> None:
-    """``language_model.json``."""
-    content = {"name": "esm2_demo", "path": "resources/demo/esm2_demo.pt", "sha256": "ab" * 32}
-    (folder / "language_model.json").write_text(json.dumps(content))
+def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100) -> Path:
+    """Evaluate the run and write its report with the real code; the path of the page."""
+    assignments = run.assignments.set_index("id")
+    structures = pd.read_csv(run.path("structures/manifest.csv"), dtype=str, keep_default_na=False)
+    identity = pd.read_csv(run.path("split/identity.csv"), dtype=str)
+    metrics, predictions = evaluate(
+        run.proteins,
+        assignments,
+        run.models,
+        make_strata(run.proteins, structures, identity),
+        EvaluationSettings(resamples=resamples),
+    )
+    write_json(run.path("evaluation/metrics.json"), metrics)
+    write_table(run.path("evaluation/predictions.csv"), predictions)
+    config = {
+        "run": "trial",
+        "seeds": [1, 2],
+        "dataset": {"simulated": simulated},
+        "split": {"seed": 1},
+        "evaluation": {"resamples": resamples, "seed": 1},
+    }
+    counts = {
+        "proteins": len(run.proteins),
+        "structures": int((structures["status"] == "ok").sum()),
+    }
+    provenance = make_provenance(
+        config,
+        Path(__file__).parents[1],
+        "9.27.1",
+        [run.path("proteins.csv")],
+        {"name": "esm2_demo", "sha256": "ab" * 32},
+        counts,
+        read_stages(run.path("benchmarks")),
+    )
+    write_json(run.path("provenance.json"), provenance)
+    results = read_run(
+        *(run.path(name) for name in REPORT_FILES[:-1]),
+        [path for model in run.models if (path := model.with_name("history.csv")).exists()],
+        run.path(REPORT_FILES[-1]),
+    )
+    figures = draw_figures(results, run.path("evaluation/figures"))
+    page = run.path("report.html")
+    page.write_text(render(results, figures, run.path("evaluation/figures")), encoding="utf-8")
+    return page

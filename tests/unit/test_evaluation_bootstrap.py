@@ -65,7 +65,7 @@ def draw(rng: np.random.Generator, n_groups: int) -> tuple[np.ndarray, np.ndarra
 
 
 def test_intervals_cover_the_truth_at_their_nominal_rate():
-    """Of 300 experiments, the 95 % interval holds the value of the population in about 285."""
+    """Of 200 experiments, the 95 % interval holds the value of the population in about 190."""
     rng = np.random.default_rng(0)
 
     def measure(n_groups: int, resamples: int, seed: int) -> dict[str, np.ndarray]:
@@ -76,18 +76,18 @@ def test_intervals_cover_the_truth_at_their_nominal_rate():
         return (decided | scored).overall
 
     names = ("macro_f1", "macro_mcc", "exact_match", "macro_auroc", "calibration_error")
-    population = {name: values[0] for name, values in measure(100_000, 1, 0).items()}
+    population = {name: values[0] for name, values in measure(50_000, 1, 0).items()}
     covered = dict.fromkeys(names, 0)
-    experiments = 300
+    experiments = 200
     for experiment in range(experiments):
-        found = measure(120, 300, experiment)
+        found = measure(120, 250, experiment)
         for name in names:
             interval = estimate(found[name], biased=name == "calibration_error")
             covered[name] += interval["low"] <= population[name] <= interval["high"]
             assert interval["low"] <= interval["value"] <= interval["high"]
-    # Three and a half standard errors of 300 experiments; the correction of the calibration
+    # Three and a half standard errors of 200 experiments; the correction of the calibration
     # error, of 120 groups, is not perfect.
-    lowest = dict.fromkeys(names, 0.905) | {"calibration_error": 0.85}
+    lowest = dict.fromkeys(names, 0.9) | {"calibration_error": 0.85}
     for name in names:
         assert lowest[name] <= covered[name] / experiments <= 0.99, (name, covered)
 

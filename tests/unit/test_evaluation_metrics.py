@@ -64,7 +64,7 @@ def by_scikit_learn(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(outcomes())
 def test_decisions_agree_with_scikit_learn_in_every_resample(outcome):
     truth, probabilities, groups = outcome

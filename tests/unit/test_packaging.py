@@ -157,7 +157,7 @@ def rules() -> dict[str, tuple[str, str]]:
         for block in blocks:
             name = block[: block.index(":")].split()[1]
             environment = re.search(r'"\.\./envs/(\w+\.yaml)"', block)
-            script = re.search(r"\{RUN\}/(\w+\.py)", block)
+            script = re.search(r"\{params\.run\}/(\w+\.py)", block)
             assert environment, f"{path.name}: rule {name} declares no environment"
             assert script, f"{path.name}: rule {name} runs no script"
             found[name] = (environment[1], script[1])

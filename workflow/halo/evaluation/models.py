@@ -80,7 +80,7 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     names = list(proteins.label_names)
     mend = "delete the file and run again"
     description = read_json(path.with_name("model.json"))
-    table = pd.read_csv(path, dtype={"id": str, "part": str}, float_precision="round_trip")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(table.columns) != ["id", "part", *names] or description["labels"] != names:
         raise HaloError(f"{path}: its labels are not {', '.join(names)}; {mend}")
     rows = pd.Index(proteins.ids).get_indexer(table["id"])
@@ -96,8 +96,14 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     tested = (assignments[f"part_{fold}"] == "test").sum()
     if (parts == "test").sum() != tested or table["id"].duplicated().any():
         raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {mend}")
-    probabilities = table[names].to_numpy(dtype=float)
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+    try:
+        # numpy's conversion is exact, that of pandas is so of late only; a probability that
+        # equals its threshold must go on doing so.
+        probabilities = table[names].to_numpy(dtype=object).astype(float)
+        valid = ((probabilities >= 0) & (probabilities <= 1)).all()
+    except ValueError:
+        valid = False
+    if not valid:
         raise HaloError(f"{path}: holds what is no probability between 0 and 1; {mend}")
     return Model(method, fold, int(seed), rows, parts, probabilities, description)
 

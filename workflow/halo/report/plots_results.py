@@ -105,10 +105,14 @@ def membership(joined: pd.Series, labels: list[str]) -> np.ndarray:
 
 
 def _heat_map(axes: Axes, shares: np.ndarray, labels: list[str]) -> None:
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
+    centres = np.arange(len(labels))
+    axes.pcolormesh(centres, centres, shares, cmap="Blues", vmin=0, vmax=1.15,
+                    edgecolors="white", linewidth=1)  # fmt: skip
+    axes.invert_yaxis()
     axes.grid(visible=False)
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(length=0)
+    axes.set_xticks(centres, labels, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(centres, labels)
     axes.spines[:].set_visible(False)
     if len(labels) > 16:
         return
@@ -116,7 +120,7 @@ def _heat_map(axes: Axes, shares: np.ndarray, labels: list[str]) -> None:
         if share >= 0.005:
             colour = "white" if share > 0.6 else INK
             axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour,
-                      fontsize=8)  # fmt: skip
+                      fontsize=9)  # fmt: skip
 
 
 Histories = Mapping[tuple[str, str, int], pd.DataFrame]

@@ -62,8 +62,8 @@ class AuditSettings:
         The split is made anew with what an audit found at most so many times.
     """
 
-    sensitivity: float = 7.5
-    margin: float = 0.1
+    sensitivity: float = 7.0
+    margin: float = 0.05
     rounds: int = 5
 
 
@@ -112,8 +112,8 @@ class SplitSettings:
     coverage: float = 0.8
     coverage_of: str = "shorter"
     evalue: float = 1e-3
-    sensitivity: float = 6.0
-    max_hits: int = 1000
+    sensitivity: float = 5.7
+    max_hits: int = 2000
     val_fraction: float = 0.1
     cal_fraction: float = 0.05
     seed: int = 1

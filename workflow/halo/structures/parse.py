@@ -119,9 +119,9 @@ def _chains(structure: gemmi.Structure, name: str) -> list[Chain]:
     for number, (atom, element) in enumerate(_BACKBONE):
         slot[(atoms == atom) & (flat.elements == element)] = number
     rows = np.flatnonzero(slot >= 0)
-    chain, letter = _text(flat.chain_ids[rows]), _letters(_text(flat.residue_names[rows]))
-    kept = _in_polymer(flat.entity_type[rows], chain) & (letter > 0)
-    rows, chain, letter = rows[kept], chain[kept], letter[kept]
+    chain = _text(flat.chain_ids[rows])
+    kept = _in_polymer(flat.entity_type[rows], chain)
+    rows, chain = rows[kept], chain[kept]
     if not len(rows):
         return []
     slot, position = slot[rows], flat.pos[rows]
@@ -139,8 +139,9 @@ def _chains(structure: gemmi.Structure, name: str) -> list[Chain]:
     coordinates[residue[best], slot[best]] = position[best]
 
     centre = best[slot[best] == _CA]  # one row a residue that has a CA
+    letters = _letters(_text(flat.residue_names[rows[centre]]))
+    centre, letters = centre[letters > 0], letters[letters > 0]
     coordinates = coordinates[residue[centre]]
-    letters = letter[centre]
     numbers = flat.resnums[rows[centre]].astype(np.int32)
     b_factor = flat.b_iso[rows[centre]].astype(np.float32)
     declared = _declared(structure)

@@ -16,6 +16,7 @@ from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expa
 from halo.structures.settings import TransportSettings
 
 MAX_WAIT = 120.0  # seconds; a server that asks for more is given up on
+SMALL = 1 << 16  # bytes of an error's page that are read to keep its connection
 STALL = 20.0  # seconds without a byte after which a connection is taken to be dead
 _PASSING = {408, 425, 429}
 _GONE = {404, 410}
@@ -119,6 +120,8 @@ class Client:
         deadline = time.monotonic() + self.settings.timeout
         with self._http.stream("GET", url) as response:
             self.answered = True
+            if response.status_code != 200:
+                _drain(response)
             if response.status_code in _GONE:
                 return None
             self._check_status(response)
@@ -150,6 +153,13 @@ class Client:
             raise FetchError(f"{message}, and wants to be left alone for {wait:.0f} s")
         self._throttle.hold(wait)
         raise PassingError(message)
+
+
+def _drain(response: httpx.Response) -> None:
+    """Read a small body to its end, so that the connection can be used again."""
+    if int(response.headers.get("content-length", MAX_BYTES)) < SMALL:
+        for _ in response.iter_raw():
+            pass
 
 
 def _retry_after(value: str) -> float:
