@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
+from halo.files import write_json
 from halo.store import Array, Layout, Store, bucket_of, fingerprint_of
+from halo.store_upkeep import collect_garbage, compact, used_stores
 
 LAYOUT = Layout({"rows": Array("float16", (3,)), "marks": Array("uint8")}, ("note",))
 
@@ -126,6 +128,39 @@ def test_pickled_and_forked_stores_open_files_for_themselves(tmp_path):
         os._exit(0 if len(store.read(name_of("a"))["rows"]) == 4 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert len(store.read(name_of("a"))["rows"]) == 4
+
+
+def test_compaction_joins_segments_and_keeps_the_content(tmp_path):
+    store = Store.create(tmp_path, "test", {}, LAYOUT)
+    for lengths in ([3, 4, 5, 6], [7, 8], [9]):
+        put(store, [name_of("x" * length) for length in lengths], lengths, flush_bytes=1)
+    with store.writer() as writer:  # a newer record of the first protein
+        writer.add(name_of("xxx"), record(30, 30), {"note": "new"})
+    segments = len(list(store.path.glob("*/*.h5")))
+    buckets = len({path.parent for path in store.path.glob("*/*.h5")})
+    gone = compact(store.path, LAYOUT)
+    assert len(list(store.path.glob("*/*.h5"))) == buckets
+    assert gone >= segments - buckets > 0
+    again = Store(store.path, LAYOUT)
+    assert again.attributes(name_of("xxx")) == {"note": "new"}
+    for length in range(4, 10):
+        found = again.read(name_of("x" * length))
+        np.testing.assert_array_equal(found["rows"], record(length, length)["rows"])
+    assert compact(store.path, LAYOUT) == 0
+
+
+def test_garbage_is_what_no_run_points_to(tmp_path):
+    used, unused = (Store.create(tmp_path / "store", "graphs", {"n": n}, LAYOUT) for n in (1, 2))
+    put(used, [name_of("a")], [3])
+    (used.path / bucket_of(name_of("a")) / ".part.h5.x.tmp").touch()
+    write_json(tmp_path / "results/run/graphs/000.json", {"store": str(used.path)})
+    found = used_stores((tmp_path / "results").glob("*"))
+    for dry_run in (True, False):
+        removed = collect_garbage(tmp_path / "store", found, dry_run)
+        assert {path.name for path in removed} == {unused.path.name, ".part.h5.x.tmp"}
+    assert not unused.path.exists()
+    assert name_of("a") in Store(used.path, LAYOUT)
+    assert not list(used.path.rglob("*.tmp"))
 
 
 WRITER = """

@@ -115,6 +115,10 @@ class Store:
         """Those of `sequence_hashes` that the store does not hold, in the order given."""
         return [name for name in dict.fromkeys(sequence_hashes) if name not in self]
 
+    def hashes(self, bucket: str) -> list[str]:
+        """Hashes of the proteins that a bucket holds, sorted."""
+        return sorted(self._index(bucket))
+
     def read(self, sequence_hash: str, *names: str) -> dict[str, np.ndarray]:
         """Arrays of one protein, all or those named; KeyError where it is not held."""
         segment, row = self._find(sequence_hash)
@@ -173,7 +177,7 @@ class Store:
         file = directory / "index.json"
         rows: dict[str, list[str]] = read_json(file) if file.exists() else {}
         if sorted(rows) != names:
-            rows = {name: self._hashes(directory / name) for name in names}
+            rows = {name: self._segment_hashes(directory / name) for name in names}
             if names:
                 write_json(file, rows)
         self._indices[bucket] = {
@@ -183,7 +187,7 @@ class Store:
         }
         return self._indices[bucket]
 
-    def _hashes(self, path: Path) -> list[str]:
+    def _segment_hashes(self, path: Path) -> list[str]:
         return list(self._open(path)["hash"].asstr()[:])
 
     # ------------------------------------------------------------------ writing
