@@ -2,7 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from halo.config import load_yaml
+from halo.files import write_text
+
+ROOT = Path(__file__).parents[2]
+HEADING = "## Every key\n\n"
 
 
 def reference(schema: Mapping[str, Any]) -> str:
@@ -36,3 +43,10 @@ def _type(part: Mapping[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in part["enum"])
     kinds = part.get("type", "any")
     return " or ".join(kinds) if isinstance(kinds, list) else kinds
+
+
+if __name__ == "__main__":
+    readme = ROOT / "config/README.md"
+    text = readme.read_text(encoding="utf-8").split(HEADING)[0]
+    schema = load_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    write_text(readme, text + HEADING + reference(schema))

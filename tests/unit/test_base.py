@@ -1,0 +1,158 @@
+"""The base of all stages: atomic files, digests of code, jobs that end well, downloads."""
+
+import hashlib
+import http.server
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from halo import code
+from halo.code import code_digest
+from halo.download import download
+from halo.errors import HaloError
+from halo.files import atomic_path, sha256_of_file
+from halo.job import Progress
+from halo.proteins.plan import disk_bytes
+
+
+def test_an_exception_leaves_the_old_file(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(file) as temporary:  # noqa: PT012
+        temporary.write_text("new")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+    with atomic_path(file) as temporary:
+        temporary.write_text("new")
+    assert file.read_text() == "new"
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """A package of its own: a imports b, b imports c inside of a function, d stands alone."""
+    folder = tmp_path / "halo"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "a.py").write_text("from halo.b import f\n")
+    (folder / "b.py").write_text("def f():\n    import halo.c\n    import json\n")
+    (folder / "c.py").write_text("X = 1\n")
+    (folder / "d.py").write_text("X = 1\n")
+    monkeypatch.setattr(code, "PACKAGE", folder)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "changes"), [("a", True), ("b", True), ("c", True), ("d", False)])
+def test_a_digest_follows_imports(package, name, changes):
+    before = code_digest("halo.a")
+    (package / f"{name}.py").write_text((package / f"{name}.py").read_text() + "Y = 2\n")
+    assert (code_digest("halo.a") != before) == changes
+
+
+def test_a_digest_does_not_depend_on_the_place(package, tmp_path):
+    script = tmp_path / "s.py"
+    script.write_text("import halo.a\n")
+    elsewhere = tmp_path / "deep" / "s.py"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(script.read_bytes())
+    assert code_digest(script) == code_digest(elsewhere) != code_digest("halo.a")
+    with pytest.raises(ModuleNotFoundError):
+        code_digest("halo.none")
+
+
+SCRIPT = """
+import sys
+from halo.errors import HaloError
+from halo.job import job_parser, run_job
+def job(arguments):
+    raise {error}
+run_job(job_parser("x"), job)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "traceback"), [("HaloError('mend it')", False), ("KeyError(1)", True)]
+)
+def test_jobs_end_with_a_message_or_a_traceback(root, tmp_path, error, traceback):
+    command = [sys.executable, "-c", SCRIPT.format(error=error), "--log", str(tmp_path / "log")]
+    environment = {"PYTHONPATH": str(root / "workflow")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert ("Traceback" in done.stderr) == traceback
+    assert (tmp_path / "log").read_text() in done.stderr
+    if not traceback:
+        assert "error: mend it" in done.stderr
+
+
+def test_progress_counts_to_the_end(caplog):
+    caplog.set_level("INFO", logger="halo")
+    progress = Progress(100, "residues", every=1000)
+    for _ in range(10):
+        progress.add(10)
+    (line,) = caplog.messages
+    assert line.startswith("100 of 100 residues (100 %)")
+
+
+def test_disk_of_known_models():
+    assert disk_bytes(1000, "esm2_t33_650M_UR50D")["embeddings"] == 2_560_000
+    assert disk_bytes(1000, "mine.pt")["embeddings"] is None
+
+
+CONTENT = b"x" * 300_000
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT after as many failures as the path says, such as ``/500/2`` or ``/cut/1``."""
+
+    seen: dict[str, int]
+
+    def do_GET(self):
+        kind, count = self.path.split("/")[1:]
+        self.seen[self.path] = self.seen.get(self.path, 0) + 1
+        fails = self.seen[self.path] <= int(count)
+        status = int(kind) if fails and kind.isdigit() else 200
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[: 1000 if fails else None])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)  # no waiting in a test
+    Handler.seen = {}
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.mark.parametrize("path", ["/ok/0", "/500/2", "/429/1", "/cut/2"])
+def test_passing_faults_are_retried(server, tmp_path, path):
+    expected = hashlib.sha256(CONTENT).hexdigest()
+    assert download(server + path, tmp_path / "file", expected, 10**6) == expected
+    assert sha256_of_file(tmp_path / "file") == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "sha256", "most", "words"),
+    [
+        ("/404/9", None, 10**6, "could not be downloaded"),
+        ("/500/99", None, 10**6, "could not be downloaded"),
+        ("/ok/0", "0" * 64, 10**6, "sha256"),
+        ("/ok/0", None, 1000, "larger than the 1,000 bytes"),
+    ],
+)
+def test_other_faults_leave_no_file(server, tmp_path, path, sha256, most, words):
+    with pytest.raises(HaloError, match=words):
+        download(server + path, tmp_path / "file", sha256, most)
+    assert not list(tmp_path.iterdir())
+    if "404" in path:
+        assert Handler.seen[path] == 1
