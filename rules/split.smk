@@ -6,6 +6,7 @@ rule split:
         assignments="<results>/split/assignments.csv",
         hits="<results>/split/hits.csv.gz",
         leakage="<results>/split/leakage.json",
+        leaks="<results>/split/leaks.csv",
         identity="<results>/split/identity.csv",
     log:
         "<logs>/split.log",
@@ -23,5 +24,6 @@ rule split:
         code=script_digest("split.py"),
     shell:
         "{params.run}/split.py --proteins {input.proteins} --assignments {output.assignments}"
-        " --hits {output.hits} --leakage {output.leakage} --identity {output.identity}"
+        " --hits {output.hits} --leakage {output.leakage} --leaks {output.leaks}"
+        " --identity {output.identity}"
         " --threads {threads} --settings {params.settings:q} --log {log}"

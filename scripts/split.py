@@ -20,6 +20,7 @@ def job(arguments: argparse.Namespace) -> None:
     result = split(proteins, settings, arguments.threads, scratch)
     write_table(arguments.assignments, result.assignments)
     write_gzipped_table(arguments.hits, result.hits)
+    write_table(arguments.leaks, result.leaks)
     write_table(arguments.identity, result.identity)
     write_json(arguments.leakage, result.leakage)
 
@@ -30,6 +31,7 @@ if __name__ == "__main__":
     parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv to write")
     parser.add_argument("--leakage", type=Path, required=True, help="leakage.json to write")
     parser.add_argument("--hits", type=Path, required=True, help="hits.csv.gz to write")
+    parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv to write")
     parser.add_argument("--identity", type=Path, required=True, help="identity.csv to write")
     parser.add_argument("--threads", type=int, default=1, help="threads to use")
     run_job(parser, job)

@@ -156,7 +156,8 @@ def write_split_audit(
     folder: Path, rng: np.random.Generator, proteins: Proteins, assignments: pd.DataFrame
 ) -> None:
     """``leakage.json`` and ``identity.csv``."""
-    highest = np.where(rng.random(len(proteins)) < 0.4, 0, rng.uniform(0.18, 0.299, len(proteins)))
+    alone = rng.random(len(proteins)) < 0.4
+    highest = np.where(alone, np.nan, rng.uniform(0.18, 0.299, len(proteins)))
     write_table(
         folder / "split/identity.csv",
         pd.DataFrame({"id": proteins.ids, "max_cross_identity": highest.round(4)}),
@@ -174,7 +175,7 @@ def write_split_audit(
             "coverage": 0.8,
             "evalue": 0.001,
             "pairs_above_threshold": 0,
-            "max_cross_identity": float(highest.max().round(4)),
+            "max_cross_identity": float(np.nanmax(highest).round(4)),
             "n_removed": 0,
             "sizes": assignments["fold"].value_counts().sort_index().to_dict(),
             "label_counts": labels,

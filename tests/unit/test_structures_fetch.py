@@ -113,7 +113,8 @@ def landing_in(path):
 
 
 def result_of(message):
-    return Result(pack(), Note("missing", message=message))
+    contacts = np.arange(40, dtype=np.uint16).reshape(-1, 2)
+    return Result(pack(contacts=contacts), Note("ok", message=message))
 
 
 def test_what_has_landed_is_settled_once(tmp_path):

@@ -86,6 +86,15 @@ def test_modified_residues_have_their_parent_and_unknown_ones_x():
     assert chain.letters == "MSUXG"
 
 
+def test_a_free_amino_acid_beside_the_chain_is_not_of_it():
+    (chain,) = parsed(
+        *(backbone("GLY", number, 4.0 * number) for number in range(1, 6)),
+        "TER",
+        backbone("GLU", 101, 90.0, record="HETATM"),
+    )
+    assert chain.letters == "GGGGG"
+
+
 def test_insertion_codes_make_residues_of_their_own():
     lines = backbone("ALA", 1, 0.0) + [
         line[:26] + "A" + line[27:] for line in backbone("GLY", 1, 5.0)
@@ -133,6 +142,7 @@ GARBAGE = {
     "zeros": b"\x00" * 4096,
     "empty gzip": gzip.compress(b""),
     "gzip cut off": gzip.compress(PDB)[:-20],
+    "gzip without its end": gzip.compress(PDB)[:-4],
     "gzip of another length": gzip.compress(PDB)[:-1] + b"\xff",
     "start of gzip": b"\x1f\x8b" + b"x" * 100,
     "no numbers": b"\n".join(

@@ -87,11 +87,11 @@ def test_the_newest_version_with_all_its_fragments_is_taken():
     pattern = NamePattern("AF-{accession}-F{fragment}-model_v{version}.*")
     files = [
         "AF-P1-F1-model_v4.pdb",
-        "AF-P1-F2-model_v4.pdb",
-        "AF-P1-F3-model_v4.pdb",
         "AF-P1-F2-model_v10.pdb",
         "AF-P1-F1-model_v10.pdb",
         "AF-P1-F1-model_v10.cif",
+        "AF-P1-F2-model_v4.pdb",
+        "AF-P1-F3-model_v4.pdb",
     ]
     names = {file: pattern.read(file) for file in files}
     assert fragments_by_accession(names, None) == {
@@ -148,6 +148,34 @@ def test_an_isoform_gets_the_canonical_model_only_if_it_fits(tmp_path):
     assert notes[f"{name}-2"].status == "ok"
     assert notes[f"{name}-3"].status == "mismatch"
     assert "another sequence" in notes[f"{name}-3"].message
+
+
+def test_what_covers_too_little_or_has_one_wrong_fragment_is_a_mismatch(tmp_path):
+    sequence = sequence_of("long", 100)
+    pieces = {
+        "P10001": [sequence[:60]],
+        "P10002": [sequence[:40]],
+        "P10003": [sequence[:60], sequence[40:]],
+        "P10004": [sequence[:60], sequence_of("else", 60)],
+    }
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name, fragments in pieces.items():
+        for number, fragment in enumerate(fragments, start=1):
+            file = folder / f"AF-{name}-F{number}-model_v4.pdb"
+            file.write_bytes(model_pdb(fragment))
+    notes = {}
+    for name in pieces:  # one sequence under four names, so four stores
+        source = {"kind": "folder", "path": str(folder)}
+        notes |= job({name: sequence}, tmp_path / name, sources=[source])[1]
+    assert {name: note.status for name, note in notes.items()} == {
+        "P10001": "ok",
+        "P10002": "mismatch",
+        "P10003": "ok",
+        "P10004": "mismatch",
+    }
+    assert "40.0 % of the protein's" in notes["P10002"].message
+    assert [notes[name].n_residues for name in ("P10001", "P10003")] == [60, 100]
 
 
 def test_sources_are_tried_in_order_and_a_mismatch_leads_to_the_next(tmp_path):

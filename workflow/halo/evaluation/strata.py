@@ -26,7 +26,7 @@ def make_strata(
         The structures' manifest (id, status, mean_plddt), or None.
     identity
         Highest identity of each protein with one of another partition (id,
-        max_cross_identity), or None.
+        max_cross_identity, empty without a hit), or None.
     """
     strata: Strata = {}
     for name in proteins.annotation_names:
@@ -43,8 +43,9 @@ def make_strata(
         strata["mean pLDDT"] = binned(plddt, PLDDT)
     if identity is not None:
         table = identity.set_index("id")["max_cross_identity"].reindex(proteins.ids)
-        values = pd.to_numeric(table, errors="coerce").fillna(0.0).to_numpy(dtype=float)
-        strata["identity to other folds"] = binned(values, IDENTITIES)
+        values = pd.to_numeric(table, errors="coerce").to_numpy(dtype=float)
+        bins = binned(values, IDENTITIES)
+        strata["identity to other folds"] = {"no hit": np.isnan(values)} | bins
     return strata
 
 

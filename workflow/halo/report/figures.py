@@ -31,6 +31,7 @@ def draw_figures(run: RunResults, folder: Path) -> list[Drawn]:
 
 
 def _data_figures(run: RunResults) -> Iterator[Drawn]:
+    alone = int(run.identity["max_cross_identity"].isna().sum())
     yield Drawn(
         "labels_by_fold",
         "Labels by fold",
@@ -41,8 +42,8 @@ def _data_figures(run: RunResults) -> Iterator[Drawn]:
     yield Drawn(
         "cross_identity",
         "Similarity between partitions",
-        "For every protein, the highest sequence identity that was found with a protein of "
-        "another partition; 0 means that none was found.",
+        "For every protein, the highest sequence identity with a protein of another partition. "
+        f"Not shown: {alone:,} proteins that have no hit there.",
         plots_data.identity_histogram(run.identity, run.leakage.get("identity")),
     )
     yield Drawn(

@@ -54,7 +54,7 @@ def read_run(
         read_proteins(proteins),
         _text_table(rejected),
         _text_table(assignments),
-        _text_table(identity).astype({"max_cross_identity": float}),
+        pd.read_csv(identity, dtype={"id": str}),
         read_json(leakage),
         _text_table(structures),
         read_json(metrics),

@@ -49,6 +49,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         "main": run.metrics["main"],
         "proof": list(words.proof(run.leakage)),
         "provenance": run.provenance,
+        "machine": list(words.machine(run.provenance)),
         "config": json.dumps(config, indent=1, ensure_ascii=False),
         "figures": {
             figure.name: {

@@ -39,8 +39,8 @@ def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
 
 
 def identity_histogram(identity: pd.DataFrame, threshold: float | None) -> Figure:
-    """Highest identity of each protein with a protein of another partition."""
-    values = 100 * identity["max_cross_identity"].to_numpy(dtype=float)
+    """Highest identity of each protein with a protein of another partition, where there is one."""
+    values = 100 * identity["max_cross_identity"].dropna()
     figure = new_figure(2.8)
     axes = figure.subplots()
     axes.hist(values, bins=np.arange(0, 102, 2), color=COLOURS[0])

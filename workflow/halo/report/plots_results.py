@@ -76,7 +76,7 @@ def reliability(metrics: Mapping[str, Any]) -> Figure:
             lower.bar([b["low"] + width / 2 for b in bins], [b["count"] for b in bins],
                       width=0.9 * width, color=colour)  # fmt: skip
     upper.set(ylabel="share that is true", ylim=(-0.02, 1.02))
-    upper.legend(loc="upper left")
+    figure.legend(loc="outside upper center", ncols=3)
     lower.set(xlabel="predicted probability", ylabel="pairs", yscale="log", ylim=(0.8, None))
     lower.yaxis.set_minor_formatter(NullFormatter())
     lower.set_xlim(0, 1)

@@ -76,7 +76,27 @@ def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
     if "n_removed" in leakage:
         yield f"Removed to get there: {count(leakage['n_removed'], 'proteins')}."
     if "audited_by" in leakage:
-        yield f"Audited by {leakage['audited_by']}."
+        audit = leakage["audited_by"]
+        if not isinstance(audit, str):
+            audit = ", ".join(f"{key} {value}" for key, value in audit.items())
+        yield f"Audited by {audit}."
+
+
+def machine(provenance: Mapping[str, Any]) -> Iterator[str]:
+    """Commit, machine and seeds of ``provenance.json``, a sentence at a time."""
+    git, hardware, seeds = (provenance[key] for key in ("git", "hardware", "seeds"))
+    if git is None:
+        yield "The workflow is no git checkout."
+    else:
+        changed = ", with changes that are not committed" if git["dirty"] else ""
+        yield f"Workflow at commit {git['commit']}{changed}."
+    parts = [hardware["cpu"], count(hardware["cores"], "cores")]
+    if hardware["memory_gb"] is not None:
+        parts.append(f"{hardware['memory_gb']:g} GB of memory")
+    parts.append(", ".join(hardware["gpus"]) or "no GPU")
+    yield f"Machine: {', '.join(parts)}."
+    training = ", ".join(map(str, seeds["training"]))
+    yield f"Seeds: training {training}; split {seeds['split']}; bootstrap {seeds['bootstrap']}."
 
 
 def count(value: float, unit: str) -> str:

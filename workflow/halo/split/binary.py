@@ -28,6 +28,12 @@ def find_mmseqs() -> str:
     )
 
 
+def mmseqs_version() -> str:
+    """What the program calls its version."""
+    done = subprocess.run([find_mmseqs(), "version"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def run_mmseqs(*arguments: object) -> None:
     """Run a module of MMseqs2; a failure is a HaloError with what the program printed last."""
     command = [find_mmseqs(), *map(str, arguments)]

@@ -1,6 +1,7 @@
 """Homology groups: what must stay on one side of every border."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -9,20 +10,18 @@ from scipy.sparse.csgraph import connected_components
 from halo.proteins.accessions import parse_accession
 
 
-def links_between_equals(keys: Iterable[str]) -> np.ndarray:
-    """Pairs that chain together all positions with the same key; empty keys are no key.
+def pairs_of_equals(keys: Sequence[str]) -> np.ndarray:
+    """All pairs of positions with the same key; an empty key equals no other.
 
     Returns
     -------
     int64 [n_pairs, 2]
     """
-    last: dict[str, int] = {}
-    pairs = []
+    positions: dict[str, list[int]] = {}
     for position, key in enumerate(keys):
         if key:
-            if key in last:
-                pairs.append((last[key], position))
-            last[key] = position
+            positions.setdefault(key, []).append(position)
+    pairs = [pair for same in positions.values() for pair in combinations(same, 2)]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
@@ -35,6 +34,7 @@ def accession_base(accession: str) -> str:
 def graph(n_nodes: int, *pairs: np.ndarray) -> csr_array:
     """Symmetric adjacency of `n_nodes` nodes, bool, from arrays of pairs [n, 2]."""
     edges = np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs])
+    edges = edges[edges[:, 0] != edges[:, 1]]
     ends = np.concatenate([edges, edges[:, ::-1]])
     ones = np.ones(len(ends), dtype=bool)
     return coo_array((ones, (ends[:, 0], ends[:, 1])), shape=(n_nodes, n_nodes)).tocsr()

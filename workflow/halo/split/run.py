@@ -3,90 +3,147 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from halo.errors import HaloError
 from halo.proteins.table import Proteins
-from halo.split.folds import PARTS, TEST, Homology, make_parts
-from halo.split.groups import accession_base, components, graph, links_between_equals
+from halo.split.audit import Auditor, Findings
+from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
+from halo.split.given import given_folds
+from halo.split.groups import accession_base, components, graph, pairs_of_equals
+from halo.split.growth import grow, read_base, sequence_parts
+from halo.split.leakage import leak_message, leakage_report
 from halo.split.mmseqs import all_against_all
 from halo.split.settings import SplitSettings
-from halo.split.similarity import coverage, identity, similar_pairs
+from halo.split.similarity import similar_pairs
+from halo.split.tables import assignment_table, hit_table
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What the stage writes; see `halo.split.run.split`."""
+    """What the stage writes.
+
+    Attributes
+    ----------
+    assignments, hits
+        See `halo.split.tables`.
+    leaks, identity
+        See `halo.split.audit.Findings`.
+    leakage
+        See `halo.split.leakage.leakage_report`.
+    """
 
     assignments: pd.DataFrame
     hits: pd.DataFrame
-    leakage: dict
+    leaks: pd.DataFrame
     identity: pd.DataFrame
+    leakage: dict[str, Any]
 
 
 def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path) -> SplitResult:
-    """Divide `proteins`, and audit the division."""
-    order = np.lexsort((proteins.table["id"], proteins.table["seq_hash"]))
+    """Divide `proteins`, audit the division, and mend what the audit finds.
+
+    Everything is done in the order of the sequence hashes and ids, so that the order of the
+    input has no influence.
+
+    Parameters
+    ----------
+    proteins : with the authors' partitions in ``split``, where the mode needs them
+    settings : the stage's
+    threads : threads of MMseqs2, and processes of the audit
+    scratch : folder in which temporary ones are made and removed
+
+    Raises
+    ------
+    HaloError
+        where similar proteins are still in different parts after ``audit.rounds`` rounds
+    """
+    order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
     table = proteins.table.iloc[order].reset_index(drop=True)
-    labels = proteins.labels[order]
+    ids = table["id"].to_numpy(dtype=object)
     distinct, first, sequence_of = np.unique(
         table["seq_hash"].to_numpy(dtype=object), return_index=True, return_inverse=True
     )
-    sequences = table["sequence"].to_numpy(dtype=object)[first]
     lengths = table["length"].to_numpy()[first]
+    weights = np.zeros((len(distinct), 1 + proteins.labels.shape[1]))
+    np.add.at(weights[:, 0], sequence_of, 1)
+    np.add.at(weights[:, 1:], sequence_of, proteins.labels[order])
     hits = all_against_all(
-        sequences, settings.evalue, settings.sensitivity, settings.max_hits, threads, scratch
+        table["sequence"].to_numpy(dtype=object)[first],
+        *(settings.evalue, settings.sensitivity, settings.max_hits, threads, scratch),
     )
-    pairs = similar_pairs(hits, lengths, settings.rule)
-    isoforms = sequence_of[
-        links_between_equals(accession_base(text) for text in table["accession"])
-    ].reshape(-1, 2)
-    weights = np.zeros((len(distinct), 1 + labels.shape[1]))
-    np.add.at(weights, sequence_of, np.hstack([np.ones((len(table), 1)), labels]))
-    homology = Homology(graph(len(distinct), pairs, isoforms), weights, sequence_of)
-    parts = make_parts(homology, np.zeros(len(table)), settings)
-    groups = components(homology.adjacency)
+    similar = similar_pairs(hits, lengths, settings.rule)
+    log.info("%s similar pairs of %s sequences", f"{len(similar):,}", f"{len(distinct):,}")
+    isoforms = pairs_of_equals([accession_base(text) for text in table["accession"]])
+    links = [similar, sequence_of[isoforms]]
+
+    auditor = Auditor(table, settings.rule, settings.audit, threads, scratch)
+    rounds: list[int] = []
+    while True:
+        homology = Homology(graph(len(distinct), *links), weights, sequence_of)
+        parts = make_parts(homology, table, settings)
+        groups = components(homology.adjacency, ~_removed(parts, sequence_of))[sequence_of]
+        assignments = assignment_table(ids, groups, parts)
+        findings = auditor.examine(assignments)
+        rounds.append(len(findings.leaks))
+        log.info("audit %s: %s similar pairs are apart", len(rounds), f"{rounds[-1]:,}")
+        if findings.clean or (settings.mode == "predefined" and not settings.repair):
+            break
+        if len(rounds) > settings.audit.rounds:
+            raise HaloError(leak_message(findings, _mend(settings)))
+        links.append(_pairs(findings, ids, sequence_of))
+    labels = pd.DataFrame(
+        proteins.labels, columns=list(proteins.label_names), index=proteins.ids
+    )
     return SplitResult(
-        _assignments(table, groups[sequence_of], parts),
-        _hit_table(table, sequence_of, hits, lengths),
-        {},
-        pd.DataFrame({"id": table["id"], "max_cross_identity": 0.0}),
+        assignments,
+        hit_table(ids, sequence_of, hits, lengths),
+        findings.leaks,
+        findings.identity,
+        leakage_report(assignments, labels, findings, auditor, rounds, settings),
     )
 
 
-def _assignments(table: pd.DataFrame, groups: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
-    ids = table["id"].to_numpy(dtype=object)
-    _, first = np.unique(groups, return_index=True)
-    tested = parts == TEST
-    names = np.array([str(fold) for fold in range(parts.shape[1])], dtype=object)
-    fold = np.where(tested.any(axis=1), names[tested.argmax(axis=1)], "")
-    columns = {
-        f"part_{name}": np.array(PARTS, dtype=object)[parts[:, i]] for i, name in enumerate(names)
-    }
-    assignments = pd.DataFrame({"id": ids, "group": ids[first][groups], "fold": fold} | columns)
-    return assignments.sort_values("id", ignore_index=True)
+def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
+    """Part of each record in each fold: uint8 [n_records, n_folds], indices of `PARTS`.
+
+    `table` has the records' columns ``id`` and ``split``.
+    """
+    if settings.mode in ("external", "predefined"):
+        given = given_folds(table["split"].to_numpy(dtype=object), settings)
+        safe = settings.mode == "external" or settings.repair
+        return as_given(homology, given, safe, settings)
+    if settings.base is not None:
+        n_folds = settings.folds if settings.mode == "kfold" else 1
+        base = read_base(Path(settings.base), table["id"].to_numpy(dtype=object), n_folds)
+        parts = grow(homology, sequence_parts(homology, base), settings)
+    else:
+        parts = {"kfold": kfold, "fractions": fractions}[settings.mode](homology, settings)
+    return parts[homology.sequence_of]
 
 
-def _hit_table(
-    table: pd.DataFrame, sequence_of: np.ndarray, hits: pd.DataFrame, lengths: np.ndarray
-) -> pd.DataFrame:
-    """Hits between records: those of a sequence stand for all its ids, which hit each other."""
-    records = pd.DataFrame({"id": table["id"], "sequence": sequence_of})
-    per_sequence = pd.DataFrame(
-        {
-            "query": hits["query"],
-            "target": hits["target"],
-            "identity": identity(hits, lengths, "aligned").round(3),
-            "shorter_coverage": coverage(hits, lengths, "shorter").round(3),
-            "evalue": hits["evalue"],
-            "bits": hits["bits"],
-        }
-    )
-    joined = per_sequence.merge(records, left_on="query", right_on="sequence").merge(
-        records, left_on="target", right_on="sequence", suffixes=("_query", "_target")
-    )
-    joined = joined.assign(query=joined["id_query"], target=joined["id_target"])
-    return joined[list(per_sequence.columns)].sort_values(["query", "target"], ignore_index=True)
+def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
+    """Sequences without a record in any fold: they join no groups."""
+    used = (parts != PARTS.index("removed")).any(axis=1)
+    return np.bincount(sequence_of, weights=used) == 0
+
+
+def _pairs(findings: Findings, ids: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
+    """The leaks as pairs of sequences, int64 [n_leaks, 2]."""
+    rows = pd.Index(ids)
+    sides = [sequence_of[rows.get_indexer(findings.leaks[side])] for side in ("id_a", "id_b")]
+    return np.stack(sides, axis=1)
+
+
+def _mend(settings: SplitSettings) -> str:
+    if settings.base is not None:
+        return (
+            "Proteins of split.base do not move. It may have been made by another rule, or "
+            "sequences have changed since; make a new split without a base."
+        )
+    return "Raise split.audit.rounds, or split.sensitivity."

@@ -1,12 +1,79 @@
-"""The tables that the stage writes."""
+"""The tables and figures that the stage writes."""
 
 import gzip
 import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from halo.files import atomic_path
+from halo.split.folds import PARTS, TEST
+from halo.split.similarity import coverage, identity
+
+
+def assignment_table(ids: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
+    """The content of ``assignments.csv``, sorted by id.
+
+    Parameters
+    ----------
+    ids : text [n_records]
+    groups : int64 [n_records], homology group; named after its smallest id
+    parts : uint8 [n_records, n_folds], indices of `PARTS`
+    """
+    name_of = pd.Series(ids).groupby(groups).min()
+    tested = parts == TEST
+    folds = np.array([str(fold) for fold in range(parts.shape[1])], dtype=object)
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "group": name_of.loc[groups].to_numpy(),
+            "fold": np.where(tested.any(axis=1), folds[tested.argmax(axis=1)], ""),
+        }
+    )
+    for fold, column in zip(folds, parts.T, strict=True):
+        table[f"part_{fold}"] = np.array(PARTS, dtype=object)[column]
+    return table.sort_values("id", ignore_index=True)
+
+
+def hit_table(
+    ids: np.ndarray, sequence_of: np.ndarray, hits: pd.DataFrame, lengths: np.ndarray
+) -> pd.DataFrame:
+    """The content of ``hits.csv.gz``: a row for each pair of ids whose sequences hit.
+
+    A hit that was found in one direction is there in both. Ids with the same sequence hit
+    each other with identity and coverage 1; their E-value and bits are missing, since MMseqs2
+    does not compare a sequence with itself.
+
+    Parameters
+    ----------
+    ids, sequence_of : text and int64 [n_records], ids and their sequences
+    hits : see `halo.split.mmseqs.all_against_all`
+    lengths : int64 [n_sequences]
+    """
+    found = pd.DataFrame(
+        {
+            "query": hits["query"],
+            "target": hits["target"],
+            "identity": identity(hits, lengths, "aligned").round(3),
+            "shorter_coverage": coverage(hits, lengths, "shorter").round(3),
+            "evalue": hits["evalue"],
+            "bits": hits["bits"],
+        }
+    )
+    swapped = found.rename(columns={"query": "target", "target": "query"})
+    both = pd.concat([found, swapped]).drop_duplicates(["query", "target"])
+    several = np.flatnonzero(np.bincount(sequence_of) > 1)
+    same = pd.DataFrame({"query": several, "target": several}).assign(
+        identity=1.0, shorter_coverage=1.0
+    )
+    records = pd.DataFrame({"id": ids, "sequence": sequence_of})
+    joined = pd.concat([both, same] if len(same) else [both])
+    for side in ("query", "target"):
+        joined = joined.merge(records, left_on=side, right_on="sequence")
+        joined = joined.drop(columns="sequence").assign(**{side: joined["id"]}).drop(columns="id")
+    joined = joined[joined["query"] != joined["target"]]
+    return joined.sort_values(["query", "target"], ignore_index=True)
 
 
 def write_gzipped_table(path: Path, table: pd.DataFrame) -> None:

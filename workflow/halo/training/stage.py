@@ -1,7 +1,7 @@
 """One fold, one seed, one method: train, save, and score the held-out proteins."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +95,12 @@ def train_fold(
         trained.network,
         embedding_dim,
         network_settings,
-        _description(proteins, trained, run, rows),
+        _description(proteins, trained, run, rows)
+        | {
+            "training": asdict(settings),
+            "graphs": dataset.graphs.fingerprint,
+            "embeddings": dataset.embeddings.fingerprint,
+        },
     )
 
 
