@@ -27,7 +27,7 @@ demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
 	@echo "The report: results/demo/report.html"
 
 test: lint  ## check the style and run the tests that need no root
-	@pytest -n 2 -m "not browser and not cluster"
+	@OMP_NUM_THREADS=1 pytest -n 2 -m "not browser and not cluster"
 
 test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root gets installed
 	@pytest -m browser

@@ -48,7 +48,7 @@ def snakemake(folder: Path, config: dict[str, Any], *arguments: str) -> Outcome:
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
         *("--directory", str(folder), "--configfile", str(file)),
-        *("--cores", "2", *arguments),
+        *("--cores", "2", "--set-threads", "train=1", "embeddings=1", *arguments),
     ]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
