@@ -137,15 +137,16 @@ def measure(truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap) -> dict[
 def _by_stratum(
     truth: np.ndarray, pools: Pools, strata: Strata, rows: np.ndarray, bootstrap: GroupBootstrap
 ) -> dict[str, Any]:
-    """Metrics of the decisions, by stratum and method; strata without a protein are left out."""
+    """Metrics of the decisions, by stratum and method.
+
+    Strata without a protein are left out, and what all proteins have in common.
+    """
     table: dict[str, Any] = {}
     for name, masks in strata.items():
-        for stratum, mask in masks.items():
-            chosen = mask[rows]
-            if not chosen.any():
-                continue
+        found = {stratum: mask[rows] for stratum, mask in masks.items() if mask[rows].any()}
+        for stratum, chosen in found.items() if len(found) > 1 else ():
             part = bootstrap.restricted(chosen)
-            found = {
+            measured = {
                 method: mean_of(
                     [decision_replicates(truth[chosen], pool.decisions[chosen], part) for pool in p]
                 )
@@ -153,7 +154,7 @@ def _by_stratum(
             }
             table.setdefault(name, {})[stratum] = {
                 "proteins": int(chosen.sum()),
-                "methods": {method: overall_estimates(r) for method, r in found.items()},
+                "methods": {method: overall_estimates(r) for method, r in measured.items()},
             }
     return table
 

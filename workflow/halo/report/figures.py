@@ -46,12 +46,16 @@ def _data_figures(run: RunResults) -> Iterator[Drawn]:
         f"Not shown: {alone:,} proteins that have no hit there.",
         plots_data.identity_histogram(run.identity, run.leakage.get("identity")),
     )
+    if not (run.structures["status"] == "ok").any():
+        return
     yield Drawn(
         "structure_coverage",
         "Structures by label",
         "How many proteins of each label have a structure; the dashed line is the share of all.",
         plots_data.structure_coverage(run.proteins, run.structures),
     )
+    if not (run.structures["mean_plddt"] != "").any():  # such as where contacts are all
+        return
     yield Drawn(
         "structure_confidence",
         "Confidence of the structures",
@@ -101,7 +105,7 @@ def _result_figures(run: RunResults) -> Iterator[Drawn]:
         "confusion",
         "Labels that are predicted",
         f"Of 100 test proteins that have the label of a row, so many are given that of a column by "
-        f"{main}; the more it looks like the labels that go together, the better.",
+        f"{main} (the mean of its seeds); the more it looks like the labels that go together, the better.",
         plots_results.confusion(run.predictions, metrics, "decisions"),
     )
     if metrics["methods"][main].get("modality_weights"):

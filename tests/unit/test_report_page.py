@@ -1,0 +1,186 @@
+"""The page: complete, self-contained, well-formed, and true to the numbers."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from halo.files import read_json, write_json
+from halo.report import words
+from halo.report.svg import inline_svg
+from simulated_run import SimulatedRun, make_report, make_run
+
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Tags of a page, checked to be balanced; its text, its ids and the attributes of its tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> SimulatedRun:
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def text(run) -> str:
+    return make_report(run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return Page(text)
+
+
+def test_the_page_has_every_part(page):
+    sections = [attributes["id"] for attributes in page.all("section")]
+    assert sections == [
+        "overview", "data", "split", "structures", "training", "labels", "thresholds",
+        "modalities", "groups", "runtime", "provenance",
+    ]  # fmt: skip
+    links = [a["href"] for a in page.all("a")]
+    assert links == [f"#{section}" for section in sections]
+    assert len(page.all("svg")) == 12
+
+
+def test_every_id_is_there_once(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_references_inside_of_figures_are_kept(text, page):
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    used = set(re.findall(r"url\(#([^)]+)\)|xlink:href=\"#([^\"]+)\"", text))
+    assert used
+    assert {a or b for a, b in used} <= ids
+
+
+def test_the_page_asks_for_nothing(text):
+    """No address but the names of XML's namespaces, no script."""
+    without_names = re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
+    assert "://" not in without_names
+    assert "<script" not in text
+    assert "@import" not in text
+    assert not re.search(r'(src|href)="(?!#|data:)', text)
+
+
+def test_tables_and_figures_can_be_read_aloud(page):
+    assert all(th.get("scope") in ("col", "row", "rowgroup") for th in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+    for svg in page.all("svg"):
+        assert svg["role"] == "img"
+        assert len(svg["aria-label"]) > 40
+    assert page.all("html") == [{"lang": "en"}]
+
+
+def test_the_numbers_are_those_of_the_metrics(run, page):
+    metrics = read_json(run.path("evaluation/metrics.json"))
+    for method in metrics["methods"].values():
+        for name in ("macro_f1", "exact_match", "calibration_error"):
+            for number in method["overall"][name].values():
+                assert words.score(number) in page.text
+    assert "Similar pairs across partitions: 0." in page.text
+    assert "illegal residue letters" in page.text
+
+
+def test_the_banner_is_there_for_simulated_data_alone(run, text):
+    assert "The data of this run are simulated." in text
+    other = make_report(run, simulated=False).read_text(encoding="utf-8")
+    assert "are simulated" not in other
+    assert 'class="banner"' not in other
+
+
+def test_the_same_run_gives_the_same_figures(run, tmp_path):
+    make_report(run)
+    first = {f.name: f.read_bytes() for f in run.path("evaluation/figures").iterdir()}
+    shutil.rmtree(run.path("evaluation/figures"))
+    make_report(run)
+    assert {f.name: f.read_bytes() for f in run.path("evaluation/figures").iterdir()} == first
+
+
+def test_what_stands_in_the_data_is_no_html(tmp_path):
+    run = make_run(tmp_path, seeds=(1,))
+    rejected = pd.DataFrame([("x", 1, "<script>alert(1)</script>", "")],
+                            columns=["id", "line", "reason", "detail"])  # fmt: skip
+    rejected.to_csv(run.path("rejected.csv"), index=False)
+    text = make_report(run).read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_run_of_single_labels(tmp_path):
+    page = Page(make_report(make_run(tmp_path, task="singlelabel", seeds=(1,))).read_text())
+    assert "there are no thresholds" in page.text
+
+
+def test_a_run_without_a_network(tmp_path):
+    run = make_run(tmp_path)
+    baselines = [path for path in run.models if path.parts[-2] != "halo"]
+    page = Page(
+        make_report(SimulatedRun(tmp_path, run.proteins, run.assignments, baselines)).read_text()
+    )
+    assert len(page.all("svg")) == 9
+    assert "majority against homology" in page.text
+
+
+def test_a_split_without_its_proof(tmp_path):
+    run = make_run(tmp_path, seeds=(1,))
+    write_json(run.path("split/leakage.json"), {})
+    assert "Similar pairs across" not in make_report(run).read_text()
+
+
+def test_ids_of_a_figure_get_its_name():
+    svg = (
+        '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="10pt" height="5pt" viewBox="0 0 10 5">'
+        '<metadata>when</metadata><defs><path id="m1"/></defs><use xlink:href="#m1"/>'
+        '<g clip-path="url(#c2)"/></svg>\n'
+    )
+    assert inline_svg(svg, "fig", 'A "title"') == (
+        '<svg viewBox="0 0 10 5" role="img" aria-label="A &quot;title&quot;">'
+        '<defs><path id="fig-m1"/></defs><use xlink:href="#fig-m1"/>'
+        '<g clip-path="url(#fig-c2)"/></svg>'
+    )
+
+
+def test_numbers_in_words():
+    assert words.score(None) == "–"
+    assert words.score(-0.25) == "\N{MINUS SIGN}0.250"
+    assert words.signed(0.1) == "+0.100"
+    assert words.verdict({"value": 0.1, "low": 0.02, "high": 0.2}) == "better"
+    assert words.verdict({"value": -0.1, "low": -0.2, "high": -0.01}) == "worse"
+    assert words.verdict({"value": 0.1, "low": -0.1, "high": 0.2}) == "no clear difference"
+    assert words.count(1, "proteins") == "1 protein"
+    assert words.count(28303, "proteins") == "28,303 proteins"
+    assert words.duration(3.21) == "3.2 s"
+    assert words.duration(61) == "1 min 1 s"
+    assert words.duration(3 * 3600 + 120) == "3 h 2 min"
+    assert words.size(35.6e9) == "35.6 GB"
+    assert json.loads(json.dumps(list(words.proof({})))) == []

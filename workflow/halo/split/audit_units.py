@@ -1,0 +1,86 @@
+"""Who is in a different part from whom."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+REMOVED, TEST = "removed", "test"
+
+
+class Units:
+    """Proteins with the same sequence and the same part in every fold, taken as one.
+
+    Parameters
+    ----------
+    places : int64 [n_records], which sequence a protein has
+    parts : text [n_records, n_folds], its part in each fold
+
+    Attributes
+    ----------
+    of_record
+        int64 [n_records], the unit of each protein.
+    first_record
+        int64 [n_units], a protein of each unit.
+    """
+
+    def __init__(self, places: np.ndarray, parts: np.ndarray) -> None:
+        codes, self._names = pd.factorize(parts.ravel())
+        self._record_codes = codes.reshape(parts.shape)
+        keys = np.column_stack([places, self._record_codes])
+        distinct, self.first_record, of_record = np.unique(
+            keys, axis=0, return_index=True, return_inverse=True
+        )
+        self.of_record = of_record.ravel()
+        self._codes = distinct[:, 1:]
+        self._by_place = pd.DataFrame({"place": distinct[:, 0], "unit": np.arange(len(distinct))})
+
+    def _code(self, name: str) -> int:
+        return int(pd.Index(self._names).get_indexer([name])[0])  # -1 where none has this part
+
+    def apart(self, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
+        """The pairs of sequences `a` and `b` that have proteins in different parts of a fold.
+
+        Returns
+        -------
+        Columns ``pair`` (position in `a`), ``unit_a``, ``unit_b`` and, for either side,
+        whether it is the test of a fold in which they are apart: ``tests_a``, ``tests_b``.
+        """
+        pairs = pd.DataFrame({"pair": np.arange(len(a)), "a": a, "b": b})
+        for side in "ab":
+            units = self._by_place.rename(columns={"place": side, "unit": f"unit_{side}"})
+            pairs = pairs.merge(units, on=side)
+        unit_a, unit_b = pairs["unit_a"].to_numpy(), pairs["unit_b"].to_numpy()
+        apart = self.folds_apart(unit_a, unit_b)
+        test = self._code(TEST)
+        pairs["tests_a"] = (apart & (self._codes[unit_a] == test)).any(axis=1)
+        pairs["tests_b"] = (apart & (self._codes[unit_b] == test)).any(axis=1)
+        pairs = pairs[apart.any(axis=1)].sort_values(["pair", "unit_a", "unit_b"])
+        return pairs.drop(columns=["a", "b"]).reset_index(drop=True)
+
+    def folds_apart(self, unit_a: np.ndarray, unit_b: np.ndarray) -> np.ndarray:
+        """Whether two units are in different parts, and neither removed; bool [n, n_folds]."""
+        a, b, removed = self._codes[unit_a], self._codes[unit_b], self._code(REMOVED)
+        return (a != b) & (a != removed) & (b != removed)
+
+    def keys_apart(self, keys: Iterable[str]) -> int:
+        """Number of keys, one a protein, whose proteins are in different parts of a fold.
+
+        Proteins with an empty key have none.
+        """
+        codes = pd.DataFrame(self._record_codes)
+        codes = codes.mask(codes == self._code(REMOVED))
+        keys = np.array(list(keys), dtype=object)
+        distinct = codes[keys != ""].groupby(keys[keys != ""]).nunique()
+        return int((distinct > 1).any(axis=1).sum())
+
+    def highest(self, pairs: pd.DataFrame) -> np.ndarray:
+        """Highest ``identity`` of any of the `pairs` of each protein, float [n_records].
+
+        `pairs` has the columns ``unit_a``, ``unit_b`` and ``identity``; NaN where a protein
+        has none.
+        """
+        highest = np.full(len(self.first_record), -1.0)
+        for side in "ab":
+            np.maximum.at(highest, pairs[f"unit_{side}"].to_numpy(), pairs["identity"].to_numpy())
+        return np.where(highest < 0, np.nan, highest)[self.of_record]

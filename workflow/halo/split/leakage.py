@@ -1,0 +1,117 @@
+"""The proof: ``leakage.json``, and what the run says where there is none."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from halo.files import sha256_of_file
+from halo.split.audit import Auditor, Findings
+from halo.split.binary import mmseqs_version
+from halo.split.folds import PARTS
+from halo.split.settings import SplitSettings
+
+MOST_LISTED = 50  # pairs in the message of an error
+
+
+def leakage_report(
+    assignments: pd.DataFrame,
+    labels: pd.DataFrame,
+    findings: Findings,
+    auditor: Auditor,
+    rounds: list[int],
+    settings: SplitSettings,
+) -> dict[str, Any]:
+    """The content of ``leakage.json``.
+
+    Parameters
+    ----------
+    assignments : the table of that name
+    labels : 0/1 columns, a row a protein, with the ids as the index
+    findings : of the last audit
+    auditor : that made it
+    rounds : similar pairs apart that each audit found, the last one's included
+    settings : the stage's
+    """
+    parts = assignments.filter(regex="^part_")
+    sizes = assignments["group"].value_counts()
+    identity = findings.identity
+    return {
+        "mode": settings.mode,
+        **asdict(settings.rule),
+        "pairs_above_threshold": len(findings.leaks),
+        "proteins_above_threshold": findings.n_leaking,
+        "tested_proteins_above_threshold": findings.n_leaking_tests,
+        "identical_sequences_apart": findings.n_identical_apart,
+        "isoform_families_apart": findings.n_isoforms_apart,
+        "max_cross_identity": _maximum(identity["max_cross_identity"]),
+        "max_local_identity": _maximum(identity["max_local_identity"]),
+        "n_proteins": len(assignments),
+        "n_removed": int((parts == "removed").all(axis=1).sum()),
+        "n_removed_from_a_fold": int((parts == "removed").any(axis=1).sum()),
+        "n_groups": len(sizes),
+        "largest_group": int(sizes.iloc[0]),
+        "sizes": {_fold(name): _counts(parts[name]) for name in parts},
+        "label_counts": {
+            label: {_fold(name): _counts(parts[name][has.to_numpy() == 1]) for name in parts}
+            for label, has in labels.loc[assignments["id"]].items()
+        },
+        "label_deviation": label_deviation(assignments, labels),
+        "base": settings.base
+        and {"path": str(settings.base), "sha256": sha256_of_file(settings.base)},
+        "audited_by": {
+            "search": f"MMseqs2 {mmseqs_version()}, words of 5, not masked, "
+            f"-s {settings.audit.sensitivity:g}, no limit of hits",
+            "alignment": "Smith-Waterman by Biopython, BLOSUM62, gaps 11 and 1, of pairs within "
+            f"{settings.audit.margin:g} of the thresholds",
+            "pairs_searched": len(auditor.pairs),
+            "pairs_aligned": auditor.n_aligned,
+            "pairs_apart_by_round": rounds,
+        },
+    }
+
+
+def label_deviation(assignments: pd.DataFrame, labels: pd.DataFrame) -> dict[str, float] | None:
+    """How far each label's count in a fold's test is from an equal share, at most.
+
+    Relative to the share, so that 0.02 is 2 %; None for a split with one fold only.
+    """
+    tests = labels.loc[assignments["id"]].groupby(assignments["fold"].to_numpy()).sum()
+    tests = tests.drop(index="", errors="ignore")
+    if len(tests) < 2:
+        return None
+    share = tests.sum() / len(tests)
+    return ((tests - share).abs().max() / share.clip(lower=1)).round(4).to_dict()
+
+
+def leak_message(findings: Findings, rule_broken_by: str) -> str:
+    """The error of a split that leaks: the pairs, and what to do."""
+    leaks = findings.leaks
+    lines = [
+        f"  {row.id_a} and {row.id_b}: identity {row.identity:.3f}, coverage {row.coverage:.2f}, "
+        f"E {row.evalue:.1e}, apart in fold {', '.join(row.folds.split())}"
+        for row in leaks.head(MOST_LISTED).itertuples()
+    ]
+    if len(leaks) > MOST_LISTED:
+        lines.append(f"  and {len(leaks) - MOST_LISTED:,} more")
+    lines.append(
+        f"{findings.n_identical_apart} sequences and {findings.n_isoforms_apart} families of "
+        "isoforms are in different parts."
+    )
+    return (
+        f"the audit still finds {len(leaks):,} pairs of similar proteins in different parts:\n"
+        + "\n".join(lines)
+        + f"\n{rule_broken_by}"
+    )
+
+
+def _maximum(values: pd.Series) -> float | None:
+    return None if values.isna().all() else float(values.max())
+
+
+def _counts(parts: pd.Series) -> dict[str, int]:
+    return {name: int((parts == name).sum()) for name in PARTS}
+
+
+def _fold(column: str) -> str:
+    return column.removeprefix("part_")
