@@ -224,6 +224,18 @@ def test_members_change_where_their_proteins_do(tmp_path):
     assert changed == [bucket_of(added)]
 
 
+def test_members_without_an_accession_go_by_their_id(tmp_path):
+    path = table(tmp_path, "ABC_HUMAN,MKV,1,0\na;b,MKV,1,0\nP12345,MKL,1,0\n")
+    settings = DatasetSettings(labels=SETTINGS.labels, duplicates="keep")
+    proteins, _ = ingest(path, None, settings)
+    write_members(tmp_path / "m", tmp_path / "m.json", proteins.table)
+    found = [m for rows in read_members(tmp_path / "m", BUCKETS).values() for m in rows]
+    assert {m.sequence: m.accessions for m in found} == {
+        "MKV": ("ABC_HUMAN",),
+        "MKL": ("P12345",),
+    }
+
+
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("fuzz") / "in"

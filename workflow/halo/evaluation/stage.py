@@ -144,7 +144,9 @@ def _by_stratum(
     table: dict[str, Any] = {}
     for name, masks in strata.items():
         found = {stratum: mask[rows] for stratum, mask in masks.items() if mask[rows].any()}
-        for stratum, chosen in found.items() if len(found) > 1 else ():
+        if len(found) == 1:
+            continue
+        for stratum, chosen in found.items():
             part = bootstrap.restricted(chosen)
             measured = {
                 method: mean_of(

@@ -12,11 +12,15 @@ from halo.files import write_json, write_text
 from halo.store import BUCKETS, bucket_of
 
 HEADER = ("seq_hash", "accession", "sequence")
+SEPARATORS = set(";\t\r\n")  # an id with one of them cannot name a structure
 
 
 @dataclass(frozen=True)
 class Member:
-    """A distinct sequence of a run, with the accessions that it goes by."""
+    """A distinct sequence of a run, with the names that its structure is sought by.
+
+    `accessions` are UniProt accessions; the id itself where a record has none.
+    """
 
     seq_hash: str
     accessions: tuple[str, ...]
@@ -31,7 +35,8 @@ def write_members(directory: Path, digests: Path, table: pd.DataFrame) -> None:
     """
     lines: dict[str, list[str]] = {bucket: [] for bucket in BUCKETS}
     for seq_hash, rows in table.sort_values(["seq_hash", "id"]).groupby("seq_hash"):
-        accessions = ";".join(sorted({text for text in rows["accession"] if text}))
+        names = rows["accession"].where(rows["accession"] != "", rows["id"])
+        accessions = ";".join(sorted({name for name in names if not SEPARATORS & set(name)}))
         line = "\t".join((seq_hash, accessions, rows["sequence"].iat[0]))
         lines[bucket_of(seq_hash)].append(line)
     contents = {bucket: "\n".join(("\t".join(HEADER), *rows, "")) for bucket, rows in lines.items()}

@@ -105,7 +105,7 @@ def _result_figures(run: RunResults) -> Iterator[Drawn]:
         "confusion",
         "Labels that are predicted",
         f"Of 100 test proteins that have the label of a row, so many are given that of a column by "
-        f"{main} (the mean of its seeds); the more it looks like the labels that go together, the better.",
+        f"{main} (the mean of its seeds); the nearer to the labels that go together, the better.",
         plots_results.confusion(run.predictions, metrics, "decisions"),
     )
     if metrics["methods"][main].get("modality_weights"):
