@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from halo.embeddings.weights import find_weights, write_weights
+from halo.embeddings.find import find_weights
+from halo.embeddings.weights import write_weights
 from halo.job import job_parser, run_job
 
 

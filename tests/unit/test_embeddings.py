@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import Window, batches, embed, embed_buckets
+from halo.embeddings.find import find_weights
 from halo.embeddings.layout import EmbeddingSettings
-from halo.embeddings.weights import Weights, find_weights
+from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
 from halo.files import sha256_of_file, sha256_of_text

@@ -1,25 +1,9 @@
-"""Where the weights of a language model are: a local file, or fair-esm's published one."""
+"""A checkpoint of a language model, known by its checksum."""
 
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from halo.download import download
-from halo.errors import HaloError
-from halo.files import read_json, sha256_of_file, write_json
-
-log = logging.getLogger(__name__)
-
-# Published ESM-2 checkpoints (github.com/facebookresearch/esm) by name; size in bytes, rounded
-# up, as the bound of the download.
-PUBLISHED = {
-    "esm2_t6_8M_UR50D": 100_000_000,
-    "esm2_t12_35M_UR50D": 400_000_000,
-    "esm2_t30_150M_UR50D": 1_500_000_000,
-    "esm2_t33_650M_UR50D": 4_000_000_000,
-    "esm2_t36_3B_UR50D": 15_000_000_000,
-}
-URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
+from halo.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -29,32 +13,6 @@ class Weights:
     name: str
     path: str
     sha256: str
-
-
-def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
-    """The checkpoint that `model` means: the path of a local file or a published name.
-
-    A published one is downloaded to `folder` once. HaloError where there is no such
-    file, where the name is not known, or where the bytes are not those of `sha256`.
-    """
-    path = Path(model)
-    if model in PUBLISHED:
-        path = Path(folder) / f"{model}.pt"
-        if not path.exists():
-            download(URL.format(name=model), path, sha256, PUBLISHED[model])
-    elif not path.is_file():
-        raise HaloError(
-            f"embeddings.model: {model!r} is neither a file nor one of {', '.join(PUBLISHED)}; "
-            "on a machine without internet download the checkpoint elsewhere and give its path"
-        )
-    found = sha256_of_file(path)
-    if sha256 is not None and found != sha256:
-        raise HaloError(
-            f"{path}: the sha256 is {found}, but embeddings.sha256 is {sha256}; the file is "
-            "truncated or another one: download it again, or mend the sha256"
-        )
-    log.info("language model %s, sha256 %s", path, found)
-    return Weights(path.stem, str(path), found)
 
 
 def write_weights(file: Path, weights: Weights) -> None:

@@ -1,13 +1,13 @@
 """The modes: which part every protein has in every fold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from halo.split.cutting import cut
 from halo.split.given import GivenFold
-from halo.split.groups import components
+from halo.split.groups import components, graph
 from halo.split.packing import pack
 from halo.split.settings import SplitSettings
 
@@ -38,6 +38,11 @@ class Homology:
     def sizes(self) -> np.ndarray:
         """Records of each sequence, float [n_sequences]."""
         return self.weights[:, 0]
+
+    def joined(self, pairs: np.ndarray) -> "Homology":
+        """With more `pairs` of sequences that must stay together, int64 [n_pairs, 2]."""
+        more = graph(len(self.weights), pairs)
+        return replace(self, adjacency=(self.adjacency + more).tocsr())
 
     def relatives(self, chosen: np.ndarray) -> np.ndarray:
         """Sequences similar to one of the `chosen` ones, and these; bool [n_sequences]."""

@@ -25,6 +25,28 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Relations:
+    """What the search says about the proteins.
+
+    Attributes
+    ----------
+    table
+        The proteins' table, sorted by sequence hash and id.
+    lengths
+        Residues of each distinct sequence, sorted by hash, int64 [n_sequences].
+    hits
+        See `halo.split.mmseqs.all_against_all`.
+    homology
+        See there; records are rows of `table`.
+    """
+
+    table: pd.DataFrame
+    lengths: np.ndarray
+    hits: pd.DataFrame
+    homology: Homology
+
+
+@dataclass(frozen=True)
 class SplitResult:
     """What the stage writes.
 
@@ -63,9 +85,39 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     HaloError
         where similar proteins are still in different parts after ``audit.rounds`` rounds
     """
+    relations = relate(proteins, settings, threads, scratch)
+    table, homology = relations.table, relations.homology
+    ids = table["id"].to_numpy(dtype=object)
+    auditor = Auditor(table, settings.rule, settings.audit, threads, scratch)
+    rounds: list[int] = []
+    while True:
+        assignments = assign(table, homology, settings)
+        findings = auditor.examine(assignments)
+        rounds.append(len(findings.leaks))
+        log.info("audit %s: %s similar pairs are apart", len(rounds), f"{rounds[-1]:,}")
+        if findings.clean or (settings.mode == "predefined" and not settings.repair):
+            break
+        if len(rounds) > settings.audit.rounds:
+            raise HaloError(leak_message(findings, _mend(settings)))
+        homology = homology.joined(_pairs(findings, ids, homology.sequence_of))
+    labels = pd.DataFrame(
+        proteins.labels, columns=list(proteins.label_names), index=proteins.ids
+    )
+    return SplitResult(
+        assignments,
+        hit_table(ids, homology.sequence_of, relations.hits, relations.lengths),
+        findings.leaks,
+        findings.identity,
+        leakage_report(assignments, labels, findings, auditor, rounds, settings),
+    )
+
+
+def relate(
+    proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path
+) -> Relations:
+    """Search the proteins against each other, and see who is similar to whom."""
     order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
     table = proteins.table.iloc[order].reset_index(drop=True)
-    ids = table["id"].to_numpy(dtype=object)
     distinct, first, sequence_of = np.unique(
         table["seq_hash"].to_numpy(dtype=object), return_index=True, return_inverse=True
     )
@@ -80,32 +132,16 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     similar = similar_pairs(hits, lengths, settings.rule)
     log.info("%s similar pairs of %s sequences", f"{len(similar):,}", f"{len(distinct):,}")
     isoforms = pairs_of_equals([accession_base(text) for text in table["accession"]])
-    links = [similar, sequence_of[isoforms]]
+    adjacency = graph(len(distinct), similar, sequence_of[isoforms])
+    return Relations(table, lengths, hits, Homology(adjacency, weights, sequence_of))
 
-    auditor = Auditor(table, settings.rule, settings.audit, threads, scratch)
-    rounds: list[int] = []
-    while True:
-        homology = Homology(graph(len(distinct), *links), weights, sequence_of)
-        parts = make_parts(homology, table, settings)
-        groups = components(homology.adjacency, ~_removed(parts, sequence_of))[sequence_of]
-        assignments = assignment_table(ids, groups, parts)
-        findings = auditor.examine(assignments)
-        rounds.append(len(findings.leaks))
-        log.info("audit %s: %s similar pairs are apart", len(rounds), f"{rounds[-1]:,}")
-        if findings.clean or (settings.mode == "predefined" and not settings.repair):
-            break
-        if len(rounds) > settings.audit.rounds:
-            raise HaloError(leak_message(findings, _mend(settings)))
-        links.append(_pairs(findings, ids, sequence_of))
-    labels = pd.DataFrame(
-        proteins.labels, columns=list(proteins.label_names), index=proteins.ids
-    )
-    return SplitResult(
-        assignments,
-        hit_table(ids, sequence_of, hits, lengths),
-        findings.leaks,
-        findings.identity,
-        leakage_report(assignments, labels, findings, auditor, rounds, settings),
+
+def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> pd.DataFrame:
+    """The assignments of the records of `table`, see `halo.split.tables.assignment_table`."""
+    parts = make_parts(homology, table, settings)
+    groups = components(homology.adjacency, ~_removed(parts, homology.sequence_of))
+    return assignment_table(
+        table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts
     )
 
 
