@@ -34,7 +34,7 @@ def resolved(*extras: str, constraints: str) -> Lock:
     """The resolution of pyproject.toml with all its hashes."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *extras]
     command += ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"]
-    command += ["--constraints", "-", "--no-emit-index-url", "--no-annotate", "--no-header"]
+    command += ["--constraints", "-", "--no-annotate", "--no-header"]
     text = subprocess.run(
         [*command, "--quiet"],
         cwd=HERE.parent,

@@ -1,5 +1,6 @@
-# Structures of the proteins: from AlphaFold DB or from files. Jobs that ask AlphaFold DB must
-# run where the internet is; the profile may make `structures` a local rule.
+# Structures of the proteins: from AlphaFold DB or from files. What asks AlphaFold DB runs where
+# the workflow was started, since compute nodes often have no internet. The profiles allow one
+# `afdb` at a time, so that the rate of the configuration is that of all shards together.
 
 
 rule structures:
@@ -12,12 +13,13 @@ rule structures:
         "<logs>/structures/{shard}.log",
     benchmark:
         "<benchmarks>/structures/{shard}.tsv"
+    localrule: any(source["kind"] == "afdb" for source in config["structures"]["sources"])
     conda:
         "../envs/structures.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
         runtime=720,
+        afdb=1,
     params:
         run=RUN,
         store=STORE,

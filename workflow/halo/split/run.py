@@ -12,7 +12,7 @@ from halo.errors import HaloError
 from halo.proteins.table import Proteins
 from halo.split.audit import Auditor, Findings
 from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
-from halo.split.given import given_folds
+from halo.split.given import GivenFold, given_folds
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
 from halo.split.growth import grow, read_base, sequence_parts
 from halo.split.leakage import leak_message, leakage_report
@@ -85,6 +85,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     HaloError
         where similar proteins are still in different parts after ``audit.rounds`` rounds
     """
+    _check(proteins, settings)
     relations = relate(proteins, settings, threads, scratch)
     table, homology = relations.table, relations.homology
     ids = table["id"].to_numpy(dtype=object)
@@ -151,16 +152,31 @@ def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings)
     `table` has the records' columns ``id`` and ``split``.
     """
     if settings.mode in ("external", "predefined"):
-        given = given_folds(table["split"].to_numpy(dtype=object), settings)
         safe = settings.mode == "external" or settings.repair
-        return as_given(homology, given, safe, settings)
+        return as_given(homology, _given(table, settings), safe, settings)
     if settings.base is not None:
-        n_folds = settings.folds if settings.mode == "kfold" else 1
-        base = read_base(Path(settings.base), table["id"].to_numpy(dtype=object), n_folds)
-        parts = grow(homology, sequence_parts(homology, base), settings)
+        base = sequence_parts(homology, _base(table, settings))
+        parts = grow(homology, base, settings)
     else:
         parts = {"kfold": kfold, "fractions": fractions}[settings.mode](homology, settings)
     return parts[homology.sequence_of]
+
+
+def _given(table: pd.DataFrame, settings: SplitSettings) -> list[GivenFold]:
+    return given_folds(table["split"].to_numpy(dtype=object), settings)
+
+
+def _base(table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
+    n_folds = settings.folds if settings.mode == "kfold" else 1
+    return read_base(Path(settings.base), table["id"].to_numpy(dtype=object), n_folds)
+
+
+def _check(proteins: Proteins, settings: SplitSettings) -> None:
+    """Raise what is wrong with the partitions or the base before the long search."""
+    if settings.mode in ("external", "predefined"):
+        _given(proteins.table, settings)
+    if settings.base is not None:
+        _base(proteins.table, settings)
 
 
 def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:

@@ -1,0 +1,186 @@
+"""Splits 4,000 proteins of DeepLoc 2.0 with HALO and with GraphPart, at GraphPart's rule.
+
+GraphPart 1.0.2 comes from PyPI into a virtual environment of its own, which is removed at the
+end, and runs its MMseqs2 mode as it is by default: every pair is aligned, similar are pairs
+with 30 % of the shorter one's residues identical. Both use the same MMseqs2 and the same number
+of threads; HALO's audit is not counted. Both results are then audited in the same way. HALO's
+own rule is run beside it. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from halo.files import sha256_of_text  # noqa: E402
+from halo.proteins.table import Proteins  # noqa: E402
+from halo.split.audit import Auditor  # noqa: E402
+from halo.split.binary import find_mmseqs  # noqa: E402
+from halo.split.leakage import label_deviation  # noqa: E402
+from halo.split.run import assign, relate  # noqa: E402
+from halo.split.settings import AuditSettings, SplitSettings  # noqa: E402
+
+DATA = ROOT.parent / "shared/data/deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
+GRAPH_PART = "graph-part==1.0.2"
+GOAL = 5.0
+FOLDS = 5
+# Identity over the shorter sequence, no coverage, and of E-values no more than what MMseqs2
+# needs to report an alignment at all: GraphPart has no limit of them.
+GRAPH_PARTS_RULE = {"identity_of": "shorter", "coverage": 0.0, "evalue": 10.0}
+
+
+def read_sample(path: Path, size: int, seed: int) -> Proteins:
+    """`size` proteins of DeepLoc 2.0."""
+    table = pd.read_csv(path, dtype={"Partition": str}).sample(size, random_state=seed)
+    names = tuple(table.columns[4:14])
+    core = pd.DataFrame(
+        {
+            "id": table["ACC"],
+            "accession": table["ACC"],
+            "sequence": table["Sequence"],
+            "seq_hash": [sha256_of_text(text) for text in table["Sequence"]],
+            "length": table["Sequence"].str.len(),
+            "split": table["Partition"],
+        }
+    ).reset_index(drop=True)
+    labels = table[list(names)].to_numpy(dtype=np.uint8)
+    return Proteins(core, names, labels, "multilabel")
+
+
+def timed(work: Callable[[], pd.DataFrame]) -> tuple[pd.DataFrame, float]:
+    """The result of `work` and the seconds that it took."""
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+def split_with_halo(
+    proteins: Proteins, settings: SplitSettings, threads: int, folder: Path
+) -> pd.DataFrame:
+    """Assignments before the audit."""
+    relations = relate(proteins, settings, threads, folder)
+    return assign(relations.table, relations.homology, settings)
+
+
+def install_graph_part(folder: Path) -> Path:
+    """A virtual environment with GraphPart; the path of its programs."""
+    venv.create(folder, with_pip=True)
+    programs = folder / "bin"
+    subprocess.run([programs / "pip", "install", "--quiet", GRAPH_PART], check=True)
+    return programs
+
+
+def split_with_graph_part(
+    proteins: Proteins, programs: Path, threads: int, folder: Path
+) -> pd.DataFrame:
+    """Assignments; what GraphPart removed is ``removed`` in every fold.
+
+    GraphPart knows one label a protein: it gets the rarest one.
+    """
+    rarity = np.where(proteins.labels == 1, proteins.labels.sum(axis=0), np.inf)
+    label = rarity.argmin(axis=1)
+    rows = zip(proteins.ids, label, proteins.table["sequence"], strict=True)
+    fasta = folder / "proteins.fasta"
+    fasta.write_text("".join(f">{name}|label={kind}\n{text}\n" for name, kind, text in rows))
+    path = os.pathsep.join([str(programs), str(Path(find_mmseqs()).parent), os.environ["PATH"]])
+    command = [programs / "graphpart", "mmseqs2", "--fasta-file", fasta, "--threshold", "0.3"]
+    command += ["--labels-name", "label", "--partitions", str(FOLDS), "--out-file", "out.csv"]
+    subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PATH": path, "MMSEQS_NUM_THREADS": str(threads)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    clusters = pd.read_csv(folder / "out.csv").set_index("AC")["cluster"].astype(float).astype(int)
+    fold = clusters.reindex(proteins.ids)
+    table = pd.DataFrame({"id": proteins.ids, "fold": ["" if f != f else str(int(f)) for f in fold]})
+    for number in range(FOLDS):
+        part = np.where(fold == number, "test", "train")
+        table[f"part_{number}"] = np.where(fold.isna(), "removed", part)
+    return table
+
+
+def described(
+    assignments: pd.DataFrame, proteins: Proteins, auditor: Auditor, seconds: float
+) -> dict[str, float]:
+    """What the benchmark compares."""
+    # Folds alone are compared, since GraphPart makes no validation.
+    parts = assignments.filter(regex="^part_").replace({"val": "train", "cal": "train"})
+    findings = auditor.examine(pd.concat([assignments[["id"]], parts], axis=1))
+    labels = pd.DataFrame(
+        proteins.labels, columns=list(proteins.label_names), index=proteins.ids
+    )
+    return {
+        "seconds": round(seconds, 1),
+        "removed": int((parts == "removed").all(axis=1).sum()),
+        "max_cross_identity": float(findings.identity["max_cross_identity"].max()),
+        "leaking_pairs": len(findings.leaks),
+        "label_deviation": max(label_deviation(assignments, labels).values()),
+    }
+
+
+def main() -> None:
+    """Run both sides, print a table and the closing line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="table of DeepLoc 2.0")
+    parser.add_argument("--proteins", type=int, default=4000, help="size of the sample")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for either side")
+    arguments = parser.parse_args()
+    proteins = read_sample(arguments.data, arguments.proteins, arguments.seed)
+    threads = arguments.threads
+    same = SplitSettings(folds=FOLDS, **GRAPH_PARTS_RULE)
+    own = SplitSettings(folds=FOLDS)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        programs = install_graph_part(folder / "venv")
+        sides = {
+            "HALO, GraphPart's rule": (
+                same,
+                *timed(lambda: split_with_halo(proteins, same, threads, folder)),
+            ),
+            "HALO, own rule": (
+                own,
+                *timed(lambda: split_with_halo(proteins, own, threads, folder)),
+            ),
+            "GraphPart": (
+                same,
+                *timed(lambda: split_with_graph_part(proteins, programs, threads, folder)),
+            ),
+        }
+        rules = {settings.rule for settings, _, _ in sides.values()}
+        auditors = {
+            rule: Auditor(proteins.table, rule, AuditSettings(), threads, folder) for rule in rules
+        }
+        rows = {
+            name: described(table, proteins, auditors[settings.rule], seconds)
+            for name, (settings, table, seconds) in sides.items()
+        }
+    print(pd.DataFrame(rows).T.to_string())
+    ours, theirs = rows["HALO, GraphPart's rule"], rows["GraphPart"]
+    ratio = theirs["seconds"] / ours["seconds"]
+    ok = (
+        ratio >= GOAL
+        and ours["removed"] <= theirs["removed"]
+        and ours["max_cross_identity"] <= theirs["max_cross_identity"]
+    )
+    result = {"name": "split", "ratio": round(ratio, 2), "goal": GOAL, "ok": ok}
+    print(json.dumps(result | {"proteins": len(proteins), "threads": threads, **rows}))
+
+
+if __name__ == "__main__":
+    main()
