@@ -172,14 +172,22 @@ def write_split_audit(
         folder / "split/leakage.json",
         {
             "identity": 0.3,
+            "identity_of": "aligned",
             "coverage": 0.8,
+            "coverage_of": "shorter",
             "evalue": 0.001,
             "pairs_above_threshold": 0,
             "max_cross_identity": float(np.nanmax(highest).round(4)),
             "n_removed": 0,
             "sizes": assignments["fold"].value_counts().sort_index().to_dict(),
             "label_counts": labels,
-            "audited_by": "MMseqs2 15-6f452, -s 7.5, exhaustive prefilter",
+            "audited_by": {
+                "search": "MMseqs2 15-6f452, -s 7.5",
+                "alignment": "Smith-Waterman",
+                "pairs_searched": 472,
+                "pairs_aligned": 36,
+                "pairs_apart_by_round": [9, 0],
+            },
         },
     )
 

@@ -1,6 +1,5 @@
 """The page: complete, self-contained, well-formed, and true to the numbers."""
 
-import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -8,7 +7,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from halo.files import read_json, write_json
+from halo.files import read_json
 from halo.report import words
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run
@@ -151,12 +150,6 @@ def test_a_run_without_a_network(tmp_path):
     assert "majority against homology" in page.text
 
 
-def test_a_split_without_its_proof(tmp_path):
-    run = make_run(tmp_path, seeds=(1,))
-    write_json(run.path("split/leakage.json"), {})
-    assert "Similar pairs across" not in make_report(run).read_text()
-
-
 def test_ids_of_a_figure_get_its_name():
     svg = (
         '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="10pt" height="5pt" viewBox="0 0 10 5">'
@@ -183,4 +176,3 @@ def test_numbers_in_words():
     assert words.duration(61) == "1 min 1 s"
     assert words.duration(3 * 3600 + 120) == "3 h 2 min"
     assert words.size(35.6e9) == "35.6 GB"
-    assert json.loads(json.dumps(list(words.proof({})))) == []

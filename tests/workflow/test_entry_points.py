@@ -1,5 +1,6 @@
 """The workflow is found and runs the same from wherever it is called."""
 
+import random
 import subprocess
 import sys
 
@@ -8,8 +9,10 @@ import yaml
 
 from pipeline import ROOT, SMALL, snakemake
 
+RANDOM = random.Random(1)
 TABLE = "id,sequence,A,B\n" + "".join(
-    f"p{i},M{'KR' * (i % 7 + 3)}{'AGLV' * (i % 5 + 2)},{i % 2},{1 - i % 2}\n" for i in range(30)
+    f"p{i},{''.join(RANDOM.choices('ACDEFGHIKLMNPQRSTVWY', k=50))},{i % 2},{1 - i % 2}\n"
+    for i in range(40)
 )
 
 

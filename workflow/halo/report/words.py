@@ -59,27 +59,35 @@ def verdict(difference: Estimate) -> str:
     return "no clear difference"
 
 
+IDENTITY_OF = {"aligned": "of the aligned residues", "shorter": "of the shorter sequence"}
+COVERAGE_OF = {"shorter": "the shorter sequence", "both": "both sequences"}
+
+
 def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
     """What ``leakage.json`` says of the split, a sentence at a time."""
-    if "identity" in leakage:
-        yield (
-            f"Two proteins count as similar when they are aligned with at least "
-            f"{percent(leakage['identity'], 0)} identity over at least "
-            f"{percent(leakage['coverage'], 0)} of the shorter one (E-value of at most "
-            f"{leakage['evalue']:g})."
-        )
-    if "pairs_above_threshold" in leakage:
-        yield f"Similar pairs across partitions: {leakage['pairs_above_threshold']:,}."
-    if leakage.get("max_cross_identity") is not None:
+    identity, coverage = percent(leakage["identity"], 0), percent(leakage["coverage"], 0)
+    covered = f", over at least {coverage} of {COVERAGE_OF[leakage['coverage_of']]}"
+    yield (
+        f"Two proteins count as similar when they are aligned with at least {identity} identity "
+        f"{IDENTITY_OF[leakage['identity_of']]}{covered if leakage['coverage'] else ''} (E-value "
+        f"of at most {leakage['evalue']:g})."
+    )
+    yield f"Similar pairs across partitions: {leakage['pairs_above_threshold']:,}."
+    if leakage["max_cross_identity"] is not None:
         highest = percent(leakage["max_cross_identity"])
         yield f"The highest identity between two partitions is {highest}."
-    if "n_removed" in leakage:
-        yield f"Removed to get there: {count(leakage['n_removed'], 'proteins')}."
-    if "audited_by" in leakage:
-        audit = leakage["audited_by"]
-        if not isinstance(audit, str):
-            audit = ", ".join(f"{key} {value}" for key, value in audit.items())
-        yield f"Audited by {audit}."
+    yield f"Removed to get there: {count(leakage['n_removed'], 'proteins')}."
+    audit = leakage["audited_by"]
+    yield (
+        f"This was checked by a search of its own ({audit['search']}), with exact alignments near "
+        f"the thresholds ({audit['alignment']})."
+    )
+    apart = [number for number in audit["pairs_apart_by_round"] if number]
+    if apart:
+        yield (
+            f"It found {sum(apart):,} similar pairs that the first search had missed; the split "
+            "was made again with them."
+        )
 
 
 def machine(provenance: Mapping[str, Any]) -> Iterator[str]:
