@@ -17,7 +17,7 @@ rule split:
     threads: 64
     resources:
         mem_mb=16000,
-        runtime=240,
+        runtime=480,
     params:
         run=RUN,
         settings=as_json(config["split"]),
@@ -27,3 +27,31 @@ rule split:
         " --hits {output.hits} --leakage {output.leakage} --leaks {output.leaks}"
         " --identity {output.identity}"
         " --threads {threads} --settings {params.settings:q} --log {log}"
+
+
+# Audits the partitions that the data set was published with; nothing else depends on it.
+rule audit:
+    input:
+        proteins="<results>/proteins.csv",
+    output:
+        table="<results>/audit/published.csv",
+        markdown="<results>/audit/published.md",
+    log:
+        "<logs>/audit.log",
+    benchmark:
+        "<benchmarks>/audit.tsv"
+    conda:
+        "../envs/split.yaml"
+    threads: 64
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        run=RUN,
+        settings=as_json(config["split"]),
+        title=config["run"],
+        code=script_digest("audit.py"),
+    shell:
+        "{params.run}/audit.py --proteins {input.proteins} --table {output.table}"
+        " --markdown {output.markdown} --title {params.title:q} --threads {threads}"
+        " --settings {params.settings:q} --log {log}"

@@ -107,7 +107,9 @@ def split_with_graph_part(
     )
     clusters = pd.read_csv(folder / "out.csv").set_index("AC")["cluster"].astype(float).astype(int)
     fold = clusters.reindex(proteins.ids)
-    table = pd.DataFrame({"id": proteins.ids, "fold": ["" if f != f else str(int(f)) for f in fold]})
+    table = pd.DataFrame(
+        {"id": proteins.ids, "fold": ["" if f != f else str(int(f)) for f in fold]}
+    )
     for number in range(FOLDS):
         part = np.where(fold == number, "test", "train")
         table[f"part_{number}"] = np.where(fold.isna(), "removed", part)
@@ -121,9 +123,7 @@ def described(
     # Folds alone are compared, since GraphPart makes no validation.
     parts = assignments.filter(regex="^part_").replace({"val": "train", "cal": "train"})
     findings = auditor.examine(pd.concat([assignments[["id"]], parts], axis=1))
-    labels = pd.DataFrame(
-        proteins.labels, columns=list(proteins.label_names), index=proteins.ids
-    )
+    labels = pd.DataFrame(proteins.labels, columns=list(proteins.label_names), index=proteins.ids)
     return {
         "seconds": round(seconds, 1),
         "removed": int((parts == "removed").all(axis=1).sum()),

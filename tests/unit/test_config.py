@@ -14,9 +14,11 @@ from halo.config import (
 )
 from halo.embeddings.layout import EmbeddingSettings
 from halo.errors import HaloError
+from halo.evaluation.stage import EvaluationSettings
 from halo.graphs.build import GraphSettings
 from halo.network.model import NetworkSettings
 from halo.proteins.ingest import DatasetSettings
+from halo.split.settings import SplitSettings
 from halo.structures.settings import SourceSettings, StructureSettings, TransportSettings
 from halo.training.settings import TrainingSettings
 
@@ -113,6 +115,10 @@ def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema)
     }
     for name, kind in sections.items():
         assert filled[name] == dataclasses.asdict(kind()), name
+    split = dataclasses.asdict(SplitSettings())
+    assert filled["split"] == {**split, "test": list(split["test"])}
+    evaluation = dataclasses.asdict(EvaluationSettings())
+    assert filled["evaluation"] == evaluation
     structures = dict(filled["structures"])
     assert structures.pop("transport") == dataclasses.asdict(TransportSettings())
     assert structures.pop("sources") == [dataclasses.asdict(SourceSettings("afdb"))]

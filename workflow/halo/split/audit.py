@@ -153,9 +153,7 @@ class Auditor:
         shorter = {True: covered_a, False: covered_b}[length_a < length_b]
         return identical / whole, shorter if length_a != length_b else max(covered_a, covered_b)
 
-    def _leak_table(
-        self, leaks: pd.DataFrame, units: Units, folds: pd.Index
-    ) -> pd.DataFrame:
+    def _leak_table(self, leaks: pd.DataFrame, units: Units, folds: pd.Index) -> pd.DataFrame:
         ids = self.table["id"].to_numpy(dtype=object)[units.first_record]
         names = folds.to_numpy(dtype=object)
         where_apart = units.folds_apart(leaks["unit_a"].to_numpy(), leaks["unit_b"].to_numpy())

@@ -3,6 +3,7 @@
 import numpy as np
 
 MAX_STEPS = 20_000  # of the local search; 28,303 proteins in 5 folds take a few hundred
+LARGEST_SHARE = 0.1  # of a bin, that a single group may fill where smaller ones are enough
 
 
 def pack(
@@ -16,12 +17,14 @@ def pack(
     The squared deviations of the bins from their shares, relative to the share, are summed
     over kinds and bins. Groups are dealt from the largest to the smallest, each to the bin
     where the sum grows least; then single groups are moved and pairs of them swapped, the
-    best change first, until none makes the sum smaller.
+    best change first, until none makes the sum smaller. A group that would fill much of a
+    small bin goes to a larger one, so that a validation is not made of a few families.
 
     Parameters
     ----------
-    weights : float [n_groups, n_kinds], how much of each kind (all proteins, or the proteins
-        with a label) is in a group; the order of groups decides between equal choices
+    weights : float [n_groups, n_kinds], how much of each kind is in a group: the first kind
+        is all proteins, the others are those with a label; the order of groups decides
+        between equal choices
     shares : float [n_bins], wanted shares of the total, summing to one; a bin with share 0
         stays empty
     seed : another seed gives another packing
@@ -32,25 +35,44 @@ def pack(
     int64 [n_groups]
     """
     n_bins = len(shares)
+    if not len(weights):
+        return np.empty(0, dtype=np.int64)
     occupied = np.zeros((n_bins, weights.shape[1])) if occupied is None else occupied
     total = weights.sum(axis=0) + occupied.sum(axis=0)
     target = np.outer(shares, total)
     importance = 1.0 / np.maximum(target, 1.0) ** 2
-    importance[np.asarray(shares) == 0] = 1e6
     kinds, kind_of = np.unique(weights, axis=0, return_inverse=True)
+    kind_of = kind_of.ravel()
+    allowed = _allowed(kinds[:, 0], weights[:, 0], target[:, 0])
     order = np.random.default_rng(seed).permutation(len(weights))
     order = order[np.argsort(-_largest_share(weights, total)[order], kind="stable")]
     surplus = occupied - target
     bins = np.empty(len(weights), dtype=np.int64)
     for group in order:
         weight = weights[group]
-        chosen = int(np.argmin(((2 * surplus + weight) * weight * importance).sum(axis=1)))
+        cost = ((2 * surplus + weight) * weight * importance).sum(axis=1)
+        chosen = int(np.argmin(np.where(allowed[kind_of[group]], cost, np.inf)))
         bins[group] = chosen
         surplus[chosen] += weight
     counts = np.zeros((len(kinds), n_bins), dtype=np.int64)
-    np.add.at(counts, (kind_of.ravel(), bins), 1)
-    moved = _improve(kinds, counts.copy(), surplus, importance)
-    return _as_counted(bins, kind_of.ravel(), moved, order)
+    np.add.at(counts, (kind_of, bins), 1)
+    _improve(kinds, counts, surplus, importance, allowed)
+    return _as_counted(bins, kind_of, counts, order)
+
+
+def _allowed(sizes: np.ndarray, all_sizes: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Whether a group of each size may be in each bin: bool [n_sizes, n_bins].
+
+    It may where it is at most `LARGEST_SHARE` of the bin, or no larger than what it takes to
+    have the choice among smaller groups that could fill the bin twice. A group that may be
+    nowhere may be in the largest bins.
+    """
+    ordered = np.sort(all_sizes)
+    place = np.searchsorted(np.cumsum(ordered), 2 * target)
+    enough = np.append(ordered, np.inf)[place]
+    largest = np.maximum(LARGEST_SHARE * target, enough)
+    allowed = (sizes[:, None] <= largest) & (target > 0)
+    return allowed | (~allowed.any(axis=1)[:, None] & (target == target.max()))
 
 
 def _largest_share(weights: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -59,8 +81,12 @@ def _largest_share(weights: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def _improve(
-    kinds: np.ndarray, counts: np.ndarray, surplus: np.ndarray, importance: np.ndarray
-) -> np.ndarray:
+    kinds: np.ndarray,
+    counts: np.ndarray,
+    surplus: np.ndarray,
+    importance: np.ndarray,
+    allowed: np.ndarray,
+) -> None:
     """Local search over the number of groups of each kind in each bin.
 
     Groups with equal weights are interchangeable, so that a few hundred distinct weights
@@ -72,11 +98,11 @@ def _improve(
     counts : int64 [n_distinct, n_bins], groups of each in each bin; changed in place
     surplus : float [n_bins, n_kinds], what a bin has beyond its share; changed in place
     importance : float [n_bins, n_kinds]
+    allowed : bool [n_distinct, n_bins], bins that a group may be in
     """
     for _ in range(MAX_STEPS):
-        change = _best_move(kinds, counts, surplus, importance) or _best_swap(
-            kinds, counts, surplus, importance
-        )
+        state = (kinds, counts, surplus, importance, allowed)
+        change = _best_move(*state) or _best_swap(*state)
         if change is None:
             break
         given, taken, source, sink = change
@@ -89,7 +115,6 @@ def _improve(
             counts[taken, source] += 1
         surplus[source] -= difference
         surplus[sink] += difference
-    return counts
 
 
 Change = tuple[int, int | None, int, int]  # given, taken in return, from bin, to bin
@@ -97,12 +122,16 @@ LEAST_GAIN = 1e-9  # below it a change may be rounding, and the search might go 
 
 
 def _best_move(
-    kinds: np.ndarray, counts: np.ndarray, surplus: np.ndarray, importance: np.ndarray
+    kinds: np.ndarray,
+    counts: np.ndarray,
+    surplus: np.ndarray,
+    importance: np.ndarray,
+    allowed: np.ndarray,
 ) -> Change | None:
     squares = kinds**2 @ importance.T
     linear = 2 * kinds @ (surplus * importance).T
     leave = np.where(counts > 0, squares - linear, np.inf)
-    enter = squares + linear
+    enter = np.where(allowed, squares + linear, np.inf)
     cost = leave[:, :, None] + enter[:, None, :]
     diagonal = np.arange(counts.shape[1])
     cost[:, diagonal, diagonal] = 0.0
@@ -113,12 +142,17 @@ def _best_move(
 
 
 def _best_swap(
-    kinds: np.ndarray, counts: np.ndarray, surplus: np.ndarray, importance: np.ndarray
+    kinds: np.ndarray,
+    counts: np.ndarray,
+    surplus: np.ndarray,
+    importance: np.ndarray,
+    allowed: np.ndarray,
 ) -> Change | None:
     best, best_cost = None, -LEAST_GAIN
     for source in range(counts.shape[1]):
         for sink in range(source + 1, counts.shape[1]):
-            given, taken = np.flatnonzero(counts[:, source]), np.flatnonzero(counts[:, sink])
+            given = np.flatnonzero((counts[:, source] > 0) & allowed[:, sink])
+            taken = np.flatnonzero((counts[:, sink] > 0) & allowed[:, source])
             weight = importance[source] + importance[sink]
             slope = 2 * (surplus[sink] * importance[sink] - surplus[source] * importance[source])
             a, b = kinds[given], kinds[taken]

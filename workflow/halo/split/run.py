@@ -93,6 +93,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     rounds: list[int] = []
     while True:
         assignments = assign(table, homology, settings)
+        _check_parts(assignments, settings)
         findings = auditor.examine(assignments)
         rounds.append(len(findings.leaks))
         log.info("audit %s: %s similar pairs are apart", len(rounds), f"{rounds[-1]:,}")
@@ -101,9 +102,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
         if len(rounds) > settings.audit.rounds:
             raise HaloError(leak_message(findings, _mend(settings)))
         homology = homology.joined(_pairs(findings, ids, homology.sequence_of))
-    labels = pd.DataFrame(
-        proteins.labels, columns=list(proteins.label_names), index=proteins.ids
-    )
+    labels = pd.DataFrame(proteins.labels, columns=list(proteins.label_names), index=proteins.ids)
     return SplitResult(
         assignments,
         hit_table(ids, homology.sequence_of, relations.hits, relations.lengths),
@@ -113,9 +112,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     )
 
 
-def relate(
-    proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path
-) -> Relations:
+def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path) -> Relations:
     """Search the proteins against each other, and see who is similar to whom."""
     order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
     table = proteins.table.iloc[order].reset_index(drop=True)
@@ -141,9 +138,7 @@ def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> 
     """The assignments of the records of `table`, see `halo.split.tables.assignment_table`."""
     parts = make_parts(homology, table, settings)
     groups = components(homology.adjacency, ~_removed(parts, homology.sequence_of))
-    return assignment_table(
-        table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts
-    )
+    return assignment_table(table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts)
 
 
 def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
@@ -177,6 +172,22 @@ def _check(proteins: Proteins, settings: SplitSettings) -> None:
         _given(proteins.table, settings)
     if settings.base is not None:
         _base(proteins.table, settings)
+
+
+def _check_parts(assignments: pd.DataFrame, settings: SplitSettings) -> None:
+    """Raise where a part that the training needs has no protein."""
+    shares = settings.fractions if settings.mode == "fractions" else None
+    val = shares.val if shares else settings.val_fraction
+    cal = shares.cal if shares else settings.cal_fraction
+    needed = [name for name, share in (("val", val), ("cal", cal)) if share > 0]
+    for column in assignments.filter(regex="^part_"):
+        for name in ["train", "test", *needed]:
+            if not (assignments[column] == name).any():
+                raise HaloError(
+                    f"split: fold {column.removeprefix('part_')} has no protein in {name}: "
+                    f"{len(assignments)} proteins in {assignments['group'].nunique()} homology "
+                    "groups are too few; lower split.folds, or raise the fraction of this part"
+                )
 
 
 def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:

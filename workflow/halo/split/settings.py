@@ -62,7 +62,7 @@ class AuditSettings:
         The split is made anew with what an audit found at most so many times.
     """
 
-    sensitivity: float = 7.0
+    sensitivity: float = 6.5
     margin: float = 0.05
     rounds: int = 5
 
@@ -146,6 +146,4 @@ class SplitSettings:
     @property
     def rule(self) -> Rule:
         """When two proteins are similar."""
-        return Rule(
-            self.identity, self.identity_of, self.coverage, self.coverage_of, self.evalue
-        )
+        return Rule(self.identity, self.identity_of, self.coverage, self.coverage_of, self.evalue)

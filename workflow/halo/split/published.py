@@ -1,0 +1,94 @@
+"""The audit of the partitions that a data set was published with."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.files import write_text
+from halo.split.audit import Auditor
+from halo.split.given import ROLE_OF
+
+TEST, TRAIN, REMOVED = "test", "train", "removed"
+
+
+def published_assignments(ids: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+    """Assignments that say what the authors' partitions say.
+
+    Values that are names of parts (train, dev, test, ...) are one fold. A single value beside
+    proteins without one is a test set, and these its training. Any others are partitions each
+    of which is the test of a fold, with all others as its training.
+
+    Parameters
+    ----------
+    ids, values : text [n_records], ids and the given partition, ``""`` where there is none
+
+    Returns
+    -------
+    Columns ``id`` and ``part_<partition>``
+    """
+    present = sorted(set(values) - {""})
+    if not present:
+        raise HaloError(
+            "the data have no partitions of their authors to audit; name their column in "
+            "dataset.split, or a test set in dataset.test"
+        )
+    table = pd.DataFrame({"id": ids})
+    roles = {value: ROLE_OF.get(value.lower()) for value in present}
+    without = TRAIN if len(present) == 1 else REMOVED
+    if all(roles.values()):
+        return table.assign(part_test=[roles.get(value, without) for value in values])
+    for value in present:
+        table[f"part_{value}"] = np.select(
+            [values == value, values == ""], [TEST, without], default=TRAIN
+        )
+    return table
+
+
+def audit_published(auditor: Auditor, assignments: pd.DataFrame) -> pd.DataFrame:
+    """What each partition leaks by itself, and all of them together.
+
+    Returns
+    -------
+    A row for each partition and one for ``all``: ``partition``, ``tested`` (proteins),
+    ``leaking`` (tested proteins with a similar one in training or validation) and their
+    ``share``, ``pairs`` (similar, apart), ``identical`` (sequences apart), ``isoforms``
+    (families apart), ``max_identity``
+    """
+    names = [name.removeprefix("part_") for name in assignments.columns[1:]]
+    chosen = {name: [f"part_{name}"] for name in names}
+    if len(names) > 1:
+        chosen["all"] = list(assignments.columns[1:])
+    rows = []
+    for name, columns in chosen.items():
+        findings = auditor.examine(assignments[["id", *columns]])
+        tested = int((assignments[columns] == TEST).any(axis=1).sum())
+        rows.append(
+            {
+                "partition": name,
+                "tested": tested,
+                "leaking": findings.n_leaking_tests,
+                "share": round(findings.n_leaking_tests / tested, 4),
+                "pairs": len(findings.leaks),
+                "identical": findings.n_identical_apart,
+                "isoforms": findings.n_isoforms_apart,
+                "max_identity": findings.identity["max_cross_identity"].max(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def write_markdown(path: Path, table: pd.DataFrame, title: str) -> None:
+    """Write the table of `audit_published` for the documentation, atomically."""
+    lines = [
+        f"| {title}: partition | tested | with a relative in training | similar pairs apart | "
+        "identical apart | isoform families apart | highest identity |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in table.itertuples():
+        lines.append(
+            f"| {row.partition} | {row.tested:,} | {row.leaking:,} ({row.share:.1%}) | "
+            f"{row.pairs:,} | {row.identical:,} | {row.isoforms:,} | {row.max_identity:.2f} |"
+        )
+    write_text(path, "\n".join(lines) + "\n")
