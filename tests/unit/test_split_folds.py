@@ -47,6 +47,10 @@ def test_kfold_keeps_the_similar_together_and_tests_everyone_once(seed, density)
     gone = (parts == REMOVED).all(axis=1)
     np.testing.assert_array_equal((parts == TEST).sum(axis=1), np.where(gone, 0, 1))
     assert ((parts == REMOVED).any(axis=1) == gone).all()
+    group = components(homology.adjacency, ~gone)
+    several = np.bincount(group)[group] > 1
+    totals = np.bincount(group, weights=homology.sizes)[group][several]
+    assert totals.max(initial=0) <= homology.sizes.sum() / KFOLD.folds
 
 
 @hypothesis_settings(max_examples=30, deadline=None)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -121,14 +122,22 @@ def _align(
 def _queries_at_limit(candidates: Path, limit: int) -> list[int]:
     """Keys of the queries for which `limit` candidates were written.
 
-    MMseqs2 writes one line a candidate; a query's lines end with a zero byte, and the index
-    holds key, offset and size, in bytes, of each.
+    The index of a database has a row for each query: its key, and where its entry starts and
+    how long it is, in bytes. An entry has a line for each candidate. A database may be in
+    several files, of which the second continues the first.
     """
     index = np.loadtxt(f"{candidates}.index", dtype=np.int64, ndmin=2)
-    files = sorted(
+    parts = sorted(
         candidates.parent.glob(f"{candidates.name}.[0-9]*"), key=lambda path: int(path.suffix[1:])
     )
-    data = b"".join(path.read_bytes() for path in files or [candidates])
-    lines = np.concatenate(([0], np.cumsum(np.frombuffer(data, dtype=np.uint8) == ord("\n"))))
-    counts = lines[index[:, 1] + index[:, 2]] - lines[index[:, 1]]
-    return index[counts >= limit, 0].tolist()
+    full, begin = [], 0
+    for path in parts or [candidates]:
+        size = path.stat().st_size
+        here = index[(index[:, 1] >= begin) & (index[:, 1] < begin + size)]
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            for key, start, length in here.tolist():
+                entry = data[start - begin : start - begin + length]
+                if entry.count(b"\n") >= limit:
+                    full.append(key)
+        begin += size
+    return full
