@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # A whole run within a minute or two: the science is not the point of these tests.
 SMALL = {
     "shards": 2,
-    "split": {"mode": "kfold", "folds": 3},
+    "split": {"mode": "kfold", "folds": 3, "val_fraction": 0.2, "cal_fraction": 0.1},
     "folds": ["0"],
     "network": {"hidden": 16, "layers": 1, "heads": 2, "pooling_heads": 2},
     "training": {"epochs": 3, "patience": 3},

@@ -73,7 +73,7 @@ def test_a_wrong_assignment_is_caught(homologs, tmp_path):
     assert identity.dropna().index.tolist() == ["p6", "p7"]
 
 
-@pytest.mark.parametrize("fold", ["tttttttt", "ttttttTT", "tttttttr", "TTTTTTrr"])
+@pytest.mark.parametrize("fold", ["tttttttt", "ttttttTT", "tttttttr", "ttttttrt", "TTTTTTrr"])
 def test_a_right_assignment_is_clean(homologs, tmp_path, fold):
     findings = audited(homologs, assigned(homologs, fold), tmp_path)
     assert findings.clean
