@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser lint format config-reference lock clean chromium
+.PHONY: help demo test test-browser lint format bench-split config-reference lock clean chromium
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -42,6 +42,9 @@ format: $(VENV)/.test  ## bring code and workflow into that style
 	@ruff check --fix .
 	@ruff format .
 	@snakefmt $(SNAKEFILES)
+
+bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real proteins
+	@PYTHONPATH=workflow python tests/benchmarks/bench_split.py
 
 config-reference: $(VENV)/.run  ## write the table of config/README.md from the schema
 	@PYTHONPATH=workflow python -m halo.config_reference
