@@ -101,7 +101,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
             break
         if len(rounds) > settings.audit.rounds:
             raise HaloError(leak_message(findings, _mend(settings)))
-        homology = homology.joined(_pairs(findings, ids, homology.sequence_of))
+        homology = joined_by(findings, table, homology)
     labels = pd.DataFrame(proteins.labels, columns=list(proteins.label_names), index=proteins.ids)
     return SplitResult(
         assignments,
@@ -139,6 +139,15 @@ def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> 
     parts = make_parts(homology, table, settings)
     groups = components(homology.adjacency, ~_removed(parts, homology.sequence_of))
     return assignment_table(table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts)
+
+
+def joined_by(findings: Findings, table: pd.DataFrame, homology: Homology) -> Homology:
+    """The homology with what an audit found; `table` holds its records."""
+    rows = pd.Index(table["id"])
+    sides = [
+        homology.sequence_of[rows.get_indexer(findings.leaks[side])] for side in ("id_a", "id_b")
+    ]
+    return homology.joined(np.stack(sides, axis=1))
 
 
 def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
@@ -194,13 +203,6 @@ def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
     """Sequences without a record in any fold: they join no groups."""
     used = (parts != PARTS.index("removed")).any(axis=1)
     return np.bincount(sequence_of, weights=used) == 0
-
-
-def _pairs(findings: Findings, ids: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
-    """The leaks as pairs of sequences, int64 [n_leaks, 2]."""
-    rows = pd.Index(ids)
-    sides = [sequence_of[rows.get_indexer(findings.leaks[side])] for side in ("id_a", "id_b")]
-    return np.stack(sides, axis=1)
 
 
 def _mend(settings: SplitSettings) -> str:
