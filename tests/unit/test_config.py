@@ -97,13 +97,13 @@ def test_folds(schema):
 
 
 def test_registry_completes_what_is_not_given():
-    registry = {"set": {"title": "T", "url": "http://x", "id": "ACC", "labels": {"columns": ["A"]}}}
-    found = with_registry_entry({"registry": "set", "proteins": "here.csv"}, registry)
+    entries = {"set": {"title": "T", "url": "http://x", "id": "ACC"}}
+    found = with_registry_entry({"registry": "set", "proteins": "here.csv"}, entries)
     assert found["id"] == "ACC"
     assert found["proteins"] == "here.csv"
     assert "title" not in found
     with pytest.raises(HaloError, match="did you mean 'set'"):
-        with_registry_entry({"registry": "sets"}, registry)
+        with_registry_entry({"registry": "sets"}, entries)
 
 
 def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema):
