@@ -27,7 +27,8 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from halo.files import sha256_of_text  # noqa: E402
+from samples import DEEPLOC, deeploc_sample  # noqa: E402
+
 from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.audit import Auditor  # noqa: E402
 from halo.split.binary import find_mmseqs  # noqa: E402
@@ -35,31 +36,12 @@ from halo.split.leakage import label_deviation  # noqa: E402
 from halo.split.run import Relations, assign, joined_by, relate  # noqa: E402
 from halo.split.settings import AuditSettings, SplitSettings  # noqa: E402
 
-DATA = ROOT.parent / "shared/data/deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
 GRAPH_PART = "graph-part==1.0.2"
 GOAL = 5.0
 FOLDS = 5
 # Identity over the shorter sequence, no coverage, and of E-values no more than what MMseqs2
 # needs to report an alignment at all: GraphPart has no limit of them.
 GRAPH_PARTS_RULE = {"identity_of": "shorter", "coverage": 0.0, "evalue": 10.0}
-
-
-def read_sample(path: Path, size: int, seed: int) -> Proteins:
-    """`size` proteins of DeepLoc 2.0."""
-    table = pd.read_csv(path, dtype={"Partition": str}).sample(size, random_state=seed)
-    names = tuple(table.columns[4:14])
-    core = pd.DataFrame(
-        {
-            "id": table["ACC"],
-            "accession": table["ACC"],
-            "sequence": table["Sequence"],
-            "seq_hash": [sha256_of_text(text) for text in table["Sequence"]],
-            "length": table["Sequence"].str.len(),
-            "split": table["Partition"],
-        }
-    ).reset_index(drop=True)
-    labels = table[list(names)].to_numpy(dtype=np.uint8)
-    return Proteins(core, names, labels, "multilabel")
 
 
 def split_with_halo(
@@ -152,12 +134,12 @@ def described(
 def main() -> None:
     """Run both sides, print a table and the closing line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="table of DeepLoc 2.0")
+    parser.add_argument("--data", type=Path, default=DEEPLOC, help="table of DeepLoc 2.0")
     parser.add_argument("--proteins", type=int, default=4000, help="size of the sample")
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for either side")
     arguments = parser.parse_args()
-    proteins = read_sample(arguments.data, arguments.proteins, arguments.seed)
+    proteins = deeploc_sample(arguments.data, arguments.proteins, arguments.seed)
     threads = arguments.threads
     same = SplitSettings(folds=FOLDS, **GRAPH_PARTS_RULE)
     own = SplitSettings(folds=FOLDS)

@@ -87,9 +87,20 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     """
     _check(proteins, settings)
     relations = relate(proteins, settings, threads, scratch)
+    auditor = Auditor(relations.table, settings.rule, settings.audit, threads, scratch)
+    return settle(proteins, relations, auditor, settings)
+
+
+def settle(
+    proteins: Proteins, relations: Relations, auditor: Auditor, settings: SplitSettings
+) -> SplitResult:
+    """Divide and audit in turns, until the audit finds nothing; see `split`.
+
+    Neither `relations` nor what `auditor` searches depends on the mode, so that both serve
+    several splits by one rule.
+    """
     table, homology = relations.table, relations.homology
     ids = table["id"].to_numpy(dtype=object)
-    auditor = Auditor(table, settings.rule, settings.audit, threads, scratch)
     rounds: list[int] = []
     while True:
         assignments = assign(table, homology, settings)

@@ -1,0 +1,82 @@
+"""The layers of fair-esm's ESM-2, with torch's own attention.
+
+fair-esm's attention makes the whole matrix of weights, and its forward pass ends with the
+logits of all tokens. Neither is needed for embeddings or for fine-tuning. The modules and the
+weights stay fair-esm's; only the way through them is written here.
+"""
+
+import torch
+from esm.model.esm2 import ESM2
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+MASKED_IN_TRAINING = 0.15 * 0.8  # share of <mask> that ESM-2 was trained with
+
+
+def encode(model: ESM2, tokens: Tensor, layer: int = -1, checkpointing: bool = False) -> Tensor:
+    """Hidden states of one layer.
+
+    Parameters
+    ----------
+    model : on the device of `tokens`
+    tokens : int64 [B, T], padded at the end with ``model.padding_idx``
+    layer : 0 for the tokens' own embeddings, n for the states after the n-th layer; negative
+        counts from the last, whose states are normalized as ESM-2's own output is
+    checkpointing : compute each layer again in the backward pass instead of keeping its states
+
+    Returns
+    -------
+    [B, T, dim], in the dtype of autocast or of the weights; at padding the values mean nothing
+    """
+    index = layer % (model.num_layers + 1)
+    padding = tokens.eq(model.padding_idx)
+    hidden = _embedded(model, tokens, padding)
+    mask = ~padding[:, None, None, :] if bool(padding.any()) else None
+    rotation = _rotation(model, tokens.shape[1], hidden)
+    for module in model.layers[:index]:
+        if checkpointing:
+            hidden = checkpoint(_layer, module, hidden, rotation, mask, use_reentrant=False)
+        else:
+            hidden = _layer(module, hidden, rotation, mask)
+    return model.emb_layer_norm_after(hidden) if index == model.num_layers else hidden
+
+
+def _embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
+    hidden = model.embed_scale * model.embed_tokens(tokens)
+    if model.token_dropout:
+        masked = tokens.eq(model.mask_idx)
+        hidden = hidden.masked_fill(masked[:, :, None], 0.0)
+        share = masked.sum(dim=1) / (~padding).sum(dim=1)
+        hidden = hidden * ((1 - MASKED_IN_TRAINING) / (1 - share))[:, None, None].to(hidden.dtype)
+    return hidden.masked_fill(padding[:, :, None], 0.0)
+
+
+def _layer(
+    module: torch.nn.Module, hidden: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None
+) -> Tensor:
+    attention = module.self_attn
+    normed = module.self_attn_layer_norm(hidden)
+    query, key, value = (
+        project(normed).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+        for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    mixed = functional.scaled_dot_product_attention(
+        _rotated(query, rotation), _rotated(key, rotation), value, attn_mask=mask
+    )
+    hidden = hidden + attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return hidden + module.fc2(functional.gelu(module.fc1(module.final_layer_norm(hidden))))
+
+
+def _rotation(model: ESM2, length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary positions, float32 [T, head_dim] each (Su et al. 2021)."""
+    frequencies = model.layers[0].self_attn.rot_emb.inv_freq.float()
+    angles = torch.outer(torch.arange(length, device=like.device).float(), frequencies)
+    angles = torch.cat([angles, angles], dim=1)
+    return angles.cos(), angles.sin()
+
+
+def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    cosines, sines = (part.to(states.dtype) for part in rotation)
+    first, second = states.chunk(2, dim=-1)
+    return states * cosines + torch.cat([-second, first], dim=-1) * sines
