@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser lint format bench-split config-reference lock clean chromium
+.PHONY: help demo test test-browser lint format bench-split bench-structures prove-split config-reference lock clean chromium
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -45,6 +45,12 @@ format: $(VENV)/.test  ## bring code and workflow into that style
 
 bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real proteins
 	@PYTHONPATH=workflow python tests/benchmarks/bench_split.py
+
+bench-structures: $(VENV)/.run  ## compare the reading of structures with Bio.PDB, and download
+	@PYTHONPATH=workflow python tests/benchmarks/bench_structures.py
+
+prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
+	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py
 
 config-reference: $(VENV)/.run  ## write the table of config/README.md from the schema
 	@PYTHONPATH=workflow python -m halo.config_reference
