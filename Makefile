@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser lint format bench-split bench-structures prove-split config-reference lock clean chromium
+.PHONY: help demo test test-browser lint format bench-split bench-structures bench-graph prove-split config-reference lock clean chromium
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -48,6 +48,9 @@ bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real pro
 
 bench-structures: $(VENV)/.run  ## compare the reading of structures with Bio.PDB, and download
 	@PYTHONPATH=workflow python tests/benchmarks/bench_structures.py
+
+bench-graph: $(VENV)/.run  ## compare the building of graphs with the published algorithm
+	@PYTHONPATH=workflow python tests/benchmarks/bench_graph.py
 
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
 	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py

@@ -1,10 +1,10 @@
 """Reading PDB and mmCIF: bytes to the backbone of the protein chains."""
 
-import zlib
 from dataclasses import dataclass
 
 import gemmi
 import numpy as np
+from isal import isal_zlib
 
 from halo.errors import HaloError
 from halo.files import GZIP_MAGIC
@@ -77,13 +77,14 @@ def expand(data: bytes, name: str) -> bytes:
         if len(data) > MAX_BYTES:
             raise TooLargeError(f"{name}: larger than {MAX_BYTES >> 20} MiB")
         return data
+    # isal takes a third of zlib's time, which is a third of that of reading a PDB file.
     parts: list[bytes] = []
     room = MAX_BYTES
     while data.startswith(GZIP_MAGIC):
-        member = zlib.decompressobj(wbits=31)
+        member = isal_zlib.decompressobj(wbits=31)
         try:
             part = member.decompress(data, room + 1)
-        except zlib.error as error:
+        except isal_zlib.error as error:
             raise StructureError(f"{name}: damaged gzip ({error})") from None
         room -= len(part)
         if room < 0:
