@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit, softmax
+
+from halo.cascade.calibration import calibrate, to_logits, to_probabilities
+from halo.cascade.combination import Band, Judgement, average, choose_band, combine
+from halo.cascade.conformal import coverage, label_sets, risk_control
+from halo.evaluation.thresholds import decide
+
+
+def multilabel(n, labels=4, seed=0, base=-1.0):
+    """True logits and what they lead to."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(base, 2.0, (n, labels))
+    return logits, rng.random((n, labels)) < expit(logits)
+
+
+# ------------------------------------------------------------------ calibration
+
+
+def test_a_known_distortion_is_undone():
+    logits, truth = multilabel(20_000)
+    shifts = np.array([0.5, -0.5, 1.0, 0.0])
+    distorted = expit((logits - shifts) * 0.4)
+    found = calibrate(distorted, truth, "multilabel")
+    assert found.temperature == pytest.approx(0.4, rel=0.05)
+    assert found.shifts == pytest.approx(shifts, abs=0.08)
+    assert found(distorted) == pytest.approx(expit(logits), abs=0.03)
+
+
+def test_a_known_distortion_of_a_softmax_is_undone():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 2, (20_000, 3))
+    true = softmax(logits, axis=1)
+    truth = (rng.random((len(true), 1)) < true.cumsum(axis=1)).argmax(axis=1)[:, None] == range(3)
+    found = calibrate(softmax(logits * 2.5, axis=1), truth, "singlelabel")
+    assert found.temperature == pytest.approx(2.5, rel=0.05)
+    assert found(softmax(logits * 2.5, axis=1)) == pytest.approx(true, abs=0.03)
+
+
+def test_decisions_stay_the_same():
+    logits, truth = multilabel(500)
+    raw, thresholds = expit(logits * 0.3 + 1), np.array([0.3, 0.5, 0.7, 0.9])
+    found = calibrate(raw, truth, "multilabel")
+    before = decide(raw, thresholds, "multilabel")
+    after = decide(found(raw), found.thresholds(thresholds), "multilabel")
+    assert (before == after).all()
+
+
+def test_a_label_without_positives_stays_near_the_others():
+    logits, truth = multilabel(300)
+    truth[:, 2] = False
+    found = calibrate(expit(logits), truth, "multilabel")
+    assert np.isfinite(found.shifts).all()
+    assert found.shifts[2] > -6
+
+
+def test_without_proteins_nothing_is_changed():
+    found = calibrate(np.empty((0, 3)), np.empty((0, 3), bool), "multilabel")
+    raw = np.array([[0.1, 0.5, 0.9]])
+    assert found(raw) == pytest.approx(raw)
+
+
+# ------------------------------------------------------------------ conformal sets
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.05, 0.1, 0.2, 0.5]), st.integers(5, 60))
+@settings(max_examples=60, deadline=None)
+def test_the_cut_is_the_highest_that_keeps_the_promise(seed, risk, n):
+    """Against a search through all cuts."""
+    rng = np.random.default_rng(seed)
+    probabilities = rng.integers(0, 20, (n, 4)) / 20
+    truth = rng.random((n, 4)) < 0.4
+
+    def bound(cut):
+        missed = (truth & (probabilities < cut)).sum(axis=1) / np.maximum(truth.sum(axis=1), 1)
+        return (missed.sum() + 1) / (truth.any(axis=1).sum() + 1)
+
+    cut = risk_control(probabilities, truth, risk)
+    kept = [value for value in np.unique(probabilities[truth]) if bound(value) <= risk + 1e-9]
+    assert cut == pytest.approx(max(kept, default=0.0))
+
+
+def test_the_promise_is_kept_on_other_proteins():
+    found = []
+    for seed in range(40):
+        logits, truth = multilabel(400, seed=seed)
+        probabilities = expit(logits)
+        cut = risk_control(probabilities[:200], truth[:200], 0.1)
+        found.append(coverage(label_sets(probabilities[200:], cut), truth[200:]))
+    assert 0.895 < np.mean(found) < 0.93
+
+
+def test_few_proteins_promise_nothing():
+    assert risk_control(np.array([[0.9, 0.2]]), np.array([[True, False]]), 0.1) == 0.0
+
+
+# ------------------------------------------------------------------ two models
+
+
+def judgement(logits, thresholds=0.5, task="multilabel"):
+    return Judgement(
+        to_probabilities(logits, task), np.full(logits.shape[1], float(thresholds)), task
+    )
+
+
+def test_the_sure_decide_alone_and_the_others_are_asked():
+    first = judgement(np.array([[4.0, -4.0], [0.1, -4.0], [4.0, -0.2]]))
+    second = judgement(np.array([[-3.0, 3.0]] * 3))
+    joint, asked = combine(first, second, Band(0.8, 1.0))
+    assert asked.tolist() == [False, True, True]
+    assert joint.probabilities[0] == pytest.approx(first.probabilities[0])
+    assert joint.probabilities[1:] == pytest.approx(second.probabilities[1:])
+
+
+@pytest.mark.parametrize("task", ["multilabel", "singlelabel"])
+def test_asked_about_everything_the_second_decides_as_it_would_alone(task):
+    logits, _ = multilabel(200)
+    others, _ = multilabel(200, seed=1)
+    first, second = judgement(logits, 0.3, task), judgement(others, 0.7, task)
+    joint, asked = combine(first, second, Band(-1.0, 1.0))
+    assert asked.all()
+    alone = decide(second.probabilities, second.thresholds, task)
+    assert (decide(joint.probabilities, joint.thresholds, task) == alone).all()
+
+
+def test_the_average_is_the_mean_of_the_logits():
+    logits, _ = multilabel(50)
+    others, _ = multilabel(50, seed=1)
+    joint = average(judgement(logits), judgement(others))
+    assert logit(joint.probabilities) == pytest.approx((logits + others) / 2, abs=1e-6)
+
+
+def test_the_band_follows_who_is_right():
+    logits, truth = multilabel(2000)
+    good, bad = judgement(logits), judgement(np.random.default_rng(3).normal(size=logits.shape))
+    assert choose_band(good, bad, truth).certainty > 0.9, "the second is hardly asked"
+    assert choose_band(bad, good, truth) == Band(-1.0, 1.0), "the second decides everything"
+
+
+def test_two_that_err_independently_are_joined():
+    logits, truth = multilabel(4000)
+    rng = np.random.default_rng(4)
+    first, second = (judgement(logits + rng.normal(0, 2, logits.shape)) for _ in range(2))
+    band = choose_band(first, second, truth)
+    assert band.weight == 0.5
+    _, asked = combine(first, second, band)
+    assert asked.mean() > 0.3
+
+
+def test_logits_survive_the_way_through_probabilities():
+    logits, _ = multilabel(20)
+    assert to_logits(expit(logits), "multilabel") == pytest.approx(logits, abs=1e-6)

@@ -1,0 +1,1 @@
+"""Calibrated probabilities, sets with a stated coverage, and two models joined to one."""

@@ -1,0 +1,98 @@
+"""One model decides what it is sure of; the rest goes to another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from halo.cascade.calibration import to_logits, to_probabilities
+from halo.evaluation.thresholds import decide, uncertainty
+
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+WEIGHTS = (0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Band:
+    """What the second model is asked, and how much its word counts.
+
+    Attributes
+    ----------
+    certainty
+        The first model decides alone where its uncertainty (`halo.evaluation.thresholds`)
+        is at most this.
+    weight
+        Of the second model's logits elsewhere, 0 to 1; the first one's have the rest.
+    """
+
+    certainty: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Calibrated probabilities of a model, float64 [n, n_labels], and its thresholds."""
+
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+    task: str
+
+    @property
+    def uncertainty(self) -> np.ndarray:
+        """How near each protein's decision is to another one, float64 [n] in 0 to 1."""
+        return uncertainty(self.probabilities, self.thresholds, self.task)
+
+
+def combine(first: Judgement, second: Judgement, band: Band) -> tuple[Judgement, np.ndarray]:
+    """The joint judgement, with the thresholds of the first, and who decided.
+
+    The second model's logits are shifted by the difference of the thresholds, so that it
+    decides as it would alone where its weight is 1.
+
+    Returns
+    -------
+    the judgement, and bool [n]: whether the second model was asked
+    """
+    task = first.task
+    asked = first.uncertainty > band.certainty
+    mine, theirs = to_logits(first.probabilities, task), to_logits(second.probabilities, task)
+    if task == "multilabel":
+        theirs = theirs + to_logits(first.thresholds, task) - to_logits(second.thresholds, task)
+    joint = np.where(asked[:, None], (1 - band.weight) * mine + band.weight * theirs, mine)
+    return Judgement(to_probabilities(joint, task), first.thresholds, task), asked
+
+
+def average(first: Judgement, second: Judgement) -> Judgement:
+    """The mean of both in logits, for every protein."""
+    return combine(first, second, Band(-1.0, 0.5))[0]
+
+
+def choose_band(
+    first: Judgement,
+    second: Judgement,
+    truth: np.ndarray,
+    shares: Sequence[float] = SHARES,
+    weights: Sequence[float] = WEIGHTS,
+) -> Band:
+    """The band with the best macro-F1 on these proteins; of equal ones the narrowest.
+
+    Parameters
+    ----------
+    first, second : of the same proteins, which neither was trained on
+    truth : bool [n, n_labels]
+    shares : shares of the proteins that the second model may be asked about
+    weights : see `Band`
+    """
+    unsure = first.uncertainty
+    best, best_score = Band(1.0, weights[0]), -1.0
+    for share in sorted(shares):
+        certainty = float(np.quantile(unsure, 1 - share)) if share < 1 else -1.0
+        for weight in weights:
+            band = Band(certainty if share > 0 else 1.0, weight)
+            joint, _ = combine(first, second, band)
+            decisions = decide(joint.probabilities, joint.thresholds, joint.task)
+            score = f1_score(truth, decisions, average="macro", zero_division=0)
+            if score > best_score + 1e-9:
+                best, best_score = band, score
+    return best
