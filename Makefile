@@ -16,7 +16,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser lint format bench-split bench-structures bench-graph prove-split config-reference lock clean chromium
+.PHONY: help demo test test-browser lint format bench-split bench-structures bench-graph bench-train prove-split config-reference lock clean chromium
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -51,6 +51,9 @@ bench-structures: $(VENV)/.run  ## compare the reading of structures with Bio.PD
 
 bench-graph: $(VENV)/.run  ## compare the building of graphs with the published algorithm
 	@PYTHONPATH=workflow python tests/benchmarks/bench_graph.py
+
+bench-train: $(VENV)/.run  ## compare the training with graphs that are built again each time
+	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
 
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
 	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py
