@@ -64,7 +64,7 @@ def mend(
         if findings.clean:
             break
         start = time.perf_counter()
-        homology = joined_by(findings, relations.table, homology)
+        homology = joined_by(auditor, relations.table, homology)
         assignments = assign(relations.table, homology, settings)
         seconds += time.perf_counter() - start
     return assignments, seconds

@@ -1,10 +1,10 @@
 """Splits all 28,303 proteins of DeepLoc 2.0 in every mode, and audits each split.
 
 The search that the splits are made of is done once, and so is that of the audit: neither depends
-on the mode. Each line of the table is one split: how many pairs of similar proteins each audit
-found in different parts (the last number must be 0, save where the authors' partitions are
-reported as they are), what was removed, and how far a label's count is from an equal share. The
-last line is one JSON object.
+on the mode. With ``--folder`` both are kept there, and a later call takes them up. Each line of
+the table is one split: how many pairs of similar proteins each audit found in different parts
+(the last number must be 0, save where the authors' partitions are reported as they are), what was
+removed, and how far a label's count is from an equal share. The last line is one JSON object.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +25,23 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from samples import DEEPLOC, deeploc_sample  # noqa: E402
 
+from halo.split import audit, run  # noqa: E402
 from halo.split.audit import Auditor  # noqa: E402
 from halo.split.run import SplitResult, relate, settle  # noqa: E402
 from halo.split.settings import SplitSettings  # noqa: E402
 
 BASE_SHARE = 0.9  # of the proteins are in the frozen base, the others come later
+
+
+def kept(search: Callable[..., pd.DataFrame], file: Path) -> Callable[..., pd.DataFrame]:
+    """`search`, which is done once and then read from `file`."""
+
+    def searched(*arguments: Any) -> pd.DataFrame:
+        if not file.exists():
+            search(*arguments).to_csv(file, index=False)
+        return pd.read_csv(file)
+
+    return searched
 
 
 def modes(settings: SplitSettings) -> dict[str, SplitSettings]:
@@ -70,10 +83,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DEEPLOC, help="table of DeepLoc 2.0")
     parser.add_argument("--proteins", type=int, help="size of a sample instead of all")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--folder", type=Path, help="keep each split's files here")
+    parser.add_argument("--folder", type=Path, help="keep the searches and each split's files here")
     arguments = parser.parse_args()
     proteins = deeploc_sample(arguments.data, arguments.proteins)
     settings, threads = SplitSettings(), arguments.threads
+    if arguments.folder:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        run.all_against_all = kept(run.all_against_all, arguments.folder / "hits.csv")
+        audit.search = kept(audit.search, arguments.folder / "audit.csv")
     rows: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as name:
         scratch = Path(name)

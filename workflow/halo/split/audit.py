@@ -79,6 +79,7 @@ class Auditor:
         self.rule, self.settings, self.threads = rule, settings, threads
         self.table = table[["id", "accession", "seq_hash"]].reset_index(drop=True)
         distinct = table.drop_duplicates("seq_hash").sort_values("seq_hash")
+        self.hashes = distinct["seq_hash"].to_numpy(dtype=object)
         self.sequences = distinct["sequence"].to_numpy(dtype=object)
         self.place = pd.Index(distinct["seq_hash"]).get_indexer(self.table["seq_hash"])
         found = search(self.sequences, rule, settings.sensitivity, threads, scratch)
@@ -112,6 +113,11 @@ class Auditor:
             n_identical_apart=units.keys_apart(self.place.astype(str)),
             n_isoforms_apart=units.keys_apart(self.table["accession"].map(_accession_base)),
         )
+
+    def similar_pairs(self) -> np.ndarray:
+        """All pairs known to be similar so far, apart or not: hashes of sequences [n_pairs, 2]."""
+        found = self.pairs.loc[self.pairs["similar"], ["a", "b"]].to_numpy()
+        return self.hashes[found]
 
     def _similar(self, pairs: pd.DataFrame) -> pd.Series:
         rule = self.rule

@@ -10,7 +10,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.proteins.table import Proteins
-from halo.split.audit import Auditor, Findings
+from halo.split.audit import Auditor
 from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
 from halo.split.given import GivenFold, given_folds
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
@@ -112,7 +112,7 @@ def settle(
             break
         if len(rounds) > settings.audit.rounds:
             raise HaloError(leak_message(findings, _mend(settings)))
-        homology = joined_by(findings, table, homology)
+        homology = joined_by(auditor, table, homology)
     labels = pd.DataFrame(proteins.labels, columns=list(proteins.label_names), index=proteins.ids)
     return SplitResult(
         assignments,
@@ -152,13 +152,15 @@ def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> 
     return assignment_table(table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts)
 
 
-def joined_by(findings: Findings, table: pd.DataFrame, homology: Homology) -> Homology:
-    """The homology with what an audit found; `table` holds its records."""
-    rows = pd.Index(table["id"])
-    sides = [
-        homology.sequence_of[rows.get_indexer(findings.leaks[side])] for side in ("id_a", "id_b")
-    ]
-    return homology.joined(np.stack(sides, axis=1))
+def joined_by(auditor: Auditor, table: pd.DataFrame, homology: Homology) -> Homology:
+    """The homology with all pairs that the audit knows to be similar; `table` holds its records.
+
+    Those in one part are joined too: they would else come apart when the next split is made.
+    """
+    sequence_of = pd.Series(homology.sequence_of, index=table["seq_hash"])
+    sequence_of = sequence_of[~sequence_of.index.duplicated()]
+    pairs = auditor.similar_pairs()
+    return homology.joined(sequence_of.loc[pairs.ravel()].to_numpy().reshape(-1, 2))
 
 
 def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:

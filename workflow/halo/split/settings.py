@@ -64,7 +64,7 @@ class AuditSettings:
 
     sensitivity: float = 6.5
     margin: float = 0.05
-    rounds: int = 5
+    rounds: int = 10
 
 
 @dataclass(frozen=True)
