@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= 2
+MINUTES ?= 60
 # Where the demo's stand-in for AlphaFold DB listens; config/config.yaml names it too.
 PORT := 8642
 
@@ -16,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser lint format bench-split bench-structures bench-graph bench-train prove-split config-reference lock clean chromium
+.PHONY: help demo test test-browser test-cluster lint format bench-split bench-structures bench-graph bench-train prove-split pretrain compare-finetuning config-reference lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -31,6 +32,10 @@ test: lint  ## check the style and run the tests that need no root
 
 test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root gets installed
 	@pytest -m browser
+
+test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which root gets installed
+	@unshare --mount --pid --fork --kill-child --mount-proc sh -c \
+	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster'
 
 lint: $(VENV)/.test  ## check the style of code and workflow
 	@ruff check .
@@ -58,6 +63,14 @@ bench-train: $(VENV)/.run  ## compare the training with graphs that are built ag
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
 	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py
 
+pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MINUTES=60)
+	@python resources/language_model/pretrain.py --bfloat16 --minutes $(MINUTES) \
+	  --folder results/pretrain --log results/pretrain/log
+	@cp results/pretrain/esm2_offline.pt resources/language_model/
+
+compare-finetuning: $(VENV)/.run  ## fine-tune on 2,000 real proteins, against the same head alone
+	@PYTHONPATH=workflow python tests/benchmarks/compare_finetuning.py
+
 config-reference: $(VENV)/.run  ## write the table of config/README.md from the schema
 	@PYTHONPATH=workflow python -m halo.config_reference
 
@@ -78,6 +91,18 @@ chromium:
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
 	    chromium chromium-driver >/dev/null; }
 
+SLURM_PACKAGES := slurmctld slurmd slurmdbd slurm-client munge mariadb-server
+
+slurm:
+	@[ "$$(id -u)" = 0 ] || { echo "Slurm's tests need root" >&2; exit 1; }
+	@dpkg --status $(SLURM_PACKAGES) >/dev/null 2>&1 || { \
+	  command -v apt-get >/dev/null || { \
+	    echo "Slurm's tests need these packages of Debian: $(SLURM_PACKAGES)" >&2; exit 1; \
+	  }; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+	    $(SLURM_PACKAGES) >/dev/null; }
+
 # PyTorch's CPU build where pip's configuration finds it, else PyPI's with its CUDA libraries.
 $(VENV)/.run: requirements/torch-cpu.txt requirements/torch.txt requirements/lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -93,5 +118,10 @@ $(VENV)/.run: requirements/torch-cpu.txt requirements/torch.txt requirements/loc
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@$(PIP_INSTALL) -r requirements/test.txt
+	@python -m pip check
+	@touch $@
+
+$(VENV)/.slurm: $(VENV)/.test requirements/slurm.txt
+	@$(PIP_INSTALL) -r requirements/slurm.txt
 	@python -m pip check
 	@touch $@

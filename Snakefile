@@ -22,6 +22,7 @@ pathvars:
 include: "rules/ingest.smk"
 include: "rules/split.smk"
 include: "rules/structures.smk"
+include: "rules/finetune.smk"
 include: "rules/embeddings.smk"
 include: "rules/graphs.smk"
 include: "rules/train.smk"
@@ -35,3 +36,4 @@ rule all:
     input:
         "<results>/report.html",
         "<results>/provenance.json",
+        dropped_embeddings(),

@@ -11,13 +11,9 @@ rule baseline:
     benchmark:
         "<benchmarks>/baseline/{split}-{fold}-{seed}-{method}.tsv"
     wildcard_constraints:
-        split=SPLIT,
         method="|".join(BASELINES) or "none",
     conda:
         "../envs/evaluate.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=20,
     params:
         run=RUN,
         kind=lambda wildcards: config["methods"][wildcards.method]["class"],

@@ -32,12 +32,19 @@ class Untracked:
         return self.text
 
 
-# Every job runs a script of the workflow with the Python of its own environment; the
-# user's site-packages are kept out of it.
-RUN = Untracked(
-    f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
-    f"python {shlex.quote(str(BASE / 'scripts'))}"
-)
+def run_with(program):
+    """The start of a shell command: `program`, a Python, and the folder of the scripts.
+
+    The modules are the workflow's, and the user's site-packages are kept out.
+    """
+    return Untracked(
+        f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
+        f"{program} {shlex.quote(str(BASE / 'scripts'))}"
+    )
+
+
+# Every job runs a script of the workflow with the Python of its own environment.
+RUN = run_with("python")
 
 
 def checked(config):
@@ -58,8 +65,16 @@ config.update(checked(config))
 SHARDS = [f"{number:03d}" for number in range(config["shards"])]
 SPLIT = config["split"]["name"] or config["split"]["mode"]
 FOLDS = halo_config.folds(config)
-NETWORKS = [name for name, m in config["methods"].items() if m["class"] == "network"]
-BASELINES = [name for name, m in config["methods"].items() if m["class"] != "network"]
+FINETUNED = config["finetune"]["model"] == "finetuned"
+METHODS = {name: method["class"] for name, method in config["methods"].items()}
+NETWORKS = [name for name, kind in METHODS.items() if kind == "network"]
+ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
+BASELINES = [name for name, kind in METHODS.items() if kind not in ("network", "esm")]
+# A fine-tuned language model belongs to a fold, and so do its embeddings.
+OF_FOLD = "{split}/{fold}/" if FINETUNED else ""
+LANGUAGE_MODEL = f"<results>/{OF_FOLD}{'finetune/' * FINETUNED}language_model.json"
+EMBEDDINGS = f"<results>/{OF_FOLD}embeddings/{{shard}}.json"
+DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
 STORE = config["store"]
 DATASET = config["dataset"]
 TEST_SET = DATASET["test"] or {}
@@ -71,12 +86,14 @@ PLAN = {
     "folds": len(FOLDS),
     "seeds": len(config["seeds"]),
     "networks": len(NETWORKS),
-    "baselines": len(BASELINES),
+    "baselines": len(ESM + BASELINES),
+    "finetuned": FINETUNED,
     "model": config["embeddings"]["model"],
 }
 
 
 wildcard_constraints:
+    split=SPLIT,
     shard=r"\d{3}",
     fold="|".join(FOLDS),
     seed=r"\d+",
@@ -85,7 +102,7 @@ wildcard_constraints:
 
 def as_json(section):
     """A `params` function for `section`; Snakemake would take braces in a string for wildcards."""
-    return lambda wildcards: json.dumps(section)
+    return lambda wildcards: json.dumps(section, sort_keys=True)
 
 
 def option(name, value):
@@ -114,6 +131,23 @@ def network_settings(wildcards):
     base = chosen(config, "network", "training")
     over = {key: method[key] for key in base if key in method}
     return json.dumps(halo_config.merged(base, over))
+
+
+def finetune_settings():
+    """What of the configuration a fine-tuned model depends on."""
+    not_content = ("model", "gpus", "save_minutes", "keep_embeddings", "refresh")
+    section = config["finetune"]
+    return {
+        "finetune": {key: section[key] for key in section if key not in not_content},
+        "embeddings": chosen(config["embeddings"], "layer", "window", "overlap"),
+    }
+
+
+def python_of(gpus):
+    """The program that runs a script in one process, or in one for each of several GPUs."""
+    if gpus == 1:
+        return "python"
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus}"
 
 
 def dataset_file(table):
@@ -155,6 +189,22 @@ def shards_of(stage, suffix="json"):
     return expand(f"<results>/{stage}/{{shard}}.{suffix}", shard=SHARDS)
 
 
+def frozen_split(wildcards):
+    """The split, as an input whose change is no reason to run again."""
+    return ancient(checkpoints.split.get().output.assignments)
+
+
+def embedding_shards():
+    """Shard files of the embeddings, of the fold of a rule's wildcards where each has its own."""
+    return expand(EMBEDDINGS, shard=SHARDS, allow_missing=True)
+
+
+def dropped_embeddings():
+    """The notes that the folds' embeddings are gone, where they are not to be kept."""
+    notes = expand(f"<results>/{SPLIT}/{{fold}}/dropped_embeddings.json", fold=FOLDS)
+    return notes if DROPPED else []
+
+
 def method_files(name, methods, seeds):
     return expand(
         f"<results>/{SPLIT}/{{fold}}/{{seed}}/{{method}}/{name}",
@@ -165,9 +215,9 @@ def method_files(name, methods, seeds):
 
 
 def prediction_files(wildcards):
-    """Predictions of every method, fold and seed; a baseline has nothing to seed."""
+    """Predictions of every method, fold and seed; only networks are trained with several."""
     return method_files("predictions.csv", NETWORKS, config["seeds"]) + method_files(
-        "predictions.csv", BASELINES, config["seeds"][:1]
+        "predictions.csv", ESM + BASELINES, config["seeds"][:1]
     )
 
 
@@ -177,5 +227,7 @@ def model_files(wildcards):
 
 
 def history_files(wildcards):
-    """Training histories of the networks."""
-    return method_files("history.csv", NETWORKS, config["seeds"])
+    """Training histories of the networks, and of the fine-tuning."""
+    return method_files("history.csv", NETWORKS, config["seeds"]) + method_files(
+        "history.csv", ESM, config["seeds"][:1]
+    )

@@ -24,19 +24,16 @@ rule language_model:
 rule embeddings:
     input:
         members=members_dir,
-        language_model="<results>/language_model.json",
+        language_model=LANGUAGE_MODEL,
     output:
-        "<results>/embeddings/{shard}.json",
+        temp(EMBEDDINGS) if DROPPED else EMBEDDINGS,
     log:
-        "<logs>/embeddings/{shard}.log",
+        f"<logs>/embeddings/{OF_FOLD}{{shard}}.log",
     benchmark:
-        "<benchmarks>/embeddings/{shard}.tsv"
+        f"<benchmarks>/embeddings/{OF_FOLD}{{shard}}.tsv"
     conda:
         "../envs/embeddings.yaml"
     threads: 8
-    resources:
-        mem_mb=16000,
-        runtime=720,
     params:
         run=RUN,
         store=STORE,

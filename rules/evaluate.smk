@@ -23,9 +23,6 @@ rule evaluate:
         "<benchmarks>/evaluate.tsv"
     conda:
         "../envs/evaluate.yaml"
-    resources:
-        mem_mb=8000,
-        runtime=60,
     params:
         run=RUN,
         settings=as_json(config["evaluation"]),

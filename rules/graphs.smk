@@ -10,9 +10,6 @@ rule graphs:
         "<benchmarks>/graphs/{shard}.tsv"
     conda:
         "../envs/graphs.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=240,
     params:
         run=RUN,
         store=STORE,

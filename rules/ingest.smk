@@ -34,9 +34,6 @@ checkpoint ingest:
         "<benchmarks>/ingest.tsv"
     conda:
         "../envs/ingest.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         run=RUN,
         settings=as_json(ingest_settings()),

@@ -68,9 +68,6 @@ rule report:
         "<logs>/report.log",
     conda:
         "../envs/report.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=20,
     params:
         run=RUN,
         code=script_digest("report.py"),

@@ -1,4 +1,6 @@
-rule split:
+# A checkpoint, so that what stands on the split in name only (rules/finetune.smk) is looked at
+# again when it is made.
+checkpoint split:
     input:
         proteins="<results>/proteins.csv",
         base=config["split"]["base"] or [],
@@ -15,9 +17,6 @@ rule split:
     conda:
         "../envs/split.yaml"
     threads: 64
-    resources:
-        mem_mb=16000,
-        runtime=480,
     params:
         run=RUN,
         settings=as_json(config["split"]),
@@ -43,9 +42,6 @@ rule audit:
     conda:
         "../envs/split.yaml"
     threads: 64
-    resources:
-        mem_mb=16000,
-        runtime=480,
     params:
         run=RUN,
         settings=as_json(config["split"]),

@@ -17,8 +17,6 @@ rule structures:
     conda:
         "../envs/structures.yaml"
     resources:
-        mem_mb=2000,
-        runtime=720,
         afdb=1,
     params:
         run=RUN,
@@ -44,12 +42,9 @@ rule structures_manifest:
         "<logs>/structures/manifest.log",
     benchmark:
         "<benchmarks>/structures/manifest.tsv"
+    localrule: True
     conda:
         "../envs/structures.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         run=RUN,
         code=script_digest("structures_manifest.py"),

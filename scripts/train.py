@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from halo.finetuning.leakage import require_no_leak
 from halo.job import job_parser, run_job
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
@@ -18,9 +19,14 @@ def job(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
+    proteins = read_proteins(arguments.proteins)
+    part = parts[f"part_{arguments.fold}"]
+    if arguments.trained_on is not None:
+        known = part.reindex(proteins.ids).to_numpy(dtype=object)
+        require_no_leak(arguments.trained_on, proteins, known, arguments.fold)
     train_fold(
-        read_proteins(arguments.proteins),
-        parts[f"part_{arguments.fold}"],
+        proteins,
+        part,
         arguments.graphs,
         arguments.embeddings,
         Run(arguments.split, arguments.fold, arguments.seed, arguments.method),
@@ -37,6 +43,7 @@ if __name__ == "__main__":
     parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
     parser.add_argument("--graphs", type=Path, nargs="+", required=True, help="shard files")
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="shard files")
+    parser.add_argument("--trained-on", type=Path, help="training.csv of the language model")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")
     parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")

@@ -41,17 +41,30 @@ class Outcome:
         return "Nothing to be done" in self.output
 
 
-def snakemake(folder: Path, config: dict[str, Any], *arguments: str) -> Outcome:
-    """Run the workflow with `config` from `folder`, which becomes the working directory."""
+def command(folder: Path, config: dict[str, Any], *arguments: str) -> list[str]:
+    """A call of Snakemake with `config`, to which `folder` becomes the working directory."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = [
+    return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
         *("--directory", str(folder), "--configfile", str(file)),
-        *("--cores", "2", "--set-threads", "train=1", "embeddings=1", *arguments),
+        *("--cores", "2", "--set-threads", "train=1", "embeddings=1", "finetune=1", *arguments),
     ]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def environment() -> dict[str, str]:
+    """The variables of such a call: its jobs run with the Python of the tests."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def snakemake(folder: Path, config: dict[str, Any], *arguments: str) -> Outcome:
+    """Run the workflow with `config` from `folder`, which becomes the working directory."""
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=1500, check=False
+        command(folder, config, *arguments),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=1500,
+        check=False,
     )
     return Outcome(done.returncode, done.stdout + done.stderr)

@@ -12,9 +12,15 @@ SHARED = Path(__file__).resolve().parents[3] / "shared/data"
 DEEPLOC = SHARED / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
 
 
-def deeploc_sample(path: Path, size: int | None = None, seed: int = 1) -> Proteins:
-    """`size` random proteins of the table of DeepLoc 2.0 at `path`, or all of them."""
+def deeploc_sample(
+    path: Path, size: int | None = None, seed: int = 1, partitions: str = "01234"
+) -> Proteins:
+    """`size` random proteins of the table of DeepLoc 2.0 at `path`, or all of them.
+
+    `partitions` are those of the authors that are drawn from.
+    """
     table = pd.read_csv(path, dtype={"Partition": str})
+    table = table[table["Partition"].isin(list(partitions))]
     if size is not None:
         table = table.sample(size, random_state=seed)
     names = tuple(table.columns[4:14])

@@ -98,6 +98,7 @@ def test_progress_counts_to_the_end(caplog):
 
 def test_disk_of_known_models():
     assert disk_bytes(1000, "esm2_t33_650M_UR50D")["embeddings"] == 2_560_000
+    assert disk_bytes(1000, "esm2_t33_650M_UR50D", 5)["embeddings"] == 5 * 2_560_000
     assert disk_bytes(1000, "mine.pt")["embeddings"] is None
 
 

@@ -15,6 +15,7 @@ from halo.config import (
 from halo.embeddings.layout import EmbeddingSettings
 from halo.errors import HaloError
 from halo.evaluation.stage import EvaluationSettings
+from halo.finetuning.settings import FinetuneSettings
 from halo.graphs.build import GraphSettings
 from halo.network.model import NetworkSettings
 from halo.proteins.ingest import DatasetSettings
@@ -127,6 +128,9 @@ def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema)
     assert structures == expected
     embeddings = dataclasses.asdict(EmbeddingSettings())
     assert {key: filled["embeddings"][key] for key in embeddings} == embeddings
+    finetune = dataclasses.asdict(FinetuneSettings())
+    finetune["projections"] = list(finetune["projections"])
+    assert {key: filled["finetune"][key] for key in finetune} == finetune
     dataset = dataclasses.asdict(DatasetSettings())
     found = {key: filled["dataset"][key] for key in dataset if key != "annotations"}
     assert found == {key: value for key, value in dataset.items() if key != "annotations"}

@@ -31,7 +31,7 @@ PYPI_NAMES = {
 # Packages that no module imports: the interpreter, httpx's HTTP/2, and a program.
 NOT_IMPORTED = {"python", "h2", "mmseqs2"}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
-WITH_TORCH = ("halo.embeddings", "halo.network", "halo.training")
+WITH_TORCH = ("halo.embeddings", "halo.finetuning", "halo.network", "halo.training")
 
 
 Bounds = dict[str, frozenset[str]]  # PyPI's name of a package to its comparisons

@@ -149,11 +149,12 @@ def test_compaction_joins_segments_and_keeps_the_content(tmp_path):
     assert compact(store.path, LAYOUT) == 0
 
 
-def test_garbage_is_what_no_run_points_to(tmp_path):
+@pytest.mark.parametrize("folder", ["graphs", "embeddings", "kfold/0/embeddings"])
+def test_garbage_is_what_no_run_points_to(tmp_path, folder):
     used, unused = (Store.create(tmp_path / "store", "graphs", {"n": n}, LAYOUT) for n in (1, 2))
     put(used, [name_of("a")], [3])
     (used.path / bucket_of(name_of("a")) / ".part.h5.x.tmp").touch()
-    write_json(tmp_path / "results/run/graphs/000.json", {"store": str(used.path)})
+    write_json(tmp_path / f"results/run/{folder}/000.json", {"store": str(used.path)})
     found = used_stores((tmp_path / "results").glob("*"))
     for dry_run in (True, False):
         removed = collect_garbage(tmp_path / "store", found, dry_run)

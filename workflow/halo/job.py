@@ -1,8 +1,10 @@
 """What every script shares: its parser, its log and the way it ends."""
 
 import argparse
+import errno
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from pathlib import Path
 from halo.errors import HaloError
 
 log = logging.getLogger("halo")
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def job_parser(description: str) -> argparse.ArgumentParser:
@@ -32,18 +36,22 @@ def job_parser(description: str) -> argparse.ArgumentParser:
 def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line, start the log, run `job`, and exit.
 
-    A `HaloError` ends the process with status 1 and its message alone; any other
-    exception is a fault of the program and keeps its traceback.
+    A `HaloError` and a full disk end the process with status 1 and a message alone; any
+    other exception is a fault of the program and keeps its traceback.
     """
     arguments = parser.parse_args()
     name = Path(sys.argv[0]).stem
-    start_log(arguments.log, name)
+    # Of several processes that torchrun started, the first one writes the file.
+    start_log(arguments.log if os.environ.get("RANK", "0") == "0" else None, name)
     try:
         job(arguments)
     except HaloError as error:
         log.error("%s", error)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            log.error("the disk is full: make room and run again, what is done is kept (%s)", error)
+            sys.exit(1)
         log.exception("unexpected error; please report it with this log")
         sys.exit(1)
 

@@ -40,11 +40,12 @@ def compact(path: Path, layout: Layout) -> int:
 
 def used_stores(results: Iterable[Path]) -> set[Path]:
     """The stores that the shard files of some runs (``results/<run>``) point to."""
+    stages = ("structures", "embeddings", "graphs", "*/*/embeddings")
     return {
         Path(read_json(file)["store"]).resolve()
         for run in results
-        for stage in ("structures", "embeddings", "graphs")
-        for file in (Path(run) / stage).glob("*.json")
+        for stage in stages
+        for file in Path(run).glob(f"{stage}/*.json")
     }
 
 
@@ -61,3 +62,11 @@ def collect_garbage(root: Path, used: set[Path], dry_run: bool) -> list[Path]:
         if not dry_run:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return [*unused, *leftovers]
+
+
+def remove_store(path: Path) -> int:
+    """Remove a store, and return how many bytes its files had."""
+    size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    log.info("removing %s, %.3g GB", path, size / 1e9)
+    shutil.rmtree(path)
+    return size

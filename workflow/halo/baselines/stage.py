@@ -9,12 +9,12 @@ import pandas as pd
 
 from halo.baselines.methods import BASELINES, Training
 from halo.errors import HaloError
-from halo.files import write_json, write_table
+from halo.files import write_json
+from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = ("val", "cal", "test")
 THRESHOLD = 0.5
 
 
@@ -55,10 +55,7 @@ def run_baseline(
         "fold %s: %s from %s training proteins, for %s others",
         run.fold, run.kind, f"{len(train):,}", f"{len(held_out):,}",
     )  # fmt: skip
-    table = pd.DataFrame(probabilities, columns=list(proteins.label_names))
-    table.insert(0, "id", proteins.ids[held_out])
-    table.insert(1, "part", part[held_out])
-    write_table(folder / "predictions.csv", table)
+    write_predictions(folder / "predictions.csv", proteins, part, held_out, probabilities)
     thresholds = decision_thresholds(training.frequencies)
     write_json(
         folder / "model.json",

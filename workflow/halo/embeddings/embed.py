@@ -11,11 +11,10 @@ import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
 
-from halo.embeddings.checkpoint import load_esm2
+from halo.embeddings.language_model import load_language_model, require_layer
 from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description
 from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
-from halo.errors import HaloError
 from halo.job import Progress
 from halo.proteins.members import Member
 from halo.store import Store
@@ -53,11 +52,8 @@ def embed_buckets(
     log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
     if not missing:
         return store
-    model, alphabet = load_esm2(Path(weights.path))
-    if not -model.num_layers <= settings.layer <= model.num_layers:
-        raise HaloError(
-            f"embeddings.layer: {settings.layer}, but {weights.name} has {model.num_layers} layers"
-        )
+    model, alphabet = load_language_model(weights)
+    require_layer(model, settings.layer)
     model = model.to(device)
     progress = Progress(sum(len(member.sequence) for member in missing), "residues")
     with store.writer() as writer:

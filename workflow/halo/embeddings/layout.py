@@ -8,6 +8,7 @@ from halo.embeddings.weights import Weights
 from halo.store import Array, Layout
 
 CONTENT_MODULES = ("halo.embeddings.windows", "halo.embeddings.checkpoint")
+ADAPTER_MODULES = ("halo.finetuning.adapters",)
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ LAYOUT = Layout({"residues": Array("float16", None)})
 
 def description(weights: Weights, settings: EmbeddingSettings) -> dict[str, Any]:
     """What the content of the store depends on."""
+    modules = CONTENT_MODULES + (ADAPTER_MODULES if weights.adapter else ())
     return {
         "kind": "embeddings",
         "sha256": weights.sha256,
+        "adapter": weights.adapter_sha256,
         "layer": settings.layer,
         "window": settings.window,
         "overlap": settings.overlap,
-        "code": code_digest(*CONTENT_MODULES),
+        "code": code_digest(*modules),
     }

@@ -8,11 +8,16 @@ from halo.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Weights:
-    """A checkpoint on this machine, known by the sha256 of its bytes."""
+    """A checkpoint on this machine, known by the sha256 of its bytes.
+
+    `adapter` is the ``adapter.safetensors`` of a fine-tuning of it, or None.
+    """
 
     name: str
     path: str
     sha256: str
+    adapter: str | None = None
+    adapter_sha256: str | None = None
 
 
 def write_weights(file: Path, weights: Weights) -> None:

@@ -13,6 +13,7 @@ from halo.proteins.table import Proteins
 
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 COMPARED_BY_LABEL = ("f1", "mcc")
+LEARNED = ("network", "esm")  # classes of methods that learn their thresholds
 
 
 def differences(
@@ -45,7 +46,7 @@ def threshold_comparison(
     truth: np.ndarray,
     bootstrap: GroupBootstrap,
 ) -> dict[str, Any]:
-    """The networks' metrics with learned, fixed and tuned thresholds, and the thresholds.
+    """The trained models' metrics with learned, fixed and tuned thresholds, and the thresholds.
 
     Tuned ones have the best F1 on the part ``cal``, which neither the training nor the
     test has seen; a fold without that part has none. A single-label task has no
@@ -55,7 +56,7 @@ def threshold_comparison(
         return {}
     table = {}
     for method, seeds in models.items():
-        if next(iter(seeds.values()))[0].description["class"] != "network":
+        if next(iter(seeds.values()))[0].description["class"] not in LEARNED:
             continue
         chosen = {
             seed: [_thresholds(model, proteins) for model in found] for seed, found in seeds.items()

@@ -16,14 +16,17 @@ DIMENSIONS = {"t6": 320, "t12": 480, "t30": 640, "t33": 1280, "t36": 2560}
 BYTES_A_NUMBER = 2  # float16
 
 
-def disk_bytes(residues: int, model: str) -> dict[str, int | None]:
-    """Bytes that each store needs for `residues` residues; None where it is not known."""
+def disk_bytes(residues: int, model: str, embedded: int = 1) -> dict[str, int | None]:
+    """Bytes that each store needs for `residues` residues; None where it is not known.
+
+    `embedded` times they are embedded: once for each fold whose language model is fine-tuned.
+    """
     found = re.search(r"t\d+", model)
     dimension = DIMENSIONS.get(found.group()) if found else None
     return {
         "structures": residues * STRUCTURE_BYTES,
         "graphs": residues * GRAPH_BYTES,
-        "embeddings": dimension and residues * dimension * BYTES_A_NUMBER,
+        "embeddings": dimension and embedded * residues * dimension * BYTES_A_NUMBER,
     }
 
 
@@ -31,20 +34,25 @@ def log_plan(proteins: Proteins, plan: str) -> None:
     """Log the jobs and the disk that a run of `proteins` takes.
 
     `plan` is JSON with the numbers ``shards``, ``folds``, ``seeds``, ``networks`` and
-    ``baselines``, and ``model``, the language model.
+    ``baselines``, ``model``, the language model, and ``finetuned``, whether each fold has
+    its own.
     """
     numbers = json.loads(plan)
     distinct = proteins.table.drop_duplicates("seq_hash")
     residues = int(distinct["length"].sum())
     log.info("%s distinct sequences, %s residues", f"{len(distinct):,}", f"{residues:,}")
-    trainings = numbers["folds"] * numbers["seeds"] * numbers["networks"]
+    folds, finetuned = numbers["folds"], numbers["finetuned"]
+    embedded = folds if finetuned else 1  # times that every protein is embedded
     log.info(
-        "jobs to come at most: 3 x %s shards, %s trainings, %s baselines, 6 others",
+        "jobs to come at most: %s x %s shards, %s fine-tunings, %s trainings, %s baselines, "
+        "6 others",
+        2 + embedded,
         numbers["shards"],
-        trainings,
-        numbers["folds"] * numbers["baselines"],
+        finetuned * folds,
+        folds * numbers["seeds"] * numbers["networks"],
+        folds * numbers["baselines"],
     )
-    needed = disk_bytes(residues, numbers["model"])
+    needed = disk_bytes(residues, numbers["model"], embedded)
     parts = [f"{kind} {_size(size)}" for kind, size in needed.items() if size]
     log.info("disk for what the store does not hold yet, at most: %s", ", ".join(parts))
 

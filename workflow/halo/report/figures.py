@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from halo.report import plots_data, plots_results
-from halo.report.inputs import RunResults
+from halo.report.inputs import RunResults, finetuned_method
 from halo.report.style import save, style
 
 
@@ -24,7 +24,12 @@ class Drawn:
 def draw_figures(run: RunResults, folder: Path) -> list[Drawn]:
     """Draw every figure that the run has data for, and write them to `folder`."""
     with style():
-        drawn = [*_data_figures(run), *_training_figures(run), *_result_figures(run)]
+        drawn = [
+            *_data_figures(run),
+            *_training_figures(run),
+            *_finetuning_figures(run),
+            *_result_figures(run),
+        ]
         for figure in drawn:
             save(figure.figure, folder / f"{figure.name}.svg")
     return drawn
@@ -82,6 +87,26 @@ def _training_figures(run: RunResults) -> Iterator[Drawn]:
         "How good each model is on validation proteins after every pass over the training "
         "proteins; the symbol marks the pass that was kept.",
         plots_results.training_f1(run.histories, main),
+    )
+
+
+def _finetuning_figures(run: RunResults) -> Iterator[Drawn]:
+    method = finetuned_method(run)
+    if method is None:
+        return
+    yield Drawn(
+        "finetuning_loss",
+        "Loss of the fine-tuning",
+        "What the fine-tuning of the language model makes small, for every fold: thin lines on "
+        "the proteins it learns from, thick ones on validation proteins.",
+        plots_results.training_loss(run.histories, method),
+    )
+    yield Drawn(
+        "finetuning_f1",
+        "Macro-F1 of the fine-tuning in validation",
+        "How good the language model's own predictions are on validation proteins after every "
+        "pass; the symbol marks the pass that was kept.",
+        plots_results.training_f1(run.histories, method),
     )
 
 

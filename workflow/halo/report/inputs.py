@@ -64,6 +64,12 @@ def read_run(
     )
 
 
+def finetuned_method(run: RunResults) -> str | None:
+    """Name of the method that is the fine-tuned language model alone, if there is one."""
+    names = (name for name, m in run.metrics["methods"].items() if m["class"] == "esm")
+    return next(names, None)
+
+
 def _text_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from halo.report import words
 from halo.report.figures import Drawn
-from halo.report.inputs import RunResults
+from halo.report.inputs import RunResults, finetuned_method
 from halo.report.svg import inline_svg
 
 FOLDER = Path(__file__).parent
@@ -76,7 +76,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
             for fold, number in run.metrics["folds"].items()
         },
         "structures": run.structures["status"].value_counts().to_dict(),
-        "epochs": {key: len(table) for key, table in run.histories.items()},
+        "networks": sum(method != finetuned_method(run) for method, _, _ in run.histories),
     }
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 from torch_geometric.data import Batch
 
@@ -18,6 +17,7 @@ from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
 from halo.training.data import ProteinDataset, ResidueBudget, loader
+from halo.training.decisions import label_weights, macro_f1
 from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def train(
     embedding_dim = dataset[train_rows[0]].embedding.shape[1]
     network = HaloNetwork(embedding_dim, targets.shape[1], network_settings).to(device)
     thresholds = LearnedThresholds(targets.sum(dim=0), settings.threshold_shrinkage).to(device)
-    label_weights = _label_weights(targets).to(device)
+    weights = label_weights(targets).to(device)
     sampler = ResidueBudget(lengths, train_rows, settings.residues_per_batch, seed, shuffle=True)
     batches = loader(dataset, sampler, settings.workers)
     optimizer = torch.optim.AdamW(
@@ -83,7 +83,7 @@ def train(
         for batch in batches:
             batch = drop_modalities(batch, settings, generator).to(device)
             logits = network(batch).logits
-            loss = loss_of(logits, batch.y, settings.gamma, label_weights)
+            loss = loss_of(logits, batch.y, settings.gamma, weights)
             optimizer.zero_grad()
             (loss + thresholds(logits, batch.y)).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
@@ -92,7 +92,7 @@ def train(
             total += loss.item() * len(logits)
             count += len(logits)
         logits, val_targets = score(network, dataset, lengths, val_rows, settings, device)
-        val_loss = loss_of(logits, val_targets, settings.gamma, label_weights.cpu()).item()
+        val_loss = loss_of(logits, val_targets, settings.gamma, weights.cpu()).item()
         val_f1 = macro_f1(logits, val_targets, thresholds.tau.detach().cpu(), task)
         seconds = time.monotonic() - start
         trained.history.append(
@@ -149,28 +149,6 @@ def drop_modalities(batch: Batch, settings: TrainingSettings, generator: torch.G
     without_structure = chance < settings.structure_dropout
     without_embedding = chance > 1 - settings.embedding_dropout
     return hide_embedding(hide_structure(batch, without_structure), without_embedding)
-
-
-def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
-    """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit."""
-    return float(
-        f1_score(targets.numpy(), decide(logits, tau, task), average="macro", zero_division=0)
-    )
-
-
-def decide(logits: Tensor, tau: Tensor, task: str) -> np.ndarray:
-    """Decisions, uint8 [n, n_labels]: logits above `tau`, or the highest for a single label."""
-    if task == "singlelabel":
-        decisions = torch.zeros_like(logits).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
-    else:
-        decisions = logits > tau
-    return decisions.numpy().astype(np.uint8)
-
-
-def _label_weights(targets: Tensor) -> Tensor:
-    """Weight of the positives of each label: the square root of negatives over positives."""
-    positives = targets.sum(dim=0).clamp(min=1)
-    return torch.sqrt((len(targets) - positives).clamp(min=1) / positives)
 
 
 def _warmup_cosine(settings: TrainingSettings, steps_an_epoch: int) -> Any:

@@ -6,23 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
 from halo.files import write_table
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.model import NetworkSettings
+from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
 from halo.training.checkpoint import parameter_count, save_model
 from halo.training.data import ProteinDataset
+from halo.training.decisions import probabilities
 from halo.training.loop import Trained, score, train
 from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
-
-HELD_OUT = ("val", "cal", "test")
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,8 @@ def train_fold(
     write_table(folder / "history.csv", pd.DataFrame(trained.history))
     held_out = np.concatenate([rows[name] for name in HELD_OUT])
     logits, _ = score(trained.network, dataset, lengths, held_out.tolist(), settings, device)
-    probabilities = (
-        torch.softmax(logits, dim=1) if proteins.task == "singlelabel" else torch.sigmoid(logits)
-    )
-    table = pd.DataFrame(probabilities.numpy(), columns=list(proteins.label_names))
-    table.insert(0, "id", proteins.ids[held_out])
-    table.insert(1, "part", part[held_out])
-    write_table(folder / "predictions.csv", table)
+    found = probabilities(logits, proteins.task).numpy()
+    write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
     embedding_dim = dataset[int(held_out[0])].embedding.shape[1]
     save_model(
         folder,

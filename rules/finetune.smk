@@ -1,0 +1,92 @@
+# A fold's language model is frozen once made: what depends on it would otherwise be computed anew
+# at every change of the proteins. Its settings and finetune.refresh make it again, newer inputs
+# and code do not. Whoever uses it checks that it has not seen what the fold keeps apart.
+
+
+rule finetune:
+    input:
+        proteins=ancient("<results>/proteins.csv"),
+        assignments=frozen_split,
+        language_model=ancient("<results>/language_model.json"),
+    output:
+        language_model="<results>/{split}/{fold}/finetune/language_model.json",
+        adapter="<results>/{split}/{fold}/finetune/adapter.safetensors",
+        description="<results>/{split}/{fold}/finetune/adapter.json",
+        head="<results>/{split}/{fold}/finetune/head.safetensors",
+        history="<results>/{split}/{fold}/finetune/history.csv",
+        training="<results>/{split}/{fold}/finetune/training.csv",
+    log:
+        "<logs>/finetune/{split}-{fold}.log",
+    benchmark:
+        "<benchmarks>/finetune/{split}-{fold}.tsv"
+    conda:
+        "../envs/finetune.yaml"
+    threads: 8
+    params:
+        run=run_with(python_of(config["finetune"]["gpus"])),
+        store=Untracked(STORE),
+        model=chosen(config["embeddings"], "model", "sha256"),
+        seed=config["seeds"][0],
+        settings=as_json(finetune_settings()),
+        refresh="refresh {}".format(config["finetune"]["refresh"]),
+        save_minutes=Untracked(config["finetune"]["save_minutes"]),
+        folder=subpath(output.adapter, parent=True),
+    shell:
+        "{params.run}/finetune.py --proteins {input.proteins} --assignments {input.assignments}"
+        " --language-model {input.language_model} --fold {wildcards.fold} --seed {params.seed}"
+        " --out {params.folder} --store {params.store} --save-minutes {params.save_minutes}"
+        " --threads {threads} --settings {params.settings:q} --log {log}"
+
+
+# The fine-tuned language model alone, as a method.
+rule esm:
+    input:
+        proteins="<results>/proteins.csv",
+        assignments="<results>/split/assignments.csv",
+        embeddings=embedding_shards(),
+        head="<results>/{split}/{fold}/finetune/head.safetensors",
+    output:
+        description="<results>/{split}/{fold}/{seed}/{method}/model.json",
+        history="<results>/{split}/{fold}/{seed}/{method}/history.csv",
+        predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",
+    log:
+        "<logs>/esm/{split}-{fold}-{seed}-{method}.log",
+    benchmark:
+        "<benchmarks>/esm/{split}-{fold}-{seed}-{method}.tsv"
+    wildcard_constraints:
+        method="|".join(ESM) or "none",
+    conda:
+        "../envs/finetune.yaml"
+    threads: 4
+    params:
+        run=RUN,
+        finetuned=subpath(input.head, parent=True),
+        folder=subpath(output.predictions, parent=True),
+        code=script_digest("predict_esm.py"),
+    shell:
+        "{params.run}/predict_esm.py --proteins {input.proteins}"
+        " --assignments {input.assignments} --embeddings {input.embeddings}"
+        " --finetuned {params.finetuned} --split {wildcards.split} --fold {wildcards.fold}"
+        " --seed {wildcards.seed} --method {wildcards.method} --out {params.folder}"
+        " --threads {threads} --log {log}"
+
+
+# With finetune.keep_embeddings: false. The shard files are temporary then, so that a later
+# training of the fold embeds again.
+rule drop_embeddings:
+    input:
+        embeddings=embedding_shards(),
+        models=lambda wildcards: [
+            path for path in model_files(wildcards) if f"/{SPLIT}/{wildcards.fold}/" in path
+        ],
+    output:
+        "<results>/{split}/{fold}/dropped_embeddings.json",
+    log:
+        "<logs>/drop_embeddings/{split}-{fold}.log",
+    localrule: True
+    conda:
+        "../envs/finetune.yaml"
+    params:
+        run=RUN,
+    shell:
+        "{params.run}/drop_embeddings.py --embeddings {input.embeddings} --out {output} --log {log}"

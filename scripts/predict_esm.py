@@ -1,0 +1,42 @@
+"""Predict the held-out proteins of one fold with its fine-tuned language model alone."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from halo.finetuning.predict import predict_fold
+from halo.job import job_parser, run_job
+from halo.proteins.table import read_proteins
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Predict one fold."""
+    torch.set_num_threads(arguments.threads)
+    proteins = read_proteins(arguments.proteins)
+    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
+    names = ("method", "split", "fold", "seed")
+    predict_fold(
+        proteins,
+        parts[f"part_{arguments.fold}"].reindex(proteins.ids).to_numpy(dtype=object),
+        arguments.finetuned,
+        arguments.embeddings,
+        {name: getattr(arguments, name) for name in names},
+        arguments.out,
+    )
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
+    parser.add_argument("--finetuned", type=Path, required=True, help="folder of finetune.py")
+    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="shard files")
+    parser.add_argument("--split", required=True, help="name of the split")
+    parser.add_argument("--fold", required=True, help="fold that is tested")
+    parser.add_argument("--seed", type=int, required=True, help="seed, for the files' path")
+    parser.add_argument("--method", required=True, help="name of the method")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    run_job(parser, job)

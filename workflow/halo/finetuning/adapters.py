@@ -1,0 +1,119 @@
+"""What of the language model is trained: low-rank adapters or its last layers.
+
+The adapters are those of LoRA (Hu et al. 2021, arXiv 2106.09685), written as a torch
+parametrization of the weights that they change. That takes a dozen lines and lets torch merge
+them; the package peft would bring transformers and accelerate into the environment for them.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from esm.model.esm2 import ESM2
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from halo.errors import HaloError
+from halo.files import read_json
+from halo.finetuning.settings import FinetuneSettings
+
+# Linear modules of a layer of fair-esm's ESM-2, by their names in the configuration.
+PROJECTIONS = {
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "output": "self_attn.out_proj",
+    "up": "fc1",
+    "down": "fc2",
+}
+
+
+class LowRank(nn.Module):
+    r"""A weight and its change of low rank, :math:`W + \frac{\alpha}{r} U D`.
+
+    :math:`U` is zero at the start, so that the model is at first what it was.
+
+    Shapes:
+        - **input, output:** :math:`(out, in)`; :math:`U: (out, r)`, :math:`D: (r, in)`
+    """
+
+    def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.scale = alpha / rank
+        self.up = nn.Parameter(weight.new_zeros(weight.shape[0], rank))
+        self.down = nn.Parameter(weight.new_empty(rank, weight.shape[1]))
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The changed weight."""
+        return weight + self.scale * (self.up @ self.down)
+
+
+def adapt(model: ESM2, settings: FinetuneSettings, layer: int) -> dict[str, nn.Parameter]:
+    """Freeze `model` but for what is trained, and return that by name.
+
+    `layer` is the one whose states are used (`halo.embeddings.encoder.encode`); those behind it
+    have no part in the result and stay as they are.
+    """
+    model.requires_grad_(False)
+    index = layer % (model.num_layers + 1)
+    layers = model.layers[:index]
+    if settings.method == "lora":
+        for module in layers:
+            for name in settings.projections:
+                linear = module.get_submodule(PROJECTIONS[name])
+                adapter = LowRank(linear.weight, settings.rank, settings.alpha)
+                parametrize.register_parametrization(linear, "weight", adapter)
+    elif settings.last_layers:
+        layers[-settings.last_layers :].requires_grad_(True)
+        model.emb_layer_norm_after.requires_grad_(index == model.num_layers)
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
+
+
+def merge(model: ESM2) -> ESM2:
+    """Make the adapters part of the weights; the model is then an ordinary one again."""
+    for module in model.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return model.requires_grad_(False)
+
+
+def described(settings: FinetuneSettings, layer: int) -> dict[str, object]:
+    """What `apply` needs besides the tensors: the part of the settings that shapes them."""
+    names = ("method", "rank", "alpha", "projections", "last_layers")
+    return {"layer": layer, **{name: getattr(settings, name) for name in names}}
+
+
+def apply(model: ESM2, adapter: Path) -> ESM2:
+    """`model` with the adapter of ``adapter.safetensors`` merged into its weights.
+
+    What was adapted stands in ``adapter.json`` beside it. HaloError where the file is damaged
+    or belongs to another model.
+    """
+    adapter = Path(adapter)
+    adapted = read_json(adapter.with_suffix(".json"))["adapted"]
+    layer = adapted.pop("layer")
+    parameters = adapt(model, FinetuneSettings(**adapted), layer)
+    try:
+        tensors = load_file(adapter)
+        _copy(tensors, parameters)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise HaloError(
+            f"{adapter}: damaged, or not an adapter of this language model ({error}); raise "
+            "finetune.refresh to make it again"
+        ) from None
+    return merge(model)
+
+
+@torch.no_grad()
+def _copy(tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> None:
+    if tensors.keys() != parameters.keys():
+        name = min(tensors.keys() ^ parameters.keys())
+        raise ValueError(f"{name} is in one of them only")
+    for name, parameter in parameters.items():
+        if parameter.shape != tensors[name].shape:
+            raise ValueError(f"{name} has another shape")
+        parameter.copy_(tensors[name])

@@ -1,0 +1,53 @@
+"""A fine-tuned model is frozen, the proteins and the split are not: what it must never meet."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.files import write_table
+from halo.proteins.table import Proteins
+
+log = logging.getLogger(__name__)
+
+NAMED = 5  # ids that a message names
+
+
+def write_training(file: Path, proteins: Proteins, part: np.ndarray) -> None:
+    """Write ``training.csv``: what the model was fitted to (train) and chosen by (val)."""
+    used = np.isin(part, ["train", "val"])
+    table = proteins.table.loc[used, ["id", "seq_hash"]].assign(part=part[used])
+    write_table(file, table)
+
+
+def require_no_leak(file: Path, proteins: Proteins, part: np.ndarray, fold: str) -> None:
+    """HaloError if the model saw in training what the fold, as it is now, keeps apart.
+
+    What it was fitted to must be in the training part now; what it was chosen by must be
+    neither in cal nor in test. Sequences are compared, not ids. A protein that was `removed`
+    since is similar to one of the test, and forbidden as well; one that the data no longer have
+    is not.
+
+    Parameters
+    ----------
+    file : ``training.csv``, see `write_training`
+    part : text [n_proteins], part of each protein in the fold
+    """
+    seen = pd.read_csv(file, dtype=str, keep_default_na=False)
+    hashes = proteins.table["seq_hash"]
+    fitted = hashes.isin(seen.loc[seen["part"] == "train", "seq_hash"]).to_numpy()
+    chosen = hashes.isin(seen.loc[seen["part"] == "val", "seq_hash"]).to_numpy()
+    leaks = (fitted & (part != "train")) | (chosen & np.isin(part, ["cal", "test"]))
+    if leaks.any():
+        ids = proteins.ids[leaks]
+        named = ", ".join(ids[:NAMED]) + (" and others" if len(ids) > NAMED else "")
+        raise HaloError(
+            f"fold {fold}: the language model was fine-tuned on {len(ids):,} proteins that the "
+            f"split now keeps out of the training ({named}). Raise finetune.refresh by one to "
+            "fine-tune it again, or keep proteins in their folds with split.base"
+        )
+    gone = (~seen["seq_hash"].isin(hashes)).sum()
+    if gone:
+        log.info("%s proteins of the fine-tuning are no longer in the data", f"{gone:,}")

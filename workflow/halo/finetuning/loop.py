@@ -1,0 +1,218 @@
+"""The loop of the fine-tuning: steps, passes, early stopping, and going on where it ended."""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from halo.errors import HaloError
+from halo.finetuning.data import DROPOUT, Examples, cropped, epoch_batches
+from halo.finetuning.learner import Learner
+from halo.finetuning.processes import Processes
+from halo.finetuning.settings import FinetuneSettings
+from halo.finetuning.state import (
+    Position,
+    load_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_state,
+)
+from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.training.decisions import label_weights, macro_f1
+
+log = logging.getLogger(__name__)
+
+GRADIENT_NORM = 1.0
+THRESHOLD_RATE = 1e-2  # learning rate of the thresholds, that of the networks
+
+
+@dataclass
+class Finetuning:
+    """A fine-tuning, from the first step or from the last one that was saved, to the end.
+
+    Attributes
+    ----------
+    state_file : where the state is kept, or None to keep none
+    save_seconds : it is written after a step when this time has passed since the last writing
+    """
+
+    learner: Learner
+    train: Examples
+    val: Examples
+    task: str
+    seed: int
+    processes: Processes
+    state_file: Path | None = None
+    save_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        self.settings = self.learner.settings
+        self.device = self.learner.thresholds.tau.device
+        self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
+        self.weights = label_weights(self.train.labels).to(self.device)
+        self.trained = self.learner.trained()
+        self.optimizer = self._optimizer()
+        self.position = Position()
+        self.best: dict[str, Tensor] = {}
+        self._saved = time.monotonic()
+
+    def run(self) -> Position:
+        """Train, and leave the learner as it was after the pass with the best macro-F1.
+
+        On the CPU the same input, seed and settings give the same weights, however often the
+        job ended and was started again; on a GPU nearly so.
+        """
+        self._resume()
+        settings, position = self.settings, self.position
+        while (
+            position.epoch <= settings.epochs
+            and position.epoch - 1 - position.best_epoch < settings.patience
+        ):
+            self._pass()
+            self._judge()
+            self._save_if_due()
+        with torch.no_grad():
+            for name, value in self.best.items():
+                self.trained[name].copy_(value)
+        return position
+
+    def _pass(self) -> None:
+        """The steps of one pass that are not yet done."""
+        position, settings = self.position, self.settings
+        lengths = np.minimum(self.train.lengths, self.learner.embedding.window)
+        batches = epoch_batches(lengths, settings.tokens_per_batch, self.seed, position.epoch)
+        steps = range(0, len(batches), settings.accumulate)
+        for number in range(position.step, len(steps)):
+            start = time.monotonic()
+            first = steps[number]
+            done = (position.epoch - 1 + (number + 0.5) / len(steps)) / settings.epochs
+            loss, count = self._step(batches[first : first + settings.accumulate], first, done)
+            position.step = number + 1
+            position.loss += loss
+            position.proteins += count
+            position.seconds += time.monotonic() - start
+            self._save_if_due()
+
+    def _step(self, batches: Sequence[np.ndarray], first: int, done: float) -> tuple[float, int]:
+        """One step of the optimizer: the sum of the proteins' losses, and their number."""
+        ends = np.cumsum([0, *map(len, batches)])
+        count = int(ends[-1])
+        for parameter in self.trained.values():
+            parameter.grad = torch.zeros_like(parameter)
+        logits = torch.zeros(count, self.train.labels.shape[1], device=self.device)
+        total = torch.zeros(1, device=self.device)
+        self.learner.train()
+        for number in self.processes.share(range(len(batches))):
+            rows = batches[number]
+            torch.manual_seed(_seed_of(self.seed, self.position.epoch, first + number))
+            found = self._logits(rows)
+            targets = self.train.labels[torch.from_numpy(rows)].to(self.device)
+            loss = self.loss_of(found, targets, self.settings.gamma, self.weights) * len(rows)
+            (loss / count).backward()
+            logits[ends[number] : ends[number + 1]] = found.detach()
+            total += loss.detach()
+        weights = [value for value in self.trained.values() if value is not self._tau]
+        self.processes.add_up([logits, total, *(value.grad for value in weights)])
+        targets = self.train.labels[torch.from_numpy(np.concatenate(batches))].to(self.device)
+        self.learner.thresholds(logits, targets).backward()
+        torch.nn.utils.clip_grad_norm_(weights, GRADIENT_NORM)
+        for group in self.optimizer.param_groups[:2]:
+            group["lr"] = group["highest"] * _rate(done, self.settings)
+        self.optimizer.step()
+        if not math.isfinite(total.item()):
+            raise HaloError(
+                f"pass {self.position.epoch}: the loss is no longer a number; lower "
+                "finetune.learning_rate, or set finetune.precision to float32"
+            )
+        return total.item(), count
+
+    def _logits(self, rows: np.ndarray) -> Tensor:
+        window, epoch = self.learner.embedding.window, self.position.epoch
+        return self.learner(
+            [cropped(self.train.sequences[row], window, self.seed, epoch, row) for row in rows]
+        )
+
+    def _judge(self) -> None:
+        """The end of a pass: the scores of the validation, and whether they are the best."""
+        start = time.monotonic()
+        position, settings = self.position, self.settings
+        logits = self.learner.score(self.val.sequences, self.processes)
+        weights = self.weights.cpu()
+        val_loss = self.loss_of(logits, self.val.labels, settings.gamma, weights).item()
+        f1 = macro_f1(logits, self.val.labels, self._tau.detach().cpu(), self.task)
+        row = {
+            "epoch": position.epoch,
+            "train_loss": position.loss / position.proteins,
+            "val_loss": val_loss,
+            "val_macro_f1": f1,
+            "learning_rate": settings.learning_rate
+            * _rate(position.epoch / settings.epochs, settings),
+            "seconds": position.seconds + time.monotonic() - start,
+        }
+        position.history.append(row)
+        log.info(
+            "pass %s/%s: loss %.4f, validation loss %.4f, macro-F1 %.3f (%.1f s)",
+            row["epoch"], settings.epochs, row["train_loss"], val_loss, f1, row["seconds"],
+        )  # fmt: skip
+        if f1 > position.best_f1:
+            position.best_epoch, position.best_f1 = position.epoch, f1
+            self.best = {name: value.detach().cpu().clone() for name, value in self.trained.items()}
+        position.end_of_pass()
+
+    def _resume(self) -> None:
+        found = load_state(self.state_file) if self.state_file else None
+        self.processes.wait()  # none may write before all have read
+        if found is None:
+            return
+        self.position, tensors = found
+        log.info("goes on at pass %s, step %s", self.position.epoch, self.position.step)
+        with torch.no_grad():
+            for name, value in self.trained.items():
+                value.copy_(tensors[f"now.{name}"])
+        best = {key for key in tensors if key.startswith("best.")}
+        self.best = {key.removeprefix("best."): tensors[key] for key in best}
+        restore_optimizer(self.optimizer, tensors)
+
+    def _save_if_due(self) -> None:
+        if self.state_file is None or not self.processes.first:
+            return
+        if time.monotonic() - self._saved < self.save_seconds:
+            return
+        now = {f"now.{name}": value for name, value in self.trained.items()}
+        best = {f"best.{name}": value for name, value in self.best.items()}
+        save_state(self.state_file, self.position, now | best | optimizer_tensors(self.optimizer))
+        self._saved = time.monotonic()
+
+    @property
+    def _tau(self) -> Tensor:
+        return self.learner.thresholds.tau
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        head = list(self.learner.head.parameters())
+        model = [value for value in self.learner.model.parameters() if value.requires_grad]
+        settings, decay = self.settings, self.settings.weight_decay
+        groups = [
+            {"params": model, "highest": settings.learning_rate, "weight_decay": decay},
+            {"params": head, "highest": settings.head_learning_rate, "weight_decay": decay},
+            {"params": [self._tau], "lr": THRESHOLD_RATE, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups)
+
+
+def _rate(done: float, settings: FinetuneSettings) -> float:
+    """Factor of the learning rate when this share of all steps is done."""
+    if done < settings.warmup:
+        return done / settings.warmup
+    left = (1 - done) / (1 - settings.warmup)
+    return left if settings.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
+
+
+def _seed_of(seed: int, epoch: int, batch: int) -> int:
+    """Seed of one batch's dropout, so that it is the same in whatever process it is done."""
+    return int(np.random.SeedSequence((seed, DROPOUT, epoch, batch)).generate_state(1)[0])

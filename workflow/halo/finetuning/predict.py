@@ -1,0 +1,96 @@
+"""The fine-tuned language model alone as a method: its head, on its embeddings of the fold."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.errors import HaloError
+from halo.files import read_json, write_json, write_table
+from halo.finetuning.head import AttentionHead
+from halo.finetuning.leakage import require_no_leak
+from halo.finetuning.settings import FinetuneSettings
+from halo.predictions import HELD_OUT, write_predictions
+from halo.proteins.table import Proteins
+from halo.shards import open_store
+from halo.store import Store
+from halo.training.decisions import probabilities
+
+log = logging.getLogger(__name__)
+
+
+def predict_fold(
+    proteins: Proteins,
+    part: np.ndarray,
+    finetuned: Path,
+    embeddings: list[Path],
+    names: dict[str, object],
+    folder: Path,
+) -> None:
+    """Write ``predictions.csv``, ``model.json`` and ``history.csv`` as every method does.
+
+    The embeddings are the states that the head was trained on, so it needs no language model,
+    and after a change of the proteins only new ones have to be embedded.
+
+    Parameters
+    ----------
+    part : text [n_proteins], part of each protein in the fold
+    finetuned : folder that `halo.finetuning.stage.finetune_fold` wrote
+    embeddings : shard files of the fold's embeddings
+    names : `method`, `split`, `fold` and `seed`
+    """
+    require_no_leak(finetuned / "training.csv", proteins, part, str(names["fold"]))
+    head, description = load_head(finetuned)
+    if description["labels"] != list(proteins.label_names):
+        raise HaloError(
+            f"{finetuned}: fine-tuned for other labels than those of the data now; raise "
+            "finetune.refresh by one to fine-tune again"
+        )
+    held_out = np.concatenate([np.flatnonzero(part == name) for name in HELD_OUT])
+    hashes = proteins.table["seq_hash"].to_numpy(dtype=object)[held_out]
+    logits = head_logits(head, open_store(embeddings, EMBEDDINGS), hashes)
+    log.info("fold %s: %s proteins", names["fold"], f"{len(held_out):,}")
+    found = probabilities(logits, proteins.task).numpy()
+    write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
+    write_table(folder / "history.csv", pd.read_csv(finetuned / "history.csv"))
+    kept = ("task", "labels", "thresholds", "parameters", "epochs", "best_epoch")
+    write_json(
+        folder / "model.json",
+        {
+            "class": "esm",
+            **names,
+            **{key: description[key] for key in kept},
+            "proteins": {name: int((part == name).sum()) for name in ("train", *HELD_OUT)},
+        },
+    )
+
+
+@torch.inference_mode()
+def head_logits(head: AttentionHead, embeddings: Store, hashes: np.ndarray) -> Tensor:
+    """Logits of proteins by their hashes, float32 [n, n_labels]."""
+    rows = []
+    for name in hashes:
+        states = torch.from_numpy(embeddings.read(name)["residues"])[None]
+        rows.append(head(states, torch.ones(states.shape[:2], dtype=torch.bool)))
+    return torch.cat(rows)
+
+
+def load_head(folder: Path) -> tuple[AttentionHead, dict[str, object]]:
+    """The head of a fine-tuned model, in eval mode, and ``adapter.json``."""
+    description = read_json(folder / "adapter.json")
+    settings = FinetuneSettings(**description["settings"])
+    head = AttentionHead(description["dim"], len(description["labels"]), settings)
+    try:
+        head.load_state_dict(load_file(folder / "head.safetensors"))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise HaloError(
+            f"{folder}/head.safetensors: damaged, or not of adapter.json ({error}); raise "
+            "finetune.refresh to make it again"
+        ) from None
+    return head.eval(), description

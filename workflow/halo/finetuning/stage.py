@@ -1,0 +1,163 @@
+"""One fold: fine-tune the language model, and write what embeds and predicts with it."""
+
+import hashlib
+import logging
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from halo import __version__
+from halo.code import code_digest
+from halo.embeddings.checkpoint import load_esm2
+from halo.embeddings.language_model import require_layer
+from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.weights import Weights, write_weights
+from halo.errors import HaloError
+from halo.files import atomic_path, sha256_of_file, write_json, write_table
+from halo.finetuning.adapters import described
+from halo.finetuning.data import Examples
+from halo.finetuning.leakage import write_training
+from halo.finetuning.learner import Learner
+from halo.finetuning.loop import Finetuning
+from halo.finetuning.processes import Processes
+from halo.finetuning.settings import FinetuneSettings
+from halo.proteins.table import Proteins
+from halo.store import fingerprint_of
+
+log = logging.getLogger(__name__)
+
+
+def finetune_fold(
+    proteins: Proteins,
+    part: np.ndarray,
+    weights: Weights,
+    seed: int,
+    embedding: EmbeddingSettings,
+    settings: FinetuneSettings,
+    folder: Path,
+    store: Path,
+    save_seconds: float,
+    processes: Processes,
+    device: str,
+) -> None:
+    """Write to `folder` what a fold's fine-tuned language model is; see ``docs/outputs.md``.
+
+    Parameters
+    ----------
+    part : text [n_proteins], part of each protein; those of train and val alone are looked at
+    weights : the language model as it was published
+    store : root of the store, below which the state lies while this goes on: Snakemake deletes
+        the outputs of a job that failed
+    save_seconds : how often the state is written
+    """
+    examples = {name: _examples(proteins, part == name) for name in ("train", "val")}
+    for name, found in examples.items():
+        if not len(found):
+            raise HaloError(f"no protein in {name!r}; give more proteins or fewer folds")
+    positives = examples["train"].labels.sum(dim=0)
+    model, alphabet = load_esm2(Path(weights.path))
+    require_layer(model, embedding.layer)
+    learner = Learner(model, alphabet, positives, embedding, settings, seed)
+    note = _description(proteins, part, weights, seed, embedding, settings)
+    state = Path(store) / "finetune" / fingerprint_of(note) / "state.safetensors"
+    if processes.first:
+        write_json(state.with_name("fingerprint.json"), note)
+        log.info(
+            "%s training proteins, %s of validation; %s numbers of %s are trained, on %s x %s",
+            *(f"{len(found):,}" for found in examples.values()),
+            f"{sum(value.numel() for value in learner.trained().values()):,}",
+            f"{sum(value.numel() for value in learner.parameters()):,}",
+            processes.count, device,
+        )  # fmt: skip
+    finetuning = Finetuning(
+        learner.to(device), examples["train"], examples["val"], proteins.task, seed, processes,
+        state, save_seconds,
+    )  # fmt: skip
+    try:
+        position = finetuning.run()
+    except torch.OutOfMemoryError:
+        raise HaloError(
+            f"the GPU's memory does not hold {settings.tokens_per_batch:,} tokens; set "
+            "finetune.checkpointing, or lower finetune.tokens_per_batch and raise "
+            "finetune.accumulate by as much"
+        ) from None
+    if not processes.first:
+        return
+    _save(folder / "adapter.safetensors", learner, "model.")
+    _save(folder / "head.safetensors", learner, "head.")
+    write_training(folder / "training.csv", proteins, part)
+    write_table(folder / "history.csv", pd.DataFrame(position.history))
+    thresholds = learner.thresholds.probabilities()
+    write_json(
+        folder / "adapter.json",
+        {
+            "halo": __version__,
+            **note,
+            "adapted": described(settings, embedding.layer),
+            "dim": learner.model.embed_dim,
+            "thresholds": dict(zip(proteins.label_names, thresholds, strict=True)),
+            "parameters": sum(value.numel() for value in learner.trained().values()),
+            "epochs": len(position.history),
+            "best_epoch": position.best_epoch,
+        },
+    )
+    adapter = folder / "adapter.safetensors"
+    found = replace(weights, adapter=str(adapter), adapter_sha256=sha256_of_file(adapter))
+    write_weights(folder / "language_model.json", found)
+    state.unlink(missing_ok=True)
+    state.with_name("fingerprint.json").unlink()
+    state.parent.rmdir()
+
+
+def _examples(proteins: Proteins, chosen: np.ndarray) -> Examples:
+    labels = torch.from_numpy(proteins.labels[chosen].astype(np.float32))
+    return Examples(proteins.table.loc[chosen, "sequence"].tolist(), labels)
+
+
+def _description(
+    proteins: Proteins,
+    part: np.ndarray,
+    weights: Weights,
+    seed: int,
+    embedding: EmbeddingSettings,
+    settings: FinetuneSettings,
+) -> dict[str, object]:
+    """All that the result depends on."""
+    return {
+        "model": weights.name,
+        "sha256": weights.sha256,
+        "task": proteins.task,
+        "labels": list(proteins.label_names),
+        "proteins": {name: int((part == name).sum()) for name in ("train", "val")},
+        "examples": _digest(proteins, part),
+        "seed": seed,
+        "layer": embedding.layer,
+        "window": embedding.window,
+        "overlap": embedding.overlap,
+        "settings": asdict(settings),
+        "code": code_digest("halo.finetuning.loop"),
+    }
+
+
+def _digest(proteins: Proteins, part: np.ndarray) -> str:
+    """Digest of the sequences that are looked at, of their labels and of their parts."""
+    digest = hashlib.sha256()
+    for row in np.flatnonzero(np.isin(part, ["train", "val"])):
+        digest.update(f"{proteins.table['seq_hash'].iat[row]} {part[row]}".encode())
+        digest.update(proteins.labels[row].tobytes())
+    return digest.hexdigest()
+
+
+def _save(file: Path, learner: Learner, prefix: str) -> None:
+    """Write the trained tensors whose names begin with `prefix`, which is left out."""
+    tensors = {
+        name.removeprefix(prefix): value.detach().cpu().contiguous()
+        for name, value in learner.trained().items()
+        if name.startswith(prefix)
+    }
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary)

@@ -1,0 +1,88 @@
+"""The state of a fine-tuning that goes on: what is needed to resume it at the last step.
+
+One safetensors file, replaced as a whole, so that it is never of two moments: the tensors, and
+the position as JSON in its header. Random numbers are drawn from the seed and the position
+(`halo.finetuning.data`), so no generator has a state that would have to be kept.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from halo.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Position:
+    """How far a fine-tuning is.
+
+    Attributes
+    ----------
+    epoch, step : the pass that goes on, from 1, and the steps of it that are done
+    loss, proteins : sum of the losses in this pass, and over how many proteins
+    seconds : that this pass has taken
+    history : what is known of the passes that are done
+    best_epoch, best_f1 : the best of them
+    """
+
+    epoch: int = 1
+    step: int = 0
+    loss: float = 0.0
+    proteins: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_f1: float = -1.0
+
+    def end_of_pass(self) -> None:
+        """Go to the beginning of the next pass."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss, self.proteins, self.seconds = 0.0, 0, 0.0
+
+
+def save_state(file: Path, position: Position, tensors: dict[str, Tensor]) -> None:
+    """Write the state in place of an earlier one."""
+    tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
+    with atomic_path(file) as temporary:
+        save_file(tensors, temporary, {"position": json.dumps(asdict(position))})
+
+
+def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
+    """The state in `file`, or None where there is none; one that is damaged counts for none."""
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, framework="pt") as content:
+            position = Position(**json.loads(content.metadata()["position"]))
+            return position, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        log.warning("%s: damaged (%s); the fine-tuning starts anew", file, error)
+        return None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's moments and counts, by name."""
+    return {
+        f"optimizer.{index}.{name}": value
+        for index, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave; other tensors are ignored."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,33 @@
+"""From logits to decisions, how good they are, and what a rare label weighs."""
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+
+def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
+    """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit."""
+    return float(
+        f1_score(targets.numpy(), decide(logits, tau, task), average="macro", zero_division=0)
+    )
+
+
+def decide(logits: Tensor, tau: Tensor, task: str) -> np.ndarray:
+    """Decisions, uint8 [n, n_labels]: logits above `tau`, or the highest for a single label."""
+    if task == "singlelabel":
+        decisions = torch.zeros_like(logits).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
+    else:
+        decisions = logits > tau
+    return decisions.numpy().astype(np.uint8)
+
+
+def probabilities(logits: Tensor, task: str) -> Tensor:
+    """Probability of each label, [n, n_labels]."""
+    return torch.softmax(logits, dim=1) if task == "singlelabel" else torch.sigmoid(logits)
+
+
+def label_weights(targets: Tensor) -> Tensor:
+    """Weight of the positives of each label: the square root of negatives over positives."""
+    positives = targets.sum(dim=0).clamp(min=1)
+    return torch.sqrt((len(targets) - positives).clamp(min=1) / positives)
