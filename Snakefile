@@ -27,6 +27,7 @@ include: "rules/embeddings.smk"
 include: "rules/graphs.smk"
 include: "rules/train.smk"
 include: "rules/baselines.smk"
+include: "rules/cascade.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

@@ -55,7 +55,8 @@ def checked(config):
         config = dict(config)
         if isinstance(config.get("dataset"), dict):
             config["dataset"] = halo_config.with_registry_entry(config["dataset"], registry)
-        return halo_config.with_found_files(halo_config.checked_config(config, schema), BASE)
+        config = halo_config.checked_methods(halo_config.checked_config(config, schema))
+        return halo_config.with_found_files(config, BASE)
     except HaloError as error:
         raise WorkflowError(str(error)) from None
 
@@ -69,7 +70,11 @@ FINETUNED = config["finetune"]["model"] == "finetuned"
 METHODS = {name: method["class"] for name, method in config["methods"].items()}
 NETWORKS = [name for name, kind in METHODS.items() if kind == "network"]
 ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
-BASELINES = [name for name, kind in METHODS.items() if kind not in ("network", "esm")]
+TRAINED = NETWORKS + ESM
+JOINED = [
+    name for name, m in config["methods"].items() if m.get("of") and set(m["of"]) <= set(TRAINED)
+]
+BASELINES = [name for name, kind in METHODS.items() if kind in ("majority", "homology")]
 # A fine-tuned language model belongs to a fold, and so do its embeddings.
 OF_FOLD = "{split}/{fold}/" if FINETUNED else ""
 LANGUAGE_MODEL = f"<results>/{OF_FOLD}{'finetune/' * FINETUNED}language_model.json"
@@ -216,9 +221,23 @@ def method_files(name, methods, seeds):
 
 def prediction_files(wildcards):
     """Predictions of every method, fold and seed; only networks are trained with several."""
-    return method_files("predictions.csv", NETWORKS, config["seeds"]) + method_files(
+    return method_files("predictions.csv", NETWORKS + JOINED, config["seeds"]) + method_files(
         "predictions.csv", ESM + BASELINES, config["seeds"][:1]
     )
+
+
+def joined_predictions(wildcards):
+    """Predictions of the two methods that a method joins; a network's are those of its seed."""
+    return [
+        f"<results>/{SPLIT}/{wildcards.fold}/{seed}/{member}/predictions.csv"
+        for member in config["methods"][wildcards.method]["of"]
+        for seed in [wildcards.seed if member in NETWORKS else config["seeds"][0]]
+    ]
+
+
+def joined_models(wildcards):
+    """The descriptions that lie beside `joined_predictions`."""
+    return [path.replace("predictions.csv", "model.json") for path in joined_predictions(wildcards)]
 
 
 def model_files(wildcards):

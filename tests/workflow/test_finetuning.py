@@ -40,7 +40,8 @@ def require_no_training_id_in_the_evaluation(results) -> None:
         trained = seen[seen["part"] == "train"]
         assert len(trained) > 10
         tables = list(folder.glob("*/*/predictions.csv"))
-        assert {table.parent.name for table in tables} == {"halo", "esm", "majority", "homology"}
+        methods = {"halo", "esm", "cascade", "average", "majority", "homology"}
+        assert {table.parent.name for table in tables} == methods
         for table in tables:
             predicted = text_table(table)
             assert set(predicted["part"]) == {"val", "cal", "test"}
@@ -76,6 +77,7 @@ def test_the_language_model_of_a_fold(tmp_path):
     assert len(set(before.values())) == len(FOLDS)
     metrics = json.loads((results / "evaluation/metrics.json").read_text())
     assert metrics["methods"]["esm"]["class"] == "esm"
+    assert 0 <= metrics["methods"]["cascade"]["asked"] <= 1
     assert "fine-tuning" in (results / "report.html").read_text()
     assert snakemake(tmp_path, CONFIG).nothing_to_do
 

@@ -115,6 +115,31 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
     return found
 
 
+JOINING = ("cascade", "average")  # classes of methods that join two others
+
+
+def checked_methods(config: Mapping[str, Any]) -> Config:
+    """The configuration, if the methods that join two others name two that there are."""
+    methods = config["methods"]
+    faults = []
+    for name, method in methods.items():
+        members = method.get("of")
+        if (members is not None) != (method["class"] in JOINING):
+            faults.append(
+                f"methods.{name}.of: two methods to join belong to the classes "
+                f"{' and '.join(JOINING)}, and to no other"
+            )
+        for member in members or ():
+            if member not in methods or methods[member]["class"] not in ("network", "esm"):
+                faults.append(
+                    f"methods.{name}.of: {member!r} is no method of the class network or esm"
+                    f"{_suggestion(member, methods)}"
+                )
+    if faults:
+        raise HaloError("the configuration has errors:\n" + "\n".join(f"  - {f}" for f in faults))
+    return dict(config)
+
+
 def folds(config: Mapping[str, Any]) -> list[str]:
     """Names of the folds to train: all of the split, or those that ``folds`` chooses."""
     count = config["split"]["folds"] if config["split"]["mode"] in ("kfold", "predefined") else 1

@@ -94,10 +94,11 @@ def threshold_comparison(
 
 
 def _thresholds(model: Model, proteins: Proteins) -> dict[str, np.ndarray]:
-    rows, probabilities = model.of_part("cal")
+    cal = model.of_part("cal")
     limits = {"learned": model.thresholds, "fixed": np.full(len(proteins.label_names), FIXED)}
-    if len(rows):
-        limits["tuned"] = tuned_thresholds(proteins.labels[rows].astype(bool), probabilities)
+    if len(cal.rows):
+        truth = proteins.labels[cal.rows].astype(bool)
+        limits["tuned"] = tuned_thresholds(truth, cal.probabilities)
     return limits
 
 

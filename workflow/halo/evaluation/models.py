@@ -1,7 +1,7 @@
 """The trained models of a run, read from the paths of their predictions."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Model:
     ----------
     rows : int64 [n], rows of the protein table
     parts : text [n], val, cal or test
+    decided_by : text [n], the method itself, or which of those that it joins
     probabilities : float64 [n, n_labels]
     description : content of ``model.json``
     """
@@ -31,6 +32,7 @@ class Model:
     seed: int
     rows: np.ndarray
     parts: np.ndarray
+    decided_by: np.ndarray
     probabilities: np.ndarray
     description: dict[str, Any]
 
@@ -40,10 +42,14 @@ class Model:
         given = self.description["thresholds"]
         return np.array([given[name] for name in self.description["labels"]], dtype=float)
 
-    def of_part(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and probabilities of the proteins of one part."""
-        chosen = self.parts == part
-        return self.rows[chosen], self.probabilities[chosen]
+    def restricted(self, chosen: np.ndarray) -> "Model":
+        """The proteins in `chosen`, bool [n] or places in the order wanted, alone."""
+        names = ("rows", "parts", "decided_by", "probabilities")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+
+    def of_part(self, part: str) -> "Model":
+        """The proteins of one part alone."""
+        return self.restricted(self.parts == part)
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,14 @@ class Pooled:
     ----------
     rows : int64 [n], rows of the protein table, rising
     folds : text [n], the fold that tests the protein
+    decided_by : text [n], see `Model`
     probabilities, thresholds : float64 [n, n_labels]; the thresholds are the fold's
     decisions : bool [n, n_labels]
     """
 
     rows: np.ndarray
     folds: np.ndarray
+    decided_by: np.ndarray
     probabilities: np.ndarray
     thresholds: np.ndarray
     decisions: np.ndarray
@@ -81,6 +89,9 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     mend = "delete the file and run again"
     description = read_json(path.with_name("model.json"))
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    decided_by = (
+        table.pop("decided_by") if "decided_by" in table else pd.Series(method, table.index)
+    )
     if list(table.columns) != ["id", "part", *names] or description["labels"] != names:
         raise HaloError(f"{path}: its labels are not {', '.join(names)}; {mend}")
     rows = pd.Index(proteins.ids).get_indexer(table["id"])
@@ -105,7 +116,7 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
         valid = False
     if not valid:
         raise HaloError(f"{path}: holds what is no probability between 0 and 1; {mend}")
-    return Model(method, fold, int(seed), rows, parts, probabilities, description)
+    return Model(method, fold, int(seed), rows, parts, decided_by, probabilities, description)
 
 
 def by_method(models: Iterable[Model]) -> dict[str, dict[int, list[Model]]]:
@@ -125,12 +136,14 @@ def pooled(
     """
     thresholds = [model.thresholds for model in models] if thresholds is None else thresholds
     tested = [model.of_part("test") for model in models]
-    rows = np.concatenate([part for part, _ in tested])
-    sizes = [len(part) for part, _ in tested]
+    rows = np.concatenate([model.rows for model in tested])
+    sizes = [len(model.rows) for model in tested]
     order = np.argsort(rows, kind="stable")
     if (np.diff(rows[order]) == 0).any():
         raise HaloError("a protein is in the test part of two folds; make the split again")
-    probabilities = np.concatenate([values for _, values in tested])[order]
+    probabilities = np.concatenate([model.probabilities for model in tested])[order]
+    decided_by = np.concatenate([model.decided_by for model in tested])[order]
     limits = np.repeat(np.stack(thresholds), sizes, axis=0)[order]
     folds = np.repeat(np.array([model.fold for model in models], dtype=object), sizes)[order]
-    return Pooled(rows[order], folds, probabilities, limits, decide(probabilities, limits, task))
+    decisions = decide(probabilities, limits, task)
+    return Pooled(rows[order], folds, decided_by, probabilities, limits, decisions)

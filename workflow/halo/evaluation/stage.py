@@ -21,6 +21,7 @@ from halo.evaluation.metrics import (
 )
 from halo.evaluation.models import Pooled, by_method, pooled, read_model
 from halo.evaluation.summary import (
+    conformal_summary,
     describe,
     headline,
     label_estimates,
@@ -88,6 +89,7 @@ def evaluate(
     methods = {
         method: {
             **describe(models[method]),
+            "conformal": conformal_summary(models[method], proteins.labels),
             "overall": overall_estimates(measured[method]),
             "folds": {fold: overall_estimates(found[method]) for fold, found in by_fold.items()},
             "labels": label_estimates(measured[method], proteins.label_names),

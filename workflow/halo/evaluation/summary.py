@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from halo.cascade.conformal import coverage, label_sets
 from halo.evaluation.bootstrap import Estimate, estimate, reported
 from halo.evaluation.metrics import BIASED, BINS, Replicates
 from halo.evaluation.models import Model
@@ -69,7 +70,31 @@ def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
             }
             for model in models
         ]
+    if "conformal" in models[0].description:
+        description["asked"] = reported(
+            np.mean([model.description["band"]["asked"]["test"] for model in models])
+        )
     return description
+
+
+def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) -> dict[str, Any]:
+    """How conformal sets keep their promise on the test; empty for methods without sets.
+
+    ``promised`` and ``found`` are mean shares of a protein's labels that are in its set,
+    ``size`` is the mean number of labels in a set. `labels` are of the protein table.
+    """
+    tested = [model.of_part("test") for found in seeds.values() for model in found]
+    if "conformal" not in tested[0].description:
+        return {}
+    given = [model.description["conformal"] for model in tested]
+    sets = [label_sets(m.probabilities, g["cut"]) for m, g in zip(tested, given, strict=True)]
+    truth = np.concatenate([labels[model.rows] for model in tested])
+    together = np.concatenate(sets)
+    return {
+        "promised": 1 - given[0]["risk"],
+        "found": reported(coverage(together, truth)),
+        "size": reported(together.sum(axis=1).mean()),
+    }
 
 
 def headline(method: str, overall: Mapping[str, Estimate]) -> str:

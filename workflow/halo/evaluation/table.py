@@ -24,6 +24,7 @@ def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) 
         decisions = decide(probabilities, thresholds, proteins.task)
         unsure = uncertainty(probabilities, thresholds, proteins.task)
         rows = found[0].rows
+        deciders = zip(*(pool.decided_by for pool in found), strict=True)
         columns = {
             "id": proteins.ids[rows],
             "method": method,
@@ -32,7 +33,7 @@ def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) 
             "labels": joined(proteins.labels[rows].astype(bool), proteins.label_names),
             "decisions": joined(decisions, proteins.label_names),
             "uncertainty": unsure.round(DIGITS),
-            "decided_by": method,
+            "decided_by": [";".join(dict.fromkeys(names)) for names in deciders],
         }
         scores = {
             f"p:{name}": probabilities[:, index].round(DIGITS)

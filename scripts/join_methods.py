@@ -1,0 +1,39 @@
+"""Join two methods on one fold, as a cascade or as their average."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from halo.cascade.stage import AVERAGE, CASCADE, CascadeSettings, join_fold
+from halo.job import job_parser, run_job
+from halo.proteins.table import read_proteins
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Join two methods on one fold."""
+    join_fold(
+        read_proteins(arguments.proteins),
+        pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False),
+        arguments.members,
+        arguments.kind,
+        {name: getattr(arguments, name) for name in ("method", "split", "fold", "seed")},
+        CascadeSettings(**arguments.settings),
+        arguments.out,
+    )
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
+    parser.add_argument(
+        "--members", type=Path, nargs=2, required=True, help="predictions.csv of either method"
+    )
+    parser.add_argument("--kind", choices=[CASCADE, AVERAGE], required=True, help="how to join")
+    parser.add_argument("--method", required=True, help="name of the method")
+    parser.add_argument("--split", required=True, help="name of the split")
+    parser.add_argument("--fold", required=True, help="fold that is tested")
+    parser.add_argument("--seed", type=int, required=True, help="seed, for the files' path")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    run_job(parser, job)

@@ -1,0 +1,101 @@
+"""Two methods of a simulated run joined, and evaluated like any other."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from halo.cascade.conformal import coverage, label_sets
+from halo.cascade.stage import CascadeSettings, join_fold
+from halo.config import checked_methods
+from halo.errors import HaloError
+from halo.evaluation.models import read_model
+from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.files import read_json
+from simulated_run import make_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+def join(run, kind="cascade", members=("halo", "homology"), fold="0", proteins=None):
+    """Join two methods; the folder of the result."""
+    own = f"{kind}_of_{'_'.join(members)}"
+    paths = [next(p for p in run.models if p.parts[-4:-1] == (fold, "1", name)) for name in members]
+    folder = paths[0].parents[1] / own
+    folder.mkdir(exist_ok=True)
+    names = {"method": own, "split": "kfold", "fold": fold, "seed": 1}
+    assignments = run.assignments.set_index("id")
+    join_fold(proteins or run.proteins, assignments, paths, kind, names, CascadeSettings(), folder)
+    return folder
+
+
+def test_the_files_are_those_of_any_method(run):
+    folder = join(run)
+    model = read_model(folder / "predictions.csv", run.proteins, run.assignments.set_index("id"))
+    description = read_json(folder / "model.json")
+    assert set(model.decided_by) <= {"halo", "homology"}
+    tested = model.of_part("test")
+    asked = description["band"]["asked"]["test"]
+    assert (tested.decided_by == "homology").mean() == pytest.approx(asked)
+    assert [member["method"] for member in description["members"]] == ["halo", "homology"]
+
+
+def test_the_average_is_of_both(run):
+    folder = join(run, "average")
+    table = pd.read_csv(folder / "predictions.csv")
+    assert set(table["decided_by"]) == {"halo;homology"}
+
+
+def test_it_is_evaluated_and_says_who_decided(run):
+    joined = [join(run, fold=fold) / "predictions.csv" for fold in ("0", "1", "2")]
+    halo = [path for path in run.models if path.parts[-3:-1] == ("1", "halo")]
+    assignments = run.assignments.set_index("id")
+    settings = EvaluationSettings(resamples=100)
+    metrics, table = evaluate(run.proteins, assignments, [*halo, *joined], {}, settings)
+    found = metrics["methods"]["cascade_of_halo_homology"]
+    assert found["conformal"]["promised"] == 0.9
+    assert 0.8 < found["conformal"]["found"] <= 1
+    assert 0 <= found["asked"] <= 1
+    assert metrics["methods"]["halo"]["conformal"] == {}
+    by = table[table["method"] == "cascade_of_halo_homology"]["decided_by"]
+    assert (by == "homology").mean() == pytest.approx(found["asked"], abs=0.05)
+
+
+def test_test_labels_have_no_influence(run):
+    before = (join(run) / "predictions.csv").read_bytes()
+    labels = run.proteins.labels.copy()
+    test = (run.assignments["part_0"] == "test").to_numpy()
+    labels[test] = 1 - labels[test]
+    changed = type(run.proteins)(
+        run.proteins.table, run.proteins.label_names, labels, run.proteins.task
+    )
+    assert (join(run, proteins=changed) / "predictions.csv").read_bytes() == before
+
+
+def test_calibration_does_not_need_the_test(run):
+    """The sets cover what they promise about where they were fitted."""
+    folder = join(run)
+    model = read_model(folder / "predictions.csv", run.proteins, run.assignments.set_index("id"))
+    cal = model.of_part("cal")
+    sets = label_sets(cal.probabilities, read_json(folder / "model.json")["conformal"]["cut"])
+    truth = run.proteins.labels[cal.rows]
+    assert coverage(sets, truth) >= 0.9
+    assert np.isfinite(cal.probabilities).all()
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"a": {"class": "cascade"}}, "methods.a.of"),
+        ({"a": {"class": "network", "of": ["a", "b"]}}, "methods.a.of"),
+        (
+            {"halo": {"class": "network"}, "a": {"class": "average", "of": ["halo", "hallo"]}},
+            "hallo",
+        ),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(methods, message):
+    with pytest.raises(HaloError, match=message):
+        checked_methods({"methods": methods})

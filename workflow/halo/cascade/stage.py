@@ -1,0 +1,128 @@
+"""One fold of a method that joins two others: their files in, the same files out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from halo.cascade.calibration import Calibration, calibrate
+from halo.cascade.combination import Band, Judgement, choose_band, combine
+from halo.cascade.conformal import risk_control
+from halo.evaluation.models import Model, read_model
+from halo.files import write_json
+from halo.predictions import HELD_OUT, write_predictions
+from halo.proteins.table import Proteins
+
+log = logging.getLogger(__name__)
+
+CASCADE, AVERAGE = "cascade", "average"
+EVERYTHING = Band(-1.0, 0.5)  # the mean of both, for every protein
+
+
+@dataclass(frozen=True)
+class CascadeSettings:
+    """See ``cascade`` in the configuration.
+
+    Attributes
+    ----------
+    risk
+        Share of a protein's labels that its conformal set may miss, on average.
+    """
+
+    risk: float = 0.1
+
+
+def join_fold(
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    members: Sequence[Path],
+    kind: str,
+    names: Mapping[str, object],
+    settings: CascadeSettings,
+    folder: Path,
+) -> None:
+    """Write ``predictions.csv`` and ``model.json`` to `folder`.
+
+    Both members are calibrated on the part ``cal``, which neither has seen, and so are the
+    conformal sets; the band of a cascade is chosen on ``val``.
+
+    Parameters
+    ----------
+    assignments : content of ``split/assignments.csv``, as text, indexed by id
+    members : ``predictions.csv`` of the method that is asked first, and of the other
+    kind : `CASCADE` or `AVERAGE`
+    names : `method`, `split`, `fold` and `seed`
+    """
+    models = [read_model(path, proteins, assignments) for path in members]
+    first, second = (_in_order(model) for model in models)
+    truth = proteins.labels[first.rows].astype(bool)
+    of_part = {name: first.parts == name for name in HELD_OUT}
+    cal = of_part["cal"]
+    calibrations, judgements = [], []
+    for model in (first, second):
+        fitted = calibrate(model.probabilities[cal], truth[cal], proteins.task)
+        calibrations.append(fitted)
+        judgements.append(_calibrated(model, fitted, proteins.task))
+    band = EVERYTHING
+    if kind == CASCADE:
+        val = of_part["val"]
+        band = choose_band(*(_chosen(found, val) for found in judgements), truth[val])
+    joint, asked = combine(*judgements, band)
+    cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
+    shares = {name: float(asked[chosen].mean()) for name, chosen in of_part.items() if chosen.any()}
+    log.info(
+        "fold %s: %s was asked about %.0f %% of the test proteins, with the weight %.1f",
+        names["fold"], second.method, 100 * shares["test"], band.weight,
+    )  # fmt: skip
+    decided_by = np.where(asked, _second_name(kind, first, second), first.method)
+    part = assignments[f"part_{names['fold']}"].reindex(proteins.ids).to_numpy(dtype=object)
+    write_predictions(
+        folder / "predictions.csv", proteins, part, first.rows, joint.probabilities, decided_by
+    )
+    write_json(
+        folder / "model.json",
+        {
+            "class": kind,
+            **names,
+            "task": proteins.task,
+            "labels": list(proteins.label_names),
+            "thresholds": _by_label(proteins, joint.thresholds),
+            "members": [
+                {"method": model.method, "seed": model.seed, **_described(fitted, proteins)}
+                for model, fitted in zip((first, second), calibrations, strict=True)
+            ],
+            "band": {"certainty": band.certainty, "weight": band.weight, "asked": shares},
+            "conformal": {"risk": settings.risk, "cut": cut},
+            "proteins": {name: int((part == name).sum()) for name in ("train", *of_part)},
+        },
+    )
+
+
+def _second_name(kind: str, first: Model, second: Model) -> str:
+    return second.method if kind == CASCADE else f"{first.method};{second.method}"
+
+
+def _in_order(model: Model) -> Model:
+    """The model with its proteins in the order of the protein table."""
+    order = np.argsort(model.rows, kind="stable")
+    return model.restricted(order)
+
+
+def _calibrated(model: Model, fitted: Calibration, task: str) -> Judgement:
+    return Judgement(fitted(model.probabilities), fitted.thresholds(model.thresholds), task)
+
+
+def _chosen(judgement: Judgement, chosen: np.ndarray) -> Judgement:
+    return Judgement(judgement.probabilities[chosen], judgement.thresholds, judgement.task)
+
+
+def _described(fitted: Calibration, proteins: Proteins) -> dict[str, Any]:
+    return {"temperature": fitted.temperature, "shifts": _by_label(proteins, fitted.shifts)}
+
+
+def _by_label(proteins: Proteins, values: np.ndarray) -> dict[str, float]:
+    return dict(zip(proteins.label_names, map(float, values), strict=True))
