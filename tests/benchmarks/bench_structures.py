@@ -48,7 +48,7 @@ from halo.structures.settings import (  # noqa: E402
 
 MODELS = ROOT.parent / "shared/data/afdb"
 GOAL, FILES_GOAL = 15.0, 200.0
-ROUNDS = 5
+ROUNDS = 3
 BUCKETS = 8
 CONNECTIONS = 4
 
