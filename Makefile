@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= 2
+PROTEINS ?= 1000
 MINUTES ?= 60
 # Where the demo's stand-in for AlphaFold DB listens; config/config.yaml names it too.
 PORT := 8642
@@ -17,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster lint format bench-split bench-structures bench-graph bench-train prove-split pretrain compare-finetuning config-reference lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster lint format bench-split bench-structures bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning config-reference lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -59,6 +60,13 @@ bench-graph: $(VENV)/.run  ## compare the building of graphs with the published 
 
 bench-train: $(VENV)/.run  ## compare the training with graphs that are built again each time
 	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
+
+bench-dag: $(VENV)/.run  ## measure Snakemake's dry run for 500,000 proteins
+	@PYTHONPATH=workflow python tests/benchmarks/bench_dag.py
+
+bench-incremental: $(VENV)/.run  ## change 13 of 1,000 real proteins (PROTEINS=28303: of all)
+	@PYTHONPATH=workflow:resources/demo \
+	  python tests/benchmarks/bench_incremental.py --proteins $(PROTEINS)
 
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
 	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py

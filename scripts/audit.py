@@ -7,7 +7,13 @@ from halo.files import write_table
 from halo.job import job_parser, run_job
 from halo.proteins.table import read_proteins
 from halo.split.audit import Auditor
-from halo.split.published import audit_published, published_assignments, write_markdown
+from halo.split.published import (
+    REMOVED,
+    TRAIN,
+    audit_published,
+    published_assignments,
+    write_markdown,
+)
 from halo.split.settings import SplitSettings
 
 
@@ -19,7 +25,9 @@ def job(arguments: argparse.Namespace) -> None:
     assignments = published_assignments(ids, given)
     scratch = arguments.table.parent
     scratch.mkdir(parents=True, exist_ok=True)
-    auditor = Auditor(table, settings.rule, settings.audit, arguments.threads, scratch)
+    # Of two proteins that are apart in a fold, one at least is not of its training.
+    asked = (~assignments.drop(columns="id").isin([TRAIN, REMOVED])).any(axis=1).to_numpy()
+    auditor = Auditor(table, settings.rule, settings.audit, arguments.threads, scratch, asked)
     leaks = audit_published(auditor, assignments)
     write_table(arguments.table, leaks)
     write_markdown(arguments.markdown, leaks, arguments.title)

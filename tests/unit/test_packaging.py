@@ -212,3 +212,11 @@ def test_the_version_is_the_same_everywhere():
 def test_profiles_name_rules_that_exist():
     profile = yaml.safe_load((ROOT / "slurm" / "profile.yaml").read_text())
     assert profile["set-resources"].keys() <= rules().keys()
+
+
+def test_memory_and_time_grow_with_each_try_on_slurm():
+    profile = yaml.safe_load((ROOT / "slurm" / "profile.yaml").read_text())
+    for asked in (profile["default-resources"], *profile["set-resources"].values()):
+        for name in {"mem_mb", "runtime"} & asked.keys():
+            first, second = (eval(asked[name], {"attempt": attempt}) for attempt in (1, 2))
+            assert 0 < first < second, asked

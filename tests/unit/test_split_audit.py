@@ -61,6 +61,16 @@ def homologs(rng):
     return proteins([*strangers, parent, mutated(rng, parent, 0.45)])
 
 
+def test_relatives_of_some_are_sought_among_all(homologs, tmp_path):
+    assignments = assigned(homologs, "tttttttT")
+    of_the_test = np.arange(len(homologs)) == 7
+    auditor = Auditor(homologs, Rule(), AuditSettings(), 1, tmp_path, of_the_test)
+    every = audited(homologs, assignments, tmp_path)
+    found = auditor.examine(assignments)
+    assert found.n_leaking_tests == every.n_leaking_tests == 1
+    assert found.leaks[["id_a", "id_b"]].equals(every.leaks[["id_a", "id_b"]])
+
+
 def test_a_wrong_assignment_is_caught(homologs, tmp_path):
     findings = audited(homologs, assigned(homologs, "tttttttT", "tttttvtt"), tmp_path)
     assert not findings.clean

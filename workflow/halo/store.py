@@ -212,7 +212,17 @@ class Store:
         # The time in the name makes the newest segment the last in order.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.h5"
         path = self.path / bucket / name
-        with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(self._segment(records))
+        self._indices.pop(bucket, None)
+
+    def _segment(self, records: list[Record]) -> bytes:
+        """Content of a segment.
+
+        It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
+        process with a segmentation fault.
+        """
+        with h5py.File("segment", "w", driver="core", backing_store=False, libver="latest") as file:
             hashes = [record.sequence_hash for record in records]
             file.create_dataset("hash", data=hashes, dtype=h5py.string_dtype(length=64))
             for attribute in self.layout.attributes:
@@ -224,7 +234,8 @@ class Store:
                 data = np.concatenate(rows).astype(kind.dtype, copy=False)
                 file.create_dataset(array, data=data)
                 file.create_dataset(f"{array}_offset", data=offsets)
-        self._indices.pop(bucket, None)
+            file.flush()
+            return file.id.get_file_image()
 
 
 class Writer:

@@ -66,6 +66,8 @@ class Auditor:
     settings : how hard to look
     threads : threads of the search, and processes of the exact alignment
     scratch : folder in which a temporary one is made and removed
+    asked : bool [n_proteins], those of which the relatives are sought; None for all. Of two
+        proteins that can be apart, one must be asked about
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Auditor:
         settings: AuditSettings,
         threads: int,
         scratch: Path,
+        asked: np.ndarray | None = None,
     ) -> None:
         self.rule, self.settings, self.threads = rule, settings, threads
         self.table = table[["id", "accession", "seq_hash"]].reset_index(drop=True)
@@ -82,7 +85,8 @@ class Auditor:
         self.hashes = distinct["seq_hash"].to_numpy(dtype=object)
         self.sequences = distinct["sequence"].to_numpy(dtype=object)
         self.place = pd.Index(distinct["seq_hash"]).get_indexer(self.table["seq_hash"])
-        found = search(self.sequences, rule, settings.sensitivity, threads, scratch)
+        queries = np.unique(self.place if asked is None else self.place[asked])
+        found = search(self.sequences, queries, rule, settings.sensitivity, threads, scratch)
         self.pairs = found.assign(similar=self._similar(found), exact=False)
         self.n_aligned = 0
 

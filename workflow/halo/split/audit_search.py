@@ -1,10 +1,11 @@
 """The search of the audit: pairs that may be similar, found in its own way."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 
 from halo.errors import HaloError
@@ -19,9 +20,16 @@ OPTIONS = ["-k", "5", "--mask", "0", "--min-ungapped-score", "30", "--alignment-
 
 
 def search(
-    sequences: Sequence[str], rule: Rule, sensitivity: float, threads: int, scratch: Path
+    sequences: Sequence[str],
+    queries: np.ndarray,
+    rule: Rule,
+    sensitivity: float,
+    threads: int,
+    scratch: Path,
 ) -> pd.DataFrame:
     """Pairs of `sequences` with an E-value that `rule` admits, however low their identity.
+
+    The ones in `queries` (positions) are searched against all.
 
     Returns
     -------
@@ -30,9 +38,11 @@ def search(
     better of each.
     """
     with TemporaryDirectory(prefix="audit.", dir=scratch) as folder:
-        fasta, found = Path(folder) / "sequences.fasta", Path(folder) / "found.tsv"
-        fasta.write_text("".join(f">{i}\n{text}\n" for i, text in enumerate(sequences)))
-        command = [find_mmseqs(), "easy-search", fasta, fasta, found, Path(folder) / "scratch"]
+        names = ("queries.fasta", "all.fasta", "found.tsv", "scratch")
+        some, every, found, temporary = (Path(folder) / name for name in names)
+        _write_fasta(some, sequences, queries)
+        _write_fasta(every, sequences, range(len(sequences)))
+        command = [find_mmseqs(), "easy-search", some, every, found, temporary]
         command += [*OPTIONS, "-s", sensitivity, "-e", rule.evalue, "--threads", threads]
         command += ["--max-seqs", max(len(sequences), 300), "--format-output", FIELDS]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
@@ -55,6 +65,10 @@ def search(
     )
     best = {"identity": "max", "coverage": "max", "evalue": "min"}
     return pairs.groupby(["a", "b"], as_index=False).agg(best)
+
+
+def _write_fasta(file: Path, sequences: Sequence[str], chosen: Iterable[int]) -> None:
+    file.write_text("".join(f">{i}\n{sequences[i]}\n" for i in chosen))
 
 
 def _coverage(hits: pd.DataFrame, rule: Rule) -> pd.Series:

@@ -1,0 +1,104 @@
+"""A run that is killed, or whose disk fills up, loses nothing and goes on when called again."""
+
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import psutil
+import pytest
+
+from halo.config import merged
+from pipeline import ROOT, SMALL, command, environment, snakemake
+from serve import AlphaFoldServer
+
+PROTEINS = 90
+STORE_MEBIBYTES = 5  # of the 10 that the structures, embeddings and graphs need
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A small run in `tmp_path`, with a server for its structures."""
+    table = pd.read_csv(ROOT / "resources/demo/proteins.csv", dtype=str, keep_default_na=False)
+    table.head(PROTEINS).to_csv(tmp_path / "proteins.csv", index=False)
+    dataset = {"proteins": "proteins.csv", "accession": "accession", "annotations": ["kingdom"]}
+    with AlphaFoldServer(ROOT / "resources/demo/afdb") as server:
+        structures = {"transport": {"base_url": server.url}}
+        yield merged(SMALL, {"run": "crash", "dataset": dataset, "structures": structures})
+
+
+def segments(store: Path) -> dict[Path, int]:
+    """The store's segments, each of which must open, and how many proteins they hold."""
+    found = {}
+    for path in sorted(store.rglob("*.h5")):
+        with h5py.File(path) as file:
+            found[path] = len(file["hash"])
+    return found
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """Kill Snakemake and its jobs, as a power cut would."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        member.kill()
+    process.wait()
+
+
+def test_killed_with_its_jobs(tmp_path, config):
+    running = subprocess.Popen(
+        command(tmp_path, config),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # In flight: embeddings, split or graphs; their outputs are not complete.
+    while running.poll() is None and not segments(tmp_path / "store/structures"):
+        time.sleep(0.1)
+    kill_all(running)
+    done = segments(tmp_path / "store")
+    assert done
+    assert not (tmp_path / "results/crash/report.html").exists()
+
+    locked = snakemake(tmp_path, config)
+    assert locked.status != 0
+    assert "--unlock" in locked.output  # Snakemake cannot know whether another one is at work
+    assert snakemake(tmp_path, config, "--unlock").status == 0
+    again = snakemake(tmp_path, config)
+    assert again.status == 0, again.output
+    after = segments(tmp_path / "store")
+    assert done.items() <= after.items()
+    assert snakemake(tmp_path, config).nothing_to_do
+
+
+def test_a_full_disk_in_the_middle_of_a_stage(tmp_path, config):
+    """The store lies on a small file system, which grows between the calls."""
+    private = ["unshare", "--mount", "--map-root-user"]
+    store = tmp_path / "store"
+    store.mkdir()
+    mount = f"mount -t tmpfs -o size={STORE_MEBIBYTES}m none {store}"
+    if not shutil.which("unshare") or subprocess.run([*private, *shlex.split(mount)]).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    call = shlex.join(command(tmp_path, config))
+    script = f"""
+        {mount}
+        {call} > first.txt 2>&1 && exit 1
+        cp -r {store} full
+        mount -o remount,size=100m {store}
+        {call} > second.txt 2>&1 || exit 2
+        cp -r {store} complete
+    """
+    done = subprocess.run([*private, "sh", "-c", script], cwd=tmp_path, env=environment())
+    first = (tmp_path / "first.txt").read_text()
+    assert done.returncode == 0, first
+    assert "the disk is full: make room and run again" in first
+    assert "Traceback" not in first
+    assert "No space left on device" in first
+    full, complete = (segments(tmp_path / name) for name in ("full", "complete"))
+    names = {path.name for path in full}
+    assert names
+    assert names <= {path.name for path in complete}
+    assert not list((tmp_path / "full").rglob("*.tmp"))
+    assert (tmp_path / "results/crash/report.html").is_file()
