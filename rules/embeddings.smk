@@ -40,7 +40,14 @@ rule embeddings:
         buckets=shard_buckets,
         digest=shard_digest,
         settings=as_json(
-            chosen(config["embeddings"], "layer", "window", "overlap", "tokens_per_batch")
+            chosen(
+                config["embeddings"],
+                "layer",
+                "window",
+                "overlap",
+                "tokens_per_batch",
+                "precision",
+            )
         ),
         code=script_digest("embeddings.py"),
     shell:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from esm.model.esm2 import ESM2
@@ -13,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halo.embeddings.checkpoint import load_esm2
-from halo.embeddings.embed import Window, batches, embed, embed_buckets
+from halo.embeddings.embed import embed, embed_buckets, next_batch, windows_of
 from halo.embeddings.find import find_weights
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.onednn import linear
+from halo.embeddings.packed import PackedEncoder
+from halo.embeddings.padded import PaddedEncoder
 from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
@@ -23,6 +27,7 @@ from halo.files import sha256_of_file, sha256_of_text
 from halo.proteins.members import Member
 from halo.store import bucket_of
 
+DATA = Path(__file__).resolve().parents[3] / "shared/data"
 LETTERS = list("ACDEFGHIKLMNPQRSTVWYXBUZO")
 
 
@@ -63,24 +68,92 @@ def by_fair_esm(path: Path, sequence: str) -> np.ndarray:
     return out["representations"][model.num_layers][0, 1:-1].numpy()
 
 
+def encoders(checkpoint: Path) -> dict[str, PackedEncoder | PaddedEncoder]:
+    return {
+        "packed": PackedEncoder(*load_esm2(checkpoint), -1),
+        "padded": PaddedEncoder(*load_esm2(checkpoint), -1, "cpu", torch.float32),
+    }
+
+
 @pytest.mark.filterwarnings("ignore:Regression weights not found")
-def test_equal_to_fair_esm(checkpoint):
-    model, alphabet = load_esm2(checkpoint)
+@pytest.mark.parametrize("kind", ["packed", "padded"])
+def test_equal_to_fair_esm(checkpoint, kind):
     members = random_members(20, 60, seed=1)
-    found = dict(embed(members, model, alphabet, EmbeddingSettings(tokens_per_batch=256), "cpu"))
+    settings = EmbeddingSettings(tokens_per_batch=256)
+    found = dict(embed(members, encoders(checkpoint)[kind], settings))
     assert set(found) == {one.seq_hash for one in members}
     for one in members:
         expected = by_fair_esm(checkpoint, one.sequence)
         np.testing.assert_allclose(found[one.seq_hash], expected, atol=1e-4)
 
 
-def test_long_proteins_lose_no_residue(checkpoint):
-    model, alphabet = load_esm2(checkpoint)
-    settings = EmbeddingSettings(window=64, overlap=16, tokens_per_batch=300)
-    members = [member("MK" * 500), member("A" * 64), member("A" * 65)]
-    found = dict(embed(members, model, alphabet, settings, "cpu"))
-    assert [len(found[one.seq_hash]) for one in members] == [1000, 64, 65]
-    assert all(np.isfinite(rows).all() for rows in found.values())
+@pytest.mark.filterwarnings("ignore:Regression weights not found")
+def test_equal_to_fair_esm_on_real_sequences(checkpoint):
+    table = DATA / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
+    if not table.exists():
+        pytest.skip(f"{table} is not there")
+    sequences = pd.read_csv(table, nrows=40)["Sequence"].str[:1022]
+    members = [member(sequence) for sequence in sequences]
+    for encoder in encoders(checkpoint).values():
+        found = dict(embed(members, encoder, EmbeddingSettings()))
+        for one in members:
+            expected = by_fair_esm(checkpoint, one.sequence)
+            np.testing.assert_allclose(found[one.seq_hash], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2, -1, -2])
+def test_every_layer_is_the_same_packed_and_padded(checkpoint, layer):
+    sequences = [one.sequence for one in random_members(5, 40, seed=4)]
+    packed = PackedEncoder(*load_esm2(checkpoint), layer).start(sequences)()
+    padded = PaddedEncoder(*load_esm2(checkpoint), layer, "cpu", torch.float32).start(sequences)()
+    for one, other in zip(packed, padded, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+def test_half_precision_is_near(checkpoint):
+    sequences = [one.sequence for one in random_members(5, 40, seed=4)]
+    whole, half = (
+        PaddedEncoder(*load_esm2(checkpoint), -1, "cpu", dtype).start(sequences)()
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    for one, other in zip(whole, half, strict=True):
+        assert other.dtype == torch.float32
+        assert 0 < (one - other).abs().max() < 0.1
+
+
+def test_linear_without_onednn_is_the_same(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, rows = (
+        torch.randn(*shape, generator=generator) for shape in [(7, 5), (7,), (3, 5)]
+    )
+    with torch.inference_mode():
+        ours = [linear(weight, bias, gelu)(rows) for gelu in (False, True)]
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        theirs = [linear(weight, bias, gelu)(rows) for gelu in (False, True)]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("length", [1022, 1023, 34_350])
+def test_long_proteins_lose_no_residue(checkpoint, length):
+    """With overlaps of any size a residue far from every end is what its window makes of it."""
+    rng = np.random.default_rng(length)
+    one = member("".join(rng.choice(LETTERS[:20], length)))
+    encoder = encoders(checkpoint)["packed"]
+    ((name, rows),) = embed([one], encoder, EmbeddingSettings())
+    assert name == one.seq_hash
+    assert rows.shape == (length, 32)
+    assert np.isfinite(rows).all()
+    found = windows(length, 1022, 256)
+    for position in (0, length // 2, length - 1):
+        states = [
+            (position - start, stop - start, encoder.start([one.sequence[start:stop]])()[0])
+            for start, stop in found
+            if start <= position < stop
+        ]
+        weights = np.array([min(at + 1, size - at) for at, size, _ in states], dtype=float)
+        parts = np.array([part[at].numpy() for at, _, part in states])
+        expected = (weights[:, None] * parts).sum(0) / weights.sum()
+        np.testing.assert_allclose(rows[position], expected, atol=1e-4)
 
 
 @given(st.integers(1, 5000), st.integers(16, 1022), st.data())
@@ -89,8 +162,10 @@ def test_windows_cover_every_residue(length, size, data):
     found = windows(length, size, overlap)
     assert found[0][0] == 0
     assert found[-1][1] == length
-    assert all(stop - start == min(size, length) for start, stop in found)
-    assert all(a[1] - b[0] >= overlap for a, b in pairwise(found))
+    assert len({stop - start for start, stop in found}) == 1
+    assert found[0][1] <= size
+    shared = [a[1] - b[0] for a, b in pairwise(found)]
+    assert all(overlap <= residues <= overlap + 2 for residues in shared)
 
 
 @pytest.mark.parametrize(("length", "count"), [(1022, 1), (1023, 2), (34_350, 45)])
@@ -106,12 +181,70 @@ def test_blend_of_what_agrees_is_what_was_there():
 
 @given(st.lists(st.integers(1, 100), max_size=30), st.integers(10, 300))
 def test_batches_keep_the_budget_and_lose_nothing(lengths, tokens):
-    found = [Window(str(i), 0, n, "A" * n) for i, n in enumerate(lengths)]
-    made = list(batches(found, tokens))
+    members = [Member(str(number), (), "A" * n) for number, n in enumerate(lengths)]
+    found = windows_of(members, EmbeddingSettings(window=64, overlap=16))
+    made, position = [], 0
+    while position < len(found):
+        made.append(next_batch(found, position, tokens))
+        position += len(made[-1])
     assert [window for batch in made for window in batch] == found
     for batch in made:
-        size = (max(len(w.residues) for w in batch) + 2) * len(batch)
-        assert size <= tokens or len(batch) == 1
+        assert max(window.tokens for window in batch) * len(batch) <= tokens or len(batch) == 1
+
+
+class SmallMemory:
+    """Stands in for a GPU: its memory holds so many tokens, more is the error that torch raises."""
+
+    def __init__(self, encoder: PackedEncoder, tokens: int) -> None:
+        self.encoder, self.tokens, self.refused = encoder, tokens, 0
+
+    def start(self, sequences):
+        if sum(len(text) + 2 for text in sequences) > self.tokens:
+            self.refused += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.encoder.start(sequences)
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint):
+    encoder = encoders(checkpoint)["packed"]
+    members = random_members(40, 60, seed=5)
+    expected = dict(embed(members, encoder, EmbeddingSettings()))
+    small = SmallMemory(encoder, 150)
+    found = dict(embed(members, small, EmbeddingSettings(tokens_per_batch=1000)))
+    assert found.keys() == expected.keys()
+    for name, rows in found.items():
+        np.testing.assert_allclose(rows, expected[name], atol=1e-5)
+    assert small.refused == 3  # 1,000, 500 and 250 tokens; what was learned is kept
+
+
+def test_a_window_beyond_the_memory_is_a_clear_error(checkpoint):
+    small = SmallMemory(encoders(checkpoint)["packed"], 20)
+    with pytest.raises(HaloError, match=r"30 residues.*lower embeddings\.window"):
+        list(embed([member("MKV" * 10)], small, EmbeddingSettings()))
+
+
+def test_what_float16_does_not_hold_is_an_error(checkpoint, tmp_path, monkeypatch):
+    weights = find_weights(str(checkpoint), tmp_path, None)
+    one = member("MKV")
+    monkeypatch.setattr(
+        PackedEncoder, "start", lambda self, texts: lambda: [torch.full((3, 32), 1e6)]
+    )
+    with pytest.raises(HaloError, match=r"beyond what float16 holds; set embeddings\.precision"):
+        embed_buckets(
+            {bucket_of(one.seq_hash): [one]}, tmp_path, weights, EmbeddingSettings(), "cpu"
+        )
+    assert not list(tmp_path.glob("embeddings/*/*/*.h5"))
+
+
+def test_segments_say_how_they_were_computed(checkpoint, tmp_path):
+    weights = find_weights(str(checkpoint), tmp_path, None)
+    one = member("MKV")
+    bucket = bucket_of(one.seq_hash)
+    store = embed_buckets({bucket: [one]}, tmp_path, weights, EmbeddingSettings(), "cpu")
+    found = store.provenance(bucket)
+    assert found["precision"] == "float32"
+    assert found["language_model"] == "esm2_small"
+    assert found["torch"] == torch.__version__
 
 
 def test_only_what_is_missing_is_computed(checkpoint, tmp_path):

@@ -20,11 +20,12 @@ from halo.embeddings.embed import embed_buckets
 from halo.embeddings.encoder import encode
 from halo.embeddings.language_model import load_language_model
 from halo.embeddings.layout import EmbeddingSettings, description
+from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.weights import Weights, read_weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.finetuning.adapters import PROJECTIONS, adapt, merge
-from halo.finetuning.data import Tokenizer, cropped, epoch_batches, token_batches
+from halo.finetuning.data import cropped, epoch_batches, token_batches
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.leakage import require_no_leak, write_training
 from halo.finetuning.learner import Learner
@@ -99,7 +100,7 @@ def require_same(one: Path, two: Path) -> None:
 @pytest.mark.parametrize("method", ["lora", "last_layers"])
 def test_an_adapter_starts_at_nothing_and_is_merged_exactly(weights, method):
     model, alphabet = load_esm2(Path(weights.path))
-    tokens, _ = Tokenizer(alphabet)(["MKVLLA", "ACDEFGHIKLMNPQRSTVWY"])
+    tokens, _ = Tokenizer(alphabet).padded(["MKVLLA", "ACDEFGHIKLMNPQRSTVWY"])
     before = encode(model, tokens)
     settings = replace(SETTINGS, method=method, projections=tuple(PROJECTIONS))
     parameters = adapt(model, settings, layer=-1)
@@ -189,7 +190,7 @@ def test_long_proteins_are_cropped_elsewhere_at_every_pass():
 def test_tokens_are_those_of_fair_esm(weights):
     _, alphabet = load_esm2(Path(weights.path))
     sequences = ["MKXBUZO", "ACDEFGHIKLMNPQRSTVWY", "J"]
-    tokens, residues = Tokenizer(alphabet)(sequences)
+    tokens, residues = Tokenizer(alphabet).padded(sequences)
     _, _, expected = alphabet.get_batch_converter()(
         [("", text.replace("J", "X")) for text in sequences]
     )

@@ -8,7 +8,8 @@ under its final name only when it is complete, so a killed job leaves whole prot
 nothing. Within a bucket the newest segment that has a protein counts.
 
 Layout of a segment: ``hash`` [n] (64 hexadecimal digits), each attribute [n], and each
-array as the rows of its proteins, one after the other, with ``<array>_offset`` [n + 1].
+array as the rows of its proteins, one after the other, with ``<array>_offset`` [n + 1]. The
+file's own attributes say how its proteins were computed.
 """
 
 import hashlib
@@ -133,6 +134,14 @@ class Store:
         segment, row = self._find(sequence_hash)
         return {name: segment[name].asstr()[row] for name in self.layout.attributes}
 
+    def provenance(self, bucket: str) -> dict[str, str]:
+        """How the proteins of a bucket were computed: each value that its segments have."""
+        values: dict[str, set[str]] = defaultdict(set)
+        for path in (self.path / bucket).glob("*.h5"):
+            for name, value in self._open(path).attrs.items():
+                values[name].add(value)
+        return {name: "; ".join(sorted(found)) for name, found in values.items()}
+
     def close(self) -> None:
         """Close the open segments; the next read opens them again."""
         while self._segments:
@@ -194,35 +203,42 @@ class Store:
 
     @contextmanager
     def writer(
-        self, flush_bytes: int = 1 << 28, flush_seconds: float = 300.0
+        self,
+        flush_bytes: int = 1 << 28,
+        flush_seconds: float = 300.0,
+        provenance: Mapping[str, str] | None = None,
     ) -> Iterator["Writer"]:
         """A writer for any proteins.
 
         What was added becomes segments, one a bucket, when it exceeds `flush_bytes`, when
         `flush_seconds` have passed since the last time, and at the end, also when the
-        block ends with an exception: finished proteins are never lost.
+        block ends with an exception: finished proteins are never lost. `provenance` says how
+        they were computed; it becomes the attributes of the segments.
         """
-        writer = Writer(self, flush_bytes, flush_seconds)
+        writer = Writer(self, flush_bytes, flush_seconds, provenance or {})
         try:
             yield writer
         finally:
             writer.flush()
 
-    def _write_segment(self, bucket: str, records: list[Record]) -> None:
+    def _write_segment(
+        self, bucket: str, records: list[Record], provenance: Mapping[str, str]
+    ) -> None:
         # The time in the name makes the newest segment the last in order.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.h5"
         path = self.path / bucket / name
         with atomic_path(path) as temporary:
-            temporary.write_bytes(self._segment(records))
+            temporary.write_bytes(self._segment(records, provenance))
         self._indices.pop(bucket, None)
 
-    def _segment(self, records: list[Record]) -> bytes:
+    def _segment(self, records: list[Record], provenance: Mapping[str, str]) -> bytes:
         """Content of a segment.
 
         It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
         process with a segmentation fault.
         """
         with h5py.File("segment", "w", driver="core", backing_store=False, libver="latest") as file:
+            file.attrs.update(provenance)
             hashes = [record.sequence_hash for record in records]
             file.create_dataset("hash", data=hashes, dtype=h5py.string_dtype(length=64))
             for attribute in self.layout.attributes:
@@ -241,8 +257,11 @@ class Store:
 class Writer:
     """Collects records until there are enough for segments; made by `Store.writer`."""
 
-    def __init__(self, store: Store, flush_bytes: int, flush_seconds: float) -> None:
+    def __init__(
+        self, store: Store, flush_bytes: int, flush_seconds: float, provenance: Mapping[str, str]
+    ) -> None:
         self.store = store
+        self.provenance = provenance
         self.flush_bytes = flush_bytes
         self.flush_seconds = flush_seconds
         self._records: dict[str, list[Record]] = defaultdict(list)
@@ -269,6 +288,6 @@ class Writer:
     def flush(self) -> None:
         """Write what was added since the last flush, one segment a bucket."""
         for bucket in sorted(self._records):
-            self.store._write_segment(bucket, self._records.pop(bucket))
+            self.store._write_segment(bucket, self._records.pop(bucket), self.provenance)
         self._bytes = 0
         self._flushed = time.monotonic()

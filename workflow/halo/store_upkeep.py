@@ -28,7 +28,7 @@ def compact(path: Path, layout: Layout) -> int:
         if len(segments) < 2:
             continue
         store = Store(path, layout)
-        with store.writer(flush_bytes=FLUSH_BYTES) as writer:
+        with store.writer(FLUSH_BYTES, provenance=store.provenance(bucket)) as writer:
             for name in store.hashes(bucket):
                 writer.add(name, store.read(name), store.attributes(name))
         store.close()

@@ -1,29 +1,41 @@
 """Embedding the proteins of some buckets that the store does not hold yet."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+import platform
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from esm import Alphabet
-from esm.model.esm2 import ESM2
+from torch import Tensor
 
 from halo.embeddings.language_model import load_language_model, require_layer
 from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description
+from halo.embeddings.packed import PackedEncoder
+from halo.embeddings.padded import PaddedEncoder
+from halo.embeddings.precision import matrix_dtype
+from halo.embeddings.tokens import SPECIAL_TOKENS
 from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
+from halo.errors import HaloError
 from halo.job import Progress
 from halo.proteins.members import Member
-from halo.store import Store
+from halo.store import Store, Writer
 
 log = logging.getLogger(__name__)
 
-SPECIAL_TOKENS = 2  # start and end
-# fair-esm's alphabet has no J (leucine or isoleucine); X is its 'any residue'.
-TO_ALPHABET = str.maketrans("J", "X")
+WAITING = 32  # proteins that are done and not yet written; more would only fill the memory
+
+
+class Encoder(Protocol):
+    """A language model that begins with a batch, and gives its states when asked for them."""
+
+    def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
+        """Begin; the function that comes back waits for float32 [length, dim] of each."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,11 @@ class Window:
     start: int
     stop: int
     residues: str
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the language model sees."""
+        return self.stop - self.start + SPECIAL_TOKENS
 
 
 def embed_buckets(
@@ -52,81 +69,140 @@ def embed_buckets(
     log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
     if not missing:
         return store
-    model, alphabet = load_language_model(weights)
-    require_layer(model, settings.layer)
-    model = model.to(device)
+    dtype = matrix_dtype(settings.precision, device)
+    encoder = make_encoder(weights, settings.layer, device, dtype)
     progress = Progress(sum(len(member.sequence) for member in missing), "residues")
-    with store.writer() as writer:
-        for seq_hash, rows in embed(missing, model, alphabet, settings, device):
-            writer.add(seq_hash, {"residues": rows.astype(np.float16)})
-            progress.add(len(rows))
+    with store.writer(provenance=_provenance(weights, device, dtype)) as writer:
+        for written in _write(embed(missing, encoder, settings), writer):
+            progress.add(written)
     return store
 
 
+def make_encoder(weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
+    """The language model of `weights`, made ready for `device` and matrix products in `dtype`."""
+    model, alphabet = load_language_model(weights)
+    require_layer(model, layer)
+    if device == "cpu" and dtype == torch.float32:
+        return PackedEncoder(model, alphabet, layer)
+    return PaddedEncoder(model, alphabet, layer, device, dtype)
+
+
 def embed(
-    members: Sequence[Member],
-    model: ESM2,
-    alphabet: Alphabet,
-    settings: EmbeddingSettings,
-    device: str,
+    members: Sequence[Member], encoder: Encoder, settings: EmbeddingSettings
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Hash and float32 [length, dim] of each member, in the order in which they are done."""
     lengths = {member.seq_hash: len(member.sequence) for member in members}
-    waiting: dict[str, list[tuple[int, int, np.ndarray]]] = defaultdict(list)
-    pending = {
-        member.seq_hash: len(windows(len(member.sequence), settings.window, settings.overlap))
-        for member in members
-    }
-    for batch in batches(_windows_of(members, settings), settings.tokens_per_batch):
-        rows = _forward(batch, model, alphabet, settings.layer, device)
-        for window, part in zip(batch, rows, strict=True):
-            done = waiting[window.seq_hash]
-            done.append((window.start, window.stop, part))
-            if len(done) == pending[window.seq_hash]:
-                yield window.seq_hash, blend(lengths[window.seq_hash], waiting.pop(window.seq_hash))
+    found = windows_of(members, settings)
+    missing = Counter(window.seq_hash for window in found)
+    parts: dict[str, list[tuple[int, int, np.ndarray]]] = defaultdict(list)
+    for window, rows in _encoded(found, encoder, settings.tokens_per_batch):
+        name = window.seq_hash
+        parts[name].append((window.start, window.stop, rows))
+        if len(parts[name]) == missing[name]:
+            yield name, blend(lengths[name], parts.pop(name))
 
 
-def _windows_of(members: Sequence[Member], settings: EmbeddingSettings) -> list[Window]:
-    """Windows of all members, the shortest first and those of one protein side by side."""
-    ordered = sorted(members, key=lambda member: (len(member.sequence), member.seq_hash))
-    return [
+def windows_of(members: Sequence[Member], settings: EmbeddingSettings) -> list[Window]:
+    """Windows of all members, the longest first, and those of one protein side by side.
+
+    Longest first: if the memory runs out, it does so at once.
+    """
+    found = [
         Window(member.seq_hash, start, stop, member.sequence[start:stop])
-        for member in ordered
+        for member in members
         for start, stop in windows(len(member.sequence), settings.window, settings.overlap)
     ]
+    return sorted(found, key=lambda window: (-window.tokens, window.seq_hash, window.start))
 
 
-def batches(found: Iterable[Window], tokens: int) -> Iterator[list[Window]]:
-    """Consecutive windows in batches of at most `tokens` tokens, padding included.
+def next_batch(found: Sequence[Window], position: int, tokens: int) -> Sequence[Window]:
+    """Windows from `position` on, as many as `tokens` hold, padding included; at least one."""
+    count = max(1, tokens // found[position].tokens)
+    return found[position : position + count]
 
-    A window that is longer than that is a batch of its own.
+
+def _encoded(
+    found: Sequence[Window], encoder: Encoder, tokens: int
+) -> Iterator[tuple[Window, np.ndarray]]:
+    """Each window with its rows. A batch is begun before the one ahead of it is fetched.
+
+    Where the memory does not hold a batch, this one and all after it have half its tokens.
     """
-    batch: list[Window] = []
-    longest = 0
-    for window in found:
-        longest_now = max(longest, len(window.residues) + SPECIAL_TOKENS)
-        if batch and longest_now * (len(batch) + 1) > tokens:
-            yield batch
-            batch, longest_now = [], len(window.residues) + SPECIAL_TOKENS
-        batch.append(window)
-        longest = longest_now
-    if batch:
-        yield batch
+    running: deque[tuple[Sequence[Window], Callable[[], list[Tensor]]]] = deque()
+    position = 0
+    while position < len(found):
+        batch = next_batch(found, position, tokens)
+        try:
+            running.append((batch, encoder.start([window.residues for window in batch])))
+        except torch.OutOfMemoryError:
+            tokens = _less(batch)
+            continue
+        position += len(batch)
+        if len(running) == 2:
+            yield from _rows(*running.popleft())
+    if running:
+        yield from _rows(*running.popleft())
 
 
-@torch.inference_mode()
-def _forward(
-    batch: list[Window], model: ESM2, alphabet: Alphabet, layer: int, device: str
-) -> list[np.ndarray]:
-    """Rows of `layer` of each window, without the start and end tokens."""
-    lengths = [len(window.residues) for window in batch]
-    tokens = torch.full((len(batch), max(lengths) + SPECIAL_TOKENS), alphabet.padding_idx)
-    for row, window in enumerate(batch):
-        indices = alphabet.encode(window.residues.translate(TO_ALPHABET))
-        tokens[row, 0] = alphabet.cls_idx
-        tokens[row, 1 : len(indices) + 1] = torch.tensor(indices)
-        tokens[row, len(indices) + 1] = alphabet.eos_idx
-    index = layer % (model.num_layers + 1)
-    hidden = model(tokens.to(device), repr_layers=[index])["representations"][index]
-    hidden = hidden.float().cpu().numpy()
-    return [hidden[row, 1 : length + 1] for row, length in enumerate(lengths)]
+def _rows(
+    batch: Sequence[Window], states: Callable[[], list[Tensor]]
+) -> Iterator[tuple[Window, np.ndarray]]:
+    for window, rows in zip(batch, states(), strict=True):
+        yield window, rows.numpy()
+
+
+def _less(batch: Sequence[Window]) -> int:
+    """Half the tokens of a batch that the memory does not hold; HaloError if it has one window."""
+    if len(batch) == 1:
+        raise HaloError(
+            f"the GPU's memory does not hold one window of {batch[0].tokens - SPECIAL_TOKENS:,} "
+            f"residues (protein {batch[0].seq_hash[:12]}); lower embeddings.window, choose a "
+            "smaller language model or ask for a GPU with more memory"
+        ) from None
+    tokens = batch[0].tokens * len(batch) // 2
+    log.warning(
+        "the GPU's memory does not hold %s tokens: going on with %s; lower "
+        "embeddings.tokens_per_batch to spare the attempt",
+        f"{2 * tokens:,}",
+        f"{tokens:,}",
+    )
+    torch.cuda.empty_cache()
+    return tokens
+
+
+def _write(embedded: Iterator[tuple[str, np.ndarray]], writer: Writer) -> Iterator[int]:
+    """Add what comes to the store in a thread of its own; gives the residues of each protein.
+
+    The thread is never far behind. What it fails at, a full disk, is raised here.
+    """
+
+    def add(name: str, rows: np.ndarray) -> int:
+        with np.errstate(over="ignore"):
+            half = rows.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise HaloError(
+                f"protein {name[:12]}: an embedding is beyond what float16 holds; set "
+                "embeddings.precision to float32 or bfloat16, or embeddings.layer to -1"
+            )
+        writer.add(name, {"residues": half})
+        return len(half)
+
+    waiting: deque[Future[int]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+        for name, rows in embedded:
+            waiting.append(thread.submit(add, name, rows))
+            while len(waiting) > WAITING or (waiting and waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _provenance(weights: Weights, device: str, dtype: torch.dtype) -> Mapping[str, str]:
+    """How the content of a segment was computed."""
+    name = platform.processor() or platform.machine()
+    return {
+        "language_model": weights.name,
+        "device": torch.cuda.get_device_name() if device == "cuda" else name,
+        "precision": str(dtype).removeprefix("torch."),
+        "torch": str(torch.__version__),
+    }

@@ -14,7 +14,13 @@ from torch.utils.checkpoint import checkpoint
 MASKED_IN_TRAINING = 0.15 * 0.8  # share of <mask> that ESM-2 was trained with
 
 
-def encode(model: ESM2, tokens: Tensor, layer: int = -1, checkpointing: bool = False) -> Tensor:
+def encode(
+    model: ESM2,
+    tokens: Tensor,
+    layer: int = -1,
+    checkpointing: bool = False,
+    padded: bool = True,
+) -> Tensor:
     """Hidden states of one layer.
 
     Parameters
@@ -24,6 +30,7 @@ def encode(model: ESM2, tokens: Tensor, layer: int = -1, checkpointing: bool = F
     layer : 0 for the tokens' own embeddings, n for the states after the n-th layer; negative
         counts from the last, whose states are normalized as ESM-2's own output is
     checkpointing : compute each layer again in the backward pass instead of keeping its states
+    padded : False where no token is padding: attention is faster without a mask
 
     Returns
     -------
@@ -31,18 +38,20 @@ def encode(model: ESM2, tokens: Tensor, layer: int = -1, checkpointing: bool = F
     """
     index = layer % (model.num_layers + 1)
     padding = tokens.eq(model.padding_idx)
-    hidden = _embedded(model, tokens, padding)
-    mask = ~padding[:, None, None, :] if bool(padding.any()) else None
-    rotation = _rotation(model, tokens.shape[1], hidden)
+    hidden = embedded(model, tokens, padding)
+    # Whether there is padding is not asked of `tokens`: the CPU would wait for the GPU.
+    mask = ~padding[:, None, None, :] if padded else None
+    turns = rotation(model, tokens.shape[1], hidden.device)
     for module in model.layers[:index]:
         if checkpointing:
-            hidden = checkpoint(_layer, module, hidden, rotation, mask, use_reentrant=False)
+            hidden = checkpoint(_layer, module, hidden, turns, mask, use_reentrant=False)
         else:
-            hidden = _layer(module, hidden, rotation, mask)
+            hidden = _layer(module, hidden, turns, mask)
     return model.emb_layer_norm_after(hidden) if index == model.num_layers else hidden
 
 
-def _embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
+def embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
+    """Embeddings of the tokens, [B, T, dim], scaled for the share of <mask> that they have."""
     hidden = model.embed_scale * model.embed_tokens(tokens)
     if model.token_dropout:
         masked = tokens.eq(model.mask_idx)
@@ -53,7 +62,7 @@ def _embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
 
 
 def _layer(
-    module: torch.nn.Module, hidden: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None
+    module: torch.nn.Module, hidden: Tensor, turns: tuple[Tensor, Tensor], mask: Tensor | None
 ) -> Tensor:
     attention = module.self_attn
     normed = module.self_attn_layer_norm(hidden)
@@ -62,21 +71,21 @@ def _layer(
         for project in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
     mixed = functional.scaled_dot_product_attention(
-        _rotated(query, rotation), _rotated(key, rotation), value, attn_mask=mask
+        _rotated(query, turns), _rotated(key, turns), value, attn_mask=mask
     )
     hidden = hidden + attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return hidden + module.fc2(functional.gelu(module.fc1(module.final_layer_norm(hidden))))
 
 
-def _rotation(model: ESM2, length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def rotation(model: ESM2, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the rotary positions, float32 [T, head_dim] each (Su et al. 2021)."""
     frequencies = model.layers[0].self_attn.rot_emb.inv_freq.float()
-    angles = torch.outer(torch.arange(length, device=like.device).float(), frequencies)
+    angles = torch.outer(torch.arange(length, device=device).float(), frequencies)
     angles = torch.cat([angles, angles], dim=1)
     return angles.cos(), angles.sin()
 
 
-def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    cosines, sines = (part.to(states.dtype) for part in rotation)
+def _rotated(states: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+    cosines, sines = (part.to(states.dtype) for part in turns)
     first, second = states.chunk(2, dim=-1)
     return states * cosines + torch.cat([-second, first], dim=-1) * sines

@@ -7,7 +7,12 @@ from halo.code import code_digest
 from halo.embeddings.weights import Weights
 from halo.store import Array, Layout
 
-CONTENT_MODULES = ("halo.embeddings.windows", "halo.embeddings.checkpoint")
+# Not the encoders: they differ by rounding alone, which a test holds them to.
+CONTENT_MODULES = (
+    "halo.embeddings.checkpoint",
+    "halo.embeddings.tokens",
+    "halo.embeddings.windows",
+)
 ADAPTER_MODULES = ("halo.finetuning.adapters",)
 
 
@@ -22,6 +27,7 @@ class EmbeddingSettings:
     window: int = 1022
     overlap: int = 256
     tokens_per_batch: int = 4096
+    precision: str = "auto"
 
 
 # One row a residue, float16 [length, dim]; none is cut off.
@@ -38,5 +44,6 @@ def description(weights: Weights, settings: EmbeddingSettings) -> dict[str, Any]
         "layer": settings.layer,
         "window": settings.window,
         "overlap": settings.overlap,
+        "precision": settings.precision,
         "code": code_digest(*modules),
     }

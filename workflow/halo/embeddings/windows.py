@@ -1,20 +1,24 @@
 """Cutting long proteins into overlapping windows, and blending what comes back."""
 
+import math
+
 import numpy as np
 
 
 def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     """Start and stop of windows that cover a protein of `length` residues.
 
-    One window where the protein fits into `size` residues; else windows of exactly `size`
-    of which neighbours share at least `overlap`, spread evenly, the last one ending at
-    the C-terminus.
+    One window where the protein fits into `size` residues; else as few windows of at most `size`
+    as can share at least `overlap` residues with their neighbours. They are of one length and
+    spread evenly, so that no more is computed twice than was asked for; the last one ends at the
+    C-terminus.
     """
     if length <= size:
         return [(0, length)]
-    count = 1 + int(np.ceil((length - size) / (size - overlap)))
-    starts = np.linspace(0, length - size, count).round().astype(int)
-    return [(int(start), int(start) + size) for start in starts]
+    count = 1 + math.ceil((length - size) / (size - overlap))
+    size = math.ceil((length + (count - 1) * overlap) / count)
+    starts = [number * (length - size) // (count - 1) for number in range(count)]
+    return [(start, start + size) for start in starts]
 
 
 def blend(length: int, parts: list[tuple[int, int, np.ndarray]]) -> np.ndarray:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from esm import Alphabet
 from torch import Tensor
 
-SPECIAL_TOKENS = 2  # start and end
+from halo.embeddings.tokens import SPECIAL_TOKENS
+
 # Proteins of which those of similar length come together; a pass has many of these.
 POOL = 512
 # Streams of random numbers that must not be one another's.
@@ -64,25 +63,3 @@ def cropped(sequence: str, window: int, seed: int, epoch: int, row: int) -> str:
         return sequence
     start = np.random.default_rng((seed, CROP, epoch, row)).integers(len(sequence) - window + 1)
     return sequence[start : start + window]
-
-
-class Tokenizer:
-    """Sequences as ESM-2's tokens; a letter that it does not know is its 'any residue'."""
-
-    def __init__(self, alphabet: Alphabet) -> None:
-        self.alphabet = alphabet
-        self.table = np.full(256, alphabet.get_idx("X"), dtype=np.int64)
-        for letter in "ACDEFGHIKLMNPQRSTVWYBUZO":
-            self.table[ord(letter)] = alphabet.get_idx(letter)
-
-    def __call__(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Tokens, int64 [B, T], and which of them are residues, bool [B, T]."""
-        longest = max(map(len, sequences)) + SPECIAL_TOKENS
-        tokens = np.full((len(sequences), longest), self.alphabet.padding_idx, dtype=np.int64)
-        for row, text in zip(tokens, sequences, strict=True):
-            row[0], row[len(text) + 1] = self.alphabet.cls_idx, self.alphabet.eos_idx
-            row[1 : len(text) + 1] = self.table[np.frombuffer(text.encode("ascii"), np.uint8)]
-        lengths = np.array([[len(text)] for text in sequences])
-        position = np.arange(longest)
-        residues = (position > 0) & (position <= lengths)
-        return torch.from_numpy(tokens), torch.from_numpy(residues)

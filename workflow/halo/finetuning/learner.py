@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from halo.embeddings.encoder import encode
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.windows import blend, windows
 from halo.finetuning.adapters import adapt
-from halo.finetuning.data import Tokenizer, token_batches
+from halo.finetuning.data import token_batches
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
@@ -85,7 +86,7 @@ class Learner(nn.Module):
         return self.thresholds.tau.device
 
     def _states(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        tokens, residues = (part.to(self._device) for part in self.tokenizer(sequences))
+        tokens, residues = (part.to(self._device) for part in self.tokenizer.padded(sequences))
         checkpointing = self.settings.checkpointing and torch.is_grad_enabled()
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half_precision()):
             states = encode(self.model, tokens, self.embedding.layer, checkpointing)
@@ -94,7 +95,8 @@ class Learner(nn.Module):
     def _blended(self, sequence: str) -> Tensor:
         """States of a long protein, float32 [1, length, dim]."""
         found = windows(len(sequence), self.embedding.window, self.embedding.overlap)
-        lengths = np.full(len(found), self.embedding.window)
+        start, stop = found[0]
+        lengths = np.full(len(found), stop - start)
         parts = []
         for rows in token_batches(lengths, np.arange(len(found)), self.settings.tokens_per_batch):
             states, _ = self._states([sequence[slice(*found[row])] for row in rows])
