@@ -18,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster lint format bench-split bench-structures bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning config-reference lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning config-reference lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -54,6 +54,9 @@ bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real pro
 
 bench-structures: $(VENV)/.run  ## compare the reading of structures with Bio.PDB, and download
 	@PYTHONPATH=workflow python tests/benchmarks/bench_structures.py
+
+bench-embed: $(VENV)/.run  ## compare the embedding of proteins with fair-esm's own procedure
+	@PYTHONPATH=workflow python tests/benchmarks/bench_embed.py
 
 bench-graph: $(VENV)/.run  ## compare the building of graphs with the published algorithm
 	@PYTHONPATH=workflow python tests/benchmarks/bench_graph.py
