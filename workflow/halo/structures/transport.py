@@ -44,7 +44,9 @@ class Throttle:
         with self._lock:
             start = max(self._next, time.monotonic())
             self._next = start + self._interval
-        time.sleep(max(start - time.monotonic(), 0.0))
+        pause = start - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
 
     def hold(self, seconds: float) -> None:
         """Let no request start for `seconds`."""
