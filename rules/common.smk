@@ -68,7 +68,7 @@ SPLIT = config["split"]["name"] or config["split"]["mode"]
 FOLDS = halo_config.folds(config)
 FINETUNED = config["finetune"]["model"] == "finetuned"
 METHODS = {name: method["class"] for name, method in config["methods"].items()}
-NETWORKS = [name for name, kind in METHODS.items() if kind == "network"]
+NETWORKS = [name for name, kind in METHODS.items() if kind in halo_config.NETWORKS]
 ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
 TRAINED = NETWORKS + ESM
 JOINED = [

@@ -21,6 +21,7 @@ rule train:
     threads: 8
     params:
         run=RUN,
+        kind=lambda wildcards: METHODS[wildcards.method],
         settings=network_settings,
         trained_on=lambda wildcards, input: option("trained-on", input.trained_on),
         folder=subpath(output.model, parent=True),
@@ -29,5 +30,5 @@ rule train:
         "{params.run}/train.py --proteins {input.proteins} --assignments {input.assignments}"
         " --graphs {input.graphs} --embeddings {input.embeddings}"
         " {params.trained_on} --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --method {wildcards.method} --out {params.folder} --threads {threads}"
+        " --method {wildcards.method} --kind {params.kind} --out {params.folder} --threads {threads}"
         " --settings {params.settings:q} --log {log}"

@@ -8,6 +8,7 @@ import torch
 
 from halo.finetuning.leakage import require_no_leak
 from halo.job import job_parser, run_job
+from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
 from halo.training.settings import TrainingSettings
@@ -29,7 +30,7 @@ def job(arguments: argparse.Namespace) -> None:
         part,
         arguments.graphs,
         arguments.embeddings,
-        Run(arguments.split, arguments.fold, arguments.seed, arguments.method),
+        Run(arguments.split, arguments.fold, arguments.seed, arguments.method, arguments.kind),
         NetworkSettings(**arguments.settings["network"]),
         TrainingSettings(**arguments.settings["training"]),
         arguments.out,
@@ -48,6 +49,7 @@ if __name__ == "__main__":
     parser.add_argument("--fold", required=True, help="fold that is tested")
     parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")
     parser.add_argument("--method", required=True, help="name of the method")
+    parser.add_argument("--kind", required=True, choices=NETWORKS, help="its class")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_job(parser, job)

@@ -1,10 +1,12 @@
 """The configuration: every fault is named by its key, with the mend, and all at once."""
 
 import dataclasses
+import json
 
 import pytest
 
 from halo.config import (
+    NETWORKS,
     checked_config,
     folds,
     load_yaml,
@@ -17,6 +19,7 @@ from halo.errors import HaloError
 from halo.evaluation.stage import EvaluationSettings
 from halo.finetuning.settings import FinetuneSettings
 from halo.graphs.build import GraphSettings
+from halo.network.classes import NETWORKS as NETWORK_CLASSES
 from halo.network.model import NetworkSettings
 from halo.proteins.ingest import DatasetSettings
 from halo.split.settings import SplitSettings
@@ -36,6 +39,8 @@ def test_defaults_are_filled_in_and_the_input_is_left_alone(schema):
     filled = checked_config(given, schema)
     assert filled["network"] == {
         "hidden": 128, "layers": 5, "heads": 4, "pooling_heads": 4, "dropout": 0.2,
+        "modalities": ["embedding", "structure", "biochemistry"],
+        "weights": "learned", "edges": "contacts",
     }  # fmt: skip
     assert filled["structures"]["sources"][0]["kind"] == "afdb"
     assert given["network"] == {"layers": 5}
@@ -115,7 +120,8 @@ def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema)
         "training": TrainingSettings,
     }
     for name, kind in sections.items():
-        assert filled[name] == dataclasses.asdict(kind()), name
+        expected = json.loads(json.dumps(dataclasses.asdict(kind())))  # tuples as lists
+        assert filled[name] == expected, name
     split = dataclasses.asdict(SplitSettings())
     assert filled["split"] == {**split, "test": list(split["test"])}
     evaluation = dataclasses.asdict(EvaluationSettings())
@@ -134,3 +140,8 @@ def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema)
     dataset = dataclasses.asdict(DatasetSettings())
     found = {key: filled["dataset"][key] for key in dataset if key != "annotations"}
     assert found == {key: value for key, value in dataset.items() if key != "annotations"}
+
+
+def test_every_class_of_networks_can_be_configured(schema):
+    kinds = schema["properties"]["methods"]["additionalProperties"]["properties"]["class"]["enum"]
+    assert set(NETWORKS) == set(NETWORK_CLASSES) <= set(kinds)

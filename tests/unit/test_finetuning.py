@@ -33,12 +33,12 @@ from halo.finetuning.predict import predict_fold
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
-from halo.finetuning.state import Position, load_state, save_state
 from halo.proteins.members import Member
 from halo.proteins.table import Proteins, write_proteins
 from halo.shards import write_shard
 from halo.store import bucket_of
 from halo.store_upkeep import collect_garbage
+from halo.training.state import Position, load_state, save_state
 
 EMBEDDING = EmbeddingSettings(window=48, overlap=16)
 SETTINGS = FinetuneSettings(

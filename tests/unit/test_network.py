@@ -1,5 +1,7 @@
 """The network: what it must not depend on, and what must reach every weight."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,19 @@ from scipy.spatial.transform import Rotation
 from sklearn.metrics import f1_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.data import Batch, Data
+from torch_geometric.utils import scatter
 
 from halo.graphs.build import GraphSettings, build_graph
-from halo.network.features import MODALITIES, hide_embedding, hide_structure, protein_data
+from halo.network.classes import NETWORKS
+from halo.network.features import (
+    HIDE,
+    MODALITIES,
+    hide_contacts,
+    hide_embedding,
+    hide_structure,
+    protein_data,
+    shuffle_structure,
+)
 from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
 from test_graphs import chain, structure
@@ -163,3 +175,111 @@ def test_embedding_of_another_length_is_refused():
     graph = build_graph("ACDEF", None, GraphSettings())
     with pytest.raises(ValueError, match="4 embedded residues"):
         protein_data(graph, np.zeros((4, DIM), dtype=np.float16))
+
+
+def without(batch: Batch, name: str) -> Batch:
+    return HIDE[name](batch, torch.ones(batch.num_graphs, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_network_keeps_the_proteins_of_a_batch_apart(kind):
+    torch.manual_seed(0)
+    net = NETWORKS[kind](DIM, LABELS, SETTINGS).eval()
+    proteins = [protein(length, seed) for seed, length in enumerate((5, 60, 1, 33))]
+    with torch.inference_mode():
+        together = net(Batch.from_data_list(proteins))
+    alone = torch.cat([logits(net, [one]) for one in proteins])
+    torch.testing.assert_close(alone, together.logits, atol=1e-5, rtol=0)
+    summed = scatter(together.attention, Batch.from_data_list(proteins).batch, dim=0)
+    torch.testing.assert_close(summed, torch.ones_like(summed))
+    torch.testing.assert_close(together.modality_weights.sum(dim=1), torch.ones(4))
+    assert sum(net.global_weights().values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_gradients_reach_every_weight_of_every_network(kind):
+    torch.manual_seed(0)
+    net = NETWORKS[kind](DIM, LABELS, SETTINGS).train()
+    batch = Batch.from_data_list([protein(40, seed) for seed in range(3)])
+    net(batch).logits.pow(2).sum().backward()
+    assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in net.parameters())
+
+
+@pytest.mark.parametrize("kind", ["light_attention", "mean_embedding"])
+def test_sequence_networks_see_nothing_but_the_embedding(kind):
+    torch.manual_seed(0)
+    net = NETWORKS[kind](DIM, LABELS, SETTINGS).eval()
+    batch = Batch.from_data_list([protein(40, 1)])
+    blind = without(without(batch, "structure"), "biochemistry")
+    with torch.inference_mode():
+        torch.testing.assert_close(net(batch).logits, net(blind).logits)
+        assert not torch.allclose(net(batch).logits, net(without(batch, "embedding")).logits)
+
+
+def test_the_reference_sees_where_a_structure_lies():
+    """The fault that it keeps: a rotation changes its prediction."""
+    torch.manual_seed(0)
+    net = NETWORKS["reference"](DIM, LABELS, SETTINGS).eval()
+    still, moved = (logits(net, [protein(40, 1, move=move)]) for move in (False, True))
+    assert not torch.allclose(still, moved, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_a_modality_that_is_left_out_has_no_effect_and_no_weight(name):
+    others = tuple(other for other in MODALITIES if other != name)
+    settings = replace(SETTINGS, modalities=others)
+    torch.manual_seed(0)
+    net = HaloNetwork(DIM, LABELS, settings).eval()
+    batch = Batch.from_data_list([protein(40, 1), protein(30, 2)])
+    with torch.inference_mode():
+        seen, blind = net(batch), net(without(batch, name))
+    torch.testing.assert_close(seen.logits, blind.logits)
+    assert (seen.modality_weights[:, MODALITIES.index(name)] == 0).all()
+    torch.testing.assert_close(seen.modality_weights.sum(dim=1), torch.ones(2))
+
+
+def test_a_protein_of_which_nothing_is_seen_has_a_finite_prediction():
+    torch.manual_seed(0)
+    net = HaloNetwork(DIM, LABELS, replace(SETTINGS, modalities=("structure",)))
+    out = net(Batch.from_data_list([protein(20, 1, with_structure=False), protein(20, 2)]))
+    out.logits.sum().backward()
+    assert torch.isfinite(out.logits).all()
+    assert (out.modality_weights[0] == 0).all()
+    assert all(torch.isfinite(v.grad).all() for v in net.parameters() if v.grad is not None)
+
+
+def test_fixed_weights_are_equal_and_stay():
+    torch.manual_seed(0)
+    net = HaloNetwork(DIM, LABELS, replace(SETTINGS, weights="fixed"))
+    out = net(Batch.from_data_list([protein(20, 1), protein(20, 2, with_structure=False)]))
+    expected = torch.tensor([[1 / 3, 1 / 3, 1 / 3], [0.5, 0, 0.5]])
+    torch.testing.assert_close(out.modality_weights, expected)
+    assert not net.fusion.global_part.requires_grad
+
+
+def test_without_contacts_the_features_of_the_structure_stay():
+    batch = Batch.from_data_list([protein(40, 1)])
+    bare = hide_contacts(batch, torch.tensor([True]))
+    sequence = Batch.from_data_list([protein(40, 1, with_structure=False)])
+    assert torch.equal(bare.edge_index, sequence.edge_index)
+    torch.testing.assert_close(bare.edge_attr, sequence.edge_attr)
+    assert torch.equal(bare.structure, batch.structure)
+
+
+def test_a_shuffled_structure_is_on_other_residues():
+    """Relabelling the residues of a shuffled structure back gives the structure again."""
+    batch = Batch.from_data_list([protein(40, 1), protein(25, 2)])
+    moved = shuffle_structure(batch)
+    assert torch.equal(moved.embedding, batch.embedding)
+    assert not torch.equal(moved.structure, batch.structure)
+    assert torch.equal(shuffle_structure(batch).structure, moved.structure)
+    for start, stop in ((0, 40), (40, 65)):
+        rows = slice(start, stop)
+        sorted_rows = [sorted(map(tuple, part.structure[rows].tolist())) for part in (batch, moved)]
+        assert sorted_rows[0] == sorted_rows[1]
+    contact = batch.edge_contact
+    # The structural features of an edge's ends are the same before and after.
+    before = batch.structure[batch.edge_index[:, contact]]
+    after = moved.structure[moved.edge_index[:, contact]]
+    assert torch.equal(before, after)
+    assert torch.equal(batch.edge_index[:, ~contact], moved.edge_index[:, ~contact])

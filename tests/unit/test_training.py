@@ -1,5 +1,6 @@
 """Training: learns what can be learned, repeats itself, and saves what it was."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from halo.errors import HaloError
 from halo.files import read_json, sha256_of_text, write_json
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import Proteins
 from halo.store import Store
 from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget, loader
+from halo.training.loop import Training
 from halo.training.settings import TrainingSettings
 from halo.training.stage import Run, train_fold
 
@@ -59,14 +62,15 @@ def setting(tmp_path_factory) -> tuple[Proteins, pd.Series, Path]:
 
 def run(setting, folder: Path, **change) -> None:
     proteins, parts, root = setting
+    folder.mkdir(exist_ok=True)
     train_fold(
         proteins,
         change.get("parts", parts),
         [root / "graphs.json"],
         [root / "embeddings.json"],
-        RUN,
+        replace(RUN, kind=change.get("kind", "network")),
         NETWORK,
-        TRAINING,
+        change.get("training", TRAINING),
         folder,
         "cpu",
     )
@@ -129,6 +133,57 @@ def test_a_saved_network_predicts_as_before(setting, tmp_path):
     rows = [proteins.ids.tolist().index(name) for name in expected.index]
     np.testing.assert_allclose(torch.sigmoid(found)[rows], expected[["A", "B"]], atol=1e-5)
     assert description["labels"] == ["A", "B"]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_network_is_trained_saved_and_loaded(setting, tmp_path, kind):
+    run(setting, tmp_path, kind=kind, training=replace(TRAINING, epochs=2))
+    network, description = load_model(tmp_path)
+    assert isinstance(network, NETWORKS[kind])
+    assert description["class"] == kind
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 2
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, monkeypatch):
+    """Killed after any pass; a state of other settings is left alone."""
+    run(setting, tmp_path / "quiet")
+    monkeypatch.setattr(Training, "save_seconds", 0.0)
+    judge, ends = Training._judge, [3, 7]
+
+    def judge_and_end(training: Training) -> None:
+        if ends and training.position.epoch == ends[0]:
+            raise Killed
+        judge(training)
+
+    monkeypatch.setattr(Training, "_judge", judge_and_end)
+    while ends:
+        with pytest.raises(Killed):
+            run(setting, tmp_path / "killed")
+        ends.pop(0)
+    other = tmp_path / "killed" / "state-0.safetensors"
+    other.write_bytes(b"of another training")
+    run(setting, tmp_path / "killed")
+    quiet, killed = (tmp_path / name for name in ("quiet", "killed"))
+    for name in ("model.safetensors", "model.json", "predictions.csv"):
+        assert (quiet / name).read_bytes() == (killed / name).read_bytes(), name
+    histories = [pd.read_csv(f / "history.csv").drop(columns="seconds") for f in (quiet, killed)]
+    pd.testing.assert_frame_equal(*histories)
+    assert not list(killed.glob("state-*"))
+
+
+def test_half_precision_trains_too(setting, tmp_path):
+    run(setting, tmp_path, training=replace(TRAINING, epochs=2, precision="bfloat16"))
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert np.isfinite(history["train_loss"]).all()
+
+
+def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):
+    with pytest.raises(HaloError, match=r"no longer a number; lower training\.learning_rate"):
+        run(setting, tmp_path, training=replace(TRAINING, learning_rate=1e30))
 
 
 def test_what_is_no_model_is_refused(setting, tmp_path):

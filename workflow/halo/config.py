@@ -116,6 +116,8 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
 
 
 JOINING = ("cascade", "average")  # classes of methods that join two others
+# Classes of methods that are trained on graphs and embeddings: keys of halo.network.classes.
+NETWORKS = ("network", "reference", "light_attention", "mean_embedding")
 
 
 def checked_methods(config: Mapping[str, Any]) -> Config:
@@ -130,9 +132,9 @@ def checked_methods(config: Mapping[str, Any]) -> Config:
                 f"{' and '.join(JOINING)}, and to no other"
             )
         for member in members or ():
-            if member not in methods or methods[member]["class"] not in ("network", "esm"):
+            if member not in methods or methods[member]["class"] not in (*NETWORKS, "esm"):
                 faults.append(
-                    f"methods.{name}.of: {member!r} is no method of the class network or esm"
+                    f"methods.{name}.of: {member!r} is no network and no method of the class esm"
                     f"{_suggestion(member, methods)}"
                 )
     if faults:

@@ -83,14 +83,16 @@ def start_log(file: Path | None, name: str) -> None:
 class Progress:
     """Reports how far a loop is, how fast it goes and how long it will take.
 
-    Lines come at most every `every` seconds and once at the end, so that a log file
-    stays readable. `unit` is the plural of what is counted.
+    Lines come at most every `every` seconds and, without a `label`, once at the end, so that a
+    log file stays readable. `unit` is the plural of what is counted, `label` names the part of a
+    longer work that it belongs to.
     """
 
-    def __init__(self, total: int, unit: str, every: float = 10.0) -> None:
+    def __init__(self, total: int, unit: str, every: float = 10.0, label: str = "") -> None:
         self.total = total
         self.unit = unit
         self.every = every
+        self.label = label and f"{label}: "
         self.done = 0
         self._start = self._last = time.monotonic()
 
@@ -98,14 +100,16 @@ class Progress:
         """Count `count` more as done."""
         self.done += count
         now = time.monotonic()
-        if now - self._last < self.every and self.done < self.total:
+        at_the_end = self.done >= self.total and not self.label
+        if now - self._last < self.every and not at_the_end:
             return
         self._last = now
         seconds = max(now - self._start, 1e-9)
         rate = self.done / seconds
         left = (self.total - self.done) / rate if rate else float("inf")
         log.info(
-            "%s of %s %s (%.0f %%), %.3g a second, %s left",
+            "%s%s of %s %s (%.0f %%), %.3g a second, %s left",
+            self.label,
             f"{self.done:,}",
             f"{self.total:,}",
             self.unit,

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from halo.config import NETWORKS
 from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
 from halo.evaluation.metrics import Replicates, decision_replicates, mean_of
 from halo.evaluation.models import Model, pooled
@@ -13,7 +14,7 @@ from halo.proteins.table import Proteins
 
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 COMPARED_BY_LABEL = ("f1", "mcc")
-LEARNED = ("network", "esm")  # classes of methods that learn their thresholds
+LEARNED = (*NETWORKS, "esm")  # classes of methods that learn their thresholds
 
 
 def differences(

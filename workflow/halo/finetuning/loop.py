@@ -16,15 +16,15 @@ from halo.finetuning.data import DROPOUT, Examples, cropped, epoch_batches
 from halo.finetuning.learner import Learner
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
-from halo.finetuning.state import (
+from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.training.decisions import label_weights, macro_f1
+from halo.training.state import (
     Position,
     load_state,
     optimizer_tensors,
     restore_optimizer,
     save_state,
 )
-from halo.network.loss import focal_loss, softmax_focal_loss
-from halo.training.decisions import label_weights, macro_f1
 
 log = logging.getLogger(__name__)
 

@@ -29,16 +29,17 @@ def build_graph(
     `structure` holds the arrays of the structure store, or is None. Contacts are sought
     within a fragment only: AlphaFold's fragments have no placement to each other. Where
     fragments overlap, pLDDT is their mean, a contact counts if one has it (the smallest
-    distance), and the geometry is of the fragment in which the residue is farthest from
-    an end.
+    distance), and geometry and coordinates are of the fragment in which the residue is
+    farthest from an end.
     """
     length = len(sequence)
     features = np.zeros((length, len(FEATURES)), dtype=np.float32)
     known = np.full(length, SEQUENCE_ONLY, dtype=np.uint8)
+    places = np.zeros((length, 3), dtype=np.float32)
     pairs = np.empty((0, 2), dtype=np.int64)
     distances = np.empty(0, dtype=np.float32)
     if structure is not None and len(structure["coordinates"]):
-        pairs, distances = _from_fragments(structure, settings, features, known)
+        pairs, distances = _from_fragments(structure, settings, features, places, known)
     elif structure is not None and len(structure["contacts"]):
         pairs = structure["contacts"].astype(np.int64)
         distances = np.full(len(pairs), np.nan, dtype=np.float32)
@@ -52,6 +53,7 @@ def build_graph(
     return {
         "residue": residue_indices(sequence),
         "structure": features,
+        "coordinates": places,
         "known": known,
         "edges": edges,
         "distance": distances,
@@ -63,9 +65,10 @@ def _from_fragments(
     structure: Mapping[str, np.ndarray],
     settings: GraphSettings,
     features: np.ndarray,
+    places: np.ndarray,
     known: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fill `features` and `known` in place; contacts as positions of the sequence."""
+    """Fill `features`, `places` and `known` in place; contacts as positions of the sequence."""
     position = structure["position"].astype(np.int64)
     # A structure that tells no confidence was measured, not predicted: it is taken at its word.
     plddt = np.nan_to_num(structure["plddt"].astype(np.float64), nan=100.0)
@@ -79,6 +82,7 @@ def _from_fragments(
         inside = np.minimum(np.arange(1, stop - start + 1), np.arange(stop - start, 0, -1))
         better = inside > best[at]
         features[at[better]] = values[better]
+        places[at[better]] = np.nan_to_num(coordinates[better, CA])
         best[at[better]] = inside[better]
         found.append((at[rows], distances))
     total = np.bincount(position, plddt, len(known))

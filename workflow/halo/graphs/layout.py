@@ -12,6 +12,7 @@ LAYOUT = Layout(
     arrays={
         "residue": Array("uint8"),  # [length], index in halo.biochemistry.ALPHABET
         "structure": Array("float16", (len(FEATURES),)),  # [length, ...], 0 where unknown
+        "coordinates": Array("float32", (3,)),  # [length, 3], Å, of the Cα atoms, 0 where unknown
         "known": Array("uint8"),  # [length], what is known of the structure (graphs.build)
         "edges": Array("int32", (2,)),  # [n_edges, 2], i < j, each edge once
         "distance": Array("float16"),  # [n_edges], Å between Cα atoms, NaN where unknown

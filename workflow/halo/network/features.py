@@ -1,6 +1,7 @@
 """From the arrays of a stored graph and an embedding to the tensors that the network reads."""
 
 from copy import copy
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -40,7 +41,8 @@ def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> 
     Returns
     -------
     Data with ``embedding`` float16 [length, dim], ``structure`` float32
-    [length, STRUCTURE_DIM], ``biochemistry`` float32 [length, BIOCHEMISTRY_DIM],
+    [length, STRUCTURE_DIM], ``coordinates`` float32 [length, 3] of the Cα atoms in Å, 0 where
+    unknown, ``biochemistry`` float32 [length, BIOCHEMISTRY_DIM],
     ``edge_index`` int64 [2, 2 n_edges] (both directions), ``edge_attr`` float32
     [2 n_edges, EDGE_DIM], ``edge_contact`` bool [2 n_edges], true where only the structure
     knows the edge, and ``present`` bool [1, 3], which modalities there are.
@@ -64,6 +66,7 @@ def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> 
         num_nodes=length,
         embedding=torch.from_numpy(embedding) if embedding is not None else torch.zeros(length, 0),
         structure=torch.cat([structure, flags], dim=1),
+        coordinates=torch.from_numpy(graph["coordinates"].astype(np.float32)),
         biochemistry=torch.cat(
             [_SCALES[graph["residue"].astype(np.int64)], _termini(length)], dim=1
         ),
@@ -109,16 +112,24 @@ def hide_structure(batch: Batch, hidden: torch.Tensor) -> Batch:
     edges say of distance and confidence: what is left is what `protein_data` makes of a
     sequence alone.
     """
+    masked = hide_contacts(batch, hidden)
+    rows = hidden[batch.batch, None]
+    masked.structure = batch.structure.masked_fill(rows, 0)
+    masked.coordinates = batch.coordinates.masked_fill(rows, 0)
+    masked.present = _without(batch.present, "structure", hidden)
+    return masked
+
+
+def hide_contacts(batch: Batch, hidden: torch.Tensor) -> Batch:
+    """The batch with the proteins of `hidden` (bool [G]) as graphs of sequence neighbours."""
     of_edge = hidden[batch.batch[batch.edge_index[0]]]
     keep = ~(of_edge & batch.edge_contact)
     edge_attr = batch.edge_attr[keep].clone()
     edge_attr[of_edge[keep, None] & FROM_STRUCTURE.to(edge_attr.device)] = 0
     masked = copy(batch)
-    masked.structure = batch.structure.masked_fill(hidden[batch.batch, None], 0)
     masked.edge_index = batch.edge_index[:, keep]
     masked.edge_attr = edge_attr
     masked.edge_contact = batch.edge_contact[keep]
-    masked.present = _without(batch.present, "structure", hidden)
     return masked
 
 
@@ -128,6 +139,42 @@ def hide_embedding(batch: Batch, hidden: torch.Tensor) -> Batch:
     masked.embedding = batch.embedding.masked_fill(hidden[batch.batch, None], 0)
     masked.present = _without(batch.present, "embedding", hidden)
     return masked
+
+
+def hide_biochemistry(batch: Batch, hidden: torch.Tensor) -> Batch:
+    """The batch with the proteins of `hidden` (bool [G]) as if nothing of the kind was known."""
+    masked = copy(batch)
+    masked.biochemistry = batch.biochemistry.masked_fill(hidden[batch.batch, None], 0)
+    masked.present = _without(batch.present, "biochemistry", hidden)
+    return masked
+
+
+HIDE = {
+    "embedding": hide_embedding,
+    "structure": hide_structure,
+    "biochemistry": hide_biochemistry,
+}
+
+
+def shuffle_structure(batch: Batch) -> Batch:
+    """The batch with each protein's structure on other residues of it, as a control.
+
+    What belongs to the structure moves, features and contacts alike; what belongs to the
+    sequence stays. The permutation depends on the protein's length alone, so that a protein
+    meets the same one every time.
+    """
+    orders = []
+    for start, stop in pairwise(batch.ptr.tolist()):
+        generator = torch.Generator().manual_seed(stop - start)
+        orders.append(start + torch.randperm(stop - start, generator=generator))
+    order = torch.cat(orders).to(batch.ptr.device)
+    moved = copy(batch)
+    moved.structure = batch.structure[order]
+    moved.coordinates = batch.coordinates[order]
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device)
+    moved.edge_index = torch.where(batch.edge_contact, place[batch.edge_index], batch.edge_index)
+    return moved
 
 
 def _without(present: torch.Tensor, modality: str, hidden: torch.Tensor) -> torch.Tensor:

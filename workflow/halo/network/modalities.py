@@ -8,6 +8,8 @@ from torch_geometric.utils import scatter
 
 from halo.network.features import MODALITIES
 
+ABSENT = -1e4  # a logit next to which every other one is infinite
+
 
 class ModalityFusion(nn.Module):
     r"""Sum of the projected modalities with learnable weights.
@@ -20,11 +22,12 @@ class ModalityFusion(nn.Module):
     of protein :math:`g`. The norm (layer norm without scale and shift) gives every
     modality the same length, so that a weight cannot be undone by a larger projection;
     the softmax runs over the modalities that a protein has, so that a missing one has
-    weight zero and the others share its part.
+    weight zero and the others share its part. Without `learned` all weights are equal.
 
     Args:
         dimensions: width of each modality's features, by name in `MODALITIES`.
         hidden: width of the sum.
+        learned: whether the weights are learned.
 
     Shapes:
         - **features:** a mapping of :math:`(N, d_m)`
@@ -33,14 +36,16 @@ class ModalityFusion(nn.Module):
         - **output:** :math:`(N, hidden)` and the weights :math:`(G, 3)`
     """
 
-    def __init__(self, dimensions: Mapping[str, int], hidden: int) -> None:
+    def __init__(self, dimensions: Mapping[str, int], hidden: int, learned: bool = True) -> None:
         super().__init__()
         self.projections = nn.ModuleDict(
             {name: nn.Linear(dimensions[name], hidden) for name in MODALITIES}
         )
         self.norm = nn.LayerNorm(hidden, elementwise_affine=False)
-        self.global_part = nn.Parameter(torch.zeros(len(MODALITIES)))
-        self.protein_part = nn.Parameter(torch.zeros(len(MODALITIES), hidden))
+        self.global_part = nn.Parameter(torch.zeros(len(MODALITIES)), requires_grad=learned)
+        self.protein_part = nn.Parameter(
+            torch.zeros(len(MODALITIES), hidden), requires_grad=learned
+        )
 
     def forward(
         self, features: Mapping[str, Tensor], present: Tensor, protein: Tensor
@@ -52,8 +57,9 @@ class ModalityFusion(nn.Module):
         means = scatter(projected, protein, dim=0, dim_size=len(present), reduce="mean")
         # Divided by the width: a mean of normalized rows has a length of up to its root.
         own = torch.einsum("gmh,mh->gm", means, self.protein_part) / projected.shape[-1] ** 0.5
-        logits = (self.global_part + own).masked_fill(~present, -torch.inf)
-        weights = torch.softmax(logits, dim=1)
+        # Not the infinite: a protein of which nothing is known has weights of zero, not NaN.
+        logits = (self.global_part + own).masked_fill(~present, ABSENT)
+        weights = torch.softmax(logits, dim=1) * present
         return torch.einsum("nmh,nm->nh", projected, weights[protein]), weights
 
     @torch.no_grad()

@@ -10,7 +10,15 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter, softmax
 
-from halo.network.features import BIOCHEMISTRY_DIM, EDGE_DIM, MODALITIES, STRUCTURE_DIM
+from halo.network.features import (
+    BIOCHEMISTRY_DIM,
+    EDGE_DIM,
+    HIDE,
+    MODALITIES,
+    STRUCTURE_DIM,
+    hide_contacts,
+    shuffle_structure,
+)
 from halo.network.modalities import ModalityFusion
 
 
@@ -23,6 +31,9 @@ class NetworkSettings:
     heads: int = 4
     pooling_heads: int = 4
     dropout: float = 0.2
+    modalities: tuple[str, ...] = MODALITIES
+    weights: str = "learned"
+    edges: str = "contacts"
 
 
 class Output(NamedTuple):
@@ -111,7 +122,8 @@ class HaloNetwork(nn.Module):
             zip(MODALITIES, (embedding_dim, STRUCTURE_DIM, BIOCHEMISTRY_DIM), strict=True)
         )
         hidden = settings.hidden
-        self.fusion = ModalityFusion(dimensions, hidden)
+        self.settings = settings
+        self.fusion = ModalityFusion(dimensions, hidden, settings.weights == "learned")
         self.blocks = nn.ModuleList(AttentionBlock(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(hidden)
         self.pooling = AttentionPooling(hidden, settings.pooling_heads)
@@ -124,9 +136,26 @@ class HaloNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Logits of a batch of proteins made by `halo.network.features.protein_data`."""
+        batch = self._seen(batch)
         features: Mapping[str, Tensor] = {name: batch[name].float() for name in MODALITIES}
         h, weights = self.fusion(features, batch.present, batch.batch)
         for block in self.blocks:
             h = block(h, batch.edge_index, batch.edge_attr)
         pooled, attention = self.pooling(self.norm(h), batch.batch, batch.num_graphs)
         return Output(self.head(pooled), weights, attention)
+
+    def _seen(self, batch: Batch) -> Batch:
+        """What the settings let the network see of a batch."""
+        everyone = torch.ones_like(batch.present[:, 0])
+        if self.settings.edges == "neighbours":
+            batch = hide_contacts(batch, everyone)
+        elif self.settings.edges == "shuffled":
+            batch = shuffle_structure(batch)
+        for name in MODALITIES:
+            if name not in self.settings.modalities:
+                batch = HIDE[name](batch, everyone)
+        return batch
+
+    def global_weights(self) -> dict[str, float]:
+        """Weights of the modalities of a protein that has every one, without its own part."""
+        return self.fusion.global_weights()

@@ -1,29 +1,32 @@
 """A trained network on disk: ``model.safetensors`` and ``model.json``, no pickle."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from halo import __version__
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_json
-from halo.network.model import HaloNetwork, NetworkSettings
+from halo.network.classes import NETWORKS
+from halo.network.model import NetworkSettings
 
 FORMAT = 1
 
 
 def save_model(
     folder: Path,
-    network: HaloNetwork,
+    network: nn.Module,
     embedding_dim: int,
-    settings: NetworkSettings,
     description: dict[str, Any],
 ) -> None:
-    """Write the weights and what is needed to build the network and to use it."""
+    """Write the weights and what is needed to build the network and to use it.
+
+    `description` holds at least the network's ``class``, its settings as ``network``, and the
+    ``labels``.
+    """
     with atomic_path(Path(folder) / "model.safetensors") as temporary:
         weights = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
         save_file(weights, temporary)
@@ -31,26 +34,27 @@ def save_model(
         "format": FORMAT,
         "halo": __version__,
         "embedding_dim": embedding_dim,
-        "network": asdict(settings),
         **description,
     }
     write_json(Path(folder) / "model.json", content)
 
 
-def load_model(folder: Path) -> tuple[HaloNetwork, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Read a network in eval mode, and its ``model.json``.
 
     HaloError where the folder holds anything else than a network of this format.
     """
     folder = Path(folder)
     description = read_json(folder / "model.json")
-    if description.get("format") != FORMAT or "network" not in description:
+    known = description.get("format") == FORMAT and description.get("class") in NETWORKS
+    if not known or "network" not in description:
         raise HaloError(
             f"{folder}/model.json: not a HALO network of format {FORMAT}; train it again with this "
             "version"
         )
     settings = NetworkSettings(**description["network"])
-    network = HaloNetwork(description["embedding_dim"], len(description["labels"]), settings)
+    build = NETWORKS[description["class"]]
+    network = build(description["embedding_dim"], len(description["labels"]), settings)
     try:
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -60,6 +64,6 @@ def load_model(folder: Path) -> tuple[HaloNetwork, dict[str, Any]]:
     return network.eval(), description
 
 
-def parameter_count(network: torch.nn.Module) -> int:
+def parameter_count(network: nn.Module) -> int:
     """Number of learnable numbers."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -71,6 +71,10 @@ class ResidueBudget(Sampler[list[int]]):
         self.shuffle = shuffle
         self.epoch = 0
 
+    def batch_count(self) -> int:
+        """Number of batches of the pass that comes next."""
+        return sum(1 for _ in self)
+
     def __iter__(self) -> Iterator[list[int]]:
         rows = self.rows
         if self.shuffle:

@@ -1,164 +1,248 @@
-"""The training loop: epochs, early stopping, and the scores of the held-out proteins."""
+"""The training loop: passes, early stopping, going on where it ended, and scores."""
 
 import logging
 import math
 import time
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from halo.errors import HaloError
+from halo.job import Progress
 from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
-from halo.network.model import HaloNetwork, NetworkSettings
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import label_weights, macro_f1
 from halo.training.settings import TrainingSettings
+from halo.training.state import (
+    Position,
+    load_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_state,
+)
 
 log = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
+THRESHOLD_RATE = 1e-2  # learning rate of the thresholds
+LOWEST_RATE = 0.02  # of the learning rate, at the end
 
 
 @dataclass
-class Trained:
-    """A trained network with its thresholds, and how it came about."""
+class Training:
+    """The training of a network, from the start or from the last pass that was saved, to the end.
 
-    network: HaloNetwork
-    thresholds: LearnedThresholds
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
+    Nothing but `train_rows` and `val_rows` is read. On the CPU the same input, seed and settings
+    give the same weights, however often the job ended and was started again.
 
-
-def train(
-    dataset: ProteinDataset,
-    lengths: np.ndarray,
-    train_rows: Sequence[int],
-    val_rows: Sequence[int],
-    task: str,
-    network_settings: NetworkSettings,
-    settings: TrainingSettings,
-    seed: int,
-    device: str,
-) -> Trained:
-    """Train on `train_rows` and keep the epoch with the best macro-F1 on `val_rows`.
-
-    Nothing else of the data set is read. The same inputs, seed and machine give the same
-    result.
+    Attributes
+    ----------
+    network : on the device that it is trained on
+    dataset, lengths : all proteins, and their residues, int [n]
+    train_rows, val_rows : rows of `dataset` to learn from, and to choose the best pass by
+    task : ``multilabel`` or ``singlelabel``
+    state_file : where the state is kept between passes, or None to keep none
+    save_seconds : it is written after a pass when this time has passed since the last writing
     """
-    torch.manual_seed(seed)
-    targets = dataset.labels[list(train_rows)]
-    embedding_dim = dataset[train_rows[0]].embedding.shape[1]
-    network = HaloNetwork(embedding_dim, targets.shape[1], network_settings).to(device)
-    thresholds = LearnedThresholds(targets.sum(dim=0), settings.threshold_shrinkage).to(device)
-    weights = label_weights(targets).to(device)
-    sampler = ResidueBudget(lengths, train_rows, settings.residues_per_batch, seed, shuffle=True)
-    batches = loader(dataset, sampler, settings.workers)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": network.parameters(), "weight_decay": settings.weight_decay},
-            {"params": thresholds.parameters(), "weight_decay": 0.0, "lr": 1e-2},
-        ],
-        lr=settings.learning_rate,
-    )
-    steps_an_epoch = max(1, sum(1 for _ in sampler))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, [_warmup_cosine(settings, steps_an_epoch), lambda step: 1.0]
-    )
-    generator = torch.Generator().manual_seed(seed)
-    loss_of = softmax_focal_loss if task == "singlelabel" else focal_loss
 
-    trained = Trained(network, thresholds)
-    best: tuple[float, dict[str, Any], dict[str, Any]] | None = None
-    for epoch in range(1, settings.epochs + 1):
-        start = time.monotonic()
-        sampler.epoch = epoch
-        network.train()
-        total = count = 0.0
-        for batch in batches:
-            batch = drop_modalities(batch, settings, generator).to(device)
-            logits = network(batch).logits
-            loss = loss_of(logits, batch.y, settings.gamma, weights)
-            optimizer.zero_grad()
-            (loss + thresholds(logits, batch.y)).backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(logits)
-            count += len(logits)
-        logits, val_targets = score(network, dataset, lengths, val_rows, settings, device)
-        val_loss = loss_of(logits, val_targets, settings.gamma, weights.cpu()).item()
-        val_f1 = macro_f1(logits, val_targets, thresholds.tau.detach().cpu(), task)
-        seconds = time.monotonic() - start
-        trained.history.append(
-            {
-                "epoch": epoch,
-                "train_loss": total / count,
-                "val_loss": val_loss,
-                "val_macro_f1": val_f1,
-                "learning_rate": optimizer.param_groups[0]["lr"],
-                "seconds": seconds,
-                **{f"weight_{k}": v for k, v in network.fusion.global_weights().items()},
-            }
+    network: nn.Module
+    dataset: ProteinDataset
+    lengths: np.ndarray
+    train_rows: Sequence[int]
+    val_rows: Sequence[int]
+    task: str
+    settings: TrainingSettings
+    seed: int
+    state_file: Path | None = None
+    save_seconds: float = 60.0
+    position: Position = field(default_factory=Position)
+
+    def __post_init__(self) -> None:
+        self.device = next(self.network.parameters()).device
+        targets = self.dataset.labels[list(self.train_rows)]
+        self.thresholds = LearnedThresholds(
+            targets.sum(dim=0), self.settings.threshold_shrinkage
+        ).to(self.device)
+        self.weights = label_weights(targets).to(self.device)
+        self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
+        self.sampler = ResidueBudget(
+            self.lengths, self.train_rows, self.settings.residues_per_batch, self.seed, shuffle=True
         )
+        self.batches = loader(self.dataset, self.sampler, self.settings.workers)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": self.network.parameters(), "weight_decay": self.settings.weight_decay},
+                {"params": self.thresholds.parameters(), "weight_decay": 0.0, "lr": THRESHOLD_RATE},
+            ],
+            lr=self.settings.learning_rate,
+        )
+        self.best: dict[str, Tensor] = {}
+        self._saved = time.monotonic()
+
+    def run(self) -> None:
+        """Train, and leave network and thresholds as after the pass with the best macro-F1."""
+        self._resume()
+        position, settings = self.position, self.settings
+        while (
+            position.epoch <= settings.epochs
+            and position.epoch - 1 - position.best_epoch < settings.patience
+        ):
+            self._pass()
+            self._judge()
+            self._save_if_due()
+        if position.epoch <= settings.epochs:
+            log.info("no better for %s epochs: stopped", settings.patience)
+        self._load(self.best)
+
+    def _pass(self) -> None:
+        """All steps of one pass."""
+        position = self.position
+        self.sampler.epoch = position.epoch
+        # One stream of random numbers a pass: a pass that is begun again is the same.
+        torch.manual_seed(_seed_of(self.seed, position.epoch))
+        steps = self.sampler.batch_count()
+        progress = Progress(len(self.train_rows), "proteins", label=f"epoch {position.epoch}")
+        self.network.train()
+        start = time.monotonic()
+        for step, batch in enumerate(self.batches):
+            done = (position.epoch - 1 + step / steps) / self.settings.epochs
+            self.optimizer.param_groups[0]["lr"] = self._rate(done)
+            loss = self._step(drop_modalities(batch, self.settings).to(self.device))
+            position.loss += loss * batch.num_graphs
+            position.proteins += batch.num_graphs
+            progress.add(batch.num_graphs)
+        position.seconds = time.monotonic() - start
+
+    def _step(self, batch: Batch) -> float:
+        """One step of the optimizer; its loss."""
+        with half_precision(self.device, self.settings.precision):
+            logits = self.network(batch).logits
+        logits = logits.float()
+        loss = self.loss_of(logits, batch.y, self.settings.gamma, self.weights)
+        self.optimizer.zero_grad()
+        (loss + self.thresholds(logits, batch.y)).backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
+        self.optimizer.step()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise HaloError(
+                f"epoch {self.position.epoch}: the loss is no longer a number; lower "
+                "training.learning_rate, or set training.precision to float32"
+            )
+        return value
+
+    def _judge(self) -> None:
+        """The end of a pass: the scores of the validation, and whether they are the best."""
+        start = time.monotonic()
+        position, settings = self.position, self.settings
+        logits, targets = score(
+            self.network, self.dataset, self.lengths, self.val_rows, self.settings
+        )
+        tau = self.thresholds.tau.detach().cpu()
+        row = {
+            "epoch": position.epoch,
+            "train_loss": position.loss / position.proteins,
+            "val_loss": self.loss_of(logits, targets, settings.gamma, self.weights.cpu()).item(),
+            "val_macro_f1": macro_f1(logits, targets, tau, self.task),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": position.seconds + time.monotonic() - start,
+            **{f"weight_{k}": v for k, v in self.network.global_weights().items()},
+        }
+        position.history.append(row)
         log.info(
             "epoch %s/%s: loss %.4f, validation loss %.4f, macro-F1 %.3f (%.1f s)",
-            epoch, settings.epochs, total / count, val_loss, val_f1, seconds,
+            row["epoch"], settings.epochs, row["train_loss"], row["val_loss"],
+            row["val_macro_f1"], row["seconds"],
         )  # fmt: skip
-        if best is None or val_f1 > best[0]:
-            trained.best_epoch = epoch
-            best = (val_f1, deepcopy(network.state_dict()), deepcopy(thresholds.state_dict()))
-        elif epoch - trained.best_epoch >= settings.patience:
-            log.info("no better for %s epochs: stopped", settings.patience)
-            break
-    assert best is not None
-    network.load_state_dict(best[1])
-    thresholds.load_state_dict(best[2])
-    return trained
+        if row["val_macro_f1"] > position.best_f1:
+            position.best_epoch, position.best_f1 = position.epoch, row["val_macro_f1"]
+            self.best = {name: value.cpu().clone() for name, value in self._state().items()}
+        position.end_of_pass()
+
+    def _rate(self, done: float) -> float:
+        """Learning rate when this share of all steps is done: up a line, down a cosine."""
+        warmup = min(self.settings.warmup_epochs / self.settings.epochs, 0.5)
+        if done < warmup:
+            return self.settings.learning_rate * done / warmup
+        falling = 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+        return self.settings.learning_rate * (LOWEST_RATE + (1 - LOWEST_RATE) * falling)
+
+    def _state(self) -> dict[str, Tensor]:
+        """Everything that is learned."""
+        parts = {"network": self.network, "thresholds": self.thresholds}
+        return {f"{p}.{k}": v for p, part in parts.items() for k, v in part.state_dict().items()}
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        for part, module in (("network", self.network), ("thresholds", self.thresholds)):
+            own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(part)}
+            module.load_state_dict(own)
+
+    def _resume(self) -> None:
+        found = load_state(self.state_file) if self.state_file else None
+        if found is None:
+            return
+        self.position, tensors = found
+        log.info("goes on at epoch %s", self.position.epoch)
+        self._load({k.removeprefix("now."): v for k, v in tensors.items() if k.startswith("now.")})
+        self.best = {
+            k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")
+        }
+        restore_optimizer(self.optimizer, tensors)
+
+    def _save_if_due(self) -> None:
+        if self.state_file is None or time.monotonic() - self._saved < self.save_seconds:
+            return
+        now = {f"now.{name}": value for name, value in self._state().items()}
+        best = {f"best.{name}": value for name, value in self.best.items()}
+        save_state(self.state_file, self.position, now | best | optimizer_tensors(self.optimizer))
+        self._saved = time.monotonic()
 
 
 @torch.inference_mode()
 def score(
-    network: HaloNetwork,
+    network: nn.Module,
     dataset: ProteinDataset,
     lengths: np.ndarray,
     rows: Sequence[int],
     settings: TrainingSettings,
-    device: str,
 ) -> tuple[Tensor, Tensor]:
     """Logits and labels of `rows`, in their order, float32 [n, n_labels] on the CPU."""
     network.eval()
+    device = next(network.parameters()).device
     sampler = ResidueBudget(lengths, rows, settings.residues_per_batch, seed=0, shuffle=False)
-    logits = [
-        network(batch.to(device)).logits.float().cpu() for batch in loader(dataset, sampler, 0)
-    ]
-    return torch.cat(logits), dataset.labels[list(rows)]
+
+    def logits() -> Iterator[Tensor]:
+        for batch in loader(dataset, sampler, 0):
+            with half_precision(device, settings.precision):
+                yield network(batch.to(device)).logits.float().cpu()
+
+    return torch.cat(list(logits())), dataset.labels[list(rows)]
 
 
-def drop_modalities(batch: Batch, settings: TrainingSettings, generator: torch.Generator) -> Batch:
+def half_precision(device: torch.device, precision: str) -> torch.autocast:
+    """Matrix products in bfloat16 where `precision` says so; ``auto``: on a GPU that has it."""
+    half = precision == "bfloat16"
+    if precision == "auto":
+        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def drop_modalities(batch: Batch, settings: TrainingSettings) -> Batch:
     """Hide the structure or the embedding of some proteins, as if they had none.
 
     A network that has met proteins without a modality does not depend on it.
     """
-    chance = torch.rand(batch.num_graphs, generator=generator)
+    chance = torch.rand(batch.num_graphs)
     without_structure = chance < settings.structure_dropout
     without_embedding = chance > 1 - settings.embedding_dropout
     return hide_embedding(hide_structure(batch, without_structure), without_embedding)
 
 
-def _warmup_cosine(settings: TrainingSettings, steps_an_epoch: int) -> Any:
-    warmup = max(1.0, settings.warmup_epochs * steps_an_epoch)
-    total = settings.epochs * steps_an_epoch
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        done = (step - warmup) / max(1.0, total - warmup)
-        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-    return factor
+def _seed_of(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])

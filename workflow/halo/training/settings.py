@@ -19,3 +19,4 @@ class TrainingSettings:
     threshold_shrinkage: float = 50.0
     cache_gb: float = 4.0
     workers: int = 0
+    precision: str = "auto"

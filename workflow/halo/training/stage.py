@@ -2,23 +2,28 @@
 
 import logging
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from halo.code import code_digest
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
 from halo.files import write_table
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
+from halo.store import fingerprint_of
 from halo.training.checkpoint import parameter_count, save_model
 from halo.training.data import ProteinDataset
 from halo.training.decisions import probabilities
-from halo.training.loop import Trained, score, train
+from halo.training.loop import Training, score
 from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -26,12 +31,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """Which fold, seed and method; their names are the folders of the output."""
+    """Which fold, seed and method; their names are the folders of the output.
+
+    `kind` is the method's class, a key of `halo.network.classes.NETWORKS`.
+    """
 
     split: str
     fold: str
     seed: int
     method: str
+    kind: str = "network"
 
 
 def train_fold(
@@ -67,50 +76,57 @@ def train_fold(
     )
     sizes = ", ".join(f"{len(found):,} {name}" for name, found in rows.items())
     log.info("fold %s, seed %s: %s proteins", run.fold, run.seed, sizes)
-    trained = train(
+    embedding_dim = dataset[int(rows["train"][0])].embedding.shape[1]
+    torch.manual_seed(run.seed)
+    network = NETWORKS[run.kind](embedding_dim, len(proteins.label_names), network_settings)
+    note = {
+        **asdict(run),
+        "task": proteins.task,
+        "network": asdict(network_settings),
+        "training": asdict(settings),
+        "graphs": dataset.graphs.fingerprint,
+        "embeddings": dataset.embeddings.fingerprint,
+    }
+    state = folder / f"state-{fingerprint_of(note | _content(proteins, part))}.safetensors"
+    training = Training(
+        network.to(device),
         dataset,
         lengths,
         rows["train"].tolist(),
         rows["val"].tolist(),
         proteins.task,
-        network_settings,
         settings,
         run.seed,
-        device,
+        state,
     )
-    write_table(folder / "history.csv", pd.DataFrame(trained.history))
+    training.run()
+    write_table(folder / "history.csv", pd.DataFrame(training.position.history))
     held_out = np.concatenate([rows[name] for name in HELD_OUT])
-    logits, _ = score(trained.network, dataset, lengths, held_out.tolist(), settings, device)
+    logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
     found = probabilities(logits, proteins.task).numpy()
     write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
-    embedding_dim = dataset[int(held_out[0])].embedding.shape[1]
-    save_model(
-        folder,
-        trained.network,
-        embedding_dim,
-        network_settings,
-        _description(proteins, trained, run, rows)
-        | {
-            "training": asdict(settings),
-            "graphs": dataset.graphs.fingerprint,
-            "embeddings": dataset.embeddings.fingerprint,
-        },
-    )
-
-
-def _description(
-    proteins: Proteins, trained: Trained, run: Run, rows: dict[str, np.ndarray]
-) -> dict[str, object]:
-    thresholds = trained.thresholds.probabilities()
-    return {
-        "class": "network",
-        **vars(run),
-        "task": proteins.task,
+    thresholds = training.thresholds.probabilities()
+    description = {
+        "class": run.kind,
+        **note,
         "labels": list(proteins.label_names),
         "thresholds": dict(zip(proteins.label_names, thresholds, strict=True)),
-        "modality_weights": trained.network.fusion.global_weights(),
-        "parameters": parameter_count(trained.network),
-        "epochs": len(trained.history),
-        "best_epoch": trained.best_epoch,
+        "modality_weights": network.global_weights(),
+        "parameters": parameter_count(network),
+        "epochs": len(training.position.history),
+        "best_epoch": training.position.best_epoch,
         "proteins": {name: len(found) for name, found in rows.items()},
     }
+    save_model(folder, network, embedding_dim, description)
+    for file in folder.glob("state-*.safetensors"):
+        file.unlink()
+
+
+def _content(proteins: Proteins, part: np.ndarray) -> dict[str, str]:
+    """What a state depends on beyond the settings: the proteins, and the code."""
+    learned = np.isin(part, ["train", "val"])
+    table = proteins.table.loc[learned, ["seq_hash"]].assign(part=part[learned])
+    digest = sha256()
+    digest.update(table.to_csv(index=False).encode())
+    digest.update(np.ascontiguousarray(proteins.labels[learned]).tobytes())
+    return {"proteins": digest.hexdigest(), "code": code_digest("halo.training.loop")}

@@ -1,8 +1,8 @@
-"""The state of a fine-tuning that goes on: what is needed to resume it at the last step.
+"""The state of a training that goes on: what is needed to resume it where it was saved.
 
 One safetensors file, replaced as a whole, so that it is never of two moments: the tensors, and
-the position as JSON in its header. Random numbers are drawn from the seed and the position
-(`halo.finetuning.data`), so no generator has a state that would have to be kept.
+the position as JSON in its header. Random numbers are drawn from the seed and the position, so
+no generator has a state that would have to be kept.
 """
 
 import json
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Position:
-    """How far a fine-tuning is.
+    """How far a training is.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
             position = Position(**json.loads(content.metadata()["position"]))
             return position, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        log.warning("%s: damaged (%s); the fine-tuning starts anew", file, error)
+        log.warning("%s: damaged (%s); the training starts anew", file, error)
         return None
 
 

@@ -1,0 +1,147 @@
+"""Networks to compare with: on the same embeddings and graphs, in the same loop."""
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+from torch_geometric.nn import GATConv
+from torch_geometric.utils import scatter, to_dense_batch
+
+from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
+from halo.network.model import NetworkSettings, Output
+
+
+class MeanEmbedding(nn.Module):
+    """The mean of a protein's embeddings through a perceptron with one hidden layer.
+
+    Args:
+        embedding_dim: width of the language model's embeddings.
+        n_labels: number of labels.
+        settings: `hidden` and `dropout` of them are used.
+    """
+
+    def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(embedding_dim),
+            nn.Linear(embedding_dim, settings.hidden),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.hidden, n_labels),
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """See `HaloNetwork.forward`."""
+        mean = scatter(
+            batch.embedding.float(), batch.batch, dim=0, dim_size=batch.num_graphs, reduce="mean"
+        )
+        return Output(self.layers(mean), *_of_the_embedding_alone(batch))
+
+    def global_weights(self) -> dict[str, float]:
+        """The embedding is all."""
+        return _weights_by_name((1.0, 0.0, 0.0))
+
+
+class LightAttention(nn.Module):
+    r"""Light attention (Stärk 2021, 10.1093/bioadv/vbab035), as the paper describes it.
+
+    Two convolutions along the sequence give attention and values, one channel each for every
+    channel of the embedding; a protein is :math:`\sum_i \mathrm{softmax}_i(a_i) v_i` beside
+    :math:`\max_i v_i`. Kernel of 9 residues, dropout of 0.25 and a hidden layer of 32 units are
+    the paper's; `settings` are not used. The hidden layer is normalized by protein (the paper: by
+    batch), because a batch may be one long protein.
+    """
+
+    KERNEL, DROPOUT, HIDDEN = 9, 0.25, 32
+
+    def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.attend, self.value = (
+            nn.Conv1d(embedding_dim, embedding_dim, self.KERNEL, padding=self.KERNEL // 2)
+            for _ in range(2)
+        )
+        self.dropout = nn.Dropout(self.DROPOUT)
+        self.head = nn.Sequential(
+            nn.Linear(2 * embedding_dim, self.HIDDEN),
+            nn.Dropout(self.DROPOUT),
+            nn.ReLU(),
+            nn.LayerNorm(self.HIDDEN),
+            nn.Linear(self.HIDDEN, n_labels),
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """See `HaloNetwork.forward`; the attention is the mean over the channels."""
+        dense, there = to_dense_batch(batch.embedding.float(), batch.batch)
+        channels = dense.transpose(1, 2)
+        scores = self.attend(channels).masked_fill(~there[:, None], -torch.inf)
+        attention = torch.softmax(scores, dim=2)
+        values = self.dropout(self.value(channels))
+        mixed = (attention * values).sum(dim=2)
+        highest = values.masked_fill(~there[:, None], -torch.inf).amax(dim=2)
+        logits = self.head(torch.cat([mixed, highest], dim=1))
+        weights, _ = _of_the_embedding_alone(batch)
+        return Output(logits, weights, attention.mean(dim=1)[there][:, None])
+
+    def global_weights(self) -> dict[str, float]:
+        """The embedding is all."""
+        return _weights_by_name((1.0, 0.0, 0.0))
+
+
+class ReferenceNetwork(nn.Module):
+    """The published HALO's network: graph attention over everything side by side.
+
+    A residue is its Cα coordinates in Å, its embedding and its biochemistry, each multiplied by a
+    fixed weight; four layers of graph attention of 128 units in 4 heads, a mean over the residues,
+    a linear layer. Kept as it was published are the raw coordinates, which a rotation changes,
+    the fixed weights, and that edges are not weighted. Mended are its faults of counting: edges
+    reach 10 true Å (not 20), embeddings lie on their own residue (not on the next one), and a
+    protein meets its own graph. `settings` are not used but for `dropout`.
+    """
+
+    LAYERS, UNITS, HEADS = 4, 128, 4
+    WEIGHTS = (1.0, 0.5, 0.5)  # in the order of MODALITIES
+
+    def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        width = embedding_dim + 3 + BIOCHEMISTRY_DIM
+        self.layers = nn.ModuleList(
+            GATConv(
+                width if number == 0 else self.UNITS,
+                self.UNITS // self.HEADS,
+                heads=self.HEADS,
+                dropout=settings.dropout,
+            )
+            for number in range(self.LAYERS)
+        )
+        self.head = nn.Linear(self.UNITS, n_labels)
+
+    def forward(self, batch: Batch) -> Output:
+        """See `HaloNetwork.forward`; every residue has the same part in the mean."""
+        modalities = (batch.embedding.float(), batch.coordinates, batch.biochemistry)
+        h = torch.cat(
+            [weight * part for weight, part in zip(self.WEIGHTS, modalities, strict=True)], dim=1
+        )
+        for layer in self.layers:
+            h = torch.relu(layer(h, batch.edge_index))
+        mean = scatter(h, batch.batch, dim=0, dim_size=batch.num_graphs, reduce="mean")
+        weights = torch.tensor(self.WEIGHTS, device=h.device) / sum(self.WEIGHTS)
+        return Output(self.head(mean), weights.expand(batch.num_graphs, -1), _even(batch))
+
+    def global_weights(self) -> dict[str, float]:
+        """The fixed ones, as shares."""
+        return _weights_by_name(tuple(weight / sum(self.WEIGHTS) for weight in self.WEIGHTS))
+
+
+def _of_the_embedding_alone(batch: Batch) -> tuple[Tensor, Tensor]:
+    weights = torch.zeros(batch.num_graphs, len(MODALITIES), device=batch.batch.device)
+    weights[:, MODALITIES.index("embedding")] = 1.0
+    return weights, _even(batch)
+
+
+def _even(batch: Batch) -> Tensor:
+    """The attention of a plain mean, [N, 1]."""
+    counts = torch.bincount(batch.batch, minlength=batch.num_graphs)
+    return (1.0 / counts[batch.batch])[:, None]
+
+
+def _weights_by_name(weights: tuple[float, ...]) -> dict[str, float]:
+    return dict(zip(MODALITIES, weights, strict=True))
