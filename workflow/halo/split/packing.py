@@ -15,7 +15,8 @@ def pack(
     """Bin of each group.
 
     The squared deviations of the bins from their shares, relative to the share, are summed
-    over kinds and bins. Groups are dealt from the largest to the smallest, each to the bin
+    over kinds and bins; a kind of which a bin's share is less than one protein has no say there.
+    Groups are dealt from the largest to the smallest, each to the bin
     where the sum grows least; then single groups are moved and pairs of them swapped, the
     best change first, until none makes the sum smaller. A group that would fill much of a
     small bin goes to a larger one, so that a validation is not made of a few families.
@@ -40,7 +41,8 @@ def pack(
     occupied = np.zeros((n_bins, weights.shape[1])) if occupied is None else occupied
     total = weights.sum(axis=0) + occupied.sum(axis=0)
     target = np.outer(shares, total)
-    importance = 1.0 / np.maximum(target, 1.0) ** 2
+    # Of a kind that has less than one protein for a bin, none at all would be the fairest share.
+    importance = np.where(target >= 1, 1.0 / np.maximum(target, 1.0) ** 2, 0.0)
     kinds, kind_of = np.unique(weights, axis=0, return_inverse=True)
     kind_of = kind_of.ravel()
     allowed = _allowed(kinds[:, 0], weights[:, 0], target[:, 0])
