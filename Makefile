@@ -8,8 +8,12 @@ VENV ?= .venv
 CORES ?= 2
 PROTEINS ?= 1000
 MINUTES ?= 60
+TESTED ?= 3
 # Where the demo's stand-in for AlphaFold DB listens; config/config.yaml names it too.
 PORT := 8642
+# The conda that solves the pins, and where the files of the environments are.
+CONDA_EXE ?= conda
+ENVS ?= envs
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
@@ -18,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning config-reference lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning ablation config-reference lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -29,7 +33,7 @@ demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
 	@echo "The report: results/demo/report.html"
 
 test: lint  ## check the style and run the tests that need no root
-	@OMP_NUM_THREADS=1 pytest -n 2 -m "not browser and not cluster"
+	@OMP_NUM_THREADS=1 pytest -n 2 -m "not browser and not cluster and not envs"
 
 test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root gets installed
 	@pytest -m browser
@@ -37,6 +41,9 @@ test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root
 test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which root gets installed
 	@unshare --mount --pid --fork --kill-child --mount-proc sh -c \
 	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster'
+
+test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local channels
+	@OMP_NUM_THREADS=1 pytest -m envs
 
 lint: $(VENV)/.test  ## check the style of code and workflow
 	@ruff check .
@@ -82,11 +89,30 @@ pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MI
 compare-finetuning: $(VENV)/.run  ## fine-tune on 2,000 real proteins, against the same head alone
 	@PYTHONPATH=workflow python tests/benchmarks/compare_finetuning.py
 
+ablation: $(VENV)/.run  ## what each part of HALO is worth on real human proteins (TESTED=3)
+	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED)
+
 config-reference: $(VENV)/.run  ## write the table of config/README.md from the schema
 	@PYTHONPATH=workflow python -m halo.config_reference
 
 lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions
 	@python requirements/lock.py
+
+# Next to each file, where Snakemake looks for them. conda makes the environments to list them.
+pins:  ## pin what conda solves now for each of envs/*.yaml, on Linux with access to the channels
+	@command -v $(CONDA_EXE) >/dev/null || { \
+	  echo "Pins are solved by conda, and $(CONDA_EXE) is not on the PATH: install Miniforge, or" \
+	    "name another program, as in: make CONDA_EXE=mamba pins" >&2; exit 1; }
+	@[ "$$(uname -sm)" = "Linux x86_64" ] || { echo "Pins are for Linux on x86_64" >&2; exit 1; }
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	for file in $(ENVS)/*.yaml; do \
+	  pins="$${file%.yaml}.linux-64.pin.txt"; \
+	  echo "$$pins"; \
+	  $(CONDA_EXE) env create --quiet --file "$$file" --prefix "$$scratch/env"; \
+	  $(CONDA_EXE) list --explicit --md5 --prefix "$$scratch/env" > "$$scratch/pins"; \
+	  cp "$$scratch/pins" "$$pins"; \
+	  rm -rf "$$scratch/env"; \
+	done
 
 clean:  ## remove the demo's results and the caches
 	@rm -rf results/demo .hypothesis .pytest_cache .ruff_cache
@@ -134,5 +160,10 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 
 $(VENV)/.slurm: $(VENV)/.test requirements/slurm.txt
 	@$(PIP_INSTALL) -r requirements/slurm.txt
+	@python -m pip check
+	@touch $@
+
+$(VENV)/.envs: $(VENV)/.test requirements/envs.txt
+	@$(PIP_INSTALL) -r requirements/envs.txt
 	@python -m pip check
 	@touch $@

@@ -4,6 +4,7 @@
     lock.txt    everything else that the pipeline needs
     test.txt    what the tests need on top
     slurm.txt   what running on Slurm needs on top
+    envs.txt    what the tests of the conda environments need on top
 
 torch-cpu.txt, kept by hand, takes the place of torch.txt where pip finds PyTorch's CPU build.
 
@@ -25,6 +26,7 @@ TITLES = {
     "lock": "What the pipeline needs beside PyTorch",
     "test": "What the tests need on top",
     "slurm": "What running on Slurm needs on top",
+    "envs": "What the tests of the conda environments need on top",
 }
 
 Lock = dict[str, list[str]]  # name of a package to its entries, one for each marker
@@ -63,7 +65,7 @@ def main() -> None:
     everything = resolved("--all-extras", constraints=cpu_build())
     pins = without_hashes(everything)
     pipeline = resolved(constraints=pins)
-    slurm = resolved("--extra", "slurm", constraints=pins)
+    on_top = {name: resolved("--extra", name, constraints=pins) for name in ("slurm", "envs")}
     files: dict[str, list[str]] = {name: [] for name in TITLES}
     for name, entries in sorted(everything.items()):
         if TORCH.fullmatch(name):
@@ -71,7 +73,8 @@ def main() -> None:
         elif name in pipeline:
             files["lock"] += entries
         else:
-            files["slurm" if name in slurm else "test"] += entries
+            extra = next((extra for extra, lock in on_top.items() if name in lock), "test")
+            files[extra] += entries
     for name, entries in files.items():
         lines = [f"# {TITLES[name]}. Written by `make lock`.", *entries]
         (HERE / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from halo import config as halo_config
 from halo.code import code_digest
 from halo.errors import HaloError
 from halo.files import sha256_of_text
+from halo.methods import NETWORKS as NETWORK_CLASSES
 from halo.store import BUCKETS
 
 
@@ -68,7 +69,7 @@ SPLIT = config["split"]["name"] or config["split"]["mode"]
 FOLDS = halo_config.folds(config)
 FINETUNED = config["finetune"]["model"] == "finetuned"
 METHODS = {name: method["class"] for name, method in config["methods"].items()}
-NETWORKS = [name for name, kind in METHODS.items() if kind in halo_config.NETWORKS]
+NETWORKS = [name for name, kind in METHODS.items() if kind in NETWORK_CLASSES]
 ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
 TRAINED = NETWORKS + ESM
 JOINED = [
@@ -81,6 +82,11 @@ LANGUAGE_MODEL = f"<results>/{OF_FOLD}{'finetune/' * FINETUNED}language_model.js
 EMBEDDINGS = f"<results>/{OF_FOLD}embeddings/{{shard}}.json"
 DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
 STORE = config["store"]
+RELEASED = config["release"]["method"] or next(iter(JOINED + NETWORKS), None)
+# A fine-tuned language model alone has the first seed only.
+RELEASED_SEEDS = config["release"]["seeds"] or config["seeds"]
+QUERIES = Path(config["fasta"] or "none")
+PREDICTIONS = f"<results>/predict/{QUERIES.name.split('.')[0]}"
 DATASET = config["dataset"]
 TEST_SET = DATASET["test"] or {}
 LONG_LABELS = bool(DATASET["labels"]["label"])
@@ -249,4 +255,72 @@ def history_files(wildcards):
     """Training histories of the networks, and of the fine-tuning."""
     return method_files("history.csv", NETWORKS, config["seeds"]) + method_files(
         "history.csv", ESM, config["seeds"][:1]
+    )
+
+
+def released(name):
+    """That file of each model that goes into the bundle."""
+    if RELEASED not in TRAINED + JOINED:
+        raise WorkflowError(
+            f"release.method: {RELEASED!r} is no trained method of this run; give one of "
+            f"{', '.join(TRAINED + JOINED)}"
+        )
+    seeds = config["seeds"][:1] if RELEASED in ESM else RELEASED_SEEDS
+    folds = config["release"]["folds"] or FOLDS
+    return expand(f"<results>/{SPLIT}/{{fold}}/{{seed}}/{RELEASED}/{name}", fold=folds, seed=seeds)
+
+
+def release_settings():
+    """What goes into the bundle; see halo.predict.make.BundleSettings."""
+    registry = halo_config.load_yaml(BASE / "resources/datasets.yaml")
+    entry = registry.get(
+        DATASET.get("registry"), {"title": f"the data set of the run {config['run']}"}
+    )
+    embedding = ("layer", "window", "overlap", "tokens_per_batch", "precision")
+    return {
+        "name": config["run"],
+        "version": config["release"]["version"],
+        "sequences": config["release"]["sequences"],
+        "data": {key: entry[key] for key in ("title", "citation", "licence") if entry.get(key)},
+        "simulated": DATASET["simulated"],
+        "finetuned": FINETUNED,
+        "risk": config["cascade"]["risk"],
+        "search": chosen(config["split"], "identity", "coverage", "evalue", "sensitivity"),
+        "embeddings": chosen(config["embeddings"], *embedding),
+        "graphs": config["graphs"],
+        "structures": {k: v for k, v in config["structures"].items() if k != "transport"},
+    }
+
+
+def queries(wildcards):
+    """The proteins to predict."""
+    if config["fasta"] is None:
+        raise WorkflowError("nothing to predict: snakemake predict --config fasta=proteins.fasta")
+    return config["fasta"]
+
+
+def own_language_model():
+    """The configuration's checkpoint, where the bundle was trained with one of that name."""
+    local = local_checkpoint(None)
+    if not local or config["bundle"] is None:
+        return local
+    description = Path(config["bundle"]) / "bundle.json"
+    if not description.is_file():
+        return None
+    name = json.loads(description.read_text())["language_model"]["name"]
+    return local if name == Path(local).stem else None
+
+
+def predict_options(wildcards):
+    """Options that both of the rules have."""
+    section = config["predict"]
+    return " ".join(
+        [
+            option("store", STORE),
+            option("structures", section["structures"]),
+            option("confidence", section["confidence"]),
+            option("language-model", section["language_model"] or own_language_model()),
+            option("chunk", section["chunk"]),
+            "" if section["download"] else "--no-download",
+        ]
     )

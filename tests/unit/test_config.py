@@ -6,7 +6,6 @@ import json
 import pytest
 
 from halo.config import (
-    NETWORKS,
     checked_config,
     folds,
     load_yaml,
@@ -19,6 +18,7 @@ from halo.errors import HaloError
 from halo.evaluation.stage import EvaluationSettings
 from halo.finetuning.settings import FinetuneSettings
 from halo.graphs.build import GraphSettings
+from halo.methods import NETWORKS
 from halo.network.classes import NETWORKS as NETWORK_CLASSES
 from halo.network.model import NetworkSettings
 from halo.proteins.ingest import DatasetSettings

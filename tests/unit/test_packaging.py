@@ -31,7 +31,9 @@ PYPI_NAMES = {
 # Packages that no module imports: the interpreter, httpx's HTTP/2, and a program.
 NOT_IMPORTED = {"python", "h2", "mmseqs2"}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
-WITH_TORCH = ("halo.embeddings", "halo.finetuning", "halo.network", "halo.training")
+WITH_TORCH = (
+    "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict", "halo.training",
+)  # fmt: skip
 
 
 Bounds = dict[str, frozenset[str]]  # PyPI's name of a package to its comparisons
@@ -89,8 +91,9 @@ def test_lock_pins_every_entry_with_hashes_and_names_no_index(path):
         (PROJECT["dependencies"], ("lock", "torch")),
         (EXTRAS["test"], ("test",)),
         (EXTRAS["slurm"], ("slurm",)),
+        (EXTRAS["envs"], ("envs",)),
     ],
-    ids=["pipeline", "test", "slurm"],
+    ids=["pipeline", "test", "slurm", "envs"],
 )
 def test_lock_is_within_the_bounds(declared, files):
     pins = [pin for name in files for pin, _ in locked(ROOT / "requirements" / f"{name}.txt")]

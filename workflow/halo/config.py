@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from halo.errors import HaloError
+from halo.methods import JOINING, NETWORKS
 
 Config = dict[str, Any]
 
@@ -79,6 +80,11 @@ PATHS = (
     ("dataset", "test", "labels", "table"),
     ("embeddings", "model"),
     ("split", "base"),
+    ("fasta",),
+    ("bundle",),
+    ("release", "licence"),
+    ("predict", "structures"),
+    ("predict", "language_model"),
 )
 
 
@@ -113,11 +119,6 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
     if faults:
         raise HaloError("the configuration has errors:\n" + "\n".join(f"  - {f}" for f in faults))
     return found
-
-
-JOINING = ("cascade", "average")  # classes of methods that join two others
-# Classes of methods that are trained on graphs and embeddings: keys of halo.network.classes.
-NETWORKS = ("network", "reference", "light_attention", "mean_embedding")
 
 
 def checked_methods(config: Mapping[str, Any]) -> Config:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from halo.config import NETWORKS
 from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
 from halo.evaluation.metrics import Replicates, decision_replicates, mean_of
 from halo.evaluation.models import Model, pooled
 from halo.evaluation.thresholds import FIXED, tuned_thresholds
+from halo.methods import NETWORKS
 from halo.proteins.table import Proteins
 
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")

@@ -1,0 +1,63 @@
+"""The Python packages that are installed beside the tests, by their names in conda-forge."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distribution
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+# Names in conda-forge of distributions that PyPI calls otherwise.
+CONDA_NAMES = {
+    "isal": "python-isal",
+    "matplotlib": "matplotlib-base",
+    "torch": "pytorch",
+    "torch-geometric": "pytorch_geometric",
+}
+PYPI_NAMES = {conda: pypi for pypi, conda in CONDA_NAMES.items()}
+PROGRAMS = {"mmseqs2": "mmseqs"}  # packages that are no Python packages, and what they bring
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
+
+
+def with_requirements(names: Iterable[str]) -> dict[str, Distribution]:
+    """What is installed of Python packages and of all that they require.
+
+    Parameters
+    ----------
+    names
+        conda's names; ``python`` and programs among them are left out.
+
+    Returns
+    -------
+    dict
+        conda's names of the packages to their distributions.
+    """
+    todo = [PYPI_NAMES.get(name, name) for name in names if name not in {"python", *PROGRAMS}]
+    found: dict[str, Distribution] = {}
+    while todo:
+        name = todo.pop()
+        if conda_name(name) not in found:
+            found[conda_name(name)] = distribution(name)
+            todo += [each.name for each in requirements(distribution(name))]
+    return found
+
+
+def conda_name(name: str) -> str:
+    """conda-forge's name of a distribution."""
+    name = canonicalize_name(name)
+    return CONDA_NAMES.get(name, name)
+
+
+def requirements(of: Distribution) -> Iterator[Requirement]:
+    """What a distribution requires on this computer, without its extras."""
+    for text in of.requires or ():
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+def modules(of: Distribution) -> set[str]:
+    """Names of the modules at the top of a distribution."""
+    tops = {file.parts[0] for file in of.files or () if file.suffix in {".py", ".so"}}
+    return {name for top in tops if (name := top.partition(".")[0]).isidentifier()}

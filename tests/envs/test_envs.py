@@ -1,0 +1,227 @@
+"""Every rule in its own conda environment, made by Snakemake from the files of the project."""
+
+import functools
+import json
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from envs.local_conda import COMMANDS, Conda, local_conda
+from envs.packages import PROGRAMS, with_requirements
+from halo.config import merged
+from pipeline import ROOT, SMALL
+from serve import AlphaFoldServer
+from test_packaging import rules
+
+pytestmark = pytest.mark.envs
+
+HERE = Path(__file__).parent
+# By the name of an environment, the packages that its file names.
+NAMED = {
+    path.stem: {text.split()[0] for text in yaml.safe_load(path.read_text())["dependencies"]}
+    for path in sorted((ROOT / "envs").glob("*.yaml"))
+}
+RULES = rules()  # the environment's file and the script of each
+# A run that takes every rule: with a download, and with a language model of each fold.
+CONFIG = merged(
+    SMALL,
+    {
+        "run": "small",
+        "shards": 1,
+        "dataset": {"accession": "accession", "annotations": ["kingdom"], "split": "part"},
+        "structures": {"transport": {"requests_per_second": 500}},
+        "finetune": {
+            "model": "finetuned", "epochs": 1, "rank": 2, "hidden": 16, "keep_embeddings": False
+        },
+        "training": {"epochs": 1},
+    },
+)  # fmt: skip
+TARGETS = ("all", "results/small/audit/published.csv")
+
+
+@pytest.fixture(scope="module")
+def conda():
+    """A conda whose channels have what the files of the project name."""
+    with local_conda(set().union(*NAMED.values())) as conda:
+        yield conda
+
+
+@dataclass(frozen=True)
+class Run:
+    """What Snakemake has said, in a first call and in a second one."""
+
+    folder: Path
+    first: str
+    second: str
+
+    @property
+    def prefixes(self) -> dict[str, Path]:
+        """Where each environment lies."""
+        made = re.findall(r"/envs/(\w+)\.yaml created \(location: (.+)\)", self.first)
+        return {name: self.folder / place for name, place in made}
+
+    @property
+    def jobs(self) -> list[tuple[str, Path, str]]:
+        """Rule, environment and script of each job; with one core they come one by one."""
+        start = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (\w+):$", re.MULTILINE)
+        _, *parts = start.split(self.first)
+        found = []
+        for rule, said in zip(parts[::2], parts[1::2], strict=True):
+            places = re.findall(r"^Activating conda environment: (.+)$", said, re.MULTILINE)
+            scripts = re.findall(r"^Shell command: .* python \S+/scripts/(\w+\.py)", said, re.M)
+            found += [(rule, self.folder / p, s) for p, s in zip(places, scripts, strict=True)]
+        return found
+
+
+@pytest.fixture(scope="module")
+def run(conda):
+    """A run of every rule, with the profile for conda as it is."""
+    folder = conda.folder / "run"
+    folder.mkdir()
+    table = pd.read_csv(ROOT / "resources/demo/proteins.csv", dtype=str, keep_default_na=False)
+    table = table.head(90)
+    table["part"] = [str(number % 3) for number in range(len(table))]
+    table.to_csv(folder / "proteins.csv", index=False)
+    with web_server(folder) as url, AlphaFoldServer(ROOT / "resources/demo/afdb") as structures:
+        addresses = {
+            "dataset": {"url": f"{url}/proteins.csv"},
+            "structures": {"transport": {"base_url": structures.url}},
+        }
+        (folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, addresses)))
+        call = functools.partial(
+            conda.call,
+            *(sys.executable, "-m", "snakemake", "--profile", "profiles/conda"),
+            *("--directory", folder, "--configfile", folder / "config.yaml"),
+            *("--cores", "1", "--printshellcmds", *TARGETS),
+        )
+        return Run(folder, call(), call())
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    """Serve the files of a folder; gives the address."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_run_is_complete_and_a_second_call_has_nothing_to_do(run):
+    assert (run.folder / "results/small/report.html").stat().st_size > 50_000
+    assert "Nothing to be done" in run.second
+
+
+def test_every_rule_ran_in_the_environment_of_its_file(run):
+    assert run.prefixes.keys() == NAMED.keys()
+    stages = {prefix: f"{name}.yaml" for name, prefix in run.prefixes.items()}
+    assert {(rule, stages[place], script) for rule, place, script in run.jobs} == {
+        (rule, environment, script) for rule, (environment, script) in RULES.items()
+    }
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probe has found in an environment."""
+
+    name: str
+    prefix: Path
+    found: dict[str, Any]
+
+    def owns(self, path: str) -> bool:
+        """Whether a file is one of the environment."""
+        return Path(path).resolve().is_relative_to(self.prefix)
+
+
+@pytest.fixture(scope="module", params=NAMED)
+def probed(request, conda, run):
+    """The probe's findings in an environment, called as the rules call their scripts."""
+    name, prefix = request.param, run.prefixes[request.param].resolve()
+    asked = {
+        "scripts": [f"{ROOT}/scripts/{s}" for env, s in RULES.values() if env == f"{name}.yaml"],
+        "modules": sorted(set().union(*(conda.modules.get(each, set()) for each in NAMED[name]))),
+        "absent": sorted(modules_of_others(name, conda)),
+        "programs": ["python", *PROGRAMS.values()],
+    }
+    command = (
+        f"source {COMMANDS}/activate {prefix}; PYTHONNOUSERSITE=1 PYTHONPATH={ROOT / 'workflow'} "
+        'python "$@"'
+    )
+    said = conda.call("bash", "-c", command, "bash", HERE / "probe.py", json.dumps(asked))
+    return Probed(name, prefix, json.loads(said.splitlines()[-1]))
+
+
+def modules_of_others(name: str, conda: Conda) -> set[str]:
+    """Modules of all packages that neither the environment's file names nor these require."""
+    others = conda.modules.keys() - with_requirements(NAMED[name]).keys()
+    return set().union(*(conda.modules[each] for each in others))
+
+
+def test_interpreter_and_imports_are_of_the_environment(probed):
+    found = probed.found
+    assert all(map(probed.owns, [found["interpreter"], *found["prefixes"]]))
+    assert probed.owns(found["programs"]["python"])
+    project = (ROOT / "workflow", ROOT / "scripts", HERE)
+    outside = {
+        name: file
+        for name, file in found["files"].items()
+        if not probed.owns(file) and not any(map(Path(file).is_relative_to, project))
+    }
+    assert outside == {}
+    assert {"os", "numpy", "pandas", "halo"} <= found["files"].keys()
+    packages = [path for path in found["libraries"] if "-packages/" in path]
+    assert packages
+    assert [path for path in packages if not probed.owns(path)] == []
+
+
+def test_packages_of_other_environments_are_absent(probed):
+    assert probed.found["found"] == []
+    assert ("torch" in probed.found["files"]) == ("pytorch" in NAMED[probed.name])
+    for package, program in PROGRAMS.items():
+        place = probed.found["programs"][program]
+        assert (place is not None and probed.owns(place)) == (package in NAMED[probed.name])
+
+
+def test_the_recipe_of_a_container_makes_every_environment(conda):
+    """Its commands are run here, with another root."""
+    snakemake = (sys.executable, "-m", "snakemake", "--containerize")
+    recipe = conda.call(*snakemake)
+    root = conda.folder / "image"
+    steps = re.findall(r"^(COPY|RUN) ((?:.*\\\n)*.*)$", recipe, re.MULTILINE)
+    commands = [f"cp {words}" if step == "COPY" else words for step, words in steps]
+    program = "\n".join(commands).replace("/conda-envs", str(root))
+    conda.call("bash", "-euc", program)
+    made = {path.parent.joinpath("environment.yaml").read_bytes() for path in root.glob("*/bin")}
+    assert made == {path.read_bytes() for path in (ROOT / "envs").glob("*.yaml")}
+
+
+def test_pins_are_written_and_snakemake_takes_them(conda):
+    folder = conda.folder / "pinned"
+    (folder / "envs").mkdir(parents=True)
+    shutil.copy(ROOT / "envs/split.yaml", folder / "envs")
+    conda.call("make", "pins", f"CONDA_EXE={COMMANDS}/conda", f"ENVS={folder}/envs")
+    pins = (folder / "envs/split.linux-64.pin.txt").read_text()
+    alias = (conda.folder / "channels").as_uri()
+    assert pins.startswith("@EXPLICIT\n")
+    assert f"{alias}/bioconda/linux-64/mmseqs2-" in pins
+    (folder / "Snakefile").write_text("rule:\n    conda: 'envs/split.yaml'\n    shell: 'mmseqs'\n")
+    snakemake = (sys.executable, "-m", "snakemake", "--cores", "1", "--sdm", "conda")
+    said = conda.call(*snakemake, folder=folder)
+    assert "Using pinnings from" in said
+    assert "Failed to install" not in said
+
+
+def test_no_pins_without_conda(conda):
+    said = conda.call("make", "pins", "CONDA_EXE=no-conda", "ENVS=/nowhere", fails=True)
+    assert "no-conda is not on the PATH" in said

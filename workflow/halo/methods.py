@@ -1,0 +1,6 @@
+"""The classes of methods, by the names that the configuration gives them."""
+
+# Trained on graphs and embeddings: the keys of halo.network.classes.
+NETWORKS = ("network", "reference", "light_attention", "mean_embedding")
+# Made of two others.
+JOINING = ("cascade", "average")
