@@ -10,7 +10,9 @@ class AttentionHead(nn.Module):
     r"""Residues → several weighted means → logits.
 
     Head :math:`k` has the weights :math:`\alpha_{ik} = \mathrm{softmax}_i(s_k(x_i))` over the
-    residues of a protein.
+    residues of a protein. The means of all proteins are much alike: what tells them apart is small
+    beside what they share. So they are taken in units of their spread over some training proteins
+    (`standardize`), or the logits would need hundreds of steps to see it.
 
     Shapes:
         - **input:** states :math:`(B, T, dim)`, residues :math:`(B, T)`, true where there is one
@@ -26,6 +28,8 @@ class AttentionHead(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.score = nn.Linear(dim, settings.pooling_heads)
+        self.register_buffer("centre", torch.zeros(settings.pooling_heads * dim))
+        self.register_buffer("spread", torch.ones(settings.pooling_heads * dim))
         self.decide = nn.Sequential(
             nn.Linear(settings.pooling_heads * dim, settings.hidden),
             nn.GELU(),
@@ -35,7 +39,16 @@ class AttentionHead(nn.Module):
 
     def forward(self, states: Tensor, residues: Tensor) -> Tensor:
         """Logits of each protein, float32."""
+        return self.decide((self.pooled(states, residues) - self.centre) / self.spread)
+
+    def pooled(self, states: Tensor, residues: Tensor) -> Tensor:
+        """The weighted means of each protein, float32 [B, pooling_heads * dim]."""
         states = self.norm(states.float())
         scores = self.score(states).masked_fill(~residues[:, :, None], float("-inf"))
-        pooled = torch.einsum("btk,btd->bkd", scores.softmax(dim=1), states)
-        return self.decide(pooled.flatten(1))
+        return torch.einsum("btk,btd->bkd", scores.softmax(dim=1), states).flatten(1)
+
+    @torch.no_grad()
+    def standardize(self, pooled: Tensor) -> None:
+        """Take means and spreads from the weighted means of some proteins, [n, ...], n > 1."""
+        self.centre.copy_(pooled.mean(dim=0))
+        self.spread.copy_(pooled.std(dim=0).clamp(min=1e-3))

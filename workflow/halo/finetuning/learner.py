@@ -60,6 +60,15 @@ class Learner(nn.Module):
         states, residues = self._states(sequences)
         return self.head(states, residues)
 
+    @torch.no_grad()
+    def standardize(self, sequences: Sequence[str]) -> None:
+        """Fit the head's units to proteins as the language model sees them before the training."""
+        self.eval()
+        window = self.embedding.window
+        pooled = [self.head.pooled(*self._states([text[:window]])) for text in sequences]
+        if len(pooled) > 1:
+            self.head.standardize(torch.cat(pooled))
+
     @torch.inference_mode()
     def score(self, sequences: Sequence[str], processes: Processes) -> Tensor:
         """Logits of whole proteins on the CPU, float32 [n, n_labels], in the order given.

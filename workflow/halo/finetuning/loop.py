@@ -29,6 +29,7 @@ from halo.training.state import (
 log = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
+STANDARDIZED = 256  # proteins that the head takes its units from
 THRESHOLD_RATE = 1e-2  # learning rate of the thresholds, that of the networks
 
 
@@ -56,6 +57,9 @@ class Finetuning:
         self.device = self.learner.thresholds.tau.device
         self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
         self.weights = label_weights(self.train.labels).to(self.device)
+        # The same in every process and after every interruption: nothing is trained yet.
+        rows = np.random.default_rng(self.seed).permutation(len(self.train))[:STANDARDIZED]
+        self.learner.standardize([self.train.sequences[row] for row in rows])
         self.trained = self.learner.trained()
         self.optimizer = self._optimizer()
         self.position = Position()

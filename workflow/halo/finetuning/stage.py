@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -87,8 +88,10 @@ def finetune_fold(
         ) from None
     if not processes.first:
         return
-    _save(folder / "adapter.safetensors", learner, "model.")
-    _save(folder / "head.safetensors", learner, "head.")
+    trained = learner.trained().items()
+    adapter = {name.removeprefix("model."): v for name, v in trained if name.startswith("model.")}
+    _save(folder / "adapter.safetensors", adapter)
+    _save(folder / "head.safetensors", learner.head.state_dict())
     write_training(folder / "training.csv", proteins, part)
     write_table(folder / "history.csv", pd.DataFrame(position.history))
     thresholds = learner.thresholds.probabilities()
@@ -105,8 +108,8 @@ def finetune_fold(
             "best_epoch": position.best_epoch,
         },
     )
-    adapter = folder / "adapter.safetensors"
-    found = replace(weights, adapter=str(adapter), adapter_sha256=sha256_of_file(adapter))
+    file = folder / "adapter.safetensors"
+    found = replace(weights, adapter=str(file), adapter_sha256=sha256_of_file(file))
     write_weights(folder / "language_model.json", found)
     state.unlink(missing_ok=True)
     state.with_name("fingerprint.json").unlink()
@@ -152,12 +155,7 @@ def _digest(proteins: Proteins, part: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _save(file: Path, learner: Learner, prefix: str) -> None:
-    """Write the trained tensors whose names begin with `prefix`, which is left out."""
-    tensors = {
-        name.removeprefix(prefix): value.detach().cpu().contiguous()
-        for name, value in learner.trained().items()
-        if name.startswith(prefix)
-    }
+def _save(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     with atomic_path(file) as temporary:
-        save_file(tensors, temporary)
+        cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        save_file(cpu, temporary)
