@@ -30,6 +30,7 @@ include: "rules/baselines.smk"
 include: "rules/cascade.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/predict.smk"
 
 
 rule all:

@@ -39,6 +39,7 @@ CONFIG = merged(
     {
         "run": "small",
         "shards": 1,
+        "fasta": "proteins.csv",
         "dataset": {"accession": "accession", "annotations": ["kingdom"], "split": "part"},
         "structures": {"transport": {"requests_per_second": 500}},
         "finetune": {
@@ -47,7 +48,7 @@ CONFIG = merged(
         "training": {"epochs": 1},
     },
 )  # fmt: skip
-TARGETS = ("all", "results/small/audit/published.csv")
+TARGETS = ("all", "results/small/audit/published.csv", "predict")
 
 
 @pytest.fixture(scope="module")

@@ -53,31 +53,6 @@ class Window:
         return self.stop - self.start + SPECIAL_TOKENS
 
 
-def embed_buckets(
-    members: dict[str, list[Member]],
-    store_root: Path,
-    weights: Weights,
-    settings: EmbeddingSettings,
-    device: str,
-) -> Store:
-    """Embed the members that are missing; returns the store.
-
-    The model is only loaded where something is missing.
-    """
-    store = Store.create(store_root, "embeddings", description(weights, settings), LAYOUT)
-    missing = [m for found in members.values() for m in found if m.seq_hash not in store]
-    log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
-    if not missing:
-        return store
-    dtype = matrix_dtype(settings.precision, device)
-    encoder = make_encoder(weights, settings.layer, device, dtype)
-    progress = Progress(sum(len(member.sequence) for member in missing), "residues")
-    with store.writer(provenance=_provenance(weights, device, dtype)) as writer:
-        for written in _write(embed(missing, encoder, settings), writer):
-            progress.add(written)
-    return store
-
-
 def make_encoder(weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
     """The language model of `weights`, made ready for `device` and matrix products in `dtype`."""
     model, alphabet = load_language_model(weights)
@@ -85,6 +60,33 @@ def make_encoder(weights: Weights, layer: int, device: str, dtype: torch.dtype) 
     if device == "cpu" and dtype == torch.float32:
         return PackedEncoder(model, alphabet, layer)
     return PaddedEncoder(model, alphabet, layer, device, dtype)
+
+
+def embed_buckets(
+    members: dict[str, list[Member]],
+    store_root: Path,
+    weights: Weights,
+    settings: EmbeddingSettings,
+    device: str,
+    encoder_of: Callable[[Weights, int, str, torch.dtype], Encoder] = make_encoder,
+) -> Store:
+    """Embed the members that are missing; returns the store.
+
+    The model is only loaded where something is missing. Who calls again and again gives an
+    `encoder_of` that remembers what it has loaded.
+    """
+    store = Store.create(store_root, "embeddings", description(weights, settings), LAYOUT)
+    missing = [m for found in members.values() for m in found if m.seq_hash not in store]
+    log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
+    if not missing:
+        return store
+    dtype = matrix_dtype(settings.precision, device)
+    encoder = encoder_of(weights, settings.layer, device, dtype)
+    progress = Progress(sum(len(member.sequence) for member in missing), "residues")
+    with store.writer(provenance=_provenance(weights, device, dtype)) as writer:
+        for written in _write(embed(missing, encoder, settings), writer):
+            progress.add(written)
+    return store
 
 
 def embed(

@@ -72,7 +72,7 @@ def ingest(
     require_columns(path, records, wanted)
 
     rejected: list[Rejected] = []
-    table = _core_table(records, settings)
+    table = core_table(records, settings)
     if labels_path is None:
         taken = {settings.id, settings.sequence, settings.accession, settings.split}
         names, labels, unlabelled = labels_from_columns(
@@ -81,7 +81,7 @@ def ingest(
     else:
         names, labels, unlabelled = labels_from_table(labels_path, table["id"], settings.labels)
     keep = np.ones(len(table), dtype=bool)
-    for check in (_identity_faults(table), _sequence_faults(table, settings), unlabelled):
+    for check in (identity_faults(table), sequence_faults(table, settings), unlabelled):
         for row, (reason, detail) in check.items():
             if keep[row]:
                 keep[row] = False
@@ -143,7 +143,8 @@ def vars_of(kind: type) -> tuple[str, ...]:
     return tuple(kind.__dataclass_fields__)
 
 
-def _core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
+def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
+    """The columns of `CORE_COLUMNS`, the annotations and the line of each record, unchecked."""
     sequence = (
         records[settings.sequence].str.replace(r"\s", "", regex=True).str.upper().str.rstrip("*")
     )
@@ -177,7 +178,8 @@ def _reject(table: pd.DataFrame, row: int, reason: str, detail: str) -> Rejected
     return Rejected(table["id"].iat[row], int(table[LINE].iat[row]), reason, detail)
 
 
-def _identity_faults(table: pd.DataFrame) -> Faults:
+def identity_faults(table: pd.DataFrame) -> Faults:
+    """Rows of `core_table` whose id is missing or stands there already."""
     faults: Faults = {}
     first: dict[str, int] = {}
     for row, (name, line) in enumerate(zip(table["id"], table[LINE], strict=True)):
@@ -190,7 +192,8 @@ def _identity_faults(table: pd.DataFrame) -> Faults:
     return faults
 
 
-def _sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
+def sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
+    """Rows of `core_table` whose sequence cannot be used."""
     faults: Faults = {}
     for row, sequence in enumerate(table["sequence"]):
         illegal = sorted(set(sequence) - RESIDUES)

@@ -27,18 +27,34 @@ class Member:
     sequence: str
 
 
+def members_of(table: pd.DataFrame) -> dict[str, list[Member]]:
+    """The distinct sequences of `table` by bucket, sorted by hash.
+
+    `table` has the columns of `halo.proteins.table.CORE_COLUMNS`. The result depends on the set
+    of its records alone.
+    """
+    members: dict[str, list[Member]] = {}
+    for seq_hash, rows in table.sort_values(["seq_hash", "id"]).groupby("seq_hash"):
+        names = rows["accession"].where(rows["accession"] != "", rows["id"])
+        accessions = sorted({name for name in names if not SEPARATORS & set(name)})
+        member = Member(seq_hash, tuple(accessions), rows["sequence"].iat[0])
+        members.setdefault(bucket_of(seq_hash), []).append(member)
+    return members
+
+
 def write_members(directory: Path, digests: Path, table: pd.DataFrame) -> None:
     """Write one file a bucket, ``<bucket>.tsv``, and the digest of each to `digests`.
 
-    `table` has the columns of `halo.proteins.table.CORE_COLUMNS`. The content depends on
-    the set of the records alone, so a digest changes exactly when a bucket's members do.
+    `table` is as for `members_of`. A digest changes exactly when a bucket's members do.
     """
-    lines: dict[str, list[str]] = {bucket: [] for bucket in BUCKETS}
-    for seq_hash, rows in table.sort_values(["seq_hash", "id"]).groupby("seq_hash"):
-        names = rows["accession"].where(rows["accession"] != "", rows["id"])
-        accessions = ";".join(sorted({name for name in names if not SEPARATORS & set(name)}))
-        line = "\t".join((seq_hash, accessions, rows["sequence"].iat[0]))
-        lines[bucket_of(seq_hash)].append(line)
+    members = members_of(table)
+    lines = {
+        bucket: [
+            "\t".join((member.seq_hash, ";".join(member.accessions), member.sequence))
+            for member in members.get(bucket, ())
+        ]
+        for bucket in BUCKETS
+    }
     contents = {bucket: "\n".join(("\t".join(HEADER), *rows, "")) for bucket, rows in lines.items()}
     for bucket, content in contents.items():
         write_text(Path(directory) / f"{bucket}.tsv", content)

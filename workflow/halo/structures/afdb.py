@@ -66,6 +66,16 @@ class AlphaFoldDb:
             fragments=[file.chains for file in files],
         )
 
+    def sequence(self, name: str) -> str | None:
+        """The sequence of the accession `name`; None where there is no single model of it."""
+        accession = parse_accession(name)
+        if accession is None:
+            return None
+        url = urljoin(self._base, f"api/prediction/{accession.base}")
+        entries = self._client.get(url, read_reply) or []
+        own = [entry for entry in entries if entry.accession == str(accession)]
+        return own[0].sequence or None if len(own) == 1 else None
+
     def _file(self, entry: Prediction) -> "_File | None":
         """The first of the entry's files that the server has."""
         for url in dict.fromkeys((*self._named(entry), *self._pattern(entry))):

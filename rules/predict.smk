@@ -1,0 +1,82 @@
+# From a run to a model bundle, and from a bundle to predictions of new proteins:
+#   snakemake predict --config fasta=proteins.fasta bundle=bundle/
+# Without bundle= it is the run's own. What is fetched is fetched where the workflow was started,
+# since compute nodes often have no internet.
+
+
+rule bundle:
+    input:
+        proteins="<results>/proteins.csv",
+        assignments="<results>/split/assignments.csv",
+        predictions=lambda wildcards: released("predictions.csv"),
+        descriptions=lambda wildcards: released("model.json"),
+        language_model="<results>/language_model.json",
+        metrics="<results>/evaluation/metrics.json",
+        licence=config["release"]["licence"] or BASE / "LICENSE",
+    output:
+        directory("<results>/bundle"),
+    log:
+        "<logs>/bundle.log",
+    benchmark:
+        "<benchmarks>/bundle.tsv"
+    conda:
+        "../envs/predict.yaml"
+    params:
+        run=RUN,
+        settings=as_json(release_settings()),
+        code=script_digest("bundle.py"),
+    shell:
+        "{params.run}/bundle.py --proteins {input.proteins} --assignments {input.assignments}"
+        " --predictions {input.predictions} --language-model {input.language_model}"
+        " --metrics {input.metrics} --licence {input.licence:q} --out {output}"
+        " --settings {params.settings:q} --log {log}"
+
+
+rule predict_fetch:
+    input:
+        queries=queries,
+        bundle=config["bundle"] or "<results>/bundle",
+    output:
+        f"{PREDICTIONS}/fetched.json",
+    log:
+        "<logs>/predict_fetch.log",
+    localrule: config["predict"]["download"]
+    conda:
+        "../envs/predict.yaml"
+    resources:
+        afdb=1,
+    params:
+        run=RUN,
+        options=predict_options,
+        transport=Untracked(json.dumps(config["structures"]["transport"])),
+        folder=subpath(output[0], parent=True),
+        code=script_digest("predict.py"),
+    shell:
+        "{params.run}/predict.py {input.queries:q} --bundle {input.bundle:q} -o {params.folder:q}"
+        " --stage fetch {params.options} --settings {params.transport:q} --log {log}"
+
+
+rule predict:
+    input:
+        queries=queries,
+        bundle=config["bundle"] or "<results>/bundle",
+        fetched=f"{PREDICTIONS}/fetched.json",
+    output:
+        table=f"{PREDICTIONS}/predictions.csv",
+        json=f"{PREDICTIONS}/predictions.json",
+        rejected=f"{PREDICTIONS}/rejected.csv",
+    log:
+        "<logs>/predict.log",
+    benchmark:
+        "<benchmarks>/predict.tsv"
+    conda:
+        "../envs/predict.yaml"
+    threads: 8
+    params:
+        run=RUN,
+        options=predict_options,
+        folder=subpath(output.table, parent=True),
+        code=script_digest("predict.py"),
+    shell:
+        "{params.run}/predict.py {input.queries:q} --bundle {input.bundle:q} -o {params.folder:q}"
+        " --stage predict --threads {threads} {params.options} --log {log}"

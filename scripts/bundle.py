@@ -1,0 +1,44 @@
+"""Make a model bundle, with which new proteins are predicted, from the results of a run."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from halo.job import job_parser, log, run_job
+from halo.predict.bundle import read_bundle
+from halo.predict.make import BundleSettings, make_bundle
+from halo.proteins.table import read_proteins
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Make the bundle, and read it as whoever uses it will."""
+    assignments = pd.read_csv(
+        arguments.assignments, dtype=str, index_col="id", keep_default_na=False
+    )
+    make_bundle(
+        read_proteins(arguments.proteins),
+        assignments,
+        arguments.predictions,
+        arguments.language_model,
+        arguments.metrics,
+        arguments.licence,
+        BundleSettings(**arguments.settings),
+        arguments.out,
+    )
+    bundle = read_bundle(arguments.out)
+    log.info("%s: %s files, sha256 %s", arguments.out, len(bundle.files) + 1, bundle.sha256)
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
+    parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
+    parser.add_argument(
+        "--predictions", type=Path, nargs="+", required=True, help="of the models to take"
+    )
+    parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
+    parser.add_argument("--metrics", type=Path, required=True, help="evaluation/metrics.json")
+    parser.add_argument("--licence", type=Path, required=True, help="text of the bundle's licence")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    run_job(parser, job)

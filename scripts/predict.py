@@ -1,0 +1,9 @@
+"""Predict where in the cell proteins are, with a model bundle."""
+
+from halo.job import job_parser, run_job
+from halo.predict.command import add_arguments, job
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    add_arguments(parser)
+    run_job(parser, job)

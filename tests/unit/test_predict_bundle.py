@@ -1,0 +1,110 @@
+"""The model bundle: whole, or refused with the file and the mend."""
+
+import gzip
+import json
+import shutil
+
+import pytest
+
+from halo.errors import HaloError
+from halo.files import read_json, write_json
+from halo.predict import bundle as module
+from halo.predict.bundle import read_bundle
+from predict_bundle import make_small_run
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return make_small_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def made(small, tmp_path_factory):
+    return small.bundle(tmp_path_factory.mktemp("bundle") / "small")
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """A copy to damage."""
+    return shutil.copytree(made, tmp_path / "copy")
+
+
+def test_what_is_in_it(small, made):
+    found = read_bundle(made)
+    assert found.description["method"] == "cascade"
+    assert found.identity() == {"name": "small", "version": "1", "sha256": found.sha256}
+    assert not [name for name in found.files if name.endswith((".pt", ".pkl", ".npz"))]
+    assert {"LICENSE", "README.md", "bundle.json", "metrics.json"} <= set(found.files)
+    text = gzip.decompress(found.training.read_bytes()).decode()
+    ids = [line[1:].split("\t")[0] for line in text.splitlines() if line.startswith(">")]
+    trained = small.assignments.index[(small.assignments == "train").any(axis=1)]
+    assert set(ids) == set(trained)
+    # Where the run had its files from is nobody's business.
+    for path in made.rglob("*.json"):
+        assert str(small.folder) not in path.read_text()
+
+
+def test_the_card_has_the_metrics_of_every_label(small, made):
+    card = (made / "README.md").read_text()
+    metrics = read_json(small.folder / "metrics.json")["methods"]["cascade"]
+    for label, found in metrics["labels"].items():
+        line = next(line for line in card.splitlines() if line.startswith(f"| {label} |"))
+        assert f"{found['f1']['value']:.3f}" in line
+    assert "simulated data" in card
+    assert "Intended use" in card
+    assert "MIT License" in card
+
+
+def test_the_same_run_gives_the_same_bundle(small, made, tmp_path):
+    again = small.bundle(tmp_path / "again")
+    assert read_bundle(again).sha256 == read_bundle(made).sha256
+    other = small.bundle(tmp_path / "again", version="2")  # and one there takes no harm
+    assert read_bundle(other).sha256 != read_bundle(made).sha256
+
+
+def test_damage_is_named(copy):
+    def refused(words):
+        with pytest.raises(HaloError, match=words):
+            read_bundle(copy)
+
+    weights = copy / "models/1/1/halo/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    refused(r"1/1/halo/model.safetensors: damaged or changed.*copy the bundle again")
+    weights.write_bytes(content[:-5])
+    refused(r"model.safetensors: damaged, it has [\d,]+ bytes and not")
+    weights.unlink()
+    refused(r"model.safetensors: missing; copy the bundle again")
+    (copy / "manifest.json").write_text('{"files": ')
+    refused(r"manifest.json: damaged, not a JSON object")
+    (copy / "manifest.json").unlink()
+    refused(r"manifest.json: missing, so this is no \(whole\) model bundle")
+    shutil.rmtree(copy)
+    refused(r"copy: there is no such folder")
+
+
+def test_another_format_is_refused(copy):
+    description = read_json(copy / "bundle.json")
+    write_json(copy / "bundle.json", description | {"format": 99})
+    with pytest.raises(HaloError, match=r"a bundle of format 99, and HALO .* reads format 1"):
+        read_bundle(copy)
+
+
+def test_other_code_is_refused(made, monkeypatch):
+    """Graphs that are made in another way are other numbers, whatever their shape."""
+    monkeypatch.setattr(module, "content_digests", lambda: {"graphs": "another"})
+    with pytest.raises(HaloError, match="whose graphs are made in another way"):
+        read_bundle(made)
+
+
+def test_a_bundle_of_other_settings_is_not_made(small, tmp_path):
+    with pytest.raises(HaloError, match="trained on other graphs than those of the configuration"):
+        small.bundle(tmp_path / "bundle", "halo", graphs={"radius": 8.0})
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_file_is_listed(copy):
+    listed = json.loads((copy / "manifest.json").read_text())["files"]
+    there = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
+    assert set(listed) == there - {"manifest.json"}

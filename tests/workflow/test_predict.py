@@ -1,0 +1,124 @@
+"""From a run to its bundle and to predictions: by rule, command line and Python the same."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from halo.config import merged
+from halo.predict.run import predict_sequences
+from halo.predict.settings import PredictSettings
+from pipeline import ROOT, SMALL, snakemake
+from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
+
+SETTINGS = PredictSettings(structures=DEMO / "afdb", download=False, language_model=CHECKPOINT)
+CONFIG = merged(
+    SMALL,
+    {
+        "run": "small",
+        "shards": 1,
+        "folds": ["0", "1"],
+        "dataset": {
+            "proteins": "proteins.csv",
+            "accession": "accession",
+            "annotations": ["kingdom"],
+            "simulated": True,
+        },
+        "structures": {"sources": [{"kind": "folder", "path": str(DEMO / "afdb")}]},
+        "finetune": {"model": "finetuned", "epochs": 2, "rank": 2, "hidden": 16},
+        "training": {"epochs": 2},
+        "predict": {"structures": str(DEMO / "afdb"), "download": False},
+    },
+)
+
+
+def table(path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, dtype={"far": str})
+
+
+def require_same(one: pd.DataFrame, two: pd.DataFrame) -> None:
+    numbers = [name for name in one if name.startswith(("p:", "threshold:", "weight_", "unc"))]
+    np.testing.assert_allclose(one[numbers], two[numbers], rtol=0, atol=1e-5)
+    texts = [name for name in one if name not in numbers]
+    assert one[texts].astype(str).to_dict("list") == two[texts].astype(str).to_dict("list")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder in which the pipeline was run up to the predictions of a FASTA."""
+    folder = tmp_path_factory.mktemp("run")
+    demo = pd.read_csv(DEMO / "proteins.csv", dtype=str, keep_default_na=False)
+    demo.head(90).to_csv(folder / "proteins.csv", index=False)
+    write_fasta(folder / "new.fasta", queries(50))
+    outcome = snakemake(folder, CONFIG, "--config", "fasta=new.fasta", "--", "predict")
+    assert outcome.status == 0, outcome.output
+    return folder
+
+
+def test_the_rule_makes_the_bundle_and_predicts(run):
+    found = table(run / "results/small/predict/new/predictions.csv")
+    assert list(found["id"]) == list(queries(50))
+    assert set(found["decided_by"].str.split(";").explode()) <= {"esm", "halo"}
+    assert set(found["structure"]) == {"ok", "missing"}
+    bundle = run / "results/small/bundle"
+    description = json.loads((bundle / "bundle.json").read_text())
+    assert description["method"] == "cascade"
+    assert [model["fold"] for model in description["models"]] == ["0", "1"]
+    assert (bundle / "models/1/finetune/adapter.safetensors").is_file()
+    card = (bundle / "README.md").read_text()
+    assert "but its adapters are" in card
+    again = snakemake(run, CONFIG, "--config", "fasta=new.fasta", "--", "predict")
+    assert again.nothing_to_do
+
+
+def test_command_line_and_python_agree_with_the_rule(run, tmp_path):
+    expected = table(run / "results/small/predict/new/predictions.csv")
+    bundle = run / "results/small/bundle"
+    options = ["--structures", DEMO / "afdb", "--no-download", "--language-model", CHECKPOINT]
+    words = ["-m", "halo", "predict", run / "new.fasta", "--bundle", bundle, "-o", tmp_path]
+    done = subprocess.run(
+        list(map(str, [sys.executable, *words, *options])),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    require_same(table(tmp_path / "predictions.csv"), expected)
+    require_same(predict_sequences(queries(50), bundle, SETTINGS), expected)
+    name, text = list(queries(50).items())[7]
+    alone = predict_sequences({name: text}, bundle, replace(SETTINGS, threads=2))
+    require_same(alone, expected[expected["id"] == name].reset_index(drop=True))
+
+
+def test_a_bundle_of_elsewhere(run, tmp_path):
+    """Another working folder, and no labelled data."""
+    config = {
+        "run": "elsewhere",
+        "dataset": {"proteins": str(run / "proteins.csv")},
+        "embeddings": {"model": str(CHECKPOINT)},
+        "predict": CONFIG["predict"],
+    }
+    arguments = (f"fasta={run / 'new.fasta'}", f"bundle={run / 'results/small/bundle'}")
+    outcome = snakemake(tmp_path, config, "--config", *arguments, "--", "predict")
+    assert outcome.status == 0, outcome.output
+    assert set(outcome.rules) == {"predict_fetch", "predict"}
+    expected = table(run / "results/small/predict/new/predictions.csv")
+    require_same(table(tmp_path / "results/elsewhere/predict/new/predictions.csv"), expected)
+
+
+def test_without_proteins_the_rule_says_what_is_missing(run):
+    outcome = snakemake(run, CONFIG, "-n", "predict")
+    assert outcome.status != 0
+    assert "snakemake predict --config fasta=proteins.fasta" in outcome.output
+
+
+def test_a_method_that_there_is_not(run):
+    config = merged(CONFIG, {"release": {"method": "homology"}})
+    outcome = snakemake(run, config, "-n", "bundle")
+    assert outcome.status != 0
+    assert "release.method: 'homology' is no trained method" in outcome.output

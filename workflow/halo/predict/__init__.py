@@ -1,0 +1,1 @@
+"""From new proteins and a model bundle to predictions."""

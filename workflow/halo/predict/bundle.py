@@ -1,0 +1,166 @@
+"""The model bundle: one folder with all that a prediction needs besides the language model.
+
+``bundle.json`` says what it is, ``manifest.json`` has the size and sha256 of every other file.
+``docs/predict.md`` describes both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from halo import __version__
+from halo.code import code_digest
+from halo.errors import HaloError
+from halo.files import read_json, sha256_of_file, sha256_of_text
+
+FORMAT = 1
+DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
+TRAINING = "training.fasta.gz"
+# What the network was trained on was made by this code; made by other code it is other numbers.
+CONTENT = {
+    "structures": ("halo.structures.parse", "halo.structures.match"),
+    "embeddings": (
+        "halo.embeddings.checkpoint", "halo.embeddings.tokens", "halo.embeddings.windows",
+    ),
+    "graphs": ("halo.graphs.build",),
+    "features": ("halo.network.features",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and found whole.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    description
+        Content of ``bundle.json``.
+    files
+        sha256 of every file but the manifest, by its path in the folder.
+    """
+
+    folder: Path
+    description: Mapping[str, Any]
+    files: Mapping[str, str]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of all files: what identifies the bundle."""
+        return sha256_of_text(
+            "\n".join(f"{self.files[name]}  {name}" for name in sorted(self.files))
+        )
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels."""
+        return self.description["labels"]
+
+    @property
+    def task(self) -> str:
+        """``multilabel`` or ``singlelabel``."""
+        return self.description["task"]
+
+    @property
+    def training(self) -> Path | None:
+        """FASTA of the training sequences, None where the bundle has none."""
+        return self.folder / TRAINING if TRAINING in self.files else None
+
+    def identity(self) -> dict[str, str]:
+        """Name, version and digest, for what is made with it."""
+        return {
+            "name": self.description["name"],
+            "version": self.description["version"],
+            "sha256": self.sha256,
+        }
+
+
+def content_digests() -> dict[str, str]:
+    """Digest of the code behind each thing that the network reads."""
+    return {name: code_digest(*modules) for name, modules in CONTENT.items()}
+
+
+def listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of each file below `folder` but the manifest: what the manifest says."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): {
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of_file(path),
+        }
+        for path in paths
+        if path != folder / MANIFEST
+    }
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check that it is whole and fits this version of HALO.
+
+    HaloError, with the file and the mend, where it is not.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HaloError(f"{folder}: there is no such folder; give that of a model bundle")
+    for name in (DESCRIPTION, MANIFEST):
+        if not (folder / name).is_file():
+            raise HaloError(
+                f"{folder}/{name}: missing, so this is no (whole) model bundle; give another "
+                "folder, or copy the bundle again"
+            )
+    description = _read(folder / DESCRIPTION)
+    if description.get("format") != FORMAT:
+        raise HaloError(
+            f"{folder}/{DESCRIPTION}: a bundle of format {description.get('format')!r}, and HALO "
+            f"{__version__} reads format {FORMAT}; use the HALO that made it "
+            f"({description.get('halo', 'unknown')}), or make the bundle again with this one"
+        )
+    files = _checked(folder, _read(folder / MANIFEST))
+    _require_same_code(folder, description)
+    return Bundle(folder, description, files)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = read_json(file)
+    except HaloError:
+        content = None
+    if not isinstance(content, dict):
+        raise HaloError(f"{file}: damaged, not a JSON object; copy the bundle again")
+    return content
+
+
+def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The sha256 of each file, if all are as the manifest says."""
+    expected = manifest.get("files", {})
+    if DESCRIPTION not in expected:
+        raise HaloError(f"{folder}/{MANIFEST}: damaged, it lists no files; copy the bundle again")
+    for name, entry in expected.items():
+        path = folder / name
+        if not path.is_file():
+            raise HaloError(f"{path}: missing; copy the bundle again")
+        if path.stat().st_size != entry["bytes"]:
+            raise HaloError(
+                f"{path}: damaged, it has {path.stat().st_size:,} bytes and not "
+                f"{entry['bytes']:,}; copy the bundle again"
+            )
+        found = sha256_of_file(path)
+        if found != entry["sha256"]:
+            raise HaloError(
+                f"{path}: damaged or changed, its sha256 is {found} and not {entry['sha256']}; "
+                "copy the bundle again"
+            )
+    return {name: entry["sha256"] for name, entry in expected.items()}
+
+
+def _require_same_code(folder: Path, description: Mapping[str, Any]) -> None:
+    made, now = description["code"], content_digests()
+    other = [name for name in now if made.get(name) != now[name]]
+    if other:
+        raise HaloError(
+            f"{folder}/{DESCRIPTION}: trained with HALO {description['halo']}, whose "
+            f"{' and '.join(other)} are made in another way than those of this HALO "
+            f"({__version__}); use that version, or make the bundle again with this one"
+        )

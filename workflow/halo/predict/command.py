@@ -1,0 +1,90 @@
+"""The options of ``halo predict``, which ``scripts/predict.py`` has too."""
+
+import argparse
+from pathlib import Path
+
+from halo.predict.settings import FETCH, PREDICT, PredictSettings
+from halo.structures.settings import TransportSettings
+
+DESCRIPTION = "Predict where in the cell proteins are, with a model bundle."
+EPILOG = """\
+Examples:
+  halo predict proteins.fasta --bundle bundle/ -o out/
+  halo predict accessions.txt --bundle bundle/ -o out/          one UniProt accession a line
+  halo predict proteins.fasta --bundle bundle/ -o out/ --structures models/ --no-download
+
+A call that was interrupted goes on where it was when it is repeated.
+Read out/predictions.csv first; docs/predict.md says what stands in it.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options, and how they become settings."""
+    parser.add_argument(
+        "proteins", type=Path,
+        help="FASTA, a table (CSV, TSV) with the columns id and sequence, or a list of UniProt "
+        "accessions; plain or gzipped",
+    )  # fmt: skip
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
+    structures = parser.add_argument_group("structures")
+    structures.add_argument(
+        "--structures", type=Path, metavar="FOLDER",
+        help="PDB or mmCIF files named <id>.pdb, <accession>.cif.gz or as in AlphaFold DB",
+    )  # fmt: skip
+    structures.add_argument(
+        "--confidence", choices=("plddt", "none"), default="plddt",
+        help="what the B-factor of these files is (none: experimental structures)",
+    )  # fmt: skip
+    structures.add_argument(
+        "--no-download", action="store_true", help="do not ask AlphaFold DB for structures"
+    )
+    structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
+    machine = parser.add_argument_group("language model and machine")
+    machine.add_argument(
+        "--language-model", type=Path, metavar="FILE",
+        help="checkpoint of ESM-2; a published one is otherwise downloaded once",
+    )  # fmt: skip
+    machine.add_argument(
+        "--store", type=Path,
+        help="keep structures, embeddings and graphs in this store, which runs can share",
+    )  # fmt: skip
+    machine.add_argument(
+        "--stage", choices=(FETCH, PREDICT),
+        help="only fetch what comes from the internet, or only predict with what was fetched: for "
+        "GPUs without internet; needs --store",
+    )  # fmt: skip
+    machine.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    machine.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16", "float16"),
+        help="of the language model; default: as the bundle was trained",
+    )  # fmt: skip
+    machine.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    machine.add_argument(
+        "--chunk", type=int, default=1000,
+        help="proteins that are worked on together (default: 1000); fewer need less memory",
+    )  # fmt: skip
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Predict."""
+    from halo.predict.run import fetch, predict  # loads PyTorch: not for --help
+
+    transport = dict(arguments.settings)
+    if arguments.afdb:
+        transport["base_url"] = arguments.afdb
+    settings = PredictSettings(
+        structures=arguments.structures,
+        confidence=arguments.confidence,
+        download=not arguments.no_download,
+        store=arguments.store,
+        language_model=arguments.language_model,
+        device=arguments.device,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        chunk=max(1, arguments.chunk),
+        stage=arguments.stage,
+        transport=TransportSettings(**transport),
+    )
+    work = fetch if arguments.stage == FETCH else predict
+    work(arguments.proteins, arguments.bundle, arguments.out, settings)

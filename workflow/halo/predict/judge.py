@@ -1,0 +1,176 @@
+"""The models of a bundle: from graphs and embeddings to one joint judgement."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+
+from halo.cascade.calibration import Calibration
+from halo.cascade.combination import Band, Judgement, combine
+from halo.cascade.conformal import label_sets
+from halo.finetuning.predict import head_logits, load_head
+from halo.predict.bundle import Bundle
+from halo.store import Store
+from halo.training.checkpoint import load_model
+from halo.training.data import ProteinDataset, ResidueBudget
+from halo.training.decisions import probabilities
+
+RESIDUES = 4096  # of a batch; what trainings use by default
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a bundle's models say of n proteins together.
+
+    Attributes
+    ----------
+    probabilities : float64 [n, n_labels], calibrated; the mean over the models
+    sets : bool [n, n_labels], the conformal sets, or None
+    decided_by : text [n], the methods that decided, joined by ``;``
+    weights : float64 [n, 3], of the modalities, or None without a network
+    """
+
+    probabilities: np.ndarray
+    sets: np.ndarray | None
+    decided_by: np.ndarray
+    weights: np.ndarray | None
+
+
+class Member:
+    """One method of a model, with its calibration."""
+
+    def __init__(self, bundle: Bundle, entry: Mapping[str, Any], device: str) -> None:
+        labels = bundle.labels
+        folder = bundle.folder / entry["folder"]
+        self.method = entry["method"]
+        self.is_network = entry["class"] != "esm"
+        network, _ = load_model(folder) if self.is_network else load_head(folder)
+        # The head reads one protein at a time, on the CPU.
+        self.network = network.to(device if self.is_network else "cpu")
+        self.device = device
+        self.task = bundle.task
+        shifts = np.array([entry["shifts"][name] for name in labels])
+        self.calibration = Calibration(entry["temperature"], shifts, self.task)
+        thresholds = np.array([entry["thresholds"][name] for name in labels])
+        self.thresholds = self.calibration.thresholds(thresholds)
+
+    def judge(
+        self, dataset: ProteinDataset, lengths: np.ndarray
+    ) -> tuple[Judgement, np.ndarray | None]:
+        """Calibrated probabilities of all proteins of `dataset`, and their modality weights."""
+        weights = None
+        if self.is_network:
+            logits, weights = network_outputs(self.network, dataset, lengths, self.device)
+        else:
+            logits = head_logits(self.network, dataset.embeddings, dataset.hashes)
+        found = self.calibration(probabilities(logits, self.task).numpy())
+        return Judgement(found, self.thresholds, self.task), weights
+
+
+class Model:
+    """One fold and seed of the bundle's method: one member, or two that are joined."""
+
+    def __init__(self, bundle: Bundle, entry: Mapping[str, Any], device: str) -> None:
+        self.members = [Member(bundle, member, device) for member in entry["members"]]
+        band = entry["band"]
+        self.band = Band(band["certainty"], band["weight"]) if band else None
+        self.kind = bundle.description["class"]
+        self.cut = entry["conformal"]["cut"] if entry["conformal"] else None
+        adapter = entry["adapter"]
+        self.adapter = bundle.folder / adapter if adapter else None
+        self.adapter_sha256 = bundle.files[adapter] if adapter else None
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Of the calibrated probabilities, float64 [n_labels]."""
+        return self.members[0].thresholds
+
+    @property
+    def needs_graphs(self) -> bool:
+        """Whether a network is among the members."""
+        return any(member.is_network for member in self.members)
+
+    def judge(
+        self, hashes: np.ndarray, lengths: np.ndarray, graphs: Store | None, embeddings: Store
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Probabilities, who decided, and modality weights."""
+        n_labels = len(self.thresholds)
+        dataset = ProteinDataset(hashes, np.zeros((len(hashes), n_labels)), graphs, embeddings)
+        found = [member.judge(dataset, lengths) for member in self.members]
+        weights = next((weights for _, weights in reversed(found) if weights is not None), None)
+        names = [member.method for member in self.members]
+        joint = found[0][0]
+        asked = np.zeros(len(hashes), dtype=bool)
+        if self.band is not None:
+            joint, asked = combine(found[0][0], found[1][0], self.band)
+        second = ";".join(names) if self.kind == "average" else names[-1]
+        return joint.probabilities, np.where(asked, second, names[0]), weights
+
+
+class Judge:
+    """All models of a bundle, loaded once."""
+
+    def __init__(self, bundle: Bundle, device: str) -> None:
+        self.models = [Model(bundle, entry, device) for entry in bundle.description["models"]]
+        self.thresholds = np.mean([model.thresholds for model in self.models], axis=0)
+        cuts = [model.cut for model in self.models]
+        self.cut = None if None in cuts else float(np.mean(cuts))
+
+    @property
+    def needs_graphs(self) -> bool:
+        """Whether a network is among the models."""
+        return any(model.needs_graphs for model in self.models)
+
+    def judge(
+        self,
+        hashes: np.ndarray,
+        lengths: np.ndarray,
+        graphs: Store | None,
+        embeddings: Sequence[Store],
+    ) -> Opinion:
+        """The models' mean; `embeddings` has a store a model."""
+        found = [
+            model.judge(hashes, lengths, graphs, store)
+            for model, store in zip(self.models, embeddings, strict=True)
+        ]
+        mean = np.mean([part for part, _, _ in found], axis=0)
+        deciders = zip(*(names for _, names, _ in found), strict=True)
+        decided_by = np.array([";".join(dict.fromkeys(names)) for names in deciders], dtype=object)
+        weights = [part for _, _, part in found if part is not None]
+        return Opinion(
+            mean,
+            label_sets(mean, self.cut) if self.cut is not None else None,
+            decided_by,
+            np.mean(weights, axis=0) if weights else None,
+        )
+
+
+@torch.inference_mode()
+def network_outputs(
+    network: nn.Module, dataset: ProteinDataset, lengths: np.ndarray, device: str
+) -> tuple[Tensor, np.ndarray]:
+    """Logits [n, n_labels] and modality weights [n, 3] of all proteins, on the CPU."""
+    logits, weights = [], []
+    for rows in ResidueBudget(lengths, range(len(dataset)), RESIDUES, seed=0, shuffle=False):
+        for part in _forward(network, [dataset[row] for row in rows], device):
+            logits.append(part[0])
+            weights.append(part[1])
+    return torch.cat(logits), torch.cat(weights).numpy()
+
+
+def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[tuple[Tensor, Tensor]]:
+    """Outputs of a batch; halved where the GPU's memory runs out, at last on the CPU."""
+    try:
+        out = network(Batch.from_data_list(proteins).to(device))
+        return [(out.logits.float().cpu(), out.modality_weights.float().cpu())]
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    if len(proteins) == 1:
+        return _forward(deepcopy(network).cpu(), proteins, "cpu")
+    half = len(proteins) // 2
+    return _forward(network, proteins[:half], device) + _forward(network, proteins[half:], device)

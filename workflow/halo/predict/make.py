@@ -1,0 +1,256 @@
+"""Making a model bundle from the results of a run."""
+
+import gzip
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from halo import __version__
+from halo.cascade.calibration import calibrate
+from halo.cascade.conformal import risk_control
+from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.layout import description as embeddings_description
+from halo.embeddings.weights import Weights, read_weights
+from halo.errors import HaloError
+from halo.evaluation.models import Model, read_model
+from halo.files import read_json, write_json, write_text
+from halo.graphs.build import GraphSettings
+from halo.graphs.layout import description as graphs_description
+from halo.methods import JOINING
+from halo.predict.bundle import DESCRIPTION, FORMAT, MANIFEST, TRAINING, content_digests, listed
+from halo.predict.card import model_card
+from halo.proteins.table import Proteins
+from halo.store import fingerprint_of
+from halo.structures.settings import StructureSettings
+
+NETWORK_FILES = ("model.json", "model.safetensors")
+ADAPTER_FILES = ("adapter.json", "adapter.safetensors", "head.safetensors")
+
+
+@dataclass(frozen=True)
+class BundleSettings:
+    """What goes into a bundle.
+
+    Attributes
+    ----------
+    name, version
+        Of the bundle.
+    sequences
+        Whether the training sequences are in it.
+    data
+        What the data set is: ``title``, and ``citation`` and ``licence`` where they are known.
+    simulated
+        Whether the data are simulated.
+    finetuned
+        Whether each fold has a language model of its own.
+    risk
+        Share of a protein's labels that its conformal set may miss, for a method that has none.
+    search
+        ``identity``, ``coverage``, ``evalue`` and ``sensitivity`` of the split.
+    embeddings, graphs, structures
+        These sections of the configuration, as far as the content depends on them.
+    """
+
+    name: str
+    version: str
+    sequences: bool
+    data: Mapping[str, str]
+    simulated: bool
+    finetuned: bool
+    risk: float
+    search: Mapping[str, float]
+    embeddings: Mapping[str, Any]
+    graphs: Mapping[str, Any]
+    structures: Mapping[str, Any]
+
+
+def make_bundle(
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    predictions: Sequence[Path],
+    language_model: Path,
+    metrics: Path,
+    licence: Path,
+    settings: BundleSettings,
+    folder: Path,
+) -> None:
+    """Write the bundle to `folder`, which is there as a whole or not at all.
+
+    Parameters
+    ----------
+    assignments : content of ``split/assignments.csv``, as text, indexed by id
+    predictions : ``predictions.csv`` of one method, of the folds and seeds that are to be in it
+    language_model : ``language_model.json`` of the run, as published
+    metrics : ``evaluation/metrics.json``
+    licence : text of the bundle's licence
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        work = Path(scratch) / "bundle"
+        work.mkdir()
+        weights = read_weights(language_model)
+        models = [
+            _model(path, proteins, assignments, weights, settings, work) for path in predictions
+        ]
+        trained = _training(proteins, assignments, models)
+        measured = read_json(metrics)
+        first = read_json(predictions[0].with_name("model.json"))
+        description = {
+            "format": FORMAT,
+            "halo": __version__,
+            "name": settings.name,
+            "version": settings.version,
+            "method": first["method"],
+            "class": first["class"],
+            "task": proteins.task,
+            "labels": list(proteins.label_names),
+            "simulated": settings.simulated,
+            "data": dict(settings.data),
+            "language_model": {"name": weights.name, "sha256": weights.sha256},
+            "embeddings": dict(settings.embeddings),
+            "graphs": dict(settings.graphs),
+            "structures": _portable(settings.structures),
+            "code": content_digests(),
+            "search": dict(settings.search),
+            "training": {"proteins": len(trained), "sequences": settings.sequences},
+            "models": models,
+        }
+        if settings.sequences:
+            _write_training(work / TRAINING, proteins, trained)
+        shutil.copyfile(licence, work / "LICENSE")
+        write_json(work / "metrics.json", measured["methods"][first["method"]])
+        write_text(work / "README.md", model_card(description, measured, licence))
+        write_json(work / DESCRIPTION, description)
+        write_json(work / MANIFEST, {"format": FORMAT, "files": listed(work)})
+        work.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        work.rename(folder)
+
+
+def _model(
+    path: Path,
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    weights: Weights,
+    settings: BundleSettings,
+    work: Path,
+) -> dict[str, Any]:
+    """Copy the files of one fold and seed, and say how it is used."""
+    model = read_model(path, proteins, assignments)
+    description = model.description
+    place = path.parent.parent  # <split>/<fold>/<seed>
+    finetuned = place.parent / "finetune"
+    if description["class"] in JOINING:
+        members = [
+            (place.parent / str(member["seed"]) / member["method"], member)
+            for member in description["members"]
+        ]
+        joint = {"band": description["band"], "conformal": description["conformal"]}
+    else:
+        calibration, conformal = _calibrated(model, proteins, settings.risk)
+        members, joint = [(path.parent, calibration)], {"band": None, "conformal": conformal}
+    if settings.finetuned:
+        _copy(finetuned, ADAPTER_FILES, work / f"models/{model.fold}/finetune")
+        weights = read_weights(finetuned / "language_model.json")
+    entries = []
+    for source, fitted in members:
+        found = read_json(source / "model.json")
+        if found["class"] == "esm":
+            where = f"models/{model.fold}/finetune"
+        else:
+            where = "/".join(("models", *source.parts[-3:]))
+            _require_same_settings(source / "model.json", found, weights, settings)
+            _copy(source, NETWORK_FILES, work / where)
+        entries.append(
+            {
+                "method": found["method"],
+                "class": found["class"],
+                "folder": where,
+                "thresholds": found["thresholds"],
+                "temperature": fitted["temperature"],
+                "shifts": fitted["shifts"],
+            }
+        )
+    return {
+        "fold": model.fold,
+        "seed": model.seed,
+        "adapter": f"models/{model.fold}/finetune/adapter.safetensors"
+        if settings.finetuned
+        else None,
+        "members": entries,
+        **joint,
+    }
+
+
+def _calibrated(
+    model: Model, proteins: Proteins, risk: float
+) -> tuple[dict[str, Any], dict[str, float] | None]:
+    """Calibration and conformal sets of a method that joins no others, fitted on ``cal``."""
+    cal = model.of_part("cal")
+    truth = proteins.labels[cal.rows].astype(bool)
+    fitted = calibrate(cal.probabilities, truth, proteins.task)
+    shifts = dict(zip(proteins.label_names, map(float, fitted.shifts), strict=True))
+    if not len(truth):
+        return {"temperature": fitted.temperature, "shifts": shifts}, None
+    cut = risk_control(fitted(cal.probabilities), truth, risk)
+    return {"temperature": fitted.temperature, "shifts": shifts}, {"risk": risk, "cut": cut}
+
+
+def _require_same_settings(
+    file: Path, description: Mapping[str, Any], weights: Weights, settings: BundleSettings
+) -> None:
+    """HaloError where the network was trained on other graphs or embeddings."""
+    structures = fingerprint_of(StructureSettings(**settings.structures).description())
+    wanted = {
+        "embeddings": embeddings_description(weights, EmbeddingSettings(**settings.embeddings)),
+        "graphs": graphs_description(structures, GraphSettings(**settings.graphs)),
+    }
+    for name, content in wanted.items():
+        if description.get(name) != fingerprint_of(content):
+            raise HaloError(
+                f"{file}: trained on other {name} than those of the configuration now; run the "
+                "pipeline again before the bundle is made"
+            )
+
+
+def _portable(structures: Mapping[str, Any]) -> dict[str, Any]:
+    """What a structure must be like; where the run had its own from is of no use elsewhere."""
+    return {key: structures[key] for key in ("min_identity", "min_coverage", "max_length")}
+
+
+def _training(
+    proteins: Proteins, assignments: pd.DataFrame, models: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Id and sequence of what one of the models was trained on, each sequence once."""
+    folds = sorted({model["fold"] for model in models})
+    parts = assignments[[f"part_{fold}" for fold in folds]].reindex(proteins.ids)
+    seen = (parts == "train").any(axis=1).to_numpy(dtype=bool)
+    table = proteins.table.loc[seen, ["id", "sequence", "seq_hash"]]
+    return table.drop_duplicates("seq_hash").sort_values("id")
+
+
+def _write_training(file: Path, proteins: Proteins, trained: pd.DataFrame) -> None:
+    labels = dict(zip(proteins.ids, proteins.labels.astype(bool), strict=True))
+    names = np.array(proteins.label_names, dtype=object)
+    text = "".join(
+        f">{name}\t{';'.join(names[labels[name]])}\n{sequence}\n"
+        for name, sequence in zip(trained["id"], trained["sequence"], strict=True)
+    )
+    # Without the time and the name, so that the same sequences give the same bytes.
+    file.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
+
+
+def _copy(source: Path, names: Sequence[str], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if not (source / name).is_file():
+            raise HaloError(f"{source / name}: missing; run the pipeline again")
+        shutil.copyfile(source / name, target / name)

@@ -1,0 +1,150 @@
+"""Predictions on disk: chunks as they are finished, then the files of all of them together."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from halo import __version__
+from halo.errors import HaloError
+from halo.files import atomic_path, read_json, write_table, write_text
+from halo.proteins.ingest import Rejected, rejected_table
+
+FORMAT = 1
+JSON_FILE, CSV_FILE, REJECTED_FILE = "predictions.json", "predictions.csv", "rejected.csv"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What became of some proteins.
+
+    Attributes
+    ----------
+    header
+        What holds for all of them: bundle, labels, thresholds.
+    records
+        What is predicted, one for each protein; see ``predictions.schema.json``.
+    rejected
+        Those that could not be predicted.
+    """
+
+    header: Mapping[str, Any]
+    records: Sequence[Mapping[str, Any]]
+    rejected: Sequence[Rejected]
+
+
+def write_chunk(file: Path, chunk: Chunk) -> None:
+    """Keep a finished chunk."""
+    content = {
+        "header": chunk.header,
+        "records": chunk.records,
+        "rejected": [asdict(record) for record in chunk.rejected],
+    }
+    write_text(file, json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def read_chunk(file: Path) -> Chunk:
+    """Read what `write_chunk` wrote."""
+    content = read_json(file)
+    try:
+        rejected = [Rejected(**record) for record in content["rejected"]]
+        return Chunk(content["header"], content["records"], rejected)
+    except (KeyError, TypeError):
+        raise HaloError(f"{file}: damaged; delete it and run again") from None
+
+
+def write_predictions(out: Path, chunks: Sequence[Path], rejected: Sequence[Rejected]) -> int:
+    """Write all files of a run from its chunks, one chunk in memory at a time.
+
+    `rejected` are the records that were refused when they were read. Returns the number of
+    proteins that are predicted.
+    """
+    refused = list(rejected)
+    for file in chunks:
+        refused += read_chunk(file).rejected
+    refused.sort(key=lambda record: record.line)
+    write_table(out / REJECTED_FILE, rejected_table(refused))
+    header = {"format": FORMAT, "halo": __version__, **read_chunk(chunks[0]).header}
+    _write_json(out / JSON_FILE, header, chunks, refused)
+    return _write_csv(out / CSV_FILE, header, chunks)
+
+
+def table_of(header: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Records as the table of ``predictions.csv``."""
+    rows = [_row(header, record) for record in records]
+    return pd.DataFrame(rows, columns=_columns(header))
+
+
+def _records(chunks: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    for file in chunks:
+        yield from read_chunk(file).records
+
+
+def _write_json(
+    file: Path, header: Mapping[str, Any], chunks: Sequence[Path], rejected: Sequence[Rejected]
+) -> None:
+    """A line a protein, so that a large file can be looked into."""
+
+    def line(content: Any) -> str:
+        return json.dumps(content, ensure_ascii=False)
+
+    with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
+        out.write("{\n" + "".join(f" {line(k)}: {line(v)},\n" for k, v in header.items()))
+        for name, entries in (
+            ("proteins", _records(chunks)),
+            ("not_predicted", map(asdict, rejected)),
+        ):
+            out.write(f' "{name}": [')
+            separator = "\n  "
+            for entry in entries:
+                out.write(separator + line(entry))
+                separator = ",\n  "
+            out.write("\n ]" + (",\n" if name == "proteins" else "\n}\n"))
+
+
+def _write_csv(file: Path, header: Mapping[str, Any], chunks: Sequence[Path]) -> int:
+    count = 0
+    with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, _columns(header), lineterminator="\n")
+        writer.writeheader()
+        for record in _records(chunks):
+            writer.writerow(_row(header, record))
+            count += 1
+    return count
+
+
+def _columns(header: Mapping[str, Any]) -> list[str]:
+    return [
+        *("id", "labels", "set", "uncertainty", "decided_by"),
+        *("structure", "nearest_training", "nearest_identity", "far"),
+        *("weight_embedding", "weight_structure", "weight_biochemistry"),
+        *(f"p:{label}" for label in header["labels"]),
+        *(f"threshold:{label}" for label in header["labels"]),
+        *("halo", "bundle"),
+    ]
+
+
+def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as a row of the table; what is not known is empty."""
+    near = record["nearest_training"] or {}
+    bundle = header["bundle"]
+    return {
+        "id": record["id"],
+        "labels": ";".join(record["labels"]),
+        "set": ";".join(record["set"]) if record["set"] is not None else "",
+        "uncertainty": record["uncertainty"],
+        "decided_by": record["decided_by"],
+        "structure": record["structure"]["status"],
+        "nearest_training": near.get("id", ""),
+        "nearest_identity": near.get("identity", ""),
+        "far": "" if record["far"] is None else str(record["far"]).lower(),
+        **{f"weight_{k}": v for k, v in (record["modality_weights"] or {}).items()},
+        **{f"p:{label}": value for label, value in record["probabilities"].items()},
+        **{f"threshold:{label}": value for label, value in header["thresholds"].items()},
+        "halo": __version__,
+        "bundle": f"{bundle['name']} {bundle['version']} {bundle['sha256'][:12]}",
+    }

@@ -1,0 +1,220 @@
+"""From a chunk of proteins to a record of each, with a bundle that is loaded once."""
+
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from halo.embeddings.embed import embed_buckets, make_encoder
+from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.weights import Weights
+from halo.errors import HaloError
+from halo.evaluation.thresholds import decide, uncertainty
+from halo.graphs.build import GraphSettings
+from halo.graphs.stage import build_graphs
+from halo.network.features import MODALITIES
+from halo.predict.bundle import Bundle
+from halo.predict.judge import Judge, Opinion
+from halo.predict.nearest import Neighbour, TrainingSequences
+from halo.predict.output import Chunk
+from halo.predict.settings import PredictSettings
+from halo.predict.sources import find_language_model, find_structures
+from halo.proteins.ingest import Rejected
+from halo.proteins.members import members_of
+from halo.proteins.readers import LINE
+from halo.store import Store
+from halo.structures.layout import Note
+
+log = logging.getLogger(__name__)
+
+# So many proteins that all fail are not bad themselves.
+SUSPICIOUS = 10
+DIGITS = 6  # to which numbers are given, as in evaluation/predictions.csv
+
+
+class Predictor:
+    """A bundle made ready: models, language model and training sequences are loaded once.
+
+    Parameters
+    ----------
+    bundle : see `halo.predict.bundle.read_bundle`
+    settings : where structures and the language model are, and what to compute on
+    store : root of the store that structures, graphs and embeddings are kept in
+
+    To be closed in the end, best by ``with``.
+    """
+
+    def __init__(self, bundle: Bundle, settings: PredictSettings, store: Path) -> None:
+        torch.set_num_threads(settings.threads)
+        self.bundle, self.settings, self.store = bundle, settings, Path(store)
+        description = bundle.description
+        self.device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.judge = Judge(bundle, self.device)
+        self._embedding = EmbeddingSettings(**description["embeddings"])
+        if settings.precision is not None:
+            self._embedding = replace(self._embedding, precision=settings.precision)
+        self._graphs = GraphSettings(**description["graphs"])
+        weights = find_language_model(bundle, settings)
+        self._weights = [_adapted(weights, model) for model in self.judge.models]
+        self._encoder_of = functools.cache(make_encoder)
+        self._scratch = TemporaryDirectory(prefix="halo.")
+        self._training = None
+        if bundle.training is not None:
+            self._training = TrainingSequences(
+                bundle.training, description["search"], Path(self._scratch.name), settings.threads
+            )
+
+    def __enter__(self) -> "Predictor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        self._scratch.cleanup()
+
+    def predict(self, table: pd.DataFrame) -> Chunk:
+        """Records of the proteins of `table` (see `halo.predict.records.Queries`), in its order.
+
+        A protein that cannot be predicted is among the rejected ones; HaloError where none can.
+        """
+        neighbours, notes, structures = self._neighbours(table), {}, None
+        if self.judge.needs_graphs:
+            members = members_of(table)
+            structures, notes = find_structures(self.bundle, self.settings, self.store, members)
+        distinct = table.drop_duplicates("seq_hash")
+        opinions, failed = self._opinions(distinct, structures)
+        if not opinions and len(distinct) >= SUSPICIOUS:
+            reason = next(iter(failed.values()))
+            raise HaloError(
+                f"none of {len(distinct):,} proteins can be predicted, the first because of "
+                f"{reason}; run again, what was done before is kept"
+            )
+        records, rejected = [], []
+        for row in table.to_dict("records"):
+            name = row["seq_hash"]
+            if name in failed:
+                rejected.append(Rejected(row["id"], int(row[LINE]), "failed", failed[name]))
+            else:
+                found = (*opinions[name], neighbours[name], notes.get(name))
+                records.append(self._record(row, *found))
+        return Chunk(self.header(), records, rejected)
+
+    def _opinions(
+        self, table: pd.DataFrame, structures: Store | None
+    ) -> tuple[dict[str, tuple[Opinion, int]], dict[str, str]]:
+        """The opinion on each sequence and its row in it; and why others have none.
+
+        What fails together is tried in halves, so that one protein does not take others along.
+        """
+        try:
+            opinion = self._opinion(table, structures)
+        except OSError:  # a full disk, say: no protein's fault
+            raise
+        except Exception as error:
+            if len(table) == 1:
+                log.warning("%s cannot be predicted: %s", table["id"].iat[0], error)
+                return {}, {table["seq_hash"].iat[0]: f"{type(error).__name__}: {error}"}
+            half = len(table) // 2
+            parts = [self._opinions(part, structures) for part in (table[:half], table[half:])]
+            return parts[0][0] | parts[1][0], parts[0][1] | parts[1][1]
+        return {name: (opinion, row) for row, name in enumerate(table["seq_hash"])}, {}
+
+    def _opinion(self, table: pd.DataFrame, structures: Store | None) -> Opinion:
+        members = members_of(table)
+        graphs = None
+        if structures is not None:
+            graphs = build_graphs(members, self.store, structures, self._graphs)
+        embeddings = [
+            embed_buckets(
+                members, self.store, weights, self._embedding, self.device, self._encoder_of
+            )
+            for weights in self._weights
+        ]
+        return self.judge.judge(
+            table["seq_hash"].to_numpy(dtype=object), table["length"].to_numpy(), graphs, embeddings
+        )
+
+    def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:
+        distinct = table.drop_duplicates("seq_hash")
+        if self._training is None:
+            return dict.fromkeys(distinct["seq_hash"])
+        found = self._training.nearest(distinct["sequence"].tolist())
+        return dict(zip(distinct["seq_hash"], found, strict=True))
+
+    def _record(
+        self,
+        row: Mapping[str, Any],
+        opinion: Opinion,
+        place: int,
+        near: Neighbour | None,
+        note: Note | None,
+    ) -> dict[str, Any]:
+        labels, task = self.bundle.labels, self.bundle.task
+        own = opinion.probabilities[place : place + 1]
+        thresholds = self.judge.thresholds
+        chosen = decide(own, thresholds, task)[0]
+        weights = None
+        if opinion.weights is not None:
+            values = opinion.weights[place].astype(float).round(DIGITS).tolist()
+            weights = dict(zip(MODALITIES, values, strict=True))
+        far = near is None if self._training is not None else None
+        return {
+            "id": row["id"],
+            "accession": row["accession"],
+            "length": int(row["length"]),
+            "labels": _names(labels, chosen),
+            "set": _names(labels, opinion.sets[place]) if opinion.sets is not None else None,
+            "uncertainty": round(float(uncertainty(own, thresholds, task)[0]), DIGITS),
+            "decided_by": str(opinion.decided_by[place]),
+            "probabilities": dict(zip(labels, own[0].round(DIGITS).tolist(), strict=True)),
+            "modality_weights": weights,
+            "structure": _structure(note),
+            "nearest_training": asdict(near) if near is not None else None,
+            "far": far,
+        }
+
+    def header(self) -> dict[str, Any]:
+        """What holds for all records: versions, labels, thresholds."""
+        description = self.bundle.description
+        conformal = description["models"][0]["conformal"]
+        return {
+            "bundle": {**self.bundle.identity(), "method": description["method"]},
+            "task": self.bundle.task,
+            "labels": self.bundle.labels,
+            "thresholds": dict(
+                zip(self.bundle.labels, self.judge.thresholds.round(DIGITS).tolist(), strict=True)
+            ),
+            "set_misses": conformal["risk"] if self.judge.cut is not None else None,
+            "simulated": description["simulated"],
+        }
+
+
+def _names(labels: list[str], chosen: np.ndarray) -> list[str]:
+    return [name for name, given in zip(labels, chosen, strict=True) if given]
+
+
+def _structure(note: Note | None) -> dict[str, Any]:
+    if note is None:
+        return {"status": "not used", "source": "", "name": "", "version": "", "mean_plddt": None}
+    return {
+        "status": note.status,
+        "source": note.source if note.status == "ok" else "",
+        "name": note.accession,
+        "version": note.version,
+        "mean_plddt": note.mean_plddt,
+    }
+
+
+def _adapted(weights: Weights, model: Any) -> Weights:
+    if model.adapter is None:
+        return weights
+    return replace(weights, adapter=str(model.adapter), adapter_sha256=model.adapter_sha256)

@@ -1,0 +1,179 @@
+"""Predicting a file of proteins: in chunks, with bounded memory, and resumable."""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from halo import __version__
+from halo.code import code_digest
+from halo.errors import HaloError
+from halo.files import write_json
+from halo.job import Progress, log
+from halo.predict.bundle import Bundle, read_bundle
+from halo.predict.output import CSV_FILE, read_chunk, table_of, write_chunk, write_predictions
+from halo.predict.predictor import Predictor
+from halo.predict.records import Queries, read_queries
+from halo.predict.settings import PREDICT, PredictSettings
+from halo.predict.sources import find_language_model, find_structures
+from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
+from halo.proteins.members import members_of
+from halo.proteins.readers import LINE
+
+FETCHED = "fetched.json"
+LARGE = ("embeddings", "graphs")  # kinds of the store that are not kept without --store
+
+
+def predict(
+    proteins: Path, bundle: Path, out: Path, settings: PredictSettings | None = None
+) -> Path:
+    """Predict the proteins of a file; the path of ``predictions.csv``.
+
+    Finished chunks are kept in ``chunks/`` of `out`: a call that was killed goes on where it was
+    when it is repeated, and a call that was finished only writes the files again.
+
+    Parameters
+    ----------
+    proteins : FASTA, table, or list of accessions; see `halo.predict.records.read_queries`
+    bundle : folder of a model bundle
+    out : folder to write to
+    settings : see `PredictSettings`
+
+    HaloError, naming file, line or id and the mend, where nothing can be predicted.
+    """
+    settings, out = settings or PredictSettings(), Path(out)
+    model, queries = _inputs(proteins, bundle, out, settings)
+    tables = _chunks(queries.table, settings.chunk)
+    common = _common(model, settings)
+    files = [out / "chunks" / f"{_name(table, common)}.json" for table in tables]
+    missing = [(t, file) for t, file in zip(tables, files, strict=True) if not _finished(file)]
+    log.info(
+        "%s proteins, %s of %s chunks to do",
+        f"{len(queries.table):,}", f"{len(missing):,}", f"{len(files):,}",
+    )  # fmt: skip
+    if missing:
+        _predict_chunks(missing, model, settings, out, sum(len(table) for table, _ in missing))
+    count = write_predictions(out, files, queries.rejected)
+    if not count:
+        raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
+    log.info("%s proteins predicted: %s", f"{count:,}", out / CSV_FILE)
+    return out / CSV_FILE
+
+
+def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) -> Path:
+    """Only get what comes from the internet, for a later `predict` on a machine without it.
+
+    The parameters are those of `predict`, with a store and the stage `FETCH`. Returns the path of
+    ``fetched.json``, which says what was found.
+    """
+    out = Path(out)
+    model, queries = _inputs(proteins, bundle, out, settings)
+    weights = find_language_model(model, settings)
+    counts: Counter[str] = Counter()
+    for table in _chunks(queries.table, settings.chunk):
+        _, notes = find_structures(model, settings, settings.store, members_of(table))
+        counts.update(note.status for note in notes.values())
+    content = {
+        "bundle": model.identity(),
+        "language_model": {"name": weights.name, "sha256": weights.sha256},
+        "proteins": len(queries.table),
+        "structures": dict(sorted(counts.items())),
+    }
+    write_json(out / FETCHED, content)
+    return out / FETCHED
+
+
+def predict_sequences(
+    sequences: Mapping[str, str], bundle: Path, settings: PredictSettings | None = None
+) -> pd.DataFrame:
+    """Predict sequences by id, without files; the table that ``predictions.csv`` would be.
+
+    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError where a
+    sequence cannot be used.
+    """
+    settings = settings or PredictSettings()
+    records = pd.DataFrame(
+        {"id": list(sequences), "sequence": list(sequences.values()), LINE: range(len(sequences))}
+    ).astype({"id": str, "sequence": str})
+    table = core_table(records, DatasetSettings())
+    for row, (reason, detail) in sequence_faults(table, DatasetSettings()).items():
+        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; mend the sequence")
+    with TemporaryDirectory(prefix="halo.") as scratch:
+        store = settings.store or Path(scratch)
+        with Predictor(read_bundle(bundle), settings, store) as predictor:
+            chunk = predictor.predict(table)
+    for record in chunk.rejected:
+        raise HaloError(f"protein {record.id!r} cannot be predicted: {record.detail}")
+    return table_of(chunk.header, chunk.records)
+
+
+def _inputs(
+    proteins: Path, bundle: Path, out: Path, settings: PredictSettings
+) -> tuple[Bundle, Queries]:
+    ask = settings.download and settings.stage != PREDICT
+    model = read_bundle(bundle)
+    transport = settings.transport if ask else None
+    return model, read_queries(proteins, transport, out / "sequences.fasta")
+
+
+def _predict_chunks(
+    missing: list[tuple[pd.DataFrame, Path]],
+    bundle: Bundle,
+    settings: PredictSettings,
+    out: Path,
+    total: int,
+) -> None:
+    store = settings.store or out / "store"
+    own = settings.store is None
+    # What a killed call has left would be joined with batches of other proteins, and they differ
+    # by rounding: without it the result is the same to the last digit.
+    _clear(store, own)
+    progress = Progress(total, "predicted proteins")
+    with Predictor(bundle, settings, store) as predictor:
+        for table, file in missing:
+            chunk = predictor.predict(table)
+            write_chunk(file, chunk)
+            _clear(store, own)
+            progress.add(len(table))
+
+
+def _clear(store: Path, own: bool) -> None:
+    if own:
+        for kind in LARGE:
+            shutil.rmtree(store / kind, ignore_errors=True)
+
+
+def _chunks(table: pd.DataFrame, size: int) -> list[pd.DataFrame]:
+    return [table[start : start + size] for start in range(0, len(table), size)]
+
+
+def _finished(file: Path) -> bool:
+    """Whether a chunk is there, and no search for a structure failed that is worth repeating."""
+    if not file.exists():
+        return False
+    return all(record["structure"]["status"] != "error" for record in read_chunk(file).records)
+
+
+def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
+    """What the content of every chunk depends on."""
+    return {
+        "halo": __version__,
+        "code": code_digest("halo.predict.predictor"),
+        "bundle": bundle.sha256,
+        "structures": [source.description() for source in settings.sources()],
+        "precision": settings.precision,
+    }
+
+
+def _name(table: pd.DataFrame, common: Mapping[str, Any]) -> str:
+    """Name of a chunk: a digest of all that its content depends on."""
+    columns = ["id", "accession", "seq_hash", LINE]
+    content = {**common, "proteins": table[columns].astype(str).to_numpy().tolist()}
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]

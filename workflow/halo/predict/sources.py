@@ -1,0 +1,76 @@
+"""What comes from elsewhere: the language model, and the structures."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from halo.embeddings.find import PUBLISHED, find_weights
+from halo.embeddings.weights import Weights
+from halo.errors import HaloError
+from halo.predict.bundle import Bundle
+from halo.predict.settings import PREDICT, PredictSettings
+from halo.proteins.members import Member
+from halo.store import Store
+from halo.structures.fetch import fetch_structures
+from halo.structures.layout import LAYOUT, Note
+from halo.structures.settings import StructureSettings
+
+log = logging.getLogger(__name__)
+
+
+def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
+    """The language model that the bundle names, as it was published, checked by its sha256.
+
+    HaloError where it is not to be had, or another one.
+    """
+    wanted = bundle.description["language_model"]
+    given = settings.language_model
+    if given is not None and not given.is_file():
+        raise HaloError(f"--language-model: there is no file {given}; mend the path")
+    if given is None and wanted["name"] not in PUBLISHED:
+        raise HaloError(
+            f"{bundle.folder}: it needs the language model {wanted['name']} (sha256 "
+            f"{wanted['sha256']}), which has no public address; give the path of the checkpoint: "
+            "--language-model"
+        )
+    found = find_weights(str(given or wanted["name"]), _downloads(settings), None)
+    if found.sha256 != wanted["sha256"]:
+        raise HaloError(
+            f"{found.path}: its sha256 is {found.sha256}, but the bundle {bundle.folder} was "
+            f"trained with {wanted['name']}, sha256 {wanted['sha256']}; give that checkpoint "
+            "(--language-model), or delete this one where it is a damaged download"
+        )
+    return found
+
+
+def find_structures(
+    bundle: Bundle,
+    settings: PredictSettings,
+    store: Path,
+    members: Mapping[str, Sequence[Member]],
+) -> tuple[Store, dict[str, Note]]:
+    """The store of structures, and how the search of each sequence ended.
+
+    A search that fails is no reason to stop; a server that cannot be reached is.
+    """
+    wanted = StructureSettings(sources=settings.sources(), **bundle.description["structures"])
+    if settings.stage != PREDICT:
+        transport = replace(settings.transport, max_error_share=1.0)
+        return fetch_structures(members, store, wanted, transport)
+    found = Store.create(store, "structures", wanted.description(), LAYOUT)
+    names = [member.seq_hash for bucket in members.values() for member in bucket]
+    failed = Note("error", message="it was not found when structures were fetched")
+    return found, {
+        name: Note.from_json(found.attributes(name)["manifest"]) if name in found else failed
+        for name in names
+    }
+
+
+def _downloads(settings: PredictSettings) -> Path:
+    """Where published checkpoints are kept: in the store, or where fair-esm has them too."""
+    if settings.store is not None:
+        return settings.store / "language_models"
+    import torch  # costs seconds, and only its opinion on the cache is wanted
+
+    return Path(torch.hub.get_dir()) / "checkpoints"
