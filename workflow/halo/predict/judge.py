@@ -20,6 +20,7 @@ from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget
 from halo.training.decisions import probabilities
 
+CACHE = 1e9  # bytes for proteins that several networks read
 RESIDUES = 4096  # of a batch; what trainings use by default
 
 
@@ -96,16 +97,14 @@ class Model:
         return any(member.is_network for member in self.members)
 
     def judge(
-        self, hashes: np.ndarray, lengths: np.ndarray, graphs: Store | None, embeddings: Store
+        self, dataset: ProteinDataset, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Probabilities, who decided, and modality weights."""
-        n_labels = len(self.thresholds)
-        dataset = ProteinDataset(hashes, np.zeros((len(hashes), n_labels)), graphs, embeddings)
         found = [member.judge(dataset, lengths) for member in self.members]
         weights = next((weights for _, weights in reversed(found) if weights is not None), None)
         names = [member.method for member in self.members]
         joint = found[0][0]
-        asked = np.zeros(len(hashes), dtype=bool)
+        asked = np.zeros(len(dataset), dtype=bool)
         if self.band is not None:
             joint, asked = combine(found[0][0], found[1][0], self.band)
         second = ";".join(names) if self.kind == "average" else names[-1]
@@ -134,8 +133,12 @@ class Judge:
         embeddings: Sequence[Store],
     ) -> Opinion:
         """The models' mean; `embeddings` has a store a model."""
+        labels = np.zeros((len(hashes), len(self.thresholds)))
+        datasets = {
+            store.path: ProteinDataset(hashes, labels, graphs, store, CACHE) for store in embeddings
+        }
         found = [
-            model.judge(hashes, lengths, graphs, store)
+            model.judge(datasets[store.path], lengths)
             for model, store in zip(self.models, embeddings, strict=True)
         ]
         mean = np.mean([part for part, _, _ in found], axis=0)
