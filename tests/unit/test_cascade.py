@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit, softmax
 
-from halo.cascade.calibration import calibrate, to_logits, to_probabilities
+from halo.cascade.calibration import TEMPERATURES, calibrate, to_logits, to_probabilities
 from halo.cascade.combination import Band, Judgement, average, choose_band, combine
 from halo.cascade.conformal import coverage, label_sets, risk_control
 from halo.evaluation.thresholds import decide
@@ -153,3 +153,13 @@ def test_two_that_err_independently_are_joined():
 def test_logits_survive_the_way_through_probabilities():
     logits, _ = multilabel(20)
     assert to_logits(expit(logits), "multilabel") == pytest.approx(logits, abs=1e-6)
+
+
+def test_a_model_that_knows_nothing_gets_a_finite_temperature():
+    """Its logits say nothing of the truth: only the frequencies of the labels are left."""
+    rng = np.random.default_rng(0)
+    probabilities = rng.uniform(0.3, 0.7, (400, 2))
+    truth = rng.uniform(size=(400, 2)) < [0.2, 0.6]
+    found = calibrate(probabilities, truth, "multilabel")
+    assert found.temperature <= TEMPERATURES[1]
+    np.testing.assert_allclose(found(probabilities).mean(axis=0), truth.mean(axis=0), atol=0.02)

@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 SHIFT_DEVIATION = 1.0  # of a label's shift from the common one, in logits: the prior's
+TEMPERATURES = (0.05, 20.0)  # beyond it a model that knows nothing would get an infinite one
 CLIP = 1e-6  # probabilities nearer to 0 or 1 are taken for this
 
 
@@ -88,5 +89,7 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, task: str) -> Calibr
         slope = [(residual * logits).sum() * scale, by_label.sum()]
         return cross_entropy + prior, np.array([*slope, *(by_label + shifts / SHIFT_DEVIATION**2)])
 
-    found = minimize(loss, np.zeros(2 + n_labels), jac=True, method="L-BFGS-B").x
+    scales = tuple(-np.log(TEMPERATURES)[::-1])
+    bounds = [scales, *[(None, None)] * (1 + n_labels)]
+    found = minimize(loss, np.zeros(2 + n_labels), jac=True, method="L-BFGS-B", bounds=bounds).x
     return Calibration(float(np.exp(-found[0])), found[1] + found[2:], task)
