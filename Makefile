@@ -39,7 +39,7 @@ test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root
 	@pytest -m browser
 
 test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which root gets installed
-	@unshare --mount --pid --fork --kill-child --mount-proc sh -c \
+	@PATH="$$PATH:/usr/sbin:/sbin" unshare --mount --pid --fork --kill-child --mount-proc sh -c \
 	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster'
 
 test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local channels
