@@ -42,6 +42,15 @@ from halo.training.decisions import macro_f1  # noqa: E402
 
 GOAL = 1.0
 FROZEN = {"method": "last_layers", "last_layers": 0}
+# For a small model and a few hundred steps; bfloat16 is twice as fast on a CPU that has it.
+SETTINGS = {
+    "epochs": 20,
+    "patience": 5,
+    "tokens_per_batch": 2048,
+    "accumulate": 1,
+    "learning_rate": 0.002,
+    "precision": "bfloat16",
+}
 SHARES = Fractions(train=0.6, val=0.2, cal=0.0, test=0.2)
 
 
@@ -94,7 +103,7 @@ def main() -> None:
     parser.add_argument("--proteins", type=int, default=2000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--window", type=int, default=1022, help="residues that the model sees")
+    parser.add_argument("--window", type=int, default=256, help="residues that the model sees")
     parser.add_argument("--settings", type=json.loads, default={}, help="keys of finetune, JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -104,7 +113,7 @@ def main() -> None:
     part = parts_of(proteins, arguments.threads)
     data = {name: examples(proteins, part == name) for name in ("train", "val", "test")}
     embedding = EmbeddingSettings(window=arguments.window, overlap=arguments.window // 4)
-    tuned = FinetuneSettings(**{"epochs": 20, "patience": 5, "accumulate": 1, **arguments.settings})
+    tuned = FinetuneSettings(**{**SETTINGS, **arguments.settings})
     sides = {"frozen": replace(tuned, **FROZEN), tuned.method: tuned}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for seed in arguments.seeds:
