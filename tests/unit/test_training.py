@@ -1,6 +1,8 @@
 """Training: learns what can be learned, repeats itself, and saves what it was."""
 
+import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import Proteins
 from halo.store import Store
+from halo.training import stage
 from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.loop import Training
@@ -148,10 +151,12 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, monkeypatch):
-    """Killed after any pass; a state of other settings is left alone."""
+def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, monkeypatch, caplog):
+    """Killed in two passes, each time it goes on there; a state of other settings is left alone."""
     run(setting, tmp_path / "quiet")
-    monkeypatch.setattr(Training, "save_seconds", 0.0)
+    monkeypatch.setattr(stage, "Training", partial(Training, save_seconds=0.0))
+    monkeypatch.setattr(logging.getLogger("halo"), "propagate", True)
+    caplog.set_level(logging.INFO, "halo")
     judge, ends = Training._judge, [3, 7]
 
     def judge_and_end(training: Training) -> None:
@@ -167,6 +172,10 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     other = tmp_path / "killed" / "state-0.safetensors"
     other.write_bytes(b"of another training")
     run(setting, tmp_path / "killed")
+    assert [text for text in caplog.messages if "goes on" in text] == [
+        "goes on at epoch 3",
+        "goes on at epoch 7",
+    ]
     quiet, killed = (tmp_path / name for name in ("quiet", "killed"))
     for name in ("model.safetensors", "model.json", "predictions.csv"):
         assert (quiet / name).read_bytes() == (killed / name).read_bytes(), name
