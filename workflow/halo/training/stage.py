@@ -28,6 +28,8 @@ from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
+CODE = ("halo.training.loop", "halo.network.classes")  # what the weights depend on
+
 
 @dataclass(frozen=True)
 class Run:
@@ -129,4 +131,4 @@ def _content(proteins: Proteins, part: np.ndarray) -> dict[str, str]:
     digest = sha256()
     digest.update(table.to_csv(index=False).encode())
     digest.update(np.ascontiguousarray(proteins.labels[learned]).tobytes())
-    return {"proteins": digest.hexdigest(), "code": code_digest("halo.training.loop")}
+    return {"proteins": digest.hexdigest(), "code": code_digest(*CODE)}
