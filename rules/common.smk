@@ -83,7 +83,6 @@ EMBEDDINGS = f"<results>/{OF_FOLD}embeddings/{{shard}}.json"
 DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
 STORE = config["store"]
 RELEASED = config["release"]["method"] or next(iter(JOINED + NETWORKS), None)
-# A fine-tuned language model alone has the first seed only.
 RELEASED_SEEDS = config["release"]["seeds"] or config["seeds"]
 QUERIES = Path(config["fasta"] or "none")
 PREDICTIONS = f"<results>/predict/{QUERIES.name.split('.')[0]}"
@@ -265,6 +264,7 @@ def released(name):
             f"release.method: {RELEASED!r} is no trained method of this run; give one of "
             f"{', '.join(TRAINED + JOINED)}"
         )
+    # A fine-tuned language model alone has the first seed only.
     seeds = config["seeds"][:1] if RELEASED in ESM else RELEASED_SEEDS
     folds = config["release"]["folds"] or FOLDS
     return expand(f"<results>/{SPLIT}/{{fold}}/{{seed}}/{RELEASED}/{name}", fold=folds, seed=seeds)

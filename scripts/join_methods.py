@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from halo.cascade.stage import AVERAGE, CASCADE, CascadeSettings, join_fold
+from halo.cascade.stage import CascadeSettings, join_fold
 from halo.job import job_parser, run_job
+from halo.methods import JOINING
 from halo.proteins.table import read_proteins
 
 
@@ -30,7 +31,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--members", type=Path, nargs=2, required=True, help="predictions.csv of either method"
     )
-    parser.add_argument("--kind", choices=[CASCADE, AVERAGE], required=True, help="how to join")
+    parser.add_argument("--kind", choices=JOINING, required=True, help="how to join")
     parser.add_argument("--method", required=True, help="name of the method")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")

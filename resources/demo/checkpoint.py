@@ -7,6 +7,7 @@ the same machine and PyTorch; other machines round differently.
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,11 @@ import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
 
-from sequences import simulate_proteins
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from halo.embeddings.saving import save_esm2  # noqa: E402
+from sequences import simulate_proteins  # noqa: E402
 
 LAYERS, DIMENSION, HEADS = 4, 96, 8
 SEED = 4
@@ -39,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = train(arguments.proteins, arguments.steps, arguments.seed)
-    save(model, arguments.out)
+    save_esm2(model, arguments.out)
 
 
 def train(proteins: int, steps: int, seed: int) -> ESM2:
@@ -90,30 +95,6 @@ def mask(tokens: torch.Tensor, alphabet: Alphabet) -> tuple[torch.Tensor, torch.
     others = residues[torch.randint(len(residues), tokens.shape)]
     masked = torch.where(hidden & (fate < 0.8), alphabet.mask_idx, tokens)
     return torch.where(hidden & (fate >= 0.9), others, masked), hidden
-
-
-def checkpoint(model: ESM2) -> dict:
-    """`model` as fairseq saves an ESM-2: weights under its names, in half precision."""
-    architecture = argparse.Namespace(
-        encoder_layers=model.num_layers,
-        encoder_embed_dim=model.embed_dim,
-        encoder_ffn_embed_dim=4 * model.embed_dim,
-        encoder_attention_heads=model.attention_heads,
-        token_dropout=model.token_dropout,
-    )
-    weights = {}
-    for name, value in model.state_dict().items():
-        if name.startswith("contact_head."):
-            continue  # fair-esm keeps it in a file of its own
-        prefix = "encoder." if name.startswith("lm_head.") else "encoder.sentence_encoder."
-        constant = name.endswith("inv_freq")  # computed, not learned: left exact
-        weights[prefix + name] = value.clone() if constant else value.half()
-    return {"cfg": {"model": architecture}, "model": weights}
-
-
-def save(model: ESM2, path: Path) -> None:
-    """Write the checkpoint."""
-    torch.save(checkpoint(model), path)
 
 
 def _batches(sequences: list[str], alphabet: Alphabet, rng: Random) -> Iterator[torch.Tensor]:

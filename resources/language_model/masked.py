@@ -1,10 +1,8 @@
 """Masked language modelling with fair-esm's ESM-2: the model, its loss, and its file."""
 
-import argparse
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +12,6 @@ from torch.nn import functional
 
 from batches import ALPHABET, RESIDUES, choose_hidden, pad
 from halo.embeddings.encoder import encode
-from halo.files import atomic_path
 from neighbours import NeighbourModel
 
 EMBEDDING_SCALE = 0.02  # standard deviation at the start; the embeddings are the output layer too
@@ -99,22 +96,3 @@ class Quiz:
 def perplexity(losses: np.ndarray) -> float:
     """The exponential of the mean loss."""
     return math.exp(losses.mean())
-
-
-def save_checkpoint(model: ESM2, path: Path) -> None:
-    """Write `model` as fairseq saves an ESM-2: float16 weights under its names."""
-    architecture = argparse.Namespace(
-        encoder_layers=model.num_layers,
-        encoder_embed_dim=model.embed_dim,
-        encoder_attention_heads=model.attention_heads,
-        token_dropout=model.token_dropout,
-    )
-    weights = {}
-    for name, value in model.state_dict().items():
-        if name.startswith("contact_head."):
-            continue  # fair-esm keeps it in a file of its own
-        prefix = "encoder." if name.startswith("lm_head.") else "encoder.sentence_encoder."
-        constant = name.endswith("inv_freq")  # computed, not learned: left exact
-        weights[prefix + name] = value.cpu().clone() if constant else value.cpu().half()
-    with atomic_path(path) as temporary:
-        torch.save({"cfg": {"model": architecture}, "model": weights}, temporary)

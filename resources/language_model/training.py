@@ -12,6 +12,7 @@ import torch
 from esm.model.esm2 import ESM2
 
 from batches import batches, choose_hidden, corrupt, pad
+from halo.embeddings.saving import save_esm2
 from halo.errors import HaloError
 from halo.files import atomic_path
 from masked import (
@@ -20,7 +21,6 @@ from masked import (
     losses,
     new_model,
     perplexity,
-    save_checkpoint,
     start_from_frequencies,
 )
 
@@ -226,4 +226,4 @@ def _check(training: Training, quiz: Quiz, folder: Path) -> None:
     found = perplexity(quiz.by_model(training.model, training.device, plan.bfloat16))
     log.info("step %d: validation perplexity %.3f", state.steps, found)
     training.save(folder / STATE)
-    save_checkpoint(training.model, folder / CHECKPOINT)
+    save_esm2(training.model, folder / CHECKPOINT)

@@ -43,6 +43,7 @@ from halo.embeddings.embed import (  # noqa: E402
 )
 from halo.embeddings.layout import LAYOUT, EmbeddingSettings  # noqa: E402
 from halo.embeddings.onednn import linear  # noqa: E402
+from halo.embeddings.saving import save_esm2  # noqa: E402
 from halo.embeddings.weights import Weights  # noqa: E402
 from halo.files import sha256_of_file  # noqa: E402
 from halo.proteins.members import Member  # noqa: E402
@@ -60,19 +61,11 @@ COMPARED = 60  # proteins whose float32 rows are compared
 GPU_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bfloat16, data sheets
 
 
-def write_checkpoint(path: Path, shape: str) -> None:
-    """Random weights of that shape, in fair-esm's format."""
+def random_model(shape: str) -> ESM2:
+    """A model of that shape with random weights."""
     layers, dimension, heads = SHAPES[shape]
     torch.manual_seed(0)
-    model = ESM2(layers, dimension, heads, Alphabet.from_architecture("ESM-1b"))
-    config = argparse.Namespace(
-        encoder_layers=layers,
-        encoder_embed_dim=dimension,
-        encoder_attention_heads=heads,
-        token_dropout=True,
-    )
-    state = {f"encoder.sentence_encoder.{name}": w for name, w in model.state_dict().items()}
-    torch.save({"cfg": {"model": config}, "model": state}, path)
+    return ESM2(layers, dimension, heads, Alphabet.from_architecture("ESM-1b"))
 
 
 def with_fair_esm(members: Sequence[Member], checkpoint: Path, folder: Path, device: str) -> int:
@@ -228,7 +221,7 @@ def main() -> None:
     with TemporaryDirectory() as name:
         scratch = Path(name)
         checkpoint = scratch / "esm2_random.pt"
-        write_checkpoint(checkpoint, shape)
+        save_esm2(random_model(shape), checkpoint)
         weights = Weights("random", str(checkpoint), sha256_of_file(checkpoint))
         for number in range(arguments.rounds):
             start = time.perf_counter()

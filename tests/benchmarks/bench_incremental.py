@@ -30,7 +30,7 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from samples import DEEPLOC, SHARED
 
-from checkpoint import save
+from halo.embeddings.saving import save_esm2
 from serve import AlphaFoldServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +157,7 @@ def main() -> None:
         AlphaFoldServer(arguments.models) as server,
     ):
         folder = Path(name)
-        save(ESM2(6, 320, 20, Alphabet.from_architecture("ESM-1b")), folder / "esm2_t6.pt")
+        save_esm2(ESM2(6, 320, 20, Alphabet.from_architecture("ESM-1b")), folder / "esm2_t6.pt")
         config = {
             "run": "incremental",
             "shards": arguments.shards,

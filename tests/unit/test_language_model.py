@@ -15,8 +15,9 @@ from batches import ALPHABET, RESIDUES, batches, choose_hidden, corrupt, cut, to
 from corpus import TEST, TRAINING, VALIDATION, choose, counts, similar_to
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.encoder import encode
+from halo.embeddings.saving import save_esm2
 from halo.errors import HaloError
-from masked import Quiz, new_model, perplexity, save_checkpoint
+from masked import Quiz, new_model, perplexity
 from neighbours import NeighbourModel
 from training import Budget, Plan, Training, train
 
@@ -210,7 +211,7 @@ def test_another_plan_does_not_go_on_from_this_one(proteins, quiz, tmp_path):
 
 def test_the_file_gives_what_the_model_gave(tmp_path):
     model = new_model(3, 64, 4, seed=6).eval()
-    save_checkpoint(model, tmp_path / "model.pt")
+    save_esm2(model, tmp_path / "model.pt")
     loaded, _ = load_esm2(tmp_path / "model.pt")
     tokens = torch.from_numpy(tokenize("MKTAYIAKQRQISFVKSHFSRQ")).long()[None]
     with torch.inference_mode():

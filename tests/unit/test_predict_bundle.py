@@ -1,6 +1,7 @@
 """The model bundle: whole, or refused with the file and the mend."""
 
 import gzip
+import hashlib
 import json
 import shutil
 
@@ -82,6 +83,45 @@ def test_damage_is_named(copy):
     refused(r"manifest.json: missing, so this is no \(whole\) model bundle")
     shutil.rmtree(copy)
     refused(r"copy: there is no such folder")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "words"),
+    [
+        ("../other", {"bytes": 1, "sha256": "0"}, "refused, ../other is outside of the bundle"),
+        ("/etc/hostname", {"bytes": 1, "sha256": "0"}, "refused, /etc/hostname is outside"),
+        ("README.md", {"bytes": 1}, "damaged, it has no size and sha256 of README.md"),
+        ("README.md", "0", "damaged, it has no size and sha256 of README.md"),
+    ],
+)
+def test_a_manifest_leads_nowhere_else(copy, name, entry, words):
+    manifest = read_json(copy / "manifest.json")
+    manifest["files"][name] = entry
+    write_json(copy / "manifest.json", manifest)
+    with pytest.raises(HaloError, match=words):
+        read_bundle(copy)
+
+
+def test_models_are_read_from_listed_files_alone(copy):
+    """What the manifest does not list was not checked."""
+    manifest = read_json(copy / "manifest.json")
+    del manifest["files"]["models/1/1/halo/model.safetensors"]
+    write_json(copy / "manifest.json", manifest)
+    with pytest.raises(HaloError, match=r"manifest.json: damaged, it does not list .*safetensors"):
+        read_bundle(copy)
+
+
+def test_models_are_read_from_the_bundle_alone(copy):
+    description = read_json(copy / "bundle.json")
+    description["models"][0]["members"][0]["folder"] = "../elsewhere"
+    content = json.dumps(description).encode()
+    (copy / "bundle.json").write_bytes(content)
+    manifest = read_json(copy / "manifest.json")
+    digest = hashlib.sha256(content).hexdigest()
+    manifest["files"]["bundle.json"] = {"bytes": len(content), "sha256": digest}
+    write_json(copy / "manifest.json", manifest)
+    with pytest.raises(HaloError, match=r"lists no file of \.\./elsewhere"):
+        read_bundle(copy)
 
 
 def test_another_format_is_refused(copy):

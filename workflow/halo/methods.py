@@ -3,4 +3,5 @@
 # Trained on graphs and embeddings: the keys of halo.network.classes.
 NETWORKS = ("network", "reference", "light_attention", "mean_embedding")
 # Made of two others.
-JOINING = ("cascade", "average")
+CASCADE, AVERAGE = "cascade", "average"
+JOINING = (CASCADE, AVERAGE)

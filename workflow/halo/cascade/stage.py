@@ -14,12 +14,12 @@ from halo.cascade.combination import Band, Judgement, choose_band, combine
 from halo.cascade.conformal import risk_control
 from halo.evaluation.models import Model, read_model
 from halo.files import write_json
+from halo.methods import CASCADE
 from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
 
-CASCADE, AVERAGE = "cascade", "average"
 EVERYTHING = Band(-1.0, 0.5)  # the mean of both, for every protein
 
 
@@ -54,7 +54,7 @@ def join_fold(
     ----------
     assignments : content of ``split/assignments.csv``, as text, indexed by id
     members : ``predictions.csv`` of the method that is asked first, and of the other
-    kind : `CASCADE` or `AVERAGE`
+    kind : one of `halo.methods.JOINING`
     names : `method`, `split`, `fold` and `seed`
     """
     models = [read_model(path, proteins, assignments) for path in members]

@@ -18,6 +18,7 @@ from halo.finetuning.head import AttentionHead
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.network.loss import LearnedThresholds
+from halo.training.precision import half_precision
 
 
 class Learner(nn.Module):
@@ -97,7 +98,7 @@ class Learner(nn.Module):
     def _states(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
         tokens, residues = (part.to(self._device) for part in self.tokenizer.padded(sequences))
         checkpointing = self.settings.checkpointing and torch.is_grad_enabled()
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half_precision()):
+        with half_precision(self._device, self.settings.precision):
             states = encode(self.model, tokens, self.embedding.layer, checkpointing)
         return states, residues
 
@@ -112,8 +113,3 @@ class Learner(nn.Module):
             states = states[:, 1:-1].float().cpu().numpy()
             parts += [(*found[row], part) for row, part in zip(rows, states, strict=True)]
         return torch.from_numpy(blend(len(sequence), parts)).to(self._device)[None]
-
-    def _half_precision(self) -> bool:
-        if self.settings.precision == "auto":
-            return self._device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return self.settings.precision == "bfloat16"

@@ -12,21 +12,21 @@ from typing import Any
 
 from halo import __version__
 from halo.code import code_digest
+from halo.embeddings.layout import CONTENT_MODULES
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 
 FORMAT = 1
 DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
 TRAINING = "training.fasta.gz"
+MODELS = "models"
 # What the network was trained on was made by this code; made by other code it is other numbers.
 CONTENT = {
     "structures": ("halo.structures.parse", "halo.structures.match"),
-    "embeddings": (
-        "halo.embeddings.checkpoint", "halo.embeddings.tokens", "halo.embeddings.windows",
-    ),
+    "embeddings": CONTENT_MODULES,
     "graphs": ("halo.graphs.build",),
     "features": ("halo.network.features",),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,12 @@ def read_bundle(folder: Path) -> Bundle:
         )
     files = _checked(folder, _read(folder / MANIFEST))
     _require_same_code(folder, description)
+    for entry in (member for model in description["models"] for member in model["members"]):
+        if not any(name.startswith(f"{entry['folder']}/") for name in files):
+            raise HaloError(
+                f"{folder}/{DESCRIPTION}: damaged, {MANIFEST} lists no file of {entry['folder']}; "
+                "copy the bundle again"
+            )
     return Bundle(folder, description, files)
 
 
@@ -135,10 +141,17 @@ def _read(file: Path) -> dict[str, Any]:
 def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     """The sha256 of each file, if all are as the manifest says."""
     expected = manifest.get("files", {})
-    if DESCRIPTION not in expected:
+    if not isinstance(expected, dict) or DESCRIPTION not in expected:
         raise HaloError(f"{folder}/{MANIFEST}: damaged, it lists no files; copy the bundle again")
     for name, entry in expected.items():
         path = folder / name
+        if ".." in path.parts or Path(name).is_absolute():
+            raise HaloError(f"{folder}/{MANIFEST}: refused, {name} is outside of the bundle")
+        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
+            raise HaloError(
+                f"{folder}/{MANIFEST}: damaged, it has no size and sha256 of {name}; copy the bundle "
+                "again"
+            )
         if not path.is_file():
             raise HaloError(f"{path}: missing; copy the bundle again")
         if path.stat().st_size != entry["bytes"]:
@@ -152,6 +165,15 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
                 f"{path}: damaged or changed, its sha256 is {found} and not {entry['sha256']}; "
                 "copy the bundle again"
             )
+    unlisted = [
+        str(path.relative_to(folder))
+        for path in sorted((folder / MODELS).rglob("*"))
+        if path.is_file() and str(path.relative_to(folder)) not in expected
+    ]
+    if unlisted:
+        raise HaloError(
+            f"{folder}/{MANIFEST}: damaged, it does not list {unlisted[0]}; copy the bundle again"
+        )
     return {name: entry["sha256"] for name, entry in expected.items()}
 
 

@@ -14,6 +14,7 @@ from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, Judgement, combine
 from halo.cascade.conformal import label_sets
 from halo.finetuning.predict import head_logits, load_head
+from halo.methods import AVERAGE
 from halo.predict.bundle import Bundle
 from halo.store import Store
 from halo.training.checkpoint import load_model
@@ -107,7 +108,7 @@ class Model:
         asked = np.zeros(len(dataset), dtype=bool)
         if self.band is not None:
             joint, asked = combine(found[0][0], found[1][0], self.band)
-        second = ";".join(names) if self.kind == "average" else names[-1]
+        second = ";".join(names) if self.kind == AVERAGE else names[-1]
         return joint.probabilities, np.where(asked, second, names[0]), weights
 
 

@@ -23,7 +23,15 @@ from halo.files import read_json, write_json, write_text
 from halo.graphs.build import GraphSettings
 from halo.graphs.layout import description as graphs_description
 from halo.methods import JOINING
-from halo.predict.bundle import DESCRIPTION, FORMAT, MANIFEST, TRAINING, content_digests, listed
+from halo.predict.bundle import (
+    DESCRIPTION,
+    FORMAT,
+    MANIFEST,
+    MODELS,
+    TRAINING,
+    content_digests,
+    listed,
+)
 from halo.predict.card import model_card
 from halo.proteins.table import Proteins
 from halo.store import fingerprint_of
@@ -158,15 +166,15 @@ def _model(
         calibration, conformal = _calibrated(model, proteins, settings.risk)
         members, joint = [(path.parent, calibration)], {"band": None, "conformal": conformal}
     if settings.finetuned:
-        _copy(finetuned, ADAPTER_FILES, work / f"models/{model.fold}/finetune")
+        _copy(finetuned, ADAPTER_FILES, work / f"{MODELS}/{model.fold}/finetune")
         weights = read_weights(finetuned / "language_model.json")
     entries = []
     for source, fitted in members:
         found = read_json(source / "model.json")
         if found["class"] == "esm":
-            where = f"models/{model.fold}/finetune"
+            where = f"{MODELS}/{model.fold}/finetune"
         else:
-            where = "/".join(("models", *source.parts[-3:]))
+            where = "/".join((MODELS, *source.parts[-3:]))
             _require_same_settings(source / "model.json", found, weights, settings)
             _copy(source, NETWORK_FILES, work / where)
         entries.append(
@@ -182,7 +190,7 @@ def _model(
     return {
         "fold": model.fold,
         "seed": model.seed,
-        "adapter": f"models/{model.fold}/finetune/adapter.safetensors"
+        "adapter": f"{MODELS}/{model.fold}/finetune/adapter.safetensors"
         if settings.finetuned
         else None,
         "members": entries,

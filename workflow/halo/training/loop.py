@@ -18,6 +18,7 @@ from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import label_weights, macro_f1
+from halo.training.precision import half_precision
 from halo.training.settings import TrainingSettings
 from halo.training.state import (
     Position,
@@ -223,14 +224,6 @@ def score(
                 yield network(batch.to(device)).logits.float().cpu()
 
     return torch.cat(list(logits())), dataset.labels[list(rows)]
-
-
-def half_precision(device: torch.device, precision: str) -> torch.autocast:
-    """Matrix products in bfloat16 where `precision` says so; ``auto``: on a GPU that has it."""
-    half = precision == "bfloat16"
-    if precision == "auto":
-        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 def drop_modalities(batch: Batch, settings: TrainingSettings) -> Batch:
