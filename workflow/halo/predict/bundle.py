@@ -149,8 +149,8 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
             raise HaloError(f"{folder}/{MANIFEST}: refused, {name} is outside of the bundle")
         if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
             raise HaloError(
-                f"{folder}/{MANIFEST}: damaged, it has no size and sha256 of {name}; copy the bundle "
-                "again"
+                f"{folder}/{MANIFEST}: damaged, it has no size and sha256 of {name}; copy the "
+                "bundle again"
             )
         if not path.is_file():
             raise HaloError(f"{path}: missing; copy the bundle again")
