@@ -127,7 +127,7 @@ def chosen(section, *keys):
 
 def ingest_settings():
     """What the ingest reads of the sections `dataset` and `dataset.test`."""
-    columns = ("id", "accession", "sequence", "annotations", "labels")
+    columns = ("id", "accession", "sequence", "annotations", "labels", "sample")
     rules = ("split", "task", "duplicates", "min_length", "max_length")
     settings = {"train": chosen(DATASET, *columns, *rules)}
     if TEST_SET:

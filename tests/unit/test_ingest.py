@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_duplicates_are_merged_by_union_or_kept(tmp_path):
     assert kept.ids.tolist() == ["a", "b", "c"]
     assert not rejected
     assert kept.labels.tolist() == [[0, 1], [1, 0], [1, 0]]
+
+
+def test_a_sample_does_not_depend_on_the_order_and_hardly_on_what_is_added(tmp_path):
+    rows = [f"p{i},{'M' * (i + 1)},1,0\n" for i in range(30)]
+    settings = replace(SETTINGS, sample=12)
+    proteins, rejected = ingest(table(tmp_path, "".join(rows)), None, settings)
+    chosen = set(proteins.ids)
+    assert len(chosen) == 12
+    assert {record.reason for record in rejected} == {"not in the sample"}
+    assert chosen | set(reasons(rejected)) == {f"p{i}" for i in range(30)}
+    again, _ = ingest(table(tmp_path, "".join(rows[::-1])), None, settings)
+    assert set(again.ids) == chosen
+    grown, _ = ingest(table(tmp_path, "".join(rows) + "new,AAA,1,0\n"), None, settings)
+    assert len(chosen & set(grown.ids)) >= 11
+    everyone, _ = ingest(table(tmp_path, "".join(rows)), None, replace(SETTINGS, sample=99))
+    assert len(everyone) == 30
 
 
 @pytest.mark.parametrize(

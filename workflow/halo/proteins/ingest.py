@@ -34,6 +34,7 @@ class DatasetSettings:
     duplicates: str = "merge"
     min_length: int = 1
     max_length: int = 40_000
+    sample: int | None = None
 
     @classmethod
     def from_config(cls, section: Mapping) -> "DatasetSettings":
@@ -91,6 +92,8 @@ def ingest(
         table, labels = _only_single_labels(table, labels, rejected)
     if settings.duplicates == "merge":
         table, labels = _merge_duplicates(table, labels, names, rejected)
+    if settings.sample is not None:
+        table, labels = _sample(table, labels, settings.sample, rejected)
     if table.empty:
         raise HaloError(
             f"{path}: none of {len(records):,} records can be used; the first: {rejected[0].reason}"
@@ -218,6 +221,21 @@ def _only_single_labels(
         detail = f"{counts[row]} labels; a single-label task needs exactly one"
         rejected.append(_reject(table, row, "not one label", detail))
     return table[counts == 1].reset_index(drop=True), labels[counts == 1]
+
+
+def _sample(
+    table: pd.DataFrame, labels: np.ndarray, size: int, rejected: list[Rejected]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Those with the lowest digests of their ids: the same whatever the order of the rows.
+
+    A protein that is added displaces one at most.
+    """
+    digests = np.array([sha256_of_text(name) for name in table["id"]])
+    keep = np.zeros(len(table), dtype=bool)
+    keep[np.argsort(digests)[:size]] = True
+    detail = f"dataset.sample is {size}"
+    rejected += [_reject(table, row, "not in the sample", detail) for row in np.flatnonzero(~keep)]
+    return table[keep].reset_index(drop=True), labels[keep]
 
 
 def _merge_duplicates(
