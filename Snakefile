@@ -10,32 +10,42 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
-include: "rules/common.smk"
+# Many runs at once, each of which is this workflow again; or one.
+if "benchmark" in config:
 
+    include: "rules/benchmark.smk"
 
-pathvars:
-    results=f"results/{config['run']}",
-    logs=f"results/{config['run']}/logs",
-    benchmarks=f"results/{config['run']}/benchmarks",
+    rule benchmark:
+        default_target: True
+        input:
+            rules.benchmark_table.output,
+            results_of("report.html"),
 
+else:
 
-include: "rules/ingest.smk"
-include: "rules/split.smk"
-include: "rules/structures.smk"
-include: "rules/finetune.smk"
-include: "rules/embeddings.smk"
-include: "rules/graphs.smk"
-include: "rules/train.smk"
-include: "rules/baselines.smk"
-include: "rules/cascade.smk"
-include: "rules/evaluate.smk"
-include: "rules/report.smk"
-include: "rules/predict.smk"
+    include: "rules/common.smk"
 
+    pathvars:
+        results=f"results/{config['run']}",
+        logs=f"results/{config['run']}/logs",
+        benchmarks=f"results/{config['run']}/benchmarks",
 
-rule all:
-    default_target: True
-    input:
-        "<results>/report.html",
-        "<results>/provenance.json",
-        dropped_embeddings(),
+    include: "rules/ingest.smk"
+    include: "rules/split.smk"
+    include: "rules/structures.smk"
+    include: "rules/finetune.smk"
+    include: "rules/embeddings.smk"
+    include: "rules/graphs.smk"
+    include: "rules/train.smk"
+    include: "rules/baselines.smk"
+    include: "rules/cascade.smk"
+    include: "rules/evaluate.smk"
+    include: "rules/report.smk"
+    include: "rules/predict.smk"
+
+    rule all:
+        default_target: True
+        input:
+            "<results>/report.html",
+            "<results>/provenance.json",
+            dropped_embeddings(),

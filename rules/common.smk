@@ -7,57 +7,19 @@ from pathlib import Path
 import snakemake
 from snakemake.exceptions import WorkflowError
 
-# The workflow's own folder: scripts and modules are found there, wherever the run is.
-BASE = Path(str(workflow.current_basedir)).parent.resolve()
-sys.path.insert(0, str(BASE / "workflow"))
 
-from halo import config as halo_config
-from halo.code import code_digest
-from halo.errors import HaloError
+include: "base.smk"
+
+
 from halo.files import sha256_of_text
 from halo.methods import NETWORKS as NETWORK_CLASSES
 from halo.store import BUCKETS
 
 
-class Untracked:
-    """A `params` value that sets off no rerun when it changes.
-
-    For what has no influence on the content: where the workflow lies, how something is
-    fetched, what is only noted. Snakemake compares `params` of its own types alone.
-    """
-
-    def __init__(self, text):
-        self.text = str(text)
-
-    def __str__(self):
-        return self.text
-
-
-def run_with(program):
-    """The start of a shell command: `program`, a Python, and the folder of the scripts.
-
-    The modules are the workflow's, and the user's site-packages are kept out.
-    """
-    return Untracked(
-        f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
-        f"{program} {shlex.quote(str(BASE / 'scripts'))}"
-    )
-
-
-# Every job runs a script of the workflow with the Python of its own environment.
-RUN = run_with("python")
-
-
 def checked(config):
     """The configuration with defaults, or the end of the run with a list of its faults."""
     try:
-        schema = halo_config.load_yaml(BASE / "workflow/schemas/config.schema.yaml")
-        registry = halo_config.load_yaml(BASE / "resources/datasets.yaml")
-        config = dict(config)
-        if isinstance(config.get("dataset"), dict):
-            config["dataset"] = halo_config.with_registry_entry(config["dataset"], registry)
-        config = halo_config.checked_methods(halo_config.checked_config(config, schema))
-        return halo_config.with_found_files(config, BASE)
+        return halo_config.completed_config(config, BASE)
     except HaloError as error:
         raise WorkflowError(str(error)) from None
 
@@ -173,11 +135,6 @@ def local_checkpoint(wildcards):
     return model if Path(model).suffix else []
 
 
-def script_digest(name):
-    """Digest of a script and of all modules that it imports: a `params` value of its rule."""
-    return code_digest(BASE / "scripts" / name)
-
-
 def shard_buckets(wildcards):
     """The buckets of the store that a shard looks after."""
     count, number = len(SHARDS), int(wildcards.shard)
@@ -225,10 +182,25 @@ def method_files(name, methods, seeds):
 
 
 def prediction_files(wildcards):
-    """Predictions of every method, fold and seed; only networks are trained with several."""
-    return method_files("predictions.csv", NETWORKS + JOINED, config["seeds"]) + method_files(
-        "predictions.csv", ESM + BASELINES, config["seeds"][:1]
-    )
+    """Predictions of every method, fold and seed; only networks are trained with several.
+
+    The first are those of the method that the others are compared with.
+    """
+    several, one = NETWORKS + JOINED, ESM + BASELINES
+    main = config["evaluation"]["main"] or (several + one)[0]
+    if main not in several + one:
+        raise WorkflowError(
+            f"evaluation.main: {main!r} is no method of this run; give one of "
+            f"{', '.join(several + one)}"
+        )
+    order = [main] + [name for name in several + one if name != main]
+    return [
+        path
+        for name in order
+        for path in method_files(
+            "predictions.csv", [name], config["seeds"] if name in several else config["seeds"][:1]
+        )
+    ]
 
 
 def joined_predictions(wildcards):

@@ -25,7 +25,7 @@ rule evaluate:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        settings=as_json(config["evaluation"]),
+        settings=as_json(chosen(config["evaluation"], "resamples", "seed")),
         code=script_digest("evaluate.py"),
     shell:
         "{params.run}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"

@@ -37,6 +37,19 @@ def checked_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> Conf
     return filled
 
 
+def completed_config(config: Mapping[str, Any], base: Path) -> Config:
+    """A run's configuration with all defaults and found files, as the rules use it.
+
+    `base` is the workflow's folder. HaloError lists the faults.
+    """
+    schema = load_yaml(Path(base) / "workflow/schemas/config.schema.yaml")
+    registry = load_yaml(Path(base) / "resources/datasets.yaml")
+    config = dict(config)
+    if isinstance(config.get("dataset"), dict):
+        config["dataset"] = with_registry_entry(config["dataset"], registry)
+    return with_found_files(checked_methods(checked_config(config, schema)), base)
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
     """`base` with the values of `over`, mapping by mapping; neither is changed."""
     result = deepcopy(dict(base))

@@ -53,11 +53,12 @@ def log_plan(proteins: Proteins, plan: str) -> None:
         folds * numbers["baselines"],
     )
     needed = disk_bytes(residues, numbers["model"], embedded)
-    parts = [f"{kind} {_size(size)}" for kind, size in needed.items() if size]
+    parts = [f"{kind} {size_text(size)}" for kind, size in needed.items() if size]
     log.info("disk for what the store does not hold yet, at most: %s", ", ".join(parts))
 
 
-def _size(size: float) -> str:
+def size_text(size: float) -> str:
+    """A number of bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -1,0 +1,42 @@
+"""Put the results of several runs into one table, beside published figures."""
+
+import argparse
+from pathlib import Path
+
+from halo.benchmark.figure import draw
+from halo.benchmark.table import Measured, long_table, markdown, read_published
+from halo.files import read_json, write_json, write_table, write_text
+from halo.job import job_parser, run_job
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Write table, figure and provenance."""
+    runs, provenance = {}, {}
+    for name, title, published, *files in arguments.run:
+        metrics, leakage, provenance[name] = (read_json(Path(file)) for file in files)
+        leaking = leakage["tested_proteins_above_threshold"]
+        runs[name] = Measured(title, published or None, metrics, leaking)
+    table = long_table(runs, read_published(arguments.published))
+    write_table(arguments.table, table)
+    write_text(arguments.markdown, markdown(runs, table))
+    draw(runs, table, arguments.figure)
+    write_json(arguments.provenance, {"runs": provenance})
+
+
+if __name__ == "__main__":
+    parser = job_parser(__doc__)
+    parser.add_argument(
+        "--run",
+        nargs=6,
+        action="append",
+        required=True,
+        metavar=("NAME", "TITLE", "PUBLISHED", "METRICS", "LEAKAGE", "PROVENANCE"),
+        help="a run: its name, its title, the data set of the published figures or nothing, and "
+        "its metrics.json, leakage.json and provenance.json",
+    )
+    parser.add_argument("--published", type=Path, required=True, help="published_results.csv")
+    parser.add_argument("--table", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--markdown", type=Path, required=True, help="Markdown to write")
+    parser.add_argument("--figure", type=Path, required=True, help="SVG to write")
+    parser.add_argument("--provenance", type=Path, required=True, help="JSON to write")
+    run_job(parser, job)

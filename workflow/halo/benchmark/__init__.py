@@ -1,0 +1,1 @@
+"""Several runs that are compared as one benchmark."""

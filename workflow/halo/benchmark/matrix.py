@@ -1,0 +1,88 @@
+"""What a benchmark will take, estimated before it starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from halo.benchmark.runs import BenchmarkRun
+from halo.config import Config, folds, load_yaml
+from halo.methods import NETWORKS
+from halo.proteins.plan import DIMENSIONS, disk_bytes, size_text
+
+# Parameters of the published language models (Lin et al. 2023), by the layers in their names.
+PARAMETERS = {"t6": 8e6, "t12": 35e6, "t30": 150e6, "t33": 650e6, "t36": 3e9}
+SMALL = 2e6  # of a checkpoint that is not among them
+# Rates of two CPU cores, measured (make bench-embed, make bench-train): residues x parameters a
+# second in embedding, residues a second and pass in training a network of the default shape.
+EMBEDDING_RATE = 7.7e10
+TRAINING_RATE = 5e3
+STEP = 3  # forward passes that a step of the fine-tuning costs
+OTHERS = 7  # jobs that a run has once
+
+
+@dataclass(frozen=True)
+class Size:
+    """Estimates for one run: jobs at most, hours of two CPU cores, bytes; None: not known."""
+
+    jobs: int
+    hours: float | None
+    disk: int | None
+
+
+def sizes_of(runs: Mapping[str, BenchmarkRun], base: Path) -> dict[str, Size]:
+    """Estimates for each run; `base` is the workflow's folder, with the registry of data sets."""
+    registry = load_yaml(Path(base) / "resources/datasets.yaml")
+    return {name: size_of(run.config, registry) for name, run in runs.items()}
+
+
+def size_of(config: Config, registry: Mapping[str, Any]) -> Size:
+    """Estimates for a run, given its complete configuration and the registry of data sets."""
+    kinds = [method["class"] for method in config["methods"].values()]
+    networks = sum(kind in NETWORKS for kind in kinds)
+    count, seeds = len(folds(config)), len(config["seeds"])
+    finetuned = config["finetune"]["model"] == "finetuned"
+    embedded = count if finetuned else 1  # times that every protein is embedded
+    jobs = config["shards"] * (2 + embedded) + count * (finetuned + seeds * len(kinds)) + OTHERS
+    residues = _residues(config["dataset"], registry)
+    if residues is None:
+        return Size(jobs, None, None)
+    model = config["embeddings"]["model"]
+    layers = next((name for name in DIMENSIONS if f"_{name}_" in model), None)
+    encoding = residues * PARAMETERS.get(layers, SMALL) / EMBEDDING_RATE  # seconds, once
+    seconds = embedded * encoding
+    if finetuned:
+        seconds += count * config["finetune"]["epochs"] * STEP * encoding
+    seconds += count * seeds * networks * config["training"]["epochs"] * residues / TRAINING_RATE
+    disk = disk_bytes(residues, model, embedded)
+    return Size(jobs, seconds / 3600, sum(size for size in disk.values() if size))
+
+
+def _residues(dataset: Mapping[str, Any], registry: Mapping[str, Any]) -> int | None:
+    """Residues of a data set and of its test set, or None where nobody knows them yet."""
+    total = 0
+    for section in filter(None, (dataset, dataset.get("test"))):
+        entry = registry.get(section["registry"])
+        if entry is None:
+            return None
+        share = min(1.0, (section["sample"] or entry["records"]) / entry["records"])
+        total += round(share * entry["residues"])
+    return total
+
+
+def matrix_text(sizes: Mapping[str, Size]) -> str:
+    """The sizes of all runs and their sum, a line each."""
+    lines = [f"{'run':24} {'jobs':>7} {'hours':>9} {'disk':>9}"]
+    for name, size in sizes.items():
+        hours = "?" if size.hours is None else f"{size.hours:,.1f}"
+        disk = "?" if size.disk is None else size_text(size.disk)
+        lines.append(f"{name:24} {size.jobs:7,} {hours:>9} {disk:>9}")
+    hours = sum(size.hours or 0 for size in sizes.values())
+    disk = sum(size.disk or 0 for size in sizes.values())
+    total = sum(size.jobs for size in sizes.values())
+    lines.append(f"{'all, at most':24} {total:7,} {hours:9,.1f} {size_text(disk):>9}")
+    lines.append(
+        "Hours are of two CPU cores and a rough estimate; with GPUs they are a small part of it. "
+        "What the store or an earlier call has is not computed again."
+    )
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""The benchmark's table: every method of every run, with intervals, beside published figures."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from halo.errors import HaloError
+
+METRICS = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "macro_mcc": "MCC",
+    "jaccard": "Jaccard",
+    "exact_match": "exact match",
+}
+# Names of the published figures, and of what they are here.
+PUBLISHED = {"f1": "macro_f1", "mcc": "macro_mcc"}
+COLUMNS = (
+    "run", "method", "metric", "value", "low", "high",
+    "difference", "difference_low", "difference_high", "source",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run of the benchmark that has been evaluated.
+
+    Attributes
+    ----------
+    title : what the table calls it
+    published : data set of the published figures, or None
+    metrics : content of its ``metrics.json``
+    leaking : tested proteins of its split that have a similar one in training
+    """
+
+    title: str
+    published: str | None
+    metrics: Mapping[str, Any]
+    leaking: int
+
+
+def read_published(path: Path) -> pd.DataFrame:
+    """The figures that others have published, of whole data sets (not of single labels)."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = {"dataset", "method", "metric", "value", "labels", "split", "source"} - set(table)
+    if missing:
+        raise HaloError(f"{path}: the columns {', '.join(sorted(missing))} are missing")
+    whole = table["labels"].str.fullmatch(r"\d*")
+    return table[whole].assign(metric=table["metric"].replace(PUBLISHED))
+
+
+def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.DataFrame:
+    """One row a run, method and metric, with the columns `COLUMNS`.
+
+    A difference is the main method's value less the method's, with the interval of the paired
+    bootstrap; ``source`` is empty for what was measured here.
+    """
+    rows = [row for name, run in runs.items() for row in _measured_rows(name, run)]
+    for name, run in runs.items():
+        for found in published[published["dataset"] == run.published].itertuples():
+            if found.metric in METRICS:
+                source = f"{found.source}; {found.split or 'split not stated'}"
+                value = float(found.value)
+                rows.append({"run": name, "method": found.method, "metric": found.metric}
+                            | {"value": value, "source": source})  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"source": ""})
+
+
+def _measured_rows(name: str, run: Measured) -> Iterator[dict[str, Any]]:
+    for method, found in run.metrics["methods"].items():
+        for metric in METRICS:
+            row = {"run": name, "method": method, "metric": metric, **found["overall"][metric]}
+            if method in run.metrics["differences"]:
+                difference = run.metrics["differences"][method]["overall"][metric]
+                row |= {
+                    "difference": difference["value"],
+                    "difference_low": difference["low"],
+                    "difference_high": difference["high"],
+                }
+            yield row
+
+
+def markdown(runs: Mapping[str, Measured], table: pd.DataFrame) -> str:
+    """The table for people: a section a run, a row a method."""
+    sections = [_section(name, run, table[table["run"] == name]) for name, run in runs.items()]
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(name: str, run: Measured, rows: pd.DataFrame) -> str:
+    metrics = run.metrics
+    main = metrics["main"]
+    averaged = metrics["labels_averaged"]
+    labels = f"{len(averaged)} of {len(metrics['labels'])} labels"
+    lines = [
+        f"## {run.title}",
+        "",
+        f"{metrics['proteins']:,} test proteins in {metrics['groups']:,} homology groups. Tested "
+        f"proteins of the split that have a similar one in training: {run.leaking:,}. Macro "
+        f"averages are over {labels} ({', '.join(averaged)}). The last column is the macro-F1 of "
+        f"{main} less the method's, in the same resamples of the homology groups.",
+        "",
+        f"| method | {' | '.join(METRICS.values())} | {main} is better by |",
+        "|---" * (len(METRICS) + 2) + "|",
+    ]
+    here, elsewhere = rows[rows["source"] == ""], rows[rows["source"] != ""]
+    for method, found in here.groupby("method", sort=False):
+        cells = found.set_index("metric")
+        shown = [_with_interval(*cells.loc[m, ["value", "low", "high"]]) for m in METRICS]
+        lines.append(f"| {method} | {' | '.join(shown)} | {_verdict(cells.loc['macro_f1'])} |")
+    for (method, source), found in elsewhere.groupby(["method", "source"], sort=False):
+        values = found.set_index("metric")["value"]
+        shown = [f"{values[m]:.3f}" if m in values else "" for m in METRICS]
+        lines.append(f"| *{method}*, published ({source}) | {' | '.join(shown)} | |")
+    return "\n".join(lines)
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _verdict(row: pd.Series) -> str:
+    """The difference to the main method, and in a word what it means."""
+    if pd.isna(row["difference"]):
+        return ""
+    low, high = row["difference_low"], row["difference_high"]
+    word = "better" if low > 0 else "worse" if high < 0 else "not different"
+    return f"{_with_interval(row['difference'], low, high)}: {word}"
