@@ -62,7 +62,8 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
     for name, run in runs.items():
         for found in published[published["dataset"] == run.published].itertuples():
             if found.metric in METRICS:
-                source = f"{found.source}; {found.split or 'split not stated'}"
+                labels = f"{found.labels} labels" if found.labels else "labels not stated"
+                source = f"{found.source}; {found.split or 'split not stated'}; {labels}"
                 value = float(found.value)
                 rows.append({"run": name, "method": found.method, "metric": found.metric}
                             | {"value": value, "source": source})  # fmt: skip
