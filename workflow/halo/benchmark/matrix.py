@@ -13,10 +13,10 @@ from halo.proteins.plan import DIMENSIONS, disk_bytes, size_text
 # Parameters of the published language models (Lin et al. 2023), by the layers in their names.
 PARAMETERS = {"t6": 8e6, "t12": 35e6, "t30": 150e6, "t33": 650e6, "t36": 3e9}
 SMALL = 2e6  # of a checkpoint that is not among them
-# Rates of two CPU cores, measured (make bench-embed, make bench-train): residues x parameters a
-# second in embedding, residues a second and pass in training a network of the default shape.
+# Rates of two CPU cores, measured: residues x parameters a second in embedding (make bench-embed),
+# residues x width x layers a second in a pass of the training.
 EMBEDDING_RATE = 7.7e10
-TRAINING_RATE = 5e3
+TRAINING_RATE = 7.5e6
 STEP = 3  # forward passes that a step of the fine-tuning costs
 OTHERS = 7  # jobs that a run has once
 
@@ -53,7 +53,8 @@ def size_of(config: Config, registry: Mapping[str, Any]) -> Size:
     seconds = embedded * encoding
     if finetuned:
         seconds += count * config["finetune"]["epochs"] * STEP * encoding
-    seconds += count * seeds * networks * config["training"]["epochs"] * residues / TRAINING_RATE
+    work = residues * config["network"]["hidden"] * config["network"]["layers"]
+    seconds += count * seeds * networks * config["training"]["epochs"] * work / TRAINING_RATE
     disk = disk_bytes(residues, model, embedded)
     return Size(jobs, seconds / 3600, sum(size for size in disk.values() if size))
 
