@@ -1,0 +1,54 @@
+"""The tutorial's commands, run as they stand there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import ROOT
+
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FOLDERS = ("config", "envs", "profiles", "resources", "rules", "scripts", "workflow")
+
+
+def commands(section: str) -> list[str]:
+    return BLOCK.findall(section)
+
+
+def test_the_commands_of_the_tutorial(tmp_path):
+    """All but the installation, which is that of the environment the tests run in."""
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Snakefile", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    # The command that `pip install -e .` would have made.
+    halo = tmp_path / "bin/halo"
+    halo.parent.mkdir()
+    halo.write_text(f'#!/bin/sh\nexec {sys.executable} -m halo "$@"\n')
+    halo.chmod(0o755)
+    path = f"{halo.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path / "workflow")}
+    _, _, *sections = (ROOT / "docs/tutorial.md").read_text().split("\n## ")
+    outputs = []
+    for block in (block for section in sections for block in commands(section)):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 0, block + done.stdout + done.stderr
+        outputs.append(done.stdout)
+    assert (tmp_path / "results/mine/report.html").is_file()
+    assert (tmp_path / "results/mine/bundle/README.md").is_file()
+    predicted = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert predicted["id"].tolist() == ["DEMO0001", "DEMO0002"]
+    assert any("DEMO0001,nuclear import" in output for output in outputs)
+    assert "NEW1" in (tmp_path / "results/mine/proteins.csv").read_text()
