@@ -10,6 +10,8 @@ rule language_model:
     localrule: True
     conda:
         "../envs/download.yaml"
+    resources:
+        language_model=1,
     params:
         run=RUN,
         store=STORE,
