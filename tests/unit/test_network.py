@@ -24,6 +24,7 @@ from halo.network.features import (
 )
 from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
+from halo.network.units import EmbeddingUnits
 from test_graphs import chain, structure
 
 DIM, LABELS = 24, 5
@@ -109,6 +110,42 @@ def test_a_modality_cannot_outgrow_its_weight():
     larger = one.clone()
     larger.embedding = one.embedding.float() * 10
     torch.testing.assert_close(logits(net, [one]), logits(net, [larger]), atol=1e-3, rtol=0)
+
+
+def test_the_scale_of_the_embedding_does_not_matter():
+    """After the units were fitted, as they are before a training."""
+    proteins = [protein(30, seed) for seed in range(4)]
+    scale, shift = torch.logspace(-2, 2, DIM), torch.linspace(-50, 50, DIM)
+
+    def prediction(change) -> torch.Tensor:
+        net = network()
+        changed = [item.clone() for item in proteins]
+        for item in changed:
+            item.embedding = change(item.embedding.double())
+        net.units.fit(item.embedding for item in changed)
+        return logits(net, changed)
+
+    expected = prediction(lambda values: values)
+    found = prediction(lambda values: values * scale + shift)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_units_are_means_and_spreads_over_all_residues():
+    units = EmbeddingUnits(3)
+    parts = [torch.randn(n, 3, dtype=torch.float64) * 5 + 2 for n in (1, 70, 9)]
+    units.fit(iter(parts))
+    found = units(torch.cat(parts))
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.std(dim=0, correction=0), torch.ones(3))
+    units.fit([torch.ones(5, 3)])  # channels that never change
+    assert torch.isfinite(units(torch.zeros(2, 3))).all()
+
+
+def test_one_protein_can_be_a_batch_of_the_training():
+    net = network().train()
+    batch = Batch.from_data_list([protein(20, 1)])
+    net(batch).logits.sum().backward()
+    assert torch.isfinite(net.head[0].weight.grad).all()
 
 
 def test_gradients_reach_every_parameter():

@@ -8,6 +8,7 @@ from torch_geometric.utils import scatter, to_dense_batch
 
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
 from halo.network.model import NetworkSettings, Output
+from halo.network.units import EmbeddingUnits
 
 
 class MeanEmbedding(nn.Module):
@@ -21,6 +22,7 @@ class MeanEmbedding(nn.Module):
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
         super().__init__()
+        self.units = EmbeddingUnits(embedding_dim)
         self.layers = nn.Sequential(
             nn.LayerNorm(embedding_dim),
             nn.Linear(embedding_dim, settings.hidden),
@@ -31,9 +33,8 @@ class MeanEmbedding(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`."""
-        mean = scatter(
-            batch.embedding.float(), batch.batch, dim=0, dim_size=batch.num_graphs, reduce="mean"
-        )
+        embedding = self.units(batch.embedding)
+        mean = scatter(embedding, batch.batch, dim=0, dim_size=batch.num_graphs, reduce="mean")
         return Output(self.layers(mean), *_of_the_embedding_alone(batch))
 
     def global_weights(self) -> dict[str, float]:
@@ -48,13 +49,14 @@ class LightAttention(nn.Module):
     channel of the embedding; a protein is :math:`\sum_i \mathrm{softmax}_i(a_i) v_i` beside
     :math:`\max_i v_i`. Kernel of 9 residues, dropout of 0.25 and a hidden layer of 32 units are
     the paper's; `settings` are not used. The hidden layer is normalized by protein (the paper: by
-    batch), because a batch may be one long protein.
+    batch), because a batch may be one long protein, and the embedding comes in units of its spread.
     """
 
     KERNEL, DROPOUT, HIDDEN = 9, 0.25, 32
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
         super().__init__()
+        self.units = EmbeddingUnits(embedding_dim)
         self.attend, self.value = (
             nn.Conv1d(embedding_dim, embedding_dim, self.KERNEL, padding=self.KERNEL // 2)
             for _ in range(2)
@@ -70,7 +72,7 @@ class LightAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`; the attention is the mean over the channels."""
-        dense, there = to_dense_batch(batch.embedding.float(), batch.batch)
+        dense, there = to_dense_batch(self.units(batch.embedding), batch.batch)
         channels = dense.transpose(1, 2)
         scores = self.attend(channels).masked_fill(~there[:, None], -torch.inf)
         attention = torch.softmax(scores, dim=2)
@@ -94,7 +96,8 @@ class ReferenceNetwork(nn.Module):
     a linear layer. Kept as it was published are the raw coordinates, which a rotation changes,
     the fixed weights, and that edges are not weighted. Mended are its faults of counting: edges
     reach 10 true Å (not 20), embeddings lie on their own residue (not on the next one), and a
-    protein meets its own graph. `settings` are not used but for `dropout`.
+    protein meets its own graph. The embedding is as the language model gives it: in units of its
+    spread it would not have the published weight. `settings` are not used but for `dropout`.
     """
 
     LAYERS, UNITS, HEADS = 4, 128, 4

@@ -1,11 +1,11 @@
 """The graph attention network."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 from torch_geometric.data import Batch
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter, softmax
@@ -20,6 +20,7 @@ from halo.network.features import (
     shuffle_structure,
 )
 from halo.network.modalities import ModalityFusion
+from halo.network.units import EmbeddingUnits
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,22 @@ class AttentionPooling(nn.Module):
         return torch.cat(pooled, dim=1), attention
 
 
+class ProteinNorm(nn.BatchNorm1d):
+    """Pooled features in units of their spread over proteins.
+
+    The pooled features of all proteins are much alike; what tells them apart is small beside
+    what they share. A batch of one protein has no spread: it is taken as after the training.
+    """
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """The features [G, n], normalized."""
+        if self.training and len(pooled) == 1:
+            return batch_norm(
+                pooled, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(pooled)
+
+
 class HaloNetwork(nn.Module):
     """Modalities → fusion → graph attention → attention pooling → a logit a label.
 
@@ -123,12 +140,15 @@ class HaloNetwork(nn.Module):
         )
         hidden = settings.hidden
         self.settings = settings
+        self.units = EmbeddingUnits(embedding_dim)
         self.fusion = ModalityFusion(dimensions, hidden, settings.weights == "learned")
         self.blocks = nn.ModuleList(AttentionBlock(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(hidden)
         self.pooling = AttentionPooling(hidden, settings.pooling_heads)
+        pooled = (settings.pooling_heads + 1) * hidden
         self.head = nn.Sequential(
-            nn.Linear((settings.pooling_heads + 1) * hidden, hidden),
+            ProteinNorm(pooled),
+            nn.Linear(pooled, hidden),
             nn.GELU(),
             nn.Dropout(settings.dropout),
             nn.Linear(hidden, n_labels),
@@ -137,7 +157,8 @@ class HaloNetwork(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Logits of a batch of proteins made by `halo.network.features.protein_data`."""
         batch = self._seen(batch)
-        features: Mapping[str, Tensor] = {name: batch[name].float() for name in MODALITIES}
+        features = {name: batch[name].float() for name in MODALITIES}
+        features["embedding"] = self.units(batch.embedding)
         h, weights = self.fusion(features, batch.present, batch.batch)
         for block in self.blocks:
             h = block(h, batch.edge_index, batch.edge_attr)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from halo.code import code_digest
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
@@ -16,6 +17,7 @@ from halo.files import write_table
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
+from halo.network.units import PROTEINS, EmbeddingUnits
 from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
@@ -81,6 +83,7 @@ def train_fold(
     embedding_dim = dataset[int(rows["train"][0])].embedding.shape[1]
     torch.manual_seed(run.seed)
     network = NETWORKS[run.kind](embedding_dim, len(proteins.label_names), network_settings)
+    fit_units(network, dataset, rows["train"])
     note = {
         **asdict(run),
         "task": proteins.task,
@@ -122,6 +125,14 @@ def train_fold(
     save_model(folder, network, embedding_dim, description)
     for file in folder.glob("state-*.safetensors"):
         file.unlink()
+
+
+def fit_units(network: nn.Module, dataset: ProteinDataset, rows: np.ndarray) -> None:
+    """Fit the units of a network that has some to `PROTEINS` of the training proteins `rows`."""
+    for module in network.modules():
+        if isinstance(module, EmbeddingUnits):
+            chosen = rows[np.linspace(0, len(rows) - 1, min(PROTEINS, len(rows))).astype(int)]
+            module.fit(dataset[int(row)].embedding for row in chosen)
 
 
 def _content(proteins: Proteins, part: np.ndarray) -> dict[str, str]:
