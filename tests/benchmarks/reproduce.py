@@ -55,15 +55,15 @@ def local_data(data: Path, folder: Path) -> dict[str, Any]:
     ]
     runs = {
         "deeploc2": {
-            "title": "DeepLoc 2.0, 1,200 human proteins with a structure",
+            "title": "DeepLoc 2.0, 800 human proteins with a structure",
             "dataset": deeploc2,
         },
         "hpa": {
-            "title": "HPA, trained on 1,200 human proteins of DeepLoc 2.0",
+            "title": "HPA, trained on 800 human proteins of DeepLoc 2.0",
             "dataset": deeploc2 | {"test": test},
         },
         "protgps": {
-            "title": "ProtGPS, 1,200 human proteins with a structure, duplicates merged",
+            "title": "ProtGPS, 800 human proteins with a structure, duplicates merged",
             "dataset": protgps | {"accession": "structure"},
         },
     }
