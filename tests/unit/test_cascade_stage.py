@@ -63,6 +63,33 @@ def test_it_is_evaluated_and_says_who_decided(run):
     assert (by == "homology").mean() == pytest.approx(found["asked"], abs=0.05)
 
 
+def test_what_joining_changes_is_counted(run):
+    """Against the tables of the same evaluation, read by hand."""
+    joined = [join(run, fold=fold) / "predictions.csv" for fold in ("0", "1", "2")]
+    halo = [path for path in run.models if path.parts[-3:-1] == ("1", "halo")]
+    settings = EvaluationSettings(resamples=100)
+    paths = [*halo, *joined]
+    metrics, table = evaluate(run.proteins, run.assignments.set_index("id"), paths, {}, settings)
+    assert metrics["methods"]["halo"]["joining"] == {}
+    found = metrics["methods"]["cascade_of_halo_homology"]["joining"]
+    assert (found["first"], found["second"]) == ("halo", "homology")
+
+    def right(method: str) -> pd.DataFrame:
+        rows = table[table["method"] == method].set_index("id")
+        given, true = (rows[name].str.get_dummies(";") for name in ("decisions", "labels"))
+        names = list(run.proteins.label_names)
+        given, true = (part.reindex(columns=names, fill_value=0) for part in (given, true))
+        return given == true
+
+    before, after = right("halo"), right("cascade_of_halo_homology")
+    assert found["labels_mended"] == (~before & after).to_numpy().sum()
+    assert found["labels_spoiled"] == (before & ~after).to_numpy().sum()
+    whole = before.all(axis=1), after.all(axis=1)
+    assert found["proteins_mended"] == (~whole[0] & whole[1]).sum()
+    assert found["proteins_spoiled"] == (whole[0] & ~whole[1]).sum()
+    assert found["labels_mended"] + found["labels_spoiled"] > 0
+
+
 def test_test_labels_have_no_influence(run):
     before = (join(run) / "predictions.csv").read_bytes()
     labels = run.proteins.labels.copy()

@@ -2,11 +2,13 @@
 
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
+from halo.cascade.stage import CascadeSettings, join_fold
 from halo.files import read_json
 from halo.report import words
 from halo.report.svg import inline_svg
@@ -176,3 +178,31 @@ def test_numbers_in_words():
     assert words.duration(61) == "1 min 1 s"
     assert words.duration(3 * 3600 + 120) == "3 h 2 min"
     assert words.size(35.6e9) == "35.6 GB"
+
+
+def test_two_methods_together_have_a_section(tmp_path, page):
+    assert "Two methods together" not in page.text
+    run = make_run(tmp_path)
+    assignments = run.assignments.set_index("id")
+    homology = {path.parts[-4]: path for path in run.models if path.parts[-2] == "homology"}
+    paths = []
+    for path in (path for path in run.models if path.parts[-2] == "halo"):
+        fold, seed = path.parts[-4:-2]
+        for kind in ("cascade", "average"):
+            folder = path.parents[1] / kind
+            folder.mkdir()
+            names = {"method": kind, "split": "kfold", "fold": fold, "seed": int(seed)}
+            members = [path, homology[fold]]
+            settings = CascadeSettings()
+            join_fold(run.proteins, assignments, members, kind, names, settings, folder)
+            paths.append(folder / "predictions.csv")
+    found = Page(make_report(replace(run, models=[*run.models, *paths])).read_text())
+    joined = read_json(run.path("evaluation/metrics.json"))["methods"]["cascade"]["joining"]
+    text = " ".join(found.text.split())
+    assert f"asks homology about the rest: {words.percent(joined['asked'])}" in text
+    mended, spoiled = (words.number(joined[f"labels_{what}"]) for what in ("mended", "spoiled"))
+    assert f"{mended} decisions on a label became right and {spoiled} wrong" in text
+    assert "average is the mean of halo and homology" in text
+    for row in ("halo, always", "homology, always"):
+        assert row in found.text
+    assert "Its conformal sets promise 90.0 %" in text

@@ -12,6 +12,7 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.evaluation.bootstrap import INTERVAL, GroupBootstrap
 from halo.evaluation.comparison import differences, threshold_comparison
+from halo.evaluation.joining import joining_summary
 from halo.evaluation.metrics import (
     Replicates,
     decision_replicates,
@@ -90,6 +91,7 @@ def evaluate(
         method: {
             **describe(models[method]),
             "conformal": conformal_summary(models[method], proteins.labels),
+            "joining": joining_summary(models[method], pools, method, truth),
             "overall": overall_estimates(measured[method]),
             "folds": {fold: overall_estimates(found[method]) for fold, found in by_fold.items()},
             "labels": label_estimates(measured[method], proteins.label_names),

@@ -32,6 +32,7 @@ def render(run: RunResults, figures: Sequence[Drawn], folder: Path) -> str:
         "signed": words.signed,
         "verdict": words.verdict,
         "count": words.count,
+        "number": words.number,
         "percent": words.percent,
         "duration": words.duration,
         "size": words.size,
@@ -42,6 +43,11 @@ def render(run: RunResults, figures: Sequence[Drawn], folder: Path) -> str:
 def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str, Any]:
     """What the template reads."""
     config = run.provenance["config"]
+    methods = run.metrics["methods"]
+    joined = {name: found for name, found in methods.items() if found["joining"]}
+    members = [
+        found["joining"][place] for found in joined.values() for place in ("first", "second")
+    ]
     return {
         "name": run.provenance["run"],
         "simulated": config["dataset"]["simulated"],
@@ -64,6 +70,9 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
             for figure in figures
         },
         "metric_names": words.METRICS,
+        "joined": joined,
+        # A member may be a method that was not evaluated itself.
+        "joined_rows": [n for n in dict.fromkeys([*members, *joined]) if n in methods],
         "label_metric_names": words.LABEL_METRICS,
         "compared": COMPARED,
         "data": data_facts(run),
@@ -71,7 +80,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         "by_fold": {
             fold: {
                 "proteins": number,
-                "methods": {n: m["folds"][fold] for n, m in run.metrics["methods"].items()},
+                "methods": {n: m["folds"][fold] for n, m in methods.items()},
             }
             for fold, number in run.metrics["folds"].items()
         },

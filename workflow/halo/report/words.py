@@ -112,6 +112,11 @@ def count(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit.removesuffix('s') if value == 1 else unit}"
 
 
+def number(value: float) -> str:
+    """A count that may be a mean over seeds: without decimals where it is whole."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
 def percent(value: float, digits: int = 1) -> str:
     """A share as per cent."""
     return f"{100 * value:.{digits}f} %"
