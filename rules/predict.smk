@@ -36,6 +36,8 @@ rule predict_fetch:
     input:
         queries=queries,
         bundle=config["bundle"] or "<results>/bundle",
+        # A structure that was added is seen by the folder's time.
+        structures=config["predict"]["structures"] or [],
     output:
         f"{PREDICTIONS}/fetched.json",
     log:
@@ -61,10 +63,13 @@ rule predict:
         queries=queries,
         bundle=config["bundle"] or "<results>/bundle",
         fetched=f"{PREDICTIONS}/fetched.json",
+        web=sorted((BASE / "workflow/halo/predict/web").iterdir()),
     output:
         table=f"{PREDICTIONS}/predictions.csv",
         json=f"{PREDICTIONS}/predictions.json",
         rejected=f"{PREDICTIONS}/rejected.csv",
+        page=f"{PREDICTIONS}/predictions.html",
+        structures=directory(f"{PREDICTIONS}/structures"),
     log:
         "<logs>/predict.log",
     benchmark:
@@ -75,8 +80,9 @@ rule predict:
     params:
         run=RUN,
         options=predict_options,
+        page=config["predict"]["page"],
         folder=subpath(output.table, parent=True),
         code=script_digest("predict.py"),
     shell:
         "{params.run}/predict.py {input.queries:q} --bundle {input.bundle:q} -o {params.folder:q}"
-        " --stage predict --threads {threads} {params.options} --log {log}"
+        " --stage predict --threads {threads} --page {params.page} {params.options} --log {log}"

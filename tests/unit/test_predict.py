@@ -262,7 +262,7 @@ def test_killed_and_called_again(fasta, bundle, root, tmp_path):
     assert again.returncode == 0, messages
     assert f"{5 - len(done)} of 5 chunks to do" in messages
     assert {path: path.stat().st_mtime_ns for path in done} == done
-    for name in ("predictions.csv", "predictions.json", "rejected.csv"):
+    for name in ("predictions.csv", "predictions.json", "rejected.csv", "predictions.html"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
     assert not (tmp_path / "broken/store/embeddings").exists()
 

@@ -19,7 +19,7 @@ FILES = {
     "protgps": "protgps/protgps_dataset.csv.gz",
 }
 KEYS = {"title", "citation", "licence", "url", "sha256", "id", "accession", "sequence"}
-KEYS |= {"split", "annotations", "labels", "task", "duplicates"}
+KEYS |= {"split", "annotations", "labels", "task", "duplicates", "records", "residues"}
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -43,6 +43,8 @@ def test_columns_are_those_of_the_real_file(name, shared):
     assert {row[label] for row in rows for label in labels} <= {"0", "1", "0.0", "1.0"}
     assert len({row[entry["id"]] for row in rows}) == len(rows)
     assert f"{len(rows):,}" in entry["title"]
+    assert len(rows) == entry["records"]
+    assert sum(len(row[entry["sequence"]]) for row in rows) == entry["residues"]
     if entry["sha256"]:
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
 

@@ -32,7 +32,7 @@ CONFIG = merged(
         "structures": {"sources": [{"kind": "folder", "path": str(DEMO / "afdb")}]},
         "finetune": {"model": "finetuned", "epochs": 2, "rank": 2, "hidden": 16},
         "training": {"epochs": 2},
-        "predict": {"structures": str(DEMO / "afdb"), "download": False},
+        "predict": {"structures": str(DEMO / "afdb"), "download": False, "page": 5},
     },
 )
 
@@ -65,6 +65,10 @@ def test_the_rule_makes_the_bundle_and_predicts(run):
     assert list(found["id"]) == list(queries(50))
     assert set(found["decided_by"].str.split(";").explode()) <= {"esm", "halo"}
     assert set(found["structure"]) == {"ok", "missing"}
+    page = (run / "results/small/predict/new/predictions.html").read_text()
+    assert page.count("<tr data-row=") == 5  # predict.page
+    structures = run / "results/small/predict/new/structures"
+    assert 1 <= len(list(structures.glob("*.cif"))) <= 5
     bundle = run / "results/small/bundle"
     description = json.loads((bundle / "bundle.json").read_text())
     assert description["method"] == "cascade"
@@ -122,3 +126,17 @@ def test_a_method_that_there_is_not(run):
     outcome = snakemake(run, config, "-n", "bundle")
     assert outcome.status != 0
     assert "release.method: 'homology' is no trained method" in outcome.output
+
+
+def test_a_language_model_alone_has_reasons_too(run):
+    """Those of its head; graphs and structures have no part in them. The last test: it makes the
+    run's bundle anew."""
+    config = merged(CONFIG, {"release": {"method": "esm"}})
+    outcome = snakemake(run, config, "--config", "fasta=new.fasta", "--", "predict")
+    assert outcome.status == 0, outcome.output
+    content = json.loads((run / "results/small/predict/new/predictions.json").read_text())
+    assert all(entry["regions"] is not None for entry in content["proteins"][:5])
+    assert {entry["structure"]["status"] for entry in content["proteins"]} == {"not used"}
+    page = (run / "results/small/predict/new/predictions.html").read_text()
+    assert "average one (integrated gradients)" in page
+    assert not list((run / "results/small/predict/new/structures").glob("*.cif"))

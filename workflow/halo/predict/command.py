@@ -14,7 +14,7 @@ Examples:
   halo predict proteins.fasta --bundle bundle/ -o out/ --structures models/ --no-download
 
 A call that was interrupted goes on where it was when it is repeated.
-Read out/predictions.csv first; docs/predict.md says what stands in it.
+Open out/predictions.html in a browser; docs/predict.md says what else lies in out/.
 """
 
 
@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-download", action="store_true", help="do not ask AlphaFold DB for structures"
     )
     structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
+    parser.add_argument(
+        "--page", type=int, default=100, metavar="N",
+        help="explain the first N proteins residue by residue, on the page and in structures/ "
+        "(default: 100); the predictions of all are in the tables",
+    )  # fmt: skip
     machine = parser.add_argument_group("language model and machine")
     machine.add_argument(
         "--language-model", type=Path, metavar="FILE",
@@ -83,6 +88,7 @@ def job(arguments: argparse.Namespace) -> None:
         precision=arguments.precision,
         threads=arguments.threads,
         chunk=max(1, arguments.chunk),
+        page=max(0, arguments.page),
         stage=arguments.stage,
         transport=TransportSettings(**transport),
     )

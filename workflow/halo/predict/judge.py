@@ -15,6 +15,13 @@ from halo.cascade.combination import Band, Judgement, combine
 from halo.cascade.conformal import label_sets
 from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
+from halo.predict.attribution import (
+    Attribution,
+    head_attribution,
+    mean_attribution,
+    network_attribution,
+    steps_of,
+)
 from halo.predict.bundle import Bundle
 from halo.store import Store
 from halo.training.checkpoint import load_model
@@ -73,6 +80,15 @@ class Member:
         found = self.calibration(probabilities(logits, self.task).numpy())
         return Judgement(found, self.thresholds, self.task), weights
 
+    def explain(self, dataset: ProteinDataset, labels: Sequence[int], steps: int) -> Attribution:
+        """What the residues of the one protein of `dataset` contribute to `labels`."""
+        if self.is_network:
+            return network_attribution(
+                self.network, dataset[0], labels, self.task, self.device, steps
+            )
+        residues = dataset.embeddings.read(dataset.hashes[0])["residues"]
+        return head_attribution(self.network, residues, labels, self.task, steps)
+
 
 class Model:
     """One fold and seed of the bundle's method: one member, or two that are joined."""
@@ -91,6 +107,12 @@ class Model:
     def thresholds(self) -> np.ndarray:
         """Of the calibrated probabilities, float64 [n_labels]."""
         return self.members[0].thresholds
+
+    @property
+    def explained(self) -> Member:
+        """The member whose reasons are given: of two that are joined, the network."""
+        networks = [member for member in self.members if member.is_network]
+        return networks[-1] if networks else self.members[-1]
 
     @property
     def needs_graphs(self) -> bool:
@@ -152,6 +174,23 @@ class Judge:
             decided_by,
             np.mean(weights, axis=0) if weights else None,
         )
+
+    def explain(
+        self,
+        sequence_hash: str,
+        labels: Sequence[int],
+        graphs: Store | None,
+        embeddings: Sequence[Store],
+    ) -> Attribution:
+        """What the residues of one protein contribute to some labels; the models' mean."""
+        hashes = np.array([sequence_hash], dtype=object)
+        none = np.zeros((1, len(self.thresholds)))
+        steps = steps_of(len(self.models))
+        parts = [
+            model.explained.explain(ProteinDataset(hashes, none, graphs, store), labels, steps)
+            for model, store in zip(self.models, embeddings, strict=True)
+        ]
+        return mean_attribution(parts)
 
 
 @torch.inference_mode()

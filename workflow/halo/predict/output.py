@@ -12,6 +12,7 @@ import pandas as pd
 from halo import __version__
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_table, write_text
+from halo.predict.evidence import Evidence, read_evidence, write_evidence
 from halo.proteins.ingest import Rejected, rejected_table
 
 FORMAT = 1
@@ -30,15 +31,20 @@ class Chunk:
         What is predicted, one for each protein; see ``predictions.schema.json``.
     rejected
         Those that could not be predicted.
+    evidence
+        Of the proteins that are on the page, in the order of `records`; not read by `read_chunk`.
     """
 
     header: Mapping[str, Any]
     records: Sequence[Mapping[str, Any]]
     rejected: Sequence[Rejected]
+    evidence: Sequence[Evidence] = ()
 
 
 def write_chunk(file: Path, chunk: Chunk) -> None:
-    """Keep a finished chunk."""
+    """Keep a finished chunk; it counts as finished when `file` is there."""
+    if chunk.evidence:
+        write_evidence(_beside(file), chunk.evidence)
     content = {
         "header": chunk.header,
         "records": chunk.records,
@@ -55,6 +61,22 @@ def read_chunk(file: Path) -> Chunk:
         return Chunk(content["header"], content["records"], rejected)
     except (KeyError, TypeError):
         raise HaloError(f"{file}: damaged; delete it and run again") from None
+
+
+def read_chunk_evidence(file: Path) -> Iterator[Evidence]:
+    """The evidence of a chunk, a protein at a time."""
+    if _beside(file).exists():
+        yield from read_evidence(_beside(file))
+
+
+def is_whole(file: Path, chunk: Chunk) -> bool:
+    """Whether the evidence that a chunk speaks of is there."""
+    explained = any(record["regions"] is not None for record in chunk.records)
+    return not explained or _beside(file).exists()
+
+
+def _beside(file: Path) -> Path:
+    return file.with_suffix(".npz")
 
 
 def write_predictions(out: Path, chunks: Sequence[Path], rejected: Sequence[Rejected]) -> int:

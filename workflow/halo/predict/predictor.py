@@ -20,7 +20,9 @@ from halo.evaluation.thresholds import decide, uncertainty
 from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
 from halo.network.features import MODALITIES
+from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
+from halo.predict.evidence import Evidence, asked_labels, backbone
 from halo.predict.judge import Judge, Opinion
 from halo.predict.nearest import Neighbour, TrainingSequences
 from halo.predict.output import Chunk
@@ -33,6 +35,9 @@ from halo.store import Store
 from halo.structures.layout import Note
 
 log = logging.getLogger(__name__)
+
+# The labels that a protein's residues were asked about, and the answer.
+Reason = tuple[list[int], Attribution]
 
 # So many proteins that all fail are not bad themselves.
 SUSPICIOUS = 10
@@ -81,42 +86,55 @@ class Predictor:
         """Remove the temporary files."""
         self._scratch.cleanup()
 
-    def predict(self, table: pd.DataFrame) -> Chunk:
+    def predict(self, table: pd.DataFrame, explained: int = 0) -> Chunk:
         """Records of the proteins of `table` (see `halo.predict.records.Queries`), in its order.
 
-        A protein that cannot be predicted is among the rejected ones; HaloError where none can.
+        Of the first `explained` rows there is evidence too. A protein that cannot be predicted is
+        among the rejected ones; HaloError where none can.
         """
         neighbours, notes, structures = self._neighbours(table), {}, None
         if self.judge.needs_graphs:
             members = members_of(table)
             structures, notes = find_structures(self.bundle, self.settings, self.store, members)
         distinct = table.drop_duplicates("seq_hash")
-        opinions, failed = self._opinions(distinct, structures)
+        wanted = frozenset(table["seq_hash"][:explained])
+        opinions, failed = self._opinions(distinct, structures, wanted)
         if not opinions and len(distinct) >= SUSPICIOUS:
             reason = next(iter(failed.values()))
             raise HaloError(
                 f"none of {len(distinct):,} proteins can be predicted, the first because of "
                 f"{reason}; run again, what was done before is kept"
             )
-        records, rejected = [], []
-        for row in table.to_dict("records"):
+        records, rejected, evidence = [], [], []
+        for number, row in enumerate(table.to_dict("records")):
             name = row["seq_hash"]
             if name in failed:
                 rejected.append(Rejected(row["id"], int(row[LINE]), "failed", failed[name]))
-            else:
-                found = (*opinions[name], neighbours[name], notes.get(name))
-                records.append(self._record(row, *found))
-        return Chunk(self.header(), records, rejected)
+                continue
+            opinion, place, reason = opinions[name]
+            regions = None
+            if number < explained:
+                asked = [self.bundle.labels[label] for label in reason[0]]
+                evidence.append(
+                    Evidence(
+                        row["id"], row["sequence"], asked, reason[1], backbone(structures, name)
+                    )
+                )
+                regions = [asdict(region) for region in evidence[-1].regions()]
+            found = (opinion, place, neighbours[name], notes.get(name), regions)
+            records.append(self._record(row, *found))
+        return Chunk(self.header(), records, rejected, evidence)
 
     def _opinions(
-        self, table: pd.DataFrame, structures: Store | None
-    ) -> tuple[dict[str, tuple[Opinion, int]], dict[str, str]]:
-        """The opinion on each sequence and its row in it; and why others have none.
+        self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
+    ) -> tuple[dict[str, tuple[Opinion, int, Reason | None]], dict[str, str]]:
+        """The opinion on each sequence, its row in it, and the reason of those `wanted`; and why
+        others have none.
 
         What fails together is tried in halves, so that one protein does not take others along.
         """
         try:
-            opinion = self._opinion(table, structures)
+            opinion, reasons = self._opinion(table, structures, wanted)
         except OSError:  # a full disk, say: no protein's fault
             raise
         except Exception as error:
@@ -124,11 +142,15 @@ class Predictor:
                 log.warning("%s cannot be predicted: %s", table["id"].iat[0], error)
                 return {}, {table["seq_hash"].iat[0]: f"{type(error).__name__}: {error}"}
             half = len(table) // 2
-            parts = [self._opinions(part, structures) for part in (table[:half], table[half:])]
+            halves = (table[:half], table[half:])
+            parts = [self._opinions(part, structures, wanted) for part in halves]
             return parts[0][0] | parts[1][0], parts[0][1] | parts[1][1]
-        return {name: (opinion, row) for row, name in enumerate(table["seq_hash"])}, {}
+        found = enumerate(table["seq_hash"])
+        return {name: (opinion, row, reasons.get(name)) for row, name in found}, {}
 
-    def _opinion(self, table: pd.DataFrame, structures: Store | None) -> Opinion:
+    def _opinion(
+        self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
+    ) -> tuple[Opinion, dict[str, Reason]]:
         members = members_of(table)
         graphs = None
         if structures is not None:
@@ -139,9 +161,15 @@ class Predictor:
             )
             for weights in self._weights
         ]
-        return self.judge.judge(
-            table["seq_hash"].to_numpy(dtype=object), table["length"].to_numpy(), graphs, embeddings
-        )
+        hashes = table["seq_hash"].to_numpy(dtype=object)
+        opinion = self.judge.judge(hashes, table["length"].to_numpy(), graphs, embeddings)
+        chosen = decide(opinion.probabilities, self.judge.thresholds, self.bundle.task)
+        reasons = {}
+        for row, name in enumerate(hashes):
+            if name in wanted:
+                labels = asked_labels(opinion.probabilities[row], chosen[row])
+                reasons[name] = (labels, self.judge.explain(name, labels, graphs, embeddings))
+        return opinion, reasons
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:
         distinct = table.drop_duplicates("seq_hash")
@@ -157,6 +185,7 @@ class Predictor:
         place: int,
         near: Neighbour | None,
         note: Note | None,
+        regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         labels, task = self.bundle.labels, self.bundle.task
         own = opinion.probabilities[place : place + 1]
@@ -180,6 +209,7 @@ class Predictor:
             "structure": _structure(note),
             "nearest_training": asdict(near) if near is not None else None,
             "far": far,
+            "regions": regions,
         }
 
     def header(self) -> dict[str, Any]:

@@ -5,10 +5,12 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from halo import __version__
@@ -17,17 +19,40 @@ from halo.errors import HaloError
 from halo.files import write_json
 from halo.job import Progress, log
 from halo.predict.bundle import Bundle, read_bundle
-from halo.predict.output import CSV_FILE, read_chunk, table_of, write_chunk, write_predictions
+from halo.predict.lock import only_one
+from halo.predict.mmcif import FOLDER, require_own
+from halo.predict.output import (
+    CSV_FILE,
+    is_whole,
+    read_chunk,
+    table_of,
+    write_chunk,
+    write_predictions,
+)
+from halo.predict.page import PAGE_FILE, write_page
 from halo.predict.predictor import Predictor
 from halo.predict.records import Queries, read_queries
 from halo.predict.settings import PREDICT, PredictSettings
-from halo.predict.sources import find_language_model, find_structures
+from halo.predict.sources import StructureFiles, find_language_model, find_structures
 from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
 from halo.proteins.members import members_of
 from halo.proteins.readers import LINE
 
 FETCHED = "fetched.json"
+PAGE_RESIDUES = 1_000_000  # that the page holds at most: some 15 MB
 LARGE = ("embeddings", "graphs")  # kinds of the store that are not kept without --store
+
+
+@dataclass(frozen=True)
+class Part:
+    """Proteins that are worked on together, and the file of the chunk that they become.
+
+    The first `explained` of them are on the page.
+    """
+
+    table: pd.DataFrame
+    explained: int
+    file: Path
 
 
 def predict(
@@ -48,21 +73,23 @@ def predict(
     HaloError, naming file, line or id and the mend, where nothing can be predicted.
     """
     settings, out = settings or PredictSettings(), Path(out)
-    model, queries = _inputs(proteins, bundle, out, settings)
-    tables = _chunks(queries.table, settings.chunk)
-    common = _common(model, settings)
-    files = [out / "chunks" / f"{_name(table, common)}.json" for table in tables]
-    missing = [(t, file) for t, file in zip(tables, files, strict=True) if not _finished(file)]
-    log.info(
-        "%s proteins, %s of %s chunks to do",
-        f"{len(queries.table):,}", f"{len(missing):,}", f"{len(files):,}",
-    )  # fmt: skip
-    if missing:
-        _predict_chunks(missing, model, settings, out, sum(len(table) for table, _ in missing))
-    count = write_predictions(out, files, queries.rejected)
-    if not count:
-        raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
+    with only_one(out):
+        model, queries = _inputs(proteins, bundle, out, settings)
+        parts = _parts(queries.table, out, model, settings)
+        missing = [part for part in parts if not _finished(part.file)]
+        log.info(
+            "%s proteins, %s of %s chunks to do",
+            f"{len(queries.table):,}", f"{len(missing):,}", f"{len(parts):,}",
+        )  # fmt: skip
+        if missing:
+            _predict_parts(missing, model, settings, out)
+        files = [part.file for part in parts]
+        count = write_predictions(out, files, queries.rejected)
+        if not count:
+            raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
+        write_page(out, files, model.description["class"])
     log.info("%s proteins predicted: %s", f"{count:,}", out / CSV_FILE)
+    log.info("what mattered, in a browser: %s", out / PAGE_FILE)
     return out / CSV_FILE
 
 
@@ -73,19 +100,21 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
     ``fetched.json``, which says what was found.
     """
     out = Path(out)
-    model, queries = _inputs(proteins, bundle, out, settings)
-    weights = find_language_model(model, settings)
-    counts: Counter[str] = Counter()
-    for table in _chunks(queries.table, settings.chunk):
-        _, notes = find_structures(model, settings, settings.store, members_of(table))
-        counts.update(note.status for note in notes.values())
-    content = {
-        "bundle": model.identity(),
-        "language_model": {"name": weights.name, "sha256": weights.sha256},
-        "proteins": len(queries.table),
-        "structures": dict(sorted(counts.items())),
-    }
-    write_json(out / FETCHED, content)
+    with only_one(out):
+        model, queries = _inputs(proteins, bundle, out, settings)
+        weights = find_language_model(model, settings)
+        counts: Counter[str] = Counter()
+        for start in range(0, len(queries.table), settings.chunk):
+            members = members_of(queries.table[start : start + settings.chunk])
+            _, notes = find_structures(model, settings, settings.store, members)
+            counts.update(note.status for note in notes.values())
+        content = {
+            "bundle": model.identity(),
+            "language_model": {"name": weights.name, "sha256": weights.sha256},
+            "proteins": len(queries.table),
+            "structures": dict(sorted(counts.items())),
+        }
+        write_json(out / FETCHED, content)
     return out / FETCHED
 
 
@@ -118,29 +147,25 @@ def _inputs(
 ) -> tuple[Bundle, Queries]:
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
+    require_own(out / FOLDER)
     transport = settings.transport if ask else None
     return model, read_queries(proteins, transport, out / "sequences.fasta")
 
 
-def _predict_chunks(
-    missing: list[tuple[pd.DataFrame, Path]],
-    bundle: Bundle,
-    settings: PredictSettings,
-    out: Path,
-    total: int,
+def _predict_parts(
+    missing: list[Part], bundle: Bundle, settings: PredictSettings, out: Path
 ) -> None:
     store = settings.store or out / "store"
     own = settings.store is None
     # What a killed call has left would be joined with batches of other proteins, and they differ
     # by rounding: without it the result is the same to the last digit.
     _clear(store, own)
-    progress = Progress(total, "predicted proteins")
+    progress = Progress(sum(len(part.table) for part in missing), "predicted proteins")
     with Predictor(bundle, settings, store) as predictor:
-        for table, file in missing:
-            chunk = predictor.predict(table)
-            write_chunk(file, chunk)
+        for part in missing:
+            write_chunk(part.file, predictor.predict(part.table, part.explained))
             _clear(store, own)
-            progress.add(len(table))
+            progress.add(len(part.table))
 
 
 def _clear(store: Path, own: bool) -> None:
@@ -149,15 +174,25 @@ def _clear(store: Path, own: bool) -> None:
             shutil.rmtree(store / kind, ignore_errors=True)
 
 
-def _chunks(table: pd.DataFrame, size: int) -> list[pd.DataFrame]:
-    return [table[start : start + size] for start in range(0, len(table), size)]
+def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
+    common, files = _common(bundle, settings), StructureFiles(settings)
+    shown = min(settings.page, int((np.cumsum(table["length"]) <= PAGE_RESIDUES).sum()))
+    parts = []
+    for start in range(0, len(table), settings.chunk):
+        some = table[start : start + settings.chunk]
+        explained = min(max(0, shown - start), len(some))
+        name = _name(some, explained, files, common)
+        parts.append(Part(some, explained, out / "chunks" / f"{name}.json"))
+    return parts
 
 
 def _finished(file: Path) -> bool:
     """Whether a chunk is there, and no search for a structure failed that is worth repeating."""
     if not file.exists():
         return False
-    return all(record["structure"]["status"] != "error" for record in read_chunk(file).records)
+    chunk = read_chunk(file)
+    failed = any(record["structure"]["status"] == "error" for record in chunk.records)
+    return not failed and is_whole(file, chunk)
 
 
 def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
@@ -171,9 +206,17 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
     }
 
 
-def _name(table: pd.DataFrame, common: Mapping[str, Any]) -> str:
+def _name(
+    table: pd.DataFrame, explained: int, files: StructureFiles, common: Mapping[str, Any]
+) -> str:
     """Name of a chunk: a digest of all that its content depends on."""
     columns = ["id", "accession", "seq_hash", LINE]
-    content = {**common, "proteins": table[columns].astype(str).to_numpy().tolist()}
+    names = table["accession"].where(table["accession"] != "", table["id"])
+    content = {
+        **common,
+        "proteins": table[columns].astype(str).to_numpy().tolist(),
+        "files": [files.of(name) for name in names],
+        "explained": explained,
+    }
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]

@@ -36,6 +36,8 @@ class PredictSettings:
         CPU threads.
     chunk
         Proteins that are worked on together, and lost at most when the run is killed.
+    page
+        Proteins of which the page and `structures` show the evidence, the first of the input.
     stage
         `FETCH`: only get what comes from the internet, into the store; `PREDICT`: only predict
         with that; None: both.
@@ -52,6 +54,7 @@ class PredictSettings:
     precision: str | None = None
     threads: int = 1
     chunk: int = 1000
+    page: int = 100
     stage: str | None = None
     transport: TransportSettings = field(default_factory=TransportSettings)
 

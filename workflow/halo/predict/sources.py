@@ -1,6 +1,7 @@
 """What comes from elsewhere: the language model, and the structures."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from halo.embeddings.find import PUBLISHED, find_weights
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 from halo.predict.bundle import Bundle
-from halo.predict.settings import PREDICT, PredictSettings
+from halo.predict.settings import PATTERNS, PREDICT, PredictSettings
 from halo.proteins.members import Member
 from halo.store import Store
 from halo.structures.fetch import fetch_structures
+from halo.structures.files import NamePattern
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.settings import StructureSettings
+from halo.structures.sources import names_to_try
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,12 @@ def find_structures(
 
     A search that fails is no reason to stop; a server that cannot be reached is.
     """
-    wanted = StructureSettings(sources=settings.sources(), **bundle.description["structures"])
+    wanted = StructureSettings(
+        sources=settings.sources(),
+        # In a folder there can be more than the last time.
+        retry_missing=settings.structures is not None,
+        **bundle.description["structures"],
+    )
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)
         return fetch_structures(members, store, wanted, transport)
@@ -65,6 +73,28 @@ def find_structures(
         name: Note.from_json(found.attributes(name)["manifest"]) if name in found else failed
         for name in names
     }
+
+
+class StructureFiles:
+    """The files of the folder of structures, by what they are of.
+
+    What a protein's files are called and how large they are says whether its prediction is made
+    of what is there now.
+    """
+
+    def __init__(self, settings: PredictSettings) -> None:
+        self._files: dict[str, list[list[str | int]]] = defaultdict(list)
+        if settings.structures is None:
+            return
+        patterns = [NamePattern(pattern) for pattern in PATTERNS]
+        for path in sorted(settings.structures.iterdir()):
+            names = {told.accession for pattern in patterns if (told := pattern.read(path.name))}
+            for name in names:
+                self._files[name].append([path.name, path.stat().st_size])
+
+    def of(self, name: str) -> list[list[str | int]]:
+        """Name and size of each file of the protein that is called so."""
+        return [file for text in names_to_try(name) for file in self._files.get(text, ())]
 
 
 def _downloads(settings: PredictSettings) -> Path:

@@ -1,0 +1,97 @@
+"""Why a protein was predicted as it was: what the page and the structures are made of.
+
+The evidence of a chunk's proteins lies beside the chunk, in an ``.npz`` without pickled objects.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from halo.errors import HaloError
+from halo.files import atomic_path
+from halo.predict.attribution import Attribution
+from halo.predict.regions import Region, regions
+from halo.store import Store
+
+LABELS = 3  # most that a protein's residues are asked about
+COORDINATES = ("coordinates", "plddt", "residue", "position", "fragment")
+_ARRAYS = ("values", "change", "attention")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found of one protein.
+
+    Attributes
+    ----------
+    id, sequence
+        Of the protein.
+    labels
+        Those that `attribution` is about: the given ones, or else the most probable.
+    attribution
+        What each residue contributes to each of them.
+    structure
+        The arrays `COORDINATES` of `halo.structures.layout.LAYOUT`, None where there are none.
+    """
+
+    id: str
+    sequence: str
+    labels: Sequence[str]
+    attribution: Attribution
+    structure: Mapping[str, np.ndarray] | None
+
+    def regions(self) -> list[Region]:
+        """The regions that speak for the labels, label by label."""
+        pairs = zip(self.labels, self.attribution.values, strict=True)
+        return [region for label, values in pairs for region in regions(label, values)]
+
+
+def asked_labels(probabilities: np.ndarray, given: np.ndarray) -> list[int]:
+    """The labels that residues are asked about, the most probable first.
+
+    Parameters
+    ----------
+    probabilities : float [n_labels]
+    given : bool [n_labels], the labels that the protein is given
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    chosen = [int(label) for label in order if given[label]]
+    return chosen[:LABELS] or [int(order[0])]
+
+
+def backbone(structures: Store | None, sequence_hash: str) -> Mapping[str, np.ndarray] | None:
+    """The arrays `COORDINATES` of a protein; None where it has no coordinates."""
+    if structures is None or sequence_hash not in structures:
+        return None
+    found = structures.read(sequence_hash, *COORDINATES)
+    return found if len(found["coordinates"]) else None
+
+
+def write_evidence(file: Path, evidence: Sequence[Evidence]) -> None:
+    """Keep the evidence of a chunk's proteins."""
+    about = [{"id": e.id, "sequence": e.sequence, "labels": list(e.labels)} for e in evidence]
+    arrays = {"about": np.array(json.dumps(about))}
+    for number, entry in enumerate(evidence):
+        arrays |= {f"{number}.{name}": getattr(entry.attribution, name) for name in _ARRAYS}
+        for name, array in (entry.structure or {}).items():
+            arrays[f"{number}.{name}"] = array
+    with atomic_path(file) as temporary, temporary.open("wb") as out:
+        np.savez_compressed(out, **arrays)
+
+
+def read_evidence(file: Path) -> Iterator[Evidence]:
+    """Read what `write_evidence` wrote, a protein at a time."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            for number, entry in enumerate(json.loads(str(arrays["about"]))):
+                attribution = Attribution(*(arrays[f"{number}.{name}"] for name in _ARRAYS))
+                structure = None
+                if f"{number}.coordinates" in arrays:
+                    structure = {name: arrays[f"{number}.{name}"] for name in COORDINATES}
+                yield Evidence(attribution=attribution, structure=structure, **entry)
+    except (OSError, BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise HaloError(f"{file}: damaged ({error}); delete it and run again") from None

@@ -1,0 +1,128 @@
+"""Structures whose B-factor says what mattered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pandas as pd
+
+from halo.errors import HaloError
+from halo.files import sha256_of_text, write_table, write_text
+from halo.predict.evidence import Evidence
+from halo.predict.regions import smoothed
+from halo.proteins.accessions import parse_accession
+
+FOLDER = "structures"
+INDEX = "index.csv"  # whose rows say which file is of which protein; a folder of ours has it
+BACKBONE = ("N", "CA", "C")
+ELEMENTS = ("N", "C", "C")
+
+
+def require_own(folder: Path) -> None:
+    """HaloError where `folder` has files that are not of `write_structures`, which removes some."""
+    if folder.exists() and not (folder / INDEX).exists() and any(folder.iterdir()):
+        raise HaloError(
+            f"{folder}: there are files of something else, and the structures that HALO writes "
+            "would be among them; give another output folder"
+        )
+
+
+def write_structures(
+    folder: Path, shown: Sequence[Evidence], accessions: Sequence[str]
+) -> list[str | None]:
+    """Write the structures of what is shown, and remove those of an earlier call.
+
+    Returns the file of each protein, None where it has no coordinates.
+    """
+    require_own(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    index = folder / INDEX
+    earlier = pd.read_csv(index, dtype=str)["file"] if index.exists() else []
+    names = file_names(list(zip(shown, accessions, strict=True)))
+    files = [name if e.structure else None for e, name in zip(shown, names, strict=True)]
+    rows = [(name, e.id, e.labels[0]) for name, e in zip(files, shown, strict=True) if name]
+    removed = sorted(set(earlier) - set(files))
+    # Before any file and with what is removed, so that a call that is killed leaves no file that
+    # is not listed.
+    _write_index(index, rows + [(name, "", "") for name in removed])
+    for name, evidence in dict(zip(files, shown, strict=True)).items():
+        if name:
+            write_structure(folder / name, evidence, name.removesuffix(".cif"))
+    for name in removed:
+        (folder / Path(name).name).unlink(missing_ok=True)
+    if removed:
+        _write_index(index, rows)
+    return files
+
+
+def _write_index(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    write_table(file, pd.DataFrame(rows, columns=["file", "id", "label"]))
+
+
+def file_names(pairs: Sequence[tuple[Evidence, str]]) -> Iterator[str]:
+    """A file name for each protein, made of its accession, or of the digest of its sequence.
+
+    An id of the input is never part of it. Of two sequences with one accession the second has
+    the digest.
+    """
+    owners: dict[str, str] = {}
+    for evidence, accession in pairs:
+        digest = sha256_of_text(evidence.sequence)
+        parsed = parse_accession(accession)
+        name = str(parsed) if parsed else digest[:16]
+        if owners.setdefault(name, digest) != digest:
+            name = digest[:16]
+        yield f"{name}.cif"
+
+
+def b_factors(values: np.ndarray) -> np.ndarray:
+    """Parts as 0 (nothing, or against the label) to 100 (most for it), float32 [length].
+
+    They are averaged as they are for regions.
+    """
+    positive = np.maximum(smoothed(values), 0)
+    return (100 * positive / max(positive.max(), 1e-9)).astype(np.float32)
+
+
+def write_structure(file: Path, evidence: Evidence, name: str) -> None:
+    """Write the backbone that was used, with `b_factors` of the first label, as mmCIF.
+
+    Fragments, which have no place to each other, are models of their own.
+    """
+    arrays: Mapping[str, np.ndarray] = evidence.structure
+    factors = b_factors(evidence.attribution.values[0])
+    structure = gemmi.Structure()
+    structure.name = name
+    structure.info["_struct.title"] = (
+        f"Backbone; B-factor: contribution to the label {evidence.labels[0]}, 0 to 100 (HALO)"
+    )
+    for number, (start, stop) in enumerate(arrays["fragment"].astype(int), start=1):
+        model = gemmi.Model(number)
+        chain = gemmi.Chain("A")
+        for row in range(start, stop):
+            chain.add_residue(_residue(arrays, row, factors))
+        model.add_chain(chain)
+        structure.add_model(model)
+    structure.setup_entities()
+    write_text(file, structure.make_mmcif_document().as_string())
+
+
+def _residue(arrays: Mapping[str, np.ndarray], row: int, factors: np.ndarray) -> gemmi.Residue:
+    position = int(arrays["position"][row])
+    residue = gemmi.Residue()
+    residue.name = gemmi.expand_one_letter(chr(arrays["residue"][row]), gemmi.ResidueKind.AA)
+    residue.seqid = gemmi.SeqId(position + 1, " ")
+    residue.entity_type = gemmi.EntityType.Polymer
+    for name, element, place in zip(
+        BACKBONE, ELEMENTS, arrays["coordinates"][row].tolist(), strict=True
+    ):
+        if np.isfinite(place).all():
+            atom = gemmi.Atom()
+            atom.name = name
+            atom.element = gemmi.Element(element)
+            atom.pos = gemmi.Position(*place)
+            atom.occ = 1.0
+            atom.b_iso = float(factors[position])
+            residue.add_atom(atom)
+    return residue

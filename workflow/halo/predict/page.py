@@ -1,0 +1,150 @@
+"""The page of a prediction: one HTML file with all that is needed to understand it."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from halo import __version__
+from halo.files import write_text
+from halo.predict.evidence import Evidence
+from halo.predict.mmcif import FOLDER, write_structures
+from halo.predict.output import read_chunk, read_chunk_evidence
+from halo.predict.regions import GAIN, SHARE, WINDOW, smoothed
+from halo.report.words import count
+
+PAGE_FILE = "predictions.html"
+WEB = Path(__file__).parent / "web"
+SCRIPTS = ("sequence.js", "structure.js", "page.js")
+# What a protein is compared with (halo.predict.attribution), by the class of the method.
+UNKNOWN = "of which nothing is known: average residues, no structure"
+OWN = "in which every residue is the protein's average one"
+BASELINES = {"esm": OWN, "mean_embedding": OWN}
+ANGSTROM = 10  # steps of a coordinate on the page
+
+
+def write_page(out: Path, chunks: Sequence[Path], kind: str) -> None:
+    """Write the page and the structures from a run's chunks, and remove older structures.
+
+    `kind` is the class of the bundle's method. Memory holds what the page holds.
+    """
+    header, summary = read_chunk(chunks[0]).header, Counter()
+    proteins: list[dict[str, Any]] = []
+    shown: list[Evidence] = []
+    for file in chunks:
+        chunk = read_chunk(file)
+        summary += summarized(chunk.records)
+        summary["rejected"] += len(chunk.rejected)
+        records = [record for record in chunk.records if record["regions"] is not None]
+        for record, evidence in zip(records, read_chunk_evidence(file), strict=True):
+            proteins.append({**record, **_evidence(evidence)})
+            shown.append(evidence)
+    accessions = [protein["accession"] for protein in proteins]
+    files = write_structures(out / FOLDER, shown, accessions)
+    for protein, name in zip(proteins, files, strict=True):
+        protein["file"] = f"{FOLDER}/{name}" if name else None
+    text = render(header, summary, proteins, kind)
+    write_text(out / PAGE_FILE, text)
+
+
+def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """How many proteins there are, of which kinds, and with which labels."""
+    found: Counter[str] = Counter()
+    for record in records:
+        found["proteins"] += 1
+        found["structure"] += record["structure"]["status"] == "ok"
+        found["no structure used"] += record["structure"]["status"] == "not used"
+        found["far"] += record["far"] is True
+        found["far unknown"] += record["far"] is None
+        found["no label"] += not record["labels"]
+        found.update(f"label {label}" for label in record["labels"])
+    return found
+
+
+def render(
+    header: Mapping[str, Any],
+    summary: Mapping[str, int],
+    proteins: Sequence[Mapping[str, Any]],
+    kind: str,
+) -> str:
+    """The HTML; `proteins` are records with what `_evidence` adds."""
+    environment = Environment(
+        loader=FileSystemLoader(WEB),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = count
+    return environment.get_template("page.html").render(
+        header=header,
+        summary=summary,
+        proteins=proteins,
+        kind=kind,
+        halo=__version__,
+        rules={"window": WINDOW, "share": SHARE, "gain": GAIN},
+        style=(WEB / "page.css").read_text(encoding="utf-8"),
+        scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
+        data={"labels": header["labels"], "thresholds": header["thresholds"],
+              "task": header["task"], "kind": kind, "baseline": BASELINES.get(kind, UNKNOWN),
+              "proteins": proteins},
+    )  # fmt: skip
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """What the page shows of the evidence, in small numbers."""
+    values = smoothed(evidence.attribution.values)
+    highest = np.abs(values).max(axis=1)
+    return {
+        "sequence": evidence.sequence,
+        "tracks": [
+            {"label": label, "change": round(float(change), 3), "highest": round(float(most), 5),
+             "values": _bytes(np.round(127 * row / max(most, 1e-9)), "int8")}
+            for label, change, most, row in zip(
+                evidence.labels, evidence.attribution.change, highest, values, strict=True
+            )
+        ],
+        "attention": _bytes(
+            np.round(255 * evidence.attribution.attention / evidence.attribution.attention.max()),
+            "uint8",
+        ),
+        "trace": _trace(evidence.structure) if evidence.structure is not None else None,
+    }  # fmt: skip
+
+
+def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
+    """The Cα atoms of each fragment that have a place, around their middle, and their pLDDT."""
+    found = []
+    for start, stop in structure["fragment"].astype(int):
+        atoms = structure["coordinates"][start:stop, 1].astype(np.float64)
+        there = np.isfinite(atoms).all(axis=1)
+        atoms = atoms[there]
+        if len(atoms) < 2:
+            continue
+        around = np.clip(laid_flat(atoms) * ANGSTROM, -32_000, 32_000)
+        plddt = structure["plddt"][start:stop][there].astype(np.float64)
+        found.append(
+            {
+                "position": _bytes(structure["position"][start:stop][there], "<u2"),
+                "atoms": _bytes(np.round(around), "<i2"),
+                "plddt": _bytes(np.nan_to_num(np.round(plddt), nan=255), "uint8"),
+            }
+        )
+    return found
+
+
+def laid_flat(atoms: np.ndarray) -> np.ndarray:
+    """Atoms around their middle, turned so that the longest way lies across and the shortest in
+    the line of sight; not mirrored.
+    """
+    around = atoms - atoms.mean(axis=0)
+    axes = np.linalg.eigh(around.T @ around)[1].T[::-1]  # eigh's values rise
+    return around @ (axes * np.array([[1], [1], [np.linalg.det(axes)]])).T
+
+
+def _bytes(array: np.ndarray, dtype: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype=dtype).tobytes()).decode("ascii")
