@@ -1,7 +1,5 @@
 """The page of predictions in a real browser: drawn, searched, turned, and fit for a phone."""
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +11,6 @@ from predict_bundle import OFFLINE, make_small_run, queries, write_fasta
 
 pytestmark = pytest.mark.browser
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-DESKTOP = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 EVIL = "<script>window.evil=1</script>\"'&</script><img/src=x/onerror=window.evil=2>"
 LONG = "very_long_" * 500
 DRAWN = """
@@ -49,34 +39,6 @@ def page(tmp_path_factory) -> Path:
     fasta = write_fasta(folder / "in.fasta", sequences | {"huge": random(35_000)})
     predict(fasta, bundle, folder / "out", replace(OFFLINE, chunk=5))
     return folder / "out/predictions.html"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator["webdriver.Chrome"]:
-    programs = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-    program = next((path for path in programs if path), None)
-    if program is None:
-        pytest.skip("there is no Chromium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = shutil.which("chromedriver")
-    service = webdriver.ChromeService(driver) if driver else None
-    found = webdriver.Chrome(options=options, service=service)
-    yield found
-    found.quit()
-
-
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def opened(browser, page, request):
-    """The browser with the page at a size of window."""
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
-    browser.get("about:blank")
-    browser.get(page.as_uri())
-    return browser
 
 
 def proteins(browser) -> list[dict]:
@@ -202,7 +164,7 @@ def test_the_page_is_as_wide_as_the_window(opened):
             "return [document.documentElement.scrollWidth, window.innerWidth]"
         )
         assert wide <= window, row
-        assert window in (PHONE["width"], DESKTOP["width"])
+        assert window in (390, 1280)
 
 
 def test_letters_of_the_figure_are_readable(opened):

@@ -1,7 +1,5 @@
 """The report in a real browser: nothing on the console, every figure drawn, fit for a phone."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,46 +8,10 @@ from simulated_run import make_report, make_run
 
 pytestmark = pytest.mark.browser
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-DESKTOP = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     return make_report(make_run(tmp_path_factory.mktemp("run")))
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator["webdriver.Chrome"]:
-    programs = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-    program = next((path for path in programs if path), None)
-    if program is None:
-        pytest.skip("there is no Chromium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = shutil.which("chromedriver")
-    service = webdriver.ChromeService(driver) if driver else None
-    found = webdriver.Chrome(options=options, service=service)
-    yield found
-    found.quit()
-
-
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def opened(browser, page, request):
-    """The browser with the page at a size of window."""
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", request.param)
-    browser.get(page.as_uri())
-    return browser
 
 
 def test_nothing_is_on_the_console(opened):
@@ -86,7 +48,7 @@ def test_the_page_is_as_wide_as_the_window(opened):
         "return [document.documentElement.scrollWidth, window.innerWidth]"
     )
     assert wide <= window
-    assert window in (PHONE["width"], DESKTOP["width"])
+    assert window in (390, 1280)
 
 
 def test_dark_text_on_white(opened):
