@@ -49,6 +49,13 @@ CONFIG = merged(
     },
 )  # fmt: skip
 TARGETS = ("all", "results/small/audit/published.csv", "predict")
+# The rules of a benchmark's run, whose names begin with its own, are those of a run.
+BENCHMARK = {
+    "benchmark": {"name": "bench", "runs": {"one": {"title": "One"}}},
+    "finetune": {"model": "pretrained"},
+    "structures": {"sources": []},
+    "methods": {"halo": {"class": "network"}, "majority": {"class": "majority"}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +67,12 @@ def conda():
 
 @dataclass(frozen=True)
 class Run:
-    """What Snakemake has said, in a first call and in a second one."""
+    """What Snakemake has said, in a first call, in a second one, and of a benchmark."""
 
     folder: Path
     first: str
     second: str
+    benchmark: str
 
     @property
     def prefixes(self) -> dict[str, Path]:
@@ -76,12 +84,13 @@ class Run:
     def jobs(self) -> list[tuple[str, Path, str]]:
         """Rule, environment and script of each job; with one core they come one by one."""
         start = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (\w+):$", re.MULTILINE)
-        _, *parts = start.split(self.first)
+        _, *parts = start.split(self.first + self.benchmark)
         found = []
         for rule, said in zip(parts[::2], parts[1::2], strict=True):
             places = re.findall(r"^Activating conda environment: (.+)$", said, re.MULTILINE)
             scripts = re.findall(r"^Shell command: .* python \S+/scripts/(\w+\.py)", said, re.M)
-            found += [(rule, self.folder / p, s) for p, s in zip(places, scripts, strict=True)]
+            name = rule.removeprefix("one_")
+            found += [(name, self.folder / p, s) for p, s in zip(places, scripts, strict=True)]
         return found
 
 
@@ -100,13 +109,15 @@ def run(conda):
             "structures": {"transport": {"base_url": structures.url}},
         }
         (folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, addresses)))
+        (folder / "benchmark.yaml").write_text(yaml.safe_dump(BENCHMARK))
         call = functools.partial(
             conda.call,
             *(sys.executable, "-m", "snakemake", "--profile", "profiles/conda"),
-            *("--directory", folder, "--configfile", folder / "config.yaml"),
-            *("--cores", "1", "--printshellcmds", *TARGETS),
+            *("--directory", folder, "--cores", "1", "--printshellcmds"),
+            *("--configfile", folder / "config.yaml"),
         )
-        return Run(folder, call(), call())
+        benchmark = (folder / "benchmark.yaml", "--", "benchmark")
+        return Run(folder, call("--", *TARGETS), call("--", *TARGETS), call(*benchmark))
 
 
 @contextmanager
