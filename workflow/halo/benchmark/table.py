@@ -15,6 +15,7 @@ METRICS = {
     "macro_mcc": "MCC",
     "jaccard": "Jaccard",
     "exact_match": "exact match",
+    "macro_average_precision": "average precision",
 }
 # Names of the published figures, and of what they are here.
 PUBLISHED = {"f1": "macro_f1", "mcc": "macro_mcc"}
@@ -56,7 +57,7 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
     """One row a run, method and metric, with the columns `COLUMNS`.
 
     A difference is the main method's value less the method's, with the interval of the paired
-    bootstrap; ``source`` is empty for what was measured here.
+    bootstrap, for the metrics that have one; ``source`` is empty for what was measured here.
     """
     rows = [row for name, run in runs.items() for row in _measured_rows(name, run)]
     for name, run in runs.items():
@@ -72,10 +73,11 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
 
 def _measured_rows(name: str, run: Measured) -> Iterator[dict[str, Any]]:
     for method, found in run.metrics["methods"].items():
+        differences = run.metrics["differences"].get(method, {}).get("overall", {})
         for metric in METRICS:
             row = {"run": name, "method": method, "metric": metric, **found["overall"][metric]}
-            if method in run.metrics["differences"]:
-                difference = run.metrics["differences"][method]["overall"][metric]
+            if metric in differences:
+                difference = differences[metric]
                 row |= {
                     "difference": difference["value"],
                     "difference_low": difference["low"],
