@@ -103,7 +103,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise HaloError(f"{folder}: there is no such folder; give that of a model bundle")
+        raise HaloError(f"{folder}: there is no such folder; `snakemake bundle` makes it of a run")
     for name in (DESCRIPTION, MANIFEST):
         if not (folder / name).is_file():
             raise HaloError(

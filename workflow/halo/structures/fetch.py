@@ -179,8 +179,9 @@ def _check_server(note: Note, in_a_row: int, client: Client) -> None:
     if note.source == "afdb" and not client.answered:
         raise HaloError(
             f"{client.settings.base_url} cannot be reached: {note.message}. Run this stage "
-            "where there is internet, mend structures.transport.base_url, or take `afdb` out "
-            "of structures.sources; what was found is kept"
+            "where there is internet, mend structures.transport.base_url (halo predict: --afdb), "
+            "or take `afdb` out of structures.sources (halo predict: --no-download); what was "
+            "found is kept"
         )
     if in_a_row >= ERRORS_IN_A_ROW:
         raise HaloError(
