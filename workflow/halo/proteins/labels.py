@@ -59,8 +59,8 @@ def labels_from_columns(
         if len(wrong) > WRONG_COLUMN_SHARE * len(records):
             raise HaloError(
                 f"{path}: column {name!r} is not a 0/1 column (line {records[LINE].iat[wrong[0]]} "
-                f"has {records[name].iat[wrong[0]]!r}); write 1 where a protein has the label and 0 "
-                "where not; if it is no label, give it to dataset.annotations or name the "
+                f"has {records[name].iat[wrong[0]]!r}); write 1 where a protein has the label and "
+                "0 where not; if it is no label, give it to dataset.annotations or name the "
                 "labels in dataset.labels.columns"
             )
         for row in wrong:
