@@ -8,10 +8,13 @@ from matplotlib.figure import Figure
 
 from halo.files import atomic_path
 
-# Okabe and Ito, Color Universal Design (2008), without black and yellow; in an order in
-# which neighbours differ in grey, too. Every colour has a marker and a dash of its own.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+# Okabe and Ito, Color Universal Design (2008), with a grey in place of yellow; in an order in
+# which neighbours differ in grey, too. There is a marker more than colours, so that what has a
+# colour again has another marker.
+COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#8C8C8C",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 INK = "#222222"
 QUIET = "#6b6b6b"
