@@ -33,6 +33,10 @@ def local_data(data: Path, folder: Path) -> dict[str, Any]:
     """What differs in the configuration where the data lie in `data`; writes tables to `folder`."""
     known = pd.read_csv(data / "af2_contacts/overlap_by_dataset.csv.gz")
     known = known[known["graph_len_equal"] == 1]
+    # Ensembl proteins are no accessions: the few that have a structure here are named.
+    ensembl = known[known["dataset"] == "hpa_test_manifest_1717"].drop_duplicates("record_id")
+    names = ensembl[["record_id", "accession"]].rename(columns={"record_id": "name"})
+    names.to_csv(folder / "names.csv", index=False)
 
     def human(dataset: str, file: str, id_column: str) -> str:
         """The table's proteins with a structure, and the accessions that those have."""
@@ -61,6 +65,7 @@ def local_data(data: Path, folder: Path) -> dict[str, Any]:
         "hpa": {
             "title": "HPA, trained on 800 human proteins of DeepLoc 2.0",
             "dataset": deeploc2 | {"test": test},
+            "structures": {"names": str((folder / "names.csv").resolve())},
         },
         "protgps": {
             "title": "ProtGPS, 800 human proteins with a structure, duplicates merged",
@@ -84,8 +89,12 @@ def snakemake(folder: Path, cores: int, configs: list[Path]) -> float:
 
 
 def noted(folder: Path) -> dict[str, Any]:
-    """What the table depends on, of the benchmark's provenance."""
-    runs = json.loads((folder / "provenance.json").read_text())["runs"]
+    """What the table depends on, of the benchmark's provenance.
+
+    The first run is at work in the workflow's own folder, and names it by nothing.
+    """
+    text = (folder / "provenance.json").read_text().replace("<workflow>/", "")
+    runs = json.loads(text)["runs"]
     keys = ("config", "seeds", "inputs", "language_model", "software")
     return {name: {key: run[key] for key in keys} for name, run in runs.items()}
 
