@@ -82,12 +82,12 @@ def measure(
     """Macro-F1 on val and test of one training."""
     start = time.perf_counter()
     model, alphabet = load_esm2(checkpoint)
-    positives = data["train"].labels.sum(dim=0)
-    learner = Learner(model, alphabet, positives, embedding, settings, seed).to(device)
+    n_labels = data["train"].labels.shape[1]
+    learner = Learner(model, alphabet, n_labels, embedding, settings, seed).to(device)
     one = Processes()
     position = Finetuning(learner, data["train"], data["val"], "multilabel", seed, one).run()
     logits = learner.score(data["test"].sequences, one)
-    tau = learner.thresholds.tau.detach().cpu()
+    tau = learner.tau.cpu()
     return {
         "val": position.best_f1,
         "test": macro_f1(logits, data["test"].labels, tau, "multilabel"),

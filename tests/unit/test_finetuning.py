@@ -249,8 +249,7 @@ def test_one_label_a_protein(weights, tmp_path):
 
 def test_scores_do_not_depend_on_the_batches_nor_on_the_window(weights):
     model, alphabet = load_esm2(Path(weights.path))
-    positives = torch.tensor([10.0, 20.0])
-    learner = Learner(model, alphabet, positives, EMBEDDING, SETTINGS, seed=1)
+    learner = Learner(model, alphabet, 2, EMBEDDING, SETTINGS, seed=1)
     sequences = make_proteins(20).table["sequence"].tolist()
     together = learner.score(sequences, Processes())
     assert max(map(len, sequences)) > EMBEDDING.window

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from sklearn.metrics import f1_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import scatter
@@ -22,7 +21,7 @@ from halo.network.features import (
     protein_data,
     shuffle_structure,
 )
-from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
+from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
 from halo.network.units import EmbeddingUnits
 from test_graphs import chain, structure
@@ -150,13 +149,10 @@ def test_one_protein_can_be_a_batch_of_the_training():
 
 def test_gradients_reach_every_parameter():
     net = network().train()
-    thresholds = LearnedThresholds(torch.full((LABELS,), 10.0))
     batch = Batch.from_data_list([protein(30, seed) for seed in range(6)])
     targets = torch.eye(LABELS)[[0, 1, 2, 3, 4, 0]]
-    out = net(batch).logits
-    loss = focal_loss(out, targets, 1.0, torch.ones(LABELS)) + thresholds(out, targets)
-    loss.backward()
-    for name, parameter in [*net.named_parameters(), *thresholds.named_parameters()]:
+    focal_loss(net(batch).logits, targets, 1.0, torch.ones(LABELS)).backward()
+    for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
 
@@ -182,30 +178,6 @@ def test_focal_loss_of_gamma_zero_is_cross_entropy():
         softmax_focal_loss(x, one_hot, 0.0, torch.ones(4)),
         torch.nn.functional.cross_entropy(x, one_hot),
     )
-
-
-def test_thresholds_are_identified_and_learned():
-    """Logits of two normal classes: the learned threshold comes close to the best F1's."""
-    generator = torch.Generator().manual_seed(1)
-    y = (torch.rand(4000, 1, generator=generator) < 0.2).float()
-    x = torch.randn(4000, 1, generator=generator) + 2.0 * y - 3.0
-    thresholds = LearnedThresholds(y.sum(dim=0))
-    optimizer = torch.optim.Adam(thresholds.parameters(), lr=0.05)
-    for _ in range(400):
-        optimizer.zero_grad()
-        thresholds(x, y).backward()
-        optimizer.step()
-    grid = np.linspace(-5, 1, 121)
-    scores = [f1_score(y.numpy(), (x > t).numpy()) for t in grid]
-    learned = f1_score(y.numpy(), (x > thresholds.tau.detach()).numpy())
-    assert learned > max(scores) - 0.01
-    assert abs(thresholds.tau.item() - grid[int(np.argmax(scores))]) < 0.5
-
-
-def test_thresholds_leave_the_logits_alone():
-    x = torch.randn(5, 3, requires_grad=True)
-    LearnedThresholds(torch.ones(3))(x, torch.ones(5, 3)).backward()
-    assert x.grad is None
 
 
 def test_embedding_of_another_length_is_refused():

@@ -17,16 +17,17 @@ from halo.finetuning.data import token_batches
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
-from halo.network.loss import LearnedThresholds
 from halo.training.precision import half_precision
 
 
 class Learner(nn.Module):
     """All that is fine-tuned, and what it stands on.
 
+    Its thresholds `tau`, in logits, float32 :math:`(L)`, are learned from held-out proteins.
+
     Args:
         model, alphabet: the language model, which is changed.
-        positives: training proteins with each label, float :math:`(L)`.
+        n_labels: :math:`L`.
         embedding: the layer that the head reads, and the windows of long proteins.
         settings: what is trained, and the shape of the head.
         seed: of the weights that are new.
@@ -36,7 +37,7 @@ class Learner(nn.Module):
         self,
         model: ESM2,
         alphabet: Alphabet,
-        positives: Tensor,
+        n_labels: int,
         embedding: EmbeddingSettings,
         settings: FinetuneSettings,
         seed: int,
@@ -44,10 +45,10 @@ class Learner(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         # The head first: its first weights are then the same, whatever is adapted.
-        self.head = AttentionHead(model.embed_dim, len(positives), settings)
+        self.head = AttentionHead(model.embed_dim, n_labels, settings)
         self.model = model
         adapt(model, settings, embedding.layer)
-        self.thresholds = LearnedThresholds(positives, settings.threshold_shrinkage)
+        self.register_buffer("tau", torch.zeros(n_labels))
         self.embedding = embedding
         self.settings = settings
         self.tokenizer = Tokenizer(alphabet)
@@ -79,7 +80,7 @@ class Learner(nn.Module):
         """
         self.eval()
         lengths = np.array([len(text) for text in sequences])
-        logits = torch.zeros(len(sequences), len(self.thresholds.tau), device=self._device)
+        logits = torch.zeros(len(sequences), len(self.tau), device=self._device)
         long = lengths > self.embedding.window
         budget = self.settings.tokens_per_batch
         for rows in processes.share(token_batches(lengths, np.flatnonzero(~long), budget)):
@@ -93,7 +94,7 @@ class Learner(nn.Module):
 
     @property
     def _device(self) -> torch.device:
-        return self.thresholds.tau.device
+        return self.tau.device
 
     def _states(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
         tokens, residues = (part.to(self._device) for part in self.tokenizer.padded(sequences))

@@ -25,12 +25,12 @@ from halo.training.state import (
     restore_optimizer,
     save_state,
 )
+from halo.training.thresholds import learn_thresholds
 
 log = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
 STANDARDIZED = 256  # proteins that the head takes its units from
-THRESHOLD_RATE = 1e-2  # learning rate of the thresholds, that of the networks
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Finetuning:
 
     def __post_init__(self) -> None:
         self.settings = self.learner.settings
-        self.device = self.learner.thresholds.tau.device
+        self.device = self.learner.tau.device
         self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
         self.weights = label_weights(self.train.labels).to(self.device)
         # The same in every process and after every interruption: nothing is trained yet.
@@ -81,9 +81,7 @@ class Finetuning:
             self._pass()
             self._judge()
             self._save_if_due()
-        with torch.no_grad():
-            for name, value in self.best.items():
-                self.trained[name].copy_(value)
+        self._load(self.best)
         return position
 
     def _pass(self) -> None:
@@ -105,11 +103,9 @@ class Finetuning:
 
     def _step(self, batches: Sequence[np.ndarray], first: int, done: float) -> tuple[float, int]:
         """One step of the optimizer: the sum of the proteins' losses, and their number."""
-        ends = np.cumsum([0, *map(len, batches)])
-        count = int(ends[-1])
+        count = sum(map(len, batches))
         for parameter in self.trained.values():
             parameter.grad = torch.zeros_like(parameter)
-        logits = torch.zeros(count, self.train.labels.shape[1], device=self.device)
         total = torch.zeros(1, device=self.device)
         self.learner.train()
         for number in self.processes.share(range(len(batches))):
@@ -119,14 +115,10 @@ class Finetuning:
             targets = self.train.labels[torch.from_numpy(rows)].to(self.device)
             loss = self.loss_of(found, targets, self.settings.gamma, self.weights) * len(rows)
             (loss / count).backward()
-            logits[ends[number] : ends[number + 1]] = found.detach()
             total += loss.detach()
-        weights = [value for value in self.trained.values() if value is not self._tau]
-        self.processes.add_up([logits, total, *(value.grad for value in weights)])
-        targets = self.train.labels[torch.from_numpy(np.concatenate(batches))].to(self.device)
-        self.learner.thresholds(logits, targets).backward()
-        torch.nn.utils.clip_grad_norm_(weights, GRADIENT_NORM)
-        for group in self.optimizer.param_groups[:2]:
+        self.processes.add_up([total, *(value.grad for value in self.trained.values())])
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), GRADIENT_NORM)
+        for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * _rate(done, self.settings)
         self.optimizer.step()
         if not math.isfinite(total.item()):
@@ -149,7 +141,11 @@ class Finetuning:
         logits = self.learner.score(self.val.sequences, self.processes)
         weights = self.weights.cpu()
         val_loss = self.loss_of(logits, self.val.labels, settings.gamma, weights).item()
-        f1 = macro_f1(logits, self.val.labels, self._tau.detach().cpu(), self.task)
+        tau = learn_thresholds(
+            logits, self.val.labels, self.train.labels.mean(dim=0), settings.threshold_shrinkage
+        )
+        self.learner.tau.copy_(tau)
+        f1 = macro_f1(logits, self.val.labels, tau, self.task)
         row = {
             "epoch": position.epoch,
             "train_loss": position.loss / position.proteins,
@@ -166,7 +162,9 @@ class Finetuning:
         )  # fmt: skip
         if f1 > position.best_f1:
             position.best_epoch, position.best_f1 = position.epoch, f1
-            self.best = {name: value.detach().cpu().clone() for name, value in self.trained.items()}
+            self.best = {
+                name: value.detach().cpu().clone() for name, value in self._state().items()
+            }
         position.end_of_pass()
 
     def _resume(self) -> None:
@@ -176,9 +174,7 @@ class Finetuning:
             return
         self.position, tensors = found
         log.info("goes on at pass %s, step %s", self.position.epoch, self.position.step)
-        with torch.no_grad():
-            for name, value in self.trained.items():
-                value.copy_(tensors[f"now.{name}"])
+        self._load({k.removeprefix("now."): v for k, v in tensors.items() if k.startswith("now.")})
         best = {key for key in tensors if key.startswith("best.")}
         self.best = {key.removeprefix("best."): tensors[key] for key in best}
         restore_optimizer(self.optimizer, tensors)
@@ -188,14 +184,19 @@ class Finetuning:
             return
         if time.monotonic() - self._saved < self.save_seconds:
             return
-        now = {f"now.{name}": value for name, value in self.trained.items()}
+        now = {f"now.{name}": value for name, value in self._state().items()}
         best = {f"best.{name}": value for name, value in self.best.items()}
         save_state(self.state_file, self.position, now | best | optimizer_tensors(self.optimizer))
         self._saved = time.monotonic()
 
-    @property
-    def _tau(self) -> Tensor:
-        return self.learner.thresholds.tau
+    def _state(self) -> dict[str, Tensor]:
+        """Everything that is learned."""
+        return {**self.trained, "tau": self.learner.tau}
+
+    @torch.no_grad()
+    def _load(self, state: dict[str, Tensor]) -> None:
+        for name, value in self._state().items():
+            value.copy_(state[name])
 
     def _optimizer(self) -> torch.optim.AdamW:
         head = list(self.learner.head.parameters())
@@ -204,7 +205,6 @@ class Finetuning:
         groups = [
             {"params": model, "highest": settings.learning_rate, "weight_decay": decay},
             {"params": head, "highest": settings.head_learning_rate, "weight_decay": decay},
-            {"params": [self._tau], "lr": THRESHOLD_RATE, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups)
 

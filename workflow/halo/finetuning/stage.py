@@ -59,10 +59,9 @@ def finetune_fold(
     for name, found in examples.items():
         if not len(found):
             raise HaloError(f"no protein in {name!r}; give more proteins or fewer folds")
-    positives = examples["train"].labels.sum(dim=0)
     model, alphabet = load_esm2(Path(weights.path))
     require_layer(model, embedding.layer)
-    learner = Learner(model, alphabet, positives, embedding, settings, seed)
+    learner = Learner(model, alphabet, len(proteins.label_names), embedding, settings, seed)
     note = _description(proteins, part, weights, seed, embedding, settings)
     state = Path(store) / "finetune" / fingerprint_of(note) / "state.safetensors"
     if processes.first:
@@ -94,7 +93,7 @@ def finetune_fold(
     _save(folder / "head.safetensors", learner.head.state_dict())
     write_training(folder / "training.csv", proteins, part)
     write_table(folder / "history.csv", pd.DataFrame(position.history))
-    thresholds = learner.thresholds.probabilities()
+    thresholds = learner.tau.sigmoid().tolist()
     write_json(
         folder / "adapter.json",
         {

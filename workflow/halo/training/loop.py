@@ -15,7 +15,7 @@ from torch_geometric.data import Batch
 from halo.errors import HaloError
 from halo.job import Progress
 from halo.network.features import hide_embedding, hide_structure
-from halo.network.loss import LearnedThresholds, focal_loss, softmax_focal_loss
+from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import label_weights, macro_f1
 from halo.training.precision import half_precision
@@ -27,11 +27,11 @@ from halo.training.state import (
     restore_optimizer,
     save_state,
 )
+from halo.training.thresholds import learn_thresholds
 
 log = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
-THRESHOLD_RATE = 1e-2  # learning rate of the thresholds
 LOWEST_RATE = 0.02  # of the learning rate, at the end
 
 
@@ -48,6 +48,7 @@ class Training:
     dataset, lengths : all proteins, and their residues, int [n]
     train_rows, val_rows : rows of `dataset` to learn from, and to choose the best pass by
     task : ``multilabel`` or ``singlelabel``
+    tau : thresholds in logits on the CPU, float32 [n_labels], learned from `val_rows`
     state_file : where the state is kept between passes, or None to keep none
     save_seconds : it is written after a pass when this time has passed since the last writing
     """
@@ -67,9 +68,8 @@ class Training:
     def __post_init__(self) -> None:
         self.device = next(self.network.parameters()).device
         targets = self.dataset.labels[list(self.train_rows)]
-        self.thresholds = LearnedThresholds(
-            targets.sum(dim=0), self.settings.threshold_shrinkage
-        ).to(self.device)
+        self.frequencies = targets.mean(dim=0)
+        self.tau = torch.zeros_like(self.frequencies)
         self.weights = label_weights(targets).to(self.device)
         self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
         self.sampler = ResidueBudget(
@@ -77,11 +77,9 @@ class Training:
         )
         self.batches = loader(self.dataset, self.sampler, self.settings.workers)
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": self.network.parameters(), "weight_decay": self.settings.weight_decay},
-                {"params": self.thresholds.parameters(), "weight_decay": 0.0, "lr": THRESHOLD_RATE},
-            ],
+            self.network.parameters(),
             lr=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
         )
         self.best: dict[str, Tensor] = {}
         self._saved = time.monotonic()
@@ -127,7 +125,7 @@ class Training:
         logits = logits.float()
         loss = self.loss_of(logits, batch.y, self.settings.gamma, self.weights)
         self.optimizer.zero_grad()
-        (loss + self.thresholds(logits, batch.y)).backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
         self.optimizer.step()
         value = loss.item()
@@ -145,12 +143,12 @@ class Training:
         logits, targets = score(
             self.network, self.dataset, self.lengths, self.val_rows, self.settings
         )
-        tau = self.thresholds.tau.detach().cpu()
+        self.tau = learn_thresholds(logits, targets, self.frequencies, settings.threshold_shrinkage)
         row = {
             "epoch": position.epoch,
             "train_loss": position.loss / position.proteins,
             "val_loss": self.loss_of(logits, targets, settings.gamma, self.weights.cpu()).item(),
-            "val_macro_f1": macro_f1(logits, targets, tau, self.task),
+            "val_macro_f1": macro_f1(logits, targets, self.tau, self.task),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": position.seconds + time.monotonic() - start,
             **{f"weight_{k}": v for k, v in self.network.global_weights().items()},
@@ -176,13 +174,13 @@ class Training:
 
     def _state(self) -> dict[str, Tensor]:
         """Everything that is learned."""
-        parts = {"network": self.network, "thresholds": self.thresholds}
-        return {f"{p}.{k}": v for p, part in parts.items() for k, v in part.state_dict().items()}
+        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return network | {"tau": self.tau}
 
     def _load(self, state: dict[str, Tensor]) -> None:
-        for part, module in (("network", self.network), ("thresholds", self.thresholds)):
-            own = {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(part)}
-            module.load_state_dict(own)
+        own = {k.removeprefix("network."): v for k, v in state.items() if k != "tau"}
+        self.network.load_state_dict(own)
+        self.tau = state["tau"]
 
     def _resume(self) -> None:
         found = load_state(self.state_file) if self.state_file else None

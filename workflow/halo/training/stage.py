@@ -110,7 +110,7 @@ def train_fold(
     logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
     found = probabilities(logits, proteins.task).numpy()
     write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
-    thresholds = training.thresholds.probabilities()
+    thresholds = training.tau.sigmoid().tolist()
     description = {
         "class": run.kind,
         **note,
