@@ -89,7 +89,7 @@ pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MI
 compare-finetuning: $(VENV)/.run  ## fine-tune on 2,000 real proteins, against the same head alone
 	@PYTHONPATH=workflow python tests/benchmarks/compare_finetuning.py
 
-ablation: $(VENV)/.run  ## what each part of HALO is worth on real human proteins (TESTED=3)
+ablation: $(VENV)/.run  ## what each part of HALO is worth on real human proteins (TESTED=3, 4 or dev)
 	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED)
 
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)

@@ -1,12 +1,13 @@
 """What each part of HALO is worth, on real human proteins: the workflow with parts left out.
 
-The proteins are human ones of DeepLoc 2.0 that have a structure (contacts of AlphaFold's models,
-370 of them with coordinates); the partitions are the authors', audited and repaired, so that
-nothing similar is apart. The language model is the repository's offline one, which has met no
-protein of partition 4 and nothing similar to one.
+The proteins are human ones of DeepLoc 2.0 or ProtGPS that have a structure (contacts of AlphaFold's
+models, 370 of them with coordinates); the partitions are the authors', audited and repaired, so
+that nothing similar is apart. The language model is the repository's offline one, which has met no
+protein of DeepLoc 2.0's partition 4 and of ProtGPS' dev and test, and nothing similar to one.
 
-    make ablation                 # develop: partition 3 is tested, 4 is not even read
-    make ablation TESTED=4        # once, at the end
+    make ablation                 # DeepLoc 2.0, to develop: partition 3 is tested, 4 is left out
+    make ablation TESTED=dev      # ProtGPS: dev is tested, test is left out
+    make ablation TESTED=4        # DeepLoc 2.0, once, at the end
 
 It runs the workflow below `results/`, keeps what is done, and prints the table in Markdown, with
 95 % intervals over homology groups, pooled over the seeds.
@@ -21,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from samples import DEEPLOC, SHARED
+from samples import DEEPLOC, PROTGPS, SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTACTS = SHARED / "af2_contacts"
@@ -58,33 +59,38 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def human_proteins(size: int, longest: int, tested: str) -> pd.DataFrame:
-    """`size` random human proteins with a structure; partition 4 only where it is tested."""
+def human_proteins(tested: str, size: int, longest: int) -> pd.DataFrame:
+    """`size` random human proteins with a structure, without those that are kept for later."""
+    if tested == "dev":
+        table = pd.read_csv(PROTGPS)
+        table = table[table["split"] != "test"].replace({"split": {"dev": "test"}})
+        name, ids, sequences = "protgps", table["entry"], table["sequence"]
+    else:
+        table = pd.read_csv(DEEPLOC)
+        if tested == "3":
+            table = table[table["Partition"] != 4]
+        name, ids, sequences = "deeploc2_swissprot", table["ACC"], table["Sequence"]
     structures = pd.read_csv(CONTACTS / "overlap_by_dataset.csv.gz")
-    known = structures[
-        (structures["dataset"] == "deeploc2_swissprot") & (structures["graph_len_equal"] == 1)
-    ]
-    table = pd.read_csv(DEEPLOC)
-    table = table[table["ACC"].isin(known["record_id"])]
-    table = table[table["Sequence"].str.len() <= longest]
-    if tested != "4":
-        table = table[table["Partition"] != 4]
+    known = structures[(structures["dataset"] == name) & (structures["graph_len_equal"] == 1)]
+    table = table[ids.isin(known["record_id"]) & (sequences.str.len() <= longest)]
     return table.sample(min(size, len(table)), random_state=1)
 
 
 def configuration(table: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """The run's configuration."""
+    if arguments.tested == "dev":
+        data = {"registry": "protgps", "proteins": str(table), "duplicates": "merge"}
+        fold, folds = "0", 1
+    else:
+        data = {"registry": "deeploc2", "proteins": str(table)}
+        fold, folds = arguments.tested, int(arguments.tested) + 1
     return {
-        "run": f"ablation{arguments.tested}",
+        "run": f"ablation_{arguments.tested}",
         "seeds": arguments.seeds,
         "shards": 2,
-        "dataset": {"registry": "deeploc2", "proteins": str(table)},
-        "split": {
-            "mode": "predefined",
-            "repair": True,
-            "folds": 5 if arguments.tested == "4" else 4,
-        },
-        "folds": [arguments.tested],
+        "dataset": data,
+        "split": {"mode": "predefined", "repair": True, "folds": folds},
+        "folds": [fold],
         "structures": {
             "sources": [
                 {"kind": "folder", "path": str(SHARED / "afdb")},
@@ -129,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tested", choices=("3", "4"), default="3", help="partition")
+    parser.add_argument("--tested", choices=("3", "4", "dev"), default="3", help="part")
     parser.add_argument("--proteins", type=int, default=1000)
     parser.add_argument("--longest", type=int, default=800, help="residues")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
@@ -139,11 +145,10 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path("results/ablation_input")
     folder.mkdir(parents=True, exist_ok=True)
-    table = folder / f"human{arguments.tested}.csv"
-    human_proteins(arguments.proteins, arguments.longest, arguments.tested).to_csv(
-        table, index=False
-    )
-    file = folder / f"config{arguments.tested}.yaml"
+    table = folder / f"human_{arguments.tested}.csv"
+    chosen = human_proteins(arguments.tested, arguments.proteins, arguments.longest)
+    chosen.to_csv(table, index=False)
+    file = folder / f"config_{arguments.tested}.yaml"
     config = configuration(table, arguments)
     file.write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]

@@ -89,7 +89,7 @@ def measure(
     logits = learner.score(data["test"].sequences, one)
     tau = learner.tau.cpu()
     return {
-        "val": position.best_f1,
+        "val": position.history[position.best_epoch - 1]["val_macro_f1"],
         "test": macro_f1(logits, data["test"].labels, tau, "multilabel"),
         "best_epoch": position.best_epoch,
         "seconds": time.perf_counter() - start,

@@ -10,6 +10,7 @@ from halo.proteins.table import Proteins
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data"
 DEEPLOC = SHARED / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
+PROTGPS = SHARED / "protgps/protgps_dataset.csv.gz"
 
 
 def deeploc_sample(

@@ -211,7 +211,8 @@ def test_it_learns_and_its_files_say_what_it_is(weights, tmp_path):
     history = pd.read_csv(folder / "history.csv")
     note = read_json(folder / "adapter.json")
     assert history["val_macro_f1"].max() > 0.85
-    assert history["val_macro_f1"].idxmax() + 1 == note["best_epoch"]
+    smoothed = history["val_macro_f1"].rolling(5, min_periods=1).mean()
+    assert smoothed.idxmax() + 1 == note["best_epoch"]
     assert note["sha256"] == weights.sha256
     training = pd.read_csv(folder / "training.csv")
     assert training["part"].value_counts().to_dict() == {"train": 60, "val": 20}

@@ -67,7 +67,7 @@ class Finetuning:
         self._saved = time.monotonic()
 
     def run(self) -> Position:
-        """Train, and leave the learner as it was after the pass with the best macro-F1.
+        """Train, and leave the learner as it was after the best pass.
 
         On the CPU the same input, seed and settings give the same weights, however often the
         job ended and was started again; on a GPU nearly so.
@@ -155,17 +155,14 @@ class Finetuning:
             * _rate(position.epoch / settings.epochs, settings),
             "seconds": position.seconds + time.monotonic() - start,
         }
-        position.history.append(row)
         log.info(
             "pass %s/%s: loss %.4f, validation loss %.4f, macro-F1 %.3f (%.1f s)",
             row["epoch"], settings.epochs, row["train_loss"], val_loss, f1, row["seconds"],
         )  # fmt: skip
-        if f1 > position.best_f1:
-            position.best_epoch, position.best_f1 = position.epoch, f1
+        if position.end_of_pass(row):
             self.best = {
                 name: value.detach().cpu().clone() for name, value in self._state().items()
             }
-        position.end_of_pass()
 
     def _resume(self) -> None:
         found = load_state(self.state_file) if self.state_file else None

@@ -85,7 +85,7 @@ class Training:
         self._saved = time.monotonic()
 
     def run(self) -> None:
-        """Train, and leave network and thresholds as after the pass with the best macro-F1."""
+        """Train, and leave network and thresholds as after the best pass."""
         self._resume()
         position, settings = self.position, self.settings
         while (
@@ -153,16 +153,13 @@ class Training:
             "seconds": position.seconds + time.monotonic() - start,
             **{f"weight_{k}": v for k, v in self.network.global_weights().items()},
         }
-        position.history.append(row)
         log.info(
             "epoch %s/%s: loss %.4f, validation loss %.4f, macro-F1 %.3f (%.1f s)",
             row["epoch"], settings.epochs, row["train_loss"], row["val_loss"],
             row["val_macro_f1"], row["seconds"],
         )  # fmt: skip
-        if row["val_macro_f1"] > position.best_f1:
-            position.best_epoch, position.best_f1 = position.epoch, row["val_macro_f1"]
+        if position.end_of_pass(row):
             self.best = {name: value.cpu().clone() for name, value in self._state().items()}
-        position.end_of_pass()
 
     def _rate(self, done: float) -> float:
         """Learning rate when this share of all steps is done: up a line, down a cosine."""

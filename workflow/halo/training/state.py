@@ -19,6 +19,8 @@ from halo.files import atomic_path
 
 log = logging.getLogger(__name__)
 
+SMOOTHED_PASSES = 5  # over which the macro-F1 is averaged that tells the best pass
+
 
 @dataclass
 class Position:
@@ -30,7 +32,7 @@ class Position:
     loss, proteins : sum of the losses in this pass, and over how many proteins
     seconds : that this pass has taken
     history : what is known of the passes that are done
-    best_epoch, best_f1 : the best of them
+    best_epoch, best_f1 : the best of them, and its smoothed macro-F1
     """
 
     epoch: int = 1
@@ -42,10 +44,21 @@ class Position:
     best_epoch: int = 0
     best_f1: float = -1.0
 
-    def end_of_pass(self) -> None:
-        """Go to the beginning of the next pass."""
+    def end_of_pass(self, row: dict[str, float]) -> bool:
+        """Go to the beginning of the next pass; whether this one is the best so far.
+
+        `row` is what is known of it. What counts is its ``val_macro_f1`` averaged with those of
+        the passes before it: of a single pass it is mostly noise where the validation is small.
+        """
+        self.history.append(row)
+        last = [known["val_macro_f1"] for known in self.history[-SMOOTHED_PASSES:]]
+        f1 = sum(last) / len(last)
+        is_best = f1 > self.best_f1
+        if is_best:
+            self.best_epoch, self.best_f1 = self.epoch, f1
         self.epoch, self.step = self.epoch + 1, 0
         self.loss, self.proteins, self.seconds = 0.0, 0, 0.0
+        return is_best
 
 
 def save_state(file: Path, position: Position, tensors: dict[str, Tensor]) -> None:
