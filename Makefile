@@ -90,7 +90,7 @@ compare-finetuning: $(VENV)/.run  ## fine-tune on 2,000 real proteins, against t
 	@PYTHONPATH=workflow python tests/benchmarks/compare_finetuning.py
 
 ablation: $(VENV)/.run  ## what each part of HALO is worth on real human proteins (TESTED=3, 4 or dev)
-	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED)
+	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED) --proteins $(PROTEINS)
 
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)
 	@python tests/benchmarks/reproduce.py --cores $(CORES) $(if $(DATA),--data $(DATA))

@@ -9,6 +9,8 @@ protein of DeepLoc 2.0's partition 4 and of ProtGPS' dev and test, and nothing s
     make ablation TESTED=dev      # ProtGPS: dev is tested, test is left out
     make ablation TESTED=4        # DeepLoc 2.0, once, at the end
 
+PROTEINS=700 takes fewer of them than 1,000.
+
 It runs the workflow below `results/`, keeps what is done, and prints the table in Markdown, with
 95 % intervals over homology groups, pooled over the seeds.
 """
