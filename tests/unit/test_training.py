@@ -33,34 +33,58 @@ TRAINING = TrainingSettings(epochs=12, patience=12, residues_per_batch=400, lear
 RUN = Run("kfold", "0", 1, "halo")
 
 
-@pytest.fixture(scope="module")
-def setting(tmp_path_factory) -> tuple[Proteins, pd.Series, Path]:
-    """90 proteins; label A: starts with lysines, label B: ends with tryptophans."""
-    root = tmp_path_factory.mktemp("setting")
-    rng = np.random.default_rng(0)
-    rows, labels = [], []
-    for number in range(90):
-        body = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), int(rng.integers(20, 40))))
-        a, b = rng.integers(0, 2, 2)
-        sequence = ("KKKKK" if a else "DEDED") + body + ("WWWWW" if b else "GAGAG")
-        digest = sha256_of_text(sequence)
-        rows.append((f"p{number:03d}", "", sequence, digest, len(sequence), ""))
-        labels.append((a, b))
-    columns = ["id", "accession", "sequence", "seq_hash", "length", "split"]
-    table = pd.DataFrame(rows, columns=columns)
-    proteins = Proteins(table, ("A", "B"), np.array(labels, dtype=np.uint8), "multilabel")
+Setting = tuple[Proteins, pd.Series, Path]
+
+
+def setting_of(
+    root: Path,
+    rng: np.random.Generator,
+    sequences: list[str],
+    labels: np.ndarray,
+    parts: list[str],
+) -> Setting:
+    """Proteins without a structure, with their stores in `root`; embeddings are noise."""
+    digests = [sha256_of_text(sequence) for sequence in sequences]
+    table = pd.DataFrame(
+        {
+            "id": [f"p{number:03d}" for number in range(len(sequences))],
+            "accession": "",
+            "sequence": sequences,
+            "seq_hash": digests,
+            "length": [len(sequence) for sequence in sequences],
+            "split": "",
+        }
+    )
     graphs = Store.create(root, "graphs", {}, GRAPHS)
     embeddings = Store.create(root, "embeddings", {}, EMBEDDINGS)
     with graphs.writer() as to_graphs, embeddings.writer() as to_embeddings:
-        for sequence, digest in zip(table["sequence"], table["seq_hash"], strict=True):
+        for sequence, digest in zip(sequences, digests, strict=True):
             graph = build_graph(sequence, None, GraphSettings())
             to_graphs.add(digest, graph, {"structure_sha256": ""})
             noise = rng.normal(size=(len(sequence), 8)).astype(np.float16)
             to_embeddings.add(digest, {"residues": noise})
     write_json(root / "graphs.json", {"store": str(graphs.path)})
     write_json(root / "embeddings.json", {"store": str(embeddings.path)})
-    parts = np.repeat(["train", "val", "cal", "test"], [50, 15, 10, 15])
+    proteins = Proteins(table, ("A", "B"), labels.astype(np.uint8), "multilabel")
     return proteins, pd.Series(parts, index=table["id"]), root
+
+
+def random_sequence(rng: np.random.Generator, length: int) -> str:
+    return "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length))
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory) -> Setting:
+    """90 proteins; label A: starts with lysines, label B: ends with tryptophans."""
+    rng = np.random.default_rng(0)
+    sequences, labels = [], []
+    for _ in range(90):
+        body = random_sequence(rng, int(rng.integers(20, 40)))
+        a, b = rng.integers(0, 2, 2)
+        sequences.append(("KKKKK" if a else "DEDED") + body + ("WWWWW" if b else "GAGAG"))
+        labels.append((a, b))
+    parts = ["train"] * 50 + ["val"] * 15 + ["cal"] * 10 + ["test"] * 15
+    return setting_of(tmp_path_factory.mktemp("setting"), rng, sequences, np.array(labels), parts)
 
 
 def run(setting, folder: Path, **change) -> None:
@@ -207,6 +231,18 @@ def test_what_is_no_model_is_refused(setting, tmp_path):
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(HaloError, match="not readable as JSON"):
         load_model(tmp_path)
+
+
+def test_the_longest_protein_is_trained_and_scored_whole(tmp_path):
+    """34,350 residues, titin's: forty times the budget, and a batch of its own."""
+    rng = np.random.default_rng(3)
+    sequences = [random_sequence(rng, length) for length in (34_350, 50, 60, 34_350, 50, 60)]
+    parts = ["train"] * 3 + ["val", "cal", "test"]
+    setting = setting_of(tmp_path, rng, sequences, rng.integers(0, 2, (6, 2)), parts)
+    run(setting, tmp_path / "run", training=replace(TRAINING, epochs=2, residues_per_batch=850))
+    predictions = pd.read_csv(tmp_path / "run/predictions.csv", index_col="id")
+    assert predictions.loc["p003", "part"] == "val"
+    assert predictions[["A", "B"]].notna().all(axis=None)
 
 
 def test_a_part_without_proteins_is_an_error(setting, tmp_path):
