@@ -13,6 +13,7 @@ from esm.pretrained import load_model_and_alphabet_core
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halo.embeddings.attention import ROWS, WORTHWHILE, attention
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed, embed_buckets, next_batch, windows_of
 from halo.embeddings.find import find_weights
@@ -121,6 +122,39 @@ def test_half_precision_is_near(checkpoint):
         assert 0 < (one - other).abs().max() < 0.1
 
 
+@pytest.mark.parametrize("scale", [1, 4, 40])  # from 40 on, powers of two leave float32
+@pytest.mark.parametrize("length", [1, WORTHWHILE, ROWS, ROWS + 1, 1024])
+def test_attention_is_the_softmax(length, scale):
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = torch.randn(3, length, 4, 16, generator=generator)
+    found = attention(scale * query, key, value)
+    query, key, value = (part.double() for part in (scale * query, key, value))
+    scores = torch.einsum("ihd,jhd->hij", query, key) / 4
+    expected = torch.einsum("hij,jhd->ihd", scores.softmax(-1), value)
+    # A score is rounded in proportion to its size.
+    torch.testing.assert_close(found.double(), expected, atol=2e-6 * (1 + scale), rtol=0)
+
+
+def test_attention_without_onednn_is_the_same(monkeypatch):
+    query, key, value = torch.randn(3, WORTHWHILE, 4, 16)
+    expected = attention(query, key, value)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    torch.testing.assert_close(attention(query, key, value), expected, atol=1e-5, rtol=0)
+
+
+def test_threads_change_nothing(checkpoint):
+    members = random_members(60, 90, seed=6)
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        encoder = encoders(checkpoint)["packed"]
+        found.append(dict(embed(members, encoder, EmbeddingSettings())))
+        assert torch.get_num_threads() == threads  # nor does the encoder change the caller's
+    torch.set_num_threads(before)
+    for name, rows in found[0].items():
+        np.testing.assert_array_equal(rows, found[1][name])
+
+
 def test_linear_without_onednn_is_the_same(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     weight, bias, rows = (
@@ -197,6 +231,7 @@ class SmallMemory:
 
     def __init__(self, encoder: PackedEncoder, tokens: int) -> None:
         self.encoder, self.tokens, self.refused = encoder, tokens, 0
+        self.ahead = encoder.ahead
 
     def start(self, sequences):
         if sum(len(text) + 2 for text in sequences) > self.tokens:

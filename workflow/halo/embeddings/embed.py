@@ -34,6 +34,8 @@ WAITING = 32  # proteins that are done and not yet written; more would only fill
 class Encoder(Protocol):
     """A language model that begins with a batch, and gives its states when asked for them."""
 
+    ahead: int  # batches that are begun before the one that is fetched
+
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
         """Begin; the function that comes back waits for float32 [length, dim] of each."""
 
@@ -126,7 +128,7 @@ def next_batch(found: Sequence[Window], position: int, tokens: int) -> Sequence[
 def _encoded(
     found: Sequence[Window], encoder: Encoder, tokens: int
 ) -> Iterator[tuple[Window, np.ndarray]]:
-    """Each window with its rows. A batch is begun before the one ahead of it is fetched.
+    """Each window with its rows. Batches are begun before the one ahead of them is fetched.
 
     Where the memory does not hold a batch, this one and all after it have half its tokens.
     """
@@ -140,9 +142,9 @@ def _encoded(
             tokens = _less(batch)
             continue
         position += len(batch)
-        if len(running) == 2:
+        if len(running) > encoder.ahead:
             yield from _rows(*running.popleft())
-    if running:
+    while running:
         yield from _rows(*running.popleft())
 
 

@@ -2,20 +2,26 @@
 
 All layers but attention work on single residues and do not care where a protein ends. Attention
 goes protein by protein: on a CPU that costs nothing, and without padding it needs no mask.
+
+A batch is shared out to threads in parts that the caches hold. Each thread computes its part alone,
+so that none waits for another at the end of every operation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch import Tensor
-from torch.nn import functional
 
+from halo.embeddings.attention import attention
 from halo.embeddings.encoder import embedded, rotation
 from halo.embeddings.onednn import linear
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
+
+TOKENS = 1024  # of a part
 
 
 @dataclass(frozen=True)
@@ -31,15 +37,19 @@ class _Layer:
 
     @classmethod
     def of(cls, module: torch.nn.Module) -> "_Layer":
-        attention = module.self_attn
-        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        own = module.self_attn
+
+        def joined(name: str) -> Tensor:
+            query, key, value = (
+                getattr(part, name) for part in (own.q_proj, own.k_proj, own.v_proj)
+            )
+            turned = [_in_pairs(part, own.num_heads) for part in (query, key)]
+            return torch.cat([*turned, value])
+
         return cls(
             module.self_attn_layer_norm,
-            linear(
-                torch.cat([part.weight for part in projections]),
-                torch.cat([part.bias for part in projections]),
-            ),
-            linear(attention.out_proj.weight, attention.out_proj.bias),
+            linear(joined("weight"), joined("bias")),
+            linear(own.out_proj.weight, own.out_proj.bias),
             module.final_layer_norm,
             linear(module.fc1.weight, module.fc1.bias, gelu=True),
             linear(module.fc2.weight, module.fc2.bias),
@@ -52,50 +62,75 @@ class PackedEncoder:
     Args:
         model, alphabet: the language model, in float32.
         layer: whose states are wanted, counted as `encode` does.
+
+    It uses as many threads as PyTorch is set to, and `ahead` batches can be begun at a time.
     """
 
-    @torch.inference_mode()
     def __init__(self, model: ESM2, alphabet: Alphabet, layer: int) -> None:
         self.tokenizer = Tokenizer(alphabet)
         self.model = model
         self.heads = model.attention_heads
         index = layer % (model.num_layers + 1)
-        self.layers = [_Layer.of(module) for module in model.layers[:index]]
+        with torch.inference_mode():
+            self.layers = [_Layer.of(module) for module in model.layers[:index]]
         self.is_last = index == model.num_layers
+        threads = torch.get_num_threads()
+        self.pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+        self.ahead = 1 + threads // 2  # a batch has several parts
+
+    def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
+        """Begin with a batch; the function that comes back waits for its end and gives the states
+        of the residues of each sequence, float32 [length, dim]."""
+        parts = [self.pool.submit(self._states, part) for part in _parts(sequences)]
+        return lambda: [states for part in parts for states in part.result()]
 
     @torch.inference_mode()
-    def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
-        """Compute a batch; the function that comes back gives the states of the residues of each
-        sequence, float32 [length, dim]."""
+    def _states(self, sequences: Sequence[str]) -> list[Tensor]:
         lengths = [len(text) + SPECIAL_TOKENS for text in sequences]
         tokens = self.tokenizer.packed(sequences)
         # One row: to the embedding layer, a batch without any padding.
         hidden = embedded(self.model, tokens[None], torch.zeros_like(tokens[None], dtype=bool))[0]
-        turns = tuple(
-            torch.cat([part[:length] for length in lengths])[:, None, None]
-            for part in rotation(self.model, max(lengths), hidden.device)
-        )
+        cosines, sines = rotation(self.model, max(lengths), hidden.device)
+        half = cosines.shape[1] // 2
+        turn = torch.complex(cosines[:, :half], sines[:, :half])
+        turns = torch.cat([turn[:length] for length in lengths])[:, None, None]
         for layer in self.layers:
             projected = layer.project(layer.attention_norm(hidden))
             hidden = hidden + layer.join(self._mixed(projected, lengths, turns))
             hidden = hidden + layer.narrow(layer.widen(layer.norm(hidden)))
         if self.is_last:
             hidden = self.model.emb_layer_norm_after(hidden)
-        states = [part[1:-1] for part in hidden.split(lengths)]
-        return lambda: states
+        return [part[1:-1] for part in hidden.split(lengths)]
 
-    def _mixed(self, projected: Tensor, lengths: list[int], turns: tuple[Tensor, ...]) -> Tensor:
+    def _mixed(self, projected: Tensor, lengths: list[int], turns: Tensor) -> Tensor:
         """Attention of each sequence to itself; [N, 3 * dim] to [N, dim]."""
         parts = projected.unflatten(1, (3, self.heads, -1))
-        both, value = parts[:, :2], parts[:, 2]
-        cosines, sines = turns
-        first, second = both.chunk(2, dim=-1)
-        both = torch.addcmul(both * cosines, torch.cat([-second, first], dim=-1), sines)
-        query, key = both.unbind(1)
+        pairs = torch.view_as_complex(parts[:, :2].unflatten(3, (-1, 2)))
+        query, key = torch.view_as_real(pairs * turns).flatten(3).unbind(1)
         mixed = [
-            functional.scaled_dot_product_attention(
-                *(part.transpose(0, 1)[None] for part in protein)
-            )[0].transpose(0, 1)
-            for protein in zip(*(part.split(lengths) for part in (query, key, value)), strict=True)
+            attention(*protein)
+            for protein in zip(
+                *(part.split(lengths) for part in (query, key, parts[:, 2])), strict=True
+            )
         ]
         return torch.cat(mixed).flatten(1)
+
+
+def _parts(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Consecutive sequences of `TOKENS` together, or a single one that is longer."""
+    start = tokens = 0
+    for position, text in enumerate(sequences):
+        if position > start and tokens + len(text) + SPECIAL_TOKENS > TOKENS:
+            yield sequences[start:position]
+            start, tokens = position, 0
+        tokens += len(text) + SPECIAL_TOKENS
+    yield sequences[start:]
+
+
+def _in_pairs(rows: Tensor, heads: int) -> Tensor:
+    """Rows of a projection [dim, ...] in an order in which each head's channels are pairs that the
+    rotation turns into each other.
+
+    ESM-2 turns channel i with i + half of the head. Attention does not depend on the order.
+    """
+    return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)

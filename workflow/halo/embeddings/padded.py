@@ -21,6 +21,8 @@ class PaddedEncoder:
         dtype: of the matrix products.
     """
 
+    ahead = 1
+
     def __init__(
         self, model: ESM2, alphabet: Alphabet, layer: int, device: str, dtype: torch.dtype
     ) -> None:
