@@ -38,7 +38,8 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     # One number a pair: sorted four times as fast as two columns.
     keys = np.sort(pairs @ np.array([len(points), 1]))
     pairs = np.stack(np.divmod(keys, len(points)), axis=1)
-    distances = np.linalg.norm(_step(points, pairs), axis=1)
+    step = _step(points, pairs)
+    distances = np.sqrt(np.einsum("ij,ij->i", step, step))
     return there[pairs], distances.astype(np.float32)
 
 
@@ -61,33 +62,35 @@ def backbone_features(
     pairs : int [n_pairs, 2], contacts as rows of `coordinates`
     position : int [n], index in the sequence; a step other than 1 is a break
     """
-    xyz = coordinates.astype(np.float64)
-    ca = xyz[:, CA]
-    features = np.zeros((len(xyz), len(FEATURES)))
-    features[:, 0] = plddt / 100.0
-    features[:, 1] = np.bincount(pairs.ravel(), minlength=len(xyz)) / CONTACT_SCALE
-    features[:, 2] = _half_sphere(xyz, pairs) / CONTACT_SCALE
-    centred = np.linalg.norm(ca - np.nanmean(ca, axis=0), axis=1)
-    features[:, 3] = centred / max(np.sqrt(np.nanmean(centred**2)), 1e-6)
+    length = len(coordinates)
+    features = np.zeros((len(FEATURES), length))
+    features[0] = plddt / 100.0
+    features[1] = np.bincount(pairs.ravel(), minlength=length) / CONTACT_SCALE
+    features[2] = _half_sphere(coordinates.astype(np.float64), pairs) / CONTACT_SCALE
+
+    # Coordinates first: a step over all residues is one over neighbouring numbers.
+    n, ca, c = np.ascontiguousarray(coordinates.transpose(1, 2, 0), dtype=np.float64)
+    centred = _norm(ca - np.nanmean(ca, axis=1, keepdims=True))
+    features[3] = centred / max(np.sqrt(np.nanmean(centred**2)), 1e-6)
 
     # A quantity that reaches from residue i - before to i + after is undefined over a break.
-    def chained(values: np.ndarray, before: int, after: int) -> np.ndarray:
-        full = np.full(len(xyz), np.nan)
+    def fill(names: slice, values: np.ndarray, before: int, after: int) -> None:
         span = before + after
-        whole = position[span:] - position[: len(position) - span] == span
-        full[before : len(xyz) - after] = np.where(whole, values, np.nan)
-        return full
+        whole = position[span:] - position[:-span] == span
+        features[names, before : length - after] = np.where(whole, values, np.nan)
 
-    if len(xyz) > 1:
-        phi = chained(_torsion(xyz[:-1, C], xyz[1:, N], xyz[1:, CA], xyz[1:, C]), 1, 0)
-        psi = chained(_torsion(xyz[:-1, N], xyz[:-1, CA], xyz[:-1, C], xyz[1:, N]), 0, 1)
-        features[:, 4:8] = np.stack([np.sin(phi), np.cos(phi), np.sin(psi), np.cos(psi)], axis=1)
-    if len(xyz) > 4:
-        features[:, 8] = chained(_cos_angle(ca[:-4], ca[2:-2], ca[4:]), 2, 2)
-    if len(xyz) > 3:
-        twist = chained(_torsion(ca[:-3], ca[1:-2], ca[2:-1], ca[3:]), 1, 2)
-        features[:, 9:11] = np.stack([np.sin(twist), np.cos(twist)], axis=1)
-    return np.nan_to_num(features, nan=0.0).astype(np.float32)
+    # One call for all torsions: of so few residues, what a call costs is most of it.
+    ends = [(c[:, :-1], n[:, 1:], ca[:, 1:], c[:, 1:])]  # φ
+    ends += [(n[:, :-1], ca[:, :-1], c[:, :-1], n[:, 1:])]  # ψ
+    ends += [(ca[:, :-3], ca[:, 1:-2], ca[:, 2:-1], ca[:, 3:])]  # twist
+    torsions = _torsion(*(np.concatenate(points, axis=1) for points in zip(*ends, strict=True)))
+    whole = max(length - 1, 0)
+    fill(slice(4, 6), torsions[:, :whole], 1, 0)
+    fill(slice(6, 8), torsions[:, whole : 2 * whole], 0, 1)
+    fill(slice(8, 9), _cosine(ca[:, :-4] - ca[:, 2:-2], ca[:, 4:] - ca[:, 2:-2]), 2, 2)
+    fill(slice(9, 11), torsions[:, 2 * whole :], 1, 2)
+    features[np.isnan(features)] = 0.0
+    return np.ascontiguousarray(features.T, dtype=np.float32)
 
 
 def _half_sphere(xyz: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -110,15 +113,22 @@ def _step(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def _torsion(p0: np.ndarray, p1: np.ndarray, p2: np.ndarray, p3: np.ndarray) -> np.ndarray:
-    """Torsion angle about p1-p2 in radians, shape [n]; IUPAC sign."""
+    """Sine and cosine of the torsion angle about p1-p2 (IUPAC sign), [2, n], of points [3, n]."""
     b0, b1, b2 = p0 - p1, p2 - p1, p3 - p2
-    axis = b1 / np.linalg.norm(b1, axis=1, keepdims=True)
-    v = b0 - np.einsum("ij,ij->i", b0, axis)[:, None] * axis
-    w = b2 - np.einsum("ij,ij->i", b2, axis)[:, None] * axis
-    return np.arctan2(np.einsum("ij,ij->i", np.cross(axis, v), w), np.einsum("ij,ij->i", v, w))
+    axis = b1 / _norm(b1)
+    v, w = (b - _dot(b, axis) * axis for b in (b0, b2))
+    both = np.stack([_dot(np.cross(axis, v, axis=0), w), _dot(v, w)])
+    return both / _norm(both)
 
 
-def _cos_angle(p0: np.ndarray, p1: np.ndarray, p2: np.ndarray) -> np.ndarray:
-    """Cosine of the angle at p1, shape [n]."""
-    a, b = p0 - p1, p2 - p1
-    return np.einsum("ij,ij->i", a, b) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of the angle between vectors [3, n]."""
+    return _dot(a, b) / (_norm(a) * _norm(b))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->j", a, b)
+
+
+def _norm(a: np.ndarray) -> np.ndarray:
+    return np.sqrt(_dot(a, a))

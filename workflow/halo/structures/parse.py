@@ -1,6 +1,7 @@
 """Reading PDB and mmCIF: bytes to the backbone of the protein chains."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import gemmi
 import numpy as np
@@ -177,20 +178,18 @@ def _in_polymer(entity_type: np.ndarray, chain: np.ndarray) -> np.ndarray:
 
 
 def _letters(residue_name: np.ndarray) -> np.ndarray:
-    """uint8 [n]: ASCII codes of one-letter residues, 0 for what is no amino acid.
+    """uint8 [n]: ASCII codes of one-letter residues, 0 for what is no amino acid."""
+    return np.fromiter(map(_letter, residue_name.tolist()), np.uint8, len(residue_name))
 
-    ``X`` for residues that the table of residues does not know: they may be modified
-    amino acids, and their atoms will tell.
-    """
-    known, index = np.unique(residue_name, return_inverse=True)
-    codes = []
-    for name in known.tolist():
-        table = gemmi.find_tabulated_residue(name.decode("utf-8", "replace"))
-        if table.is_amino_acid():
-            codes.append(ord(table.one_letter_code.strip().upper() or "X"))
-        else:
-            codes.append(0 if table.found() else ord("X"))
-    return np.array(codes, np.uint8)[index]
+
+@lru_cache(maxsize=1024)
+def _letter(residue_name: bytes) -> int:
+    """``X`` for a residue that the table of residues does not know: it may be a modified amino
+    acid, and its atoms will tell."""
+    table = gemmi.find_tabulated_residue(residue_name.decode("utf-8", "replace"))
+    if table.is_amino_acid():
+        return ord(table.one_letter_code.strip().upper() or "X")
+    return 0 if table.found() else ord("X")
 
 
 def _numbered(chain: np.ndarray, number: np.ndarray, insertion: np.ndarray) -> np.ndarray:
