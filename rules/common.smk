@@ -32,16 +32,16 @@ FOLDS = halo_config.folds(config)
 FINETUNED = config["finetune"]["model"] == "finetuned"
 METHODS = {name: method["class"] for name, method in config["methods"].items()}
 NETWORKS = [name for name, kind in METHODS.items() if kind in NETWORK_CLASSES]
+# Networks that read the language model as it was published, though there is a fine-tuned one.
+BESIDE = [name for name, m in config["methods"].items() if m.get("embeddings") == "pretrained"]
+BESIDE = BESIDE if FINETUNED else []
 ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
 TRAINED = NETWORKS + ESM
 JOINED = [
     name for name, m in config["methods"].items() if m.get("of") and set(m["of"]) <= set(TRAINED)
 ]
 BASELINES = [name for name, kind in METHODS.items() if kind in ("majority", "homology")]
-# A fine-tuned language model belongs to a fold, and so do its embeddings.
-OF_FOLD = "{split}/{fold}/" if FINETUNED else ""
-LANGUAGE_MODEL = f"<results>/{OF_FOLD}{'finetune/' * FINETUNED}language_model.json"
-EMBEDDINGS = f"<results>/{OF_FOLD}embeddings/{{shard}}.json"
+EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
 DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
 STORE = config["store"]
 RELEASED = config["release"]["method"] or next(iter(JOINED + NETWORKS), None)
@@ -59,7 +59,8 @@ PLAN = {
     "seeds": len(config["seeds"]),
     "networks": len(NETWORKS),
     "baselines": len(ESM + BASELINES),
-    "finetuned": FINETUNED,
+    "finetunings": len(FOLDS) * FINETUNED,
+    "embedded": len(FOLDS) + bool(BESIDE) if FINETUNED else 1,
     "model": config["embeddings"]["model"],
 }
 
@@ -161,9 +162,32 @@ def frozen_split(wildcards):
     return ancient(checkpoints.split.get().output.assignments)
 
 
-def embedding_shards():
-    """Shard files of the embeddings, of the fold of a rule's wildcards where each has its own."""
-    return expand(EMBEDDINGS, shard=SHARDS, allow_missing=True)
+def embedding_model(wildcards):
+    """The language model that a shard is embedded by."""
+    own = f"{wildcards.place}finetune/" if wildcards.place else ""
+    return f"<results>/{own}language_model.json"
+
+
+def embedding_shards(place="{split}/{fold}/"):
+    """Shard files of the embeddings at a place, by default those of a rule's fold."""
+    return expand(EMBEDDINGS, place=place, shard=SHARDS)
+
+
+def own_place(wildcards):
+    """Where the fold's own language model and embeddings are, if a network reads these."""
+    own = FINETUNED and wildcards.method not in BESIDE
+    return f"{wildcards.split}/{wildcards.fold}/" if own else ""
+
+
+def network_embeddings(wildcards):
+    """Shard files of the embeddings that a network reads."""
+    return embedding_shards(own_place(wildcards))
+
+
+def network_trained_on(wildcards):
+    """What the language model of these embeddings was fine-tuned on, if it was."""
+    place = own_place(wildcards)
+    return f"<results>/{place}finetune/training.csv" if place else []
 
 
 def dropped_embeddings():
@@ -229,12 +253,23 @@ def history_files(wildcards):
     )
 
 
+def released_members():
+    """The methods that the released one joins, or itself."""
+    return config["methods"].get(RELEASED, {}).get("of") or [RELEASED]
+
+
 def released(name):
     """That file of each model that goes into the bundle."""
     if RELEASED not in TRAINED + JOINED:
         raise WorkflowError(
             f"release.method: {RELEASED!r} is no trained method of this run; give one of "
             f"{', '.join(TRAINED + JOINED)}"
+        )
+    beside = [name in BESIDE for name in released_members()]
+    if any(beside) and not all(beside):
+        raise WorkflowError(
+            f"release.method: {RELEASED!r} joins a method on fine-tuned embeddings with one on those "
+            "of the language model as published; a bundle has one language model a fold"
         )
     # A fine-tuned language model alone has the first seed only.
     seeds = config["seeds"][:1] if RELEASED in ESM else RELEASED_SEEDS
@@ -255,7 +290,7 @@ def release_settings():
         "sequences": config["release"]["sequences"],
         "data": {key: entry[key] for key in ("title", "citation", "licence") if entry.get(key)},
         "simulated": DATASET["simulated"],
-        "finetuned": FINETUNED,
+        "finetuned": FINETUNED and not set(released_members()) <= set(BESIDE),
         "risk": config["cascade"]["risk"],
         "search": chosen(config["split"], "identity", "coverage", "evalue", "sensitivity"),
         "embeddings": chosen(config["embeddings"], *embedding),

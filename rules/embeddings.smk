@@ -23,16 +23,19 @@ rule language_model:
         " --folder {params.store}/language_models --out {output} --log {log}"
 
 
+# By the language model that was published, or by a fold's own; `place` is empty or <split>/<fold>/.
 rule embeddings:
     input:
         members=members_dir,
-        language_model=LANGUAGE_MODEL,
+        language_model=embedding_model,
     output:
         temp(EMBEDDINGS) if DROPPED else EMBEDDINGS,
     log:
-        f"<logs>/embeddings/{OF_FOLD}{{shard}}.log",
+        "<logs>/embeddings/{place}{shard}.log",
     benchmark:
-        f"<benchmarks>/embeddings/{OF_FOLD}{{shard}}.tsv"
+        "<benchmarks>/embeddings/{place}{shard}.tsv"
+    wildcard_constraints:
+        place=rf"({SPLIT}/\d+/)?" if FINETUNED else "",
     conda:
         "../envs/embeddings.yaml"
     threads: 8

@@ -3,8 +3,8 @@ rule train:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
         graphs=shards_of("graphs"),
-        embeddings=embedding_shards(),
-        trained_on="<results>/{split}/{fold}/finetune/training.csv" if FINETUNED else [],
+        embeddings=network_embeddings,
+        trained_on=network_trained_on,
     output:
         model="<results>/{split}/{fold}/{seed}/{method}/model.safetensors",
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",

@@ -7,6 +7,7 @@ import pytest
 
 from halo.config import (
     checked_config,
+    checked_methods,
     folds,
     load_yaml,
     merged,
@@ -146,3 +147,23 @@ def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema)
 def test_every_class_of_networks_can_be_configured(schema):
     kinds = schema["properties"]["methods"]["additionalProperties"]["properties"]["class"]["enum"]
     assert set(NETWORKS) == set(NETWORK_CLASSES) <= set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"class": "majority", "embeddings": "pretrained"}, "only a network reads embeddings"),
+        ({"class": "network", "embeddings": "finetuned"}, "set finetune.model: finetuned"),
+        ({"class": "network", "embeddings": "frozen"}, "is not one of"),
+    ],
+)
+def test_embeddings_of_a_method_that_cannot_be(schema, method, message):
+    config = {**MINIMAL, "methods": {"halo": method}}
+    with pytest.raises(HaloError, match=message):
+        checked_methods(checked_config(config, schema))
+
+
+def test_a_network_beside_the_fine_tuned_ones(schema):
+    methods = {"halo": {"class": "network", "embeddings": "pretrained"}}
+    config = {**MINIMAL, "methods": methods, "finetune": {"model": "finetuned"}}
+    assert checked_methods(checked_config(config, schema))["methods"]["halo"] == methods["halo"]

@@ -22,6 +22,15 @@ CONFIG = merged(
         },
         "structures": {"sources": []},
         "finetune": {"model": "finetuned", "epochs": 2, "rank": 2, "hidden": 16},
+        "methods": {
+            "halo": {"class": "network"},
+            "esm": {"class": "esm"},
+            "cascade": {"class": "cascade", "of": ["esm", "halo"]},
+            "average": {"class": "average", "of": ["esm", "halo"]},
+            "majority": {"class": "majority"},
+            "homology": {"class": "homology"},
+            "published": {"class": "mean_embedding", "embeddings": "pretrained"},
+        },
         "training": {"epochs": 2},
     },
 )
@@ -40,8 +49,7 @@ def require_no_training_id_in_the_evaluation(results) -> None:
         trained = seen[seen["part"] == "train"]
         assert len(trained) > 10
         tables = list(folder.glob("*/*/predictions.csv"))
-        methods = {"halo", "esm", "cascade", "average", "majority", "homology"}
-        assert {table.parent.name for table in tables} == methods
+        assert {table.parent.name for table in tables} == set(CONFIG["methods"])
         for table in tables:
             predicted = text_table(table)
             assert set(predicted["part"]) == {"val", "cal", "test"}
@@ -61,6 +69,8 @@ def stores(results) -> dict[str, str]:
         note = json.loads((results.parents[1] / store / "fingerprint.json").read_text())
         model = json.loads((folder / "finetune/language_model.json").read_text())
         assert note["adapter"] == model["adapter_sha256"]
+        beside = json.loads((folder / "1/published/model.json").read_text())
+        assert beside["embeddings"] not in store  # read the published model's
         found[fold] = store
     return found
 
@@ -99,7 +109,7 @@ def test_the_language_model_of_a_fold(tmp_path):
     assert second.status == 0, second.output
     assert "finetune" not in second.rules
     assert {"embeddings", "esm", "train"} <= set(second.rules)
-    assert second.output.count(" 1 proteins to embed") == len(FOLDS)
+    assert second.output.count(" 1 proteins to embed") == len(FOLDS) + 1
     assert stores(results) == before
     require_no_training_id_in_the_evaluation(results)
     assert snakemake(tmp_path, grown).nothing_to_do
@@ -130,12 +140,12 @@ def test_embeddings_of_a_finished_fold_need_not_stay(tmp_path):
         note = json.loads((results / "kfold" / fold / "dropped_embeddings.json").read_text())
         assert note["bytes"] > 0
         assert not (tmp_path / note["store"]).exists()
-    assert not list((tmp_path / "store/embeddings").glob("*"))
+    [published] = (tmp_path / "store/embeddings").glob("*")
     assert snakemake(tmp_path, config).nothing_to_do
 
     # Another training embeds again, and leaves no embeddings either.
     second = snakemake(tmp_path, merged(config, {"training": {"gamma": 2.0}}))
     assert second.status == 0, second.output
-    assert second.rules.count("embeddings") == len(FOLDS)
+    assert second.rules.count("embeddings") == len(FOLDS) + 1
     assert "finetune" not in second.rules
-    assert not list((tmp_path / "store/embeddings").glob("*"))
+    assert list((tmp_path / "store/embeddings").glob("*")) == [published]

@@ -135,7 +135,7 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> Config:
 
 
 def checked_methods(config: Mapping[str, Any]) -> Config:
-    """The configuration, if the methods that join two others name two that there are."""
+    """The configuration, if its methods fit to each other and to the language model."""
     methods = config["methods"]
     faults = []
     for name, method in methods.items():
@@ -151,6 +151,13 @@ def checked_methods(config: Mapping[str, Any]) -> Config:
                     f"methods.{name}.of: {member!r} is no network and no method of the class esm"
                     f"{_suggestion(member, methods)}"
                 )
+        embeddings = method.get("embeddings")
+        if embeddings and method["class"] not in NETWORKS:
+            faults.append(f"methods.{name}.embeddings: only a network reads embeddings")
+        elif embeddings == "finetuned" and config["finetune"]["model"] != "finetuned":
+            faults.append(
+                f"methods.{name}.embeddings: nothing is fine-tuned; set finetune.model: finetuned"
+            )
     if faults:
         raise HaloError("the configuration has errors:\n" + "\n".join(f"  - {f}" for f in faults))
     return dict(config)

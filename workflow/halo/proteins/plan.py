@@ -19,7 +19,7 @@ BYTES_A_NUMBER = 2  # float16
 def disk_bytes(residues: int, model: str, embedded: int = 1) -> dict[str, int | None]:
     """Bytes that each store needs for `residues` residues; None where it is not known.
 
-    `embedded` times they are embedded: once for each fold whose language model is fine-tuned.
+    They are embedded by `embedded` language models.
     """
     found = re.search(r"t\d+", model)
     dimension = DIMENSIONS.get(found.group()) if found else None
@@ -33,22 +33,21 @@ def disk_bytes(residues: int, model: str, embedded: int = 1) -> dict[str, int | 
 def log_plan(proteins: Proteins, plan: str) -> None:
     """Log the jobs and the disk that a run of `proteins` takes.
 
-    `plan` is JSON with the numbers ``shards``, ``folds``, ``seeds``, ``networks`` and
-    ``baselines``, ``model``, the language model, and ``finetuned``, whether each fold has
-    its own.
+    `plan` is JSON with the numbers ``shards``, ``folds``, ``seeds``, ``networks``,
+    ``baselines``, ``finetunings`` and ``embedded``, how many language models embed every protein,
+    and ``model``, the one that was published.
     """
     numbers = json.loads(plan)
     distinct = proteins.table.drop_duplicates("seq_hash")
     residues = int(distinct["length"].sum())
     log.info("%s distinct sequences, %s residues", f"{len(distinct):,}", f"{residues:,}")
-    folds, finetuned = numbers["folds"], numbers["finetuned"]
-    embedded = folds if finetuned else 1  # times that every protein is embedded
+    folds, embedded = numbers["folds"], numbers["embedded"]
     log.info(
         "jobs to come at most: %s x %s shards, %s fine-tunings, %s trainings, %s baselines, "
         "6 others",
         2 + embedded,
         numbers["shards"],
-        finetuned * folds,
+        numbers["finetunings"],
         folds * numbers["seeds"] * numbers["networks"],
         folds * numbers["baselines"],
     )
