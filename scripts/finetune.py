@@ -16,6 +16,7 @@ from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
 from halo.job import job_parser, run_job
 from halo.proteins.table import read_proteins
+from halo.training.memory import keep_freed_memory
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -24,6 +25,7 @@ def job(arguments: argparse.Namespace) -> None:
     parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
     with processes() as (group, device):
         torch.set_num_threads(max(1, arguments.threads // group.count))
+        keep_freed_memory()
         finetune_fold(
             proteins,
             parts[f"part_{arguments.fold}"].reindex(proteins.ids).to_numpy(dtype=object),

@@ -11,6 +11,7 @@ from halo.job import job_parser, run_job
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
+from halo.training.memory import keep_freed_memory
 from halo.training.settings import TrainingSettings
 from halo.training.stage import Run, train_fold
 
@@ -18,6 +19,7 @@ from halo.training.stage import Run, train_fold
 def job(arguments: argparse.Namespace) -> None:
     """Train one fold."""
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     torch.use_deterministic_algorithms(True, warn_only=True)
     parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
     proteins = read_proteins(arguments.proteins)

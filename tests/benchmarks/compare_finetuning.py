@@ -39,6 +39,7 @@ from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.run import split  # noqa: E402
 from halo.split.settings import Fractions, SplitSettings  # noqa: E402
 from halo.training.decisions import macro_f1  # noqa: E402
+from halo.training.memory import keep_freed_memory  # noqa: E402
 
 GOAL = 1.0
 FROZEN = {"method": "last_layers", "last_layers": 0}
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, default={}, help="keys of finetune, JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     start_log(None, "halo")
     proteins = deeploc_sample(DEEPLOC, arguments.proteins, seed=1, partitions="0123")
