@@ -9,6 +9,7 @@ from halo.embeddings.embed import embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import read_weights
 from halo.job import job_parser, run_job
+from halo.memory import keep_freed_memory
 from halo.proteins.members import read_members
 from halo.shards import write_shard
 
@@ -16,6 +17,7 @@ from halo.shards import write_shard
 def job(arguments: argparse.Namespace) -> None:
     """Embed, and write what the shard stands on."""
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     members = read_members(arguments.members, arguments.buckets)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     store = embed_buckets(

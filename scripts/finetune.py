@@ -15,8 +15,8 @@ from halo.finetuning.processes import processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
 from halo.job import job_parser, run_job
+from halo.memory import keep_freed_memory
 from halo.proteins.table import read_proteins
-from halo.training.memory import keep_freed_memory
 
 
 def job(arguments: argparse.Namespace) -> None:

@@ -8,10 +8,10 @@ import torch
 
 from halo.finetuning.leakage import require_no_leak
 from halo.job import job_parser, run_job
+from halo.memory import keep_freed_memory
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
-from halo.training.memory import keep_freed_memory
 from halo.training.settings import TrainingSettings
 from halo.training.stage import Run, train_fold
 

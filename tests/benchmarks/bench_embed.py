@@ -46,6 +46,7 @@ from halo.embeddings.onednn import linear  # noqa: E402
 from halo.embeddings.saving import save_esm2  # noqa: E402
 from halo.embeddings.weights import Weights  # noqa: E402
 from halo.files import sha256_of_file  # noqa: E402
+from halo.memory import keep_freed_memory  # noqa: E402
 from halo.proteins.members import Member  # noqa: E402
 from halo.store import Store, bucket_of  # noqa: E402
 
@@ -212,6 +213,7 @@ def main() -> None:
     device, threads = arguments.device, arguments.threads
     shape = arguments.shape or ("t6_8M" if device == "cpu" else "t33_650M")
     torch.set_num_threads(threads)
+    keep_freed_memory()
     logging.disable(logging.WARNING)
     table = deeploc_sample(arguments.data, arguments.proteins, seed=3).table
     members = [Member(row.seq_hash, (), row.sequence) for row in table.itertuples()]

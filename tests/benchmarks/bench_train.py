@@ -35,6 +35,7 @@ from halo.embeddings.layout import LAYOUT as EMBEDDINGS  # noqa: E402
 from halo.files import sha256_of_text  # noqa: E402
 from halo.graphs.build import GraphSettings, build_graph  # noqa: E402
 from halo.graphs.layout import LAYOUT as GRAPHS  # noqa: E402
+from halo.memory import keep_freed_memory  # noqa: E402
 from halo.network.features import protein_data  # noqa: E402
 from halo.network.loss import focal_loss  # noqa: E402
 from halo.network.model import HaloNetwork, NetworkSettings  # noqa: E402
@@ -43,7 +44,6 @@ from halo.structures.layout import Fragment, pack  # noqa: E402
 from halo.structures.match import best_placed, fragment_of  # noqa: E402
 from halo.structures.parse import parse_structure  # noqa: E402
 from halo.training.data import ProteinDataset, ResidueBudget, loader  # noqa: E402
-from halo.training.memory import keep_freed_memory  # noqa: E402
 from halo.training.settings import TrainingSettings  # noqa: E402
 
 MODELS = ROOT.parent / "shared/data/afdb"

@@ -35,11 +35,11 @@ from halo.finetuning.loop import Finetuning  # noqa: E402
 from halo.finetuning.processes import Processes  # noqa: E402
 from halo.finetuning.settings import FinetuneSettings  # noqa: E402
 from halo.job import start_log  # noqa: E402
+from halo.memory import keep_freed_memory  # noqa: E402
 from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.run import split  # noqa: E402
 from halo.split.settings import Fractions, SplitSettings  # noqa: E402
 from halo.training.decisions import macro_f1  # noqa: E402
-from halo.training.memory import keep_freed_memory  # noqa: E402
 
 GOAL = 1.0
 FROZEN = {"method": "last_layers", "last_layers": 0}

@@ -21,6 +21,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -231,13 +232,14 @@ class Store:
             temporary.write_bytes(self._segment(records, provenance))
         self._indices.pop(bucket, None)
 
-    def _segment(self, records: list[Record], provenance: Mapping[str, str]) -> bytes:
+    def _segment(self, records: list[Record], provenance: Mapping[str, str]) -> memoryview:
         """Content of a segment.
 
         It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
         process with a segmentation fault.
         """
-        with h5py.File("segment", "w", driver="core", backing_store=False, libver="latest") as file:
+        content = BytesIO()
+        with h5py.File(content, "w", libver="latest") as file:
             file.attrs.update(provenance)
             hashes = [record.sequence_hash for record in records]
             file.create_dataset("hash", data=hashes, dtype=h5py.string_dtype(length=64))
@@ -250,8 +252,7 @@ class Store:
                 data = np.concatenate(rows).astype(kind.dtype, copy=False)
                 file.create_dataset(array, data=data)
                 file.create_dataset(f"{array}_offset", data=offsets)
-            file.flush()
-            return file.id.get_file_image()
+        return content.getbuffer()
 
 
 class Writer:

@@ -1,4 +1,4 @@
-"""What a freed tensor's memory is used for next, on a CPU."""
+"""What freed memory is used for next."""
 
 import ctypes
 import sys
@@ -9,12 +9,12 @@ KEPT = 2**31 - 1  # bytes at the heap's end that are not given back, the most th
 
 
 def keep_freed_memory() -> None:
-    """Let tensors use the memory of those that are gone, for the rest of the process.
+    """Let new arrays use the memory of those that are gone, for the rest of the process.
 
     PyTorch asks for memory for every result. glibc takes large blocks from the system and gives
-    them back at once, and the system clears every page before a process gets it again: that is a
-    third of the time of a training. The memory at its peak is the same. Where the C library
-    is another one than glibc nothing changes.
+    them back at once, and the system clears every page before a process gets it again: a third
+    of the time of a training on a CPU, and most of that of making a segment of the store. The
+    memory at its peak is the same. Where the C library is another one than glibc nothing changes.
     """
     if not sys.platform.startswith("linux"):
         return
