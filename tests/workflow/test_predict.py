@@ -128,9 +128,22 @@ def test_a_method_that_there_is_not(run):
     assert "release.method: 'homology' is no trained method" in outcome.output
 
 
+def test_one_language_model_a_bundle(run):
+    methods = {
+        "halo": {"class": "network", "embeddings": "pretrained"},
+        "esm": {"class": "esm"},
+        "average": {"class": "average", "of": ["esm", "halo"]},
+    }
+    outcome = snakemake(run, merged(CONFIG, {"methods": methods}), "-n", "bundle")
+    assert outcome.status != 0
+    assert "'average' joins a method on fine-tuned embeddings" in outcome.output
+
+
+# The last tests make the run's bundle anew.
+
+
 def test_a_language_model_alone_has_reasons_too(run):
-    """Those of its head; graphs and structures have no part in them. The last test: it makes the
-    run's bundle anew."""
+    """Those of its head; graphs and structures have no part in them."""
     config = merged(CONFIG, {"release": {"method": "esm"}})
     outcome = snakemake(run, config, "--config", "fasta=new.fasta", "--", "predict")
     assert outcome.status == 0, outcome.output
@@ -140,3 +153,15 @@ def test_a_language_model_alone_has_reasons_too(run):
     page = (run / "results/small/predict/new/predictions.html").read_text()
     assert "average one (integrated gradients)" in page
     assert not list((run / "results/small/predict/new/structures").glob("*.cif"))
+
+
+def test_a_network_on_the_language_model_as_published(run):
+    """Beside a fine-tuned one: the bundle has no adapter, and predicts without."""
+    methods = {"halo": {"class": "network", "embeddings": "pretrained"}}
+    config = merged(CONFIG, {"methods": methods, "folds": ["0"]})
+    outcome = snakemake(run, config, "--config", "fasta=new.fasta", "--", "predict")
+    assert outcome.status == 0, outcome.output
+    bundle = json.loads((run / "results/small/bundle/bundle.json").read_text())
+    assert [model["adapter"] for model in bundle["models"]] == [None]
+    assert "finetune" not in outcome.rules
+    assert len(table(run / "results/small/predict/new/predictions.csv")) > 3
