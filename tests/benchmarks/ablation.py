@@ -10,7 +10,7 @@ fine-tuned on the training proteins; `halo_published` reads it as it was before.
     make ablation TESTED=dev      # ProtGPS: dev is tested, test is left out
     make ablation TESTED=4        # DeepLoc 2.0, once, at the end
 
-PROTEINS=700 takes fewer of them than 1,000.
+PROTEINS=700 takes fewer of them to train on than 1,000.
 
 It runs the workflow below `results/`, keeps what is done, and prints the table in Markdown, with
 95 % intervals over homology groups, pooled over the seeds.
@@ -80,20 +80,25 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def human_proteins(tested: str, size: int, longest: int) -> pd.DataFrame:
-    """`size` random human proteins with a structure, without those that are kept for later."""
+    """Human proteins with a structure: all that are tested, and `size` random others."""
     if tested == "dev":
         table = pd.read_csv(PROTGPS)
         table = table[table["split"] != "test"].replace({"split": {"dev": "test"}})
         name, ids, sequences = "protgps", table["entry"], table["sequence"]
+        is_tested = table["split"] == "test"
     else:
         table = pd.read_csv(DEEPLOC)
         if tested == "3":
             table = table[table["Partition"] != 4]
         name, ids, sequences = "deeploc2_swissprot", table["ACC"], table["Sequence"]
+        is_tested = table["Partition"] == int(tested)
     structures = pd.read_csv(CONTACTS / "overlap_by_dataset.csv.gz")
     known = structures[(structures["dataset"] == name) & (structures["graph_len_equal"] == 1)]
-    table = table[ids.isin(known["record_id"]) & (sequences.str.len() <= longest)]
-    return table.sample(min(size, len(table)), random_state=1)
+    usable = ids.isin(known["record_id"]) & (sequences.str.len() <= longest)
+    others = table[usable & ~is_tested]
+    return pd.concat(
+        [table[usable & is_tested], others.sample(min(size, len(others)), random_state=1)]
+    )
 
 
 def configuration(table: Path, arguments: argparse.Namespace) -> dict[str, Any]:

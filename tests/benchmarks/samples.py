@@ -14,14 +14,20 @@ PROTGPS = SHARED / "protgps/protgps_dataset.csv.gz"
 
 
 def deeploc_sample(
-    path: Path, size: int | None = None, seed: int = 1, partitions: str = "01234"
+    path: Path,
+    size: int | None = None,
+    seed: int = 1,
+    partitions: str = "01234",
+    longest: int | None = None,
 ) -> Proteins:
     """`size` random proteins of the table of DeepLoc 2.0 at `path`, or all of them.
 
-    `partitions` are those of the authors that are drawn from.
+    `partitions` are those of the authors that are drawn from, `longest` the most residues.
     """
     table = pd.read_csv(path, dtype={"Partition": str})
     table = table[table["Partition"].isin(list(partitions))]
+    if longest is not None:
+        table = table[table["Sequence"].str.len() <= longest]
     if size is not None:
         table = table.sample(size, random_state=seed)
     names = tuple(table.columns[4:14])
