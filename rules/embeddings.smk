@@ -35,7 +35,7 @@ rule embeddings:
     benchmark:
         "<benchmarks>/embeddings/{place}{shard}.tsv"
     wildcard_constraints:
-        place=rf"({SPLIT}/\d+/)?" if FINETUNED else "",
+        place=rf"({SPLIT}/\d+/)?",
     conda:
         "../envs/embeddings.yaml"
     threads: 8
