@@ -143,7 +143,7 @@ def test_embeddings_of_a_finished_fold_need_not_stay(tmp_path):
     [published] = (tmp_path / "store/embeddings").glob("*")
     assert snakemake(tmp_path, config).nothing_to_do
 
-    # Another training embeds again, and leaves no embeddings either.
+    # Another training embeds again, and leaves no embeddings of a fold either.
     second = snakemake(tmp_path, merged(config, {"training": {"gamma": 2.0}}))
     assert second.status == 0, second.output
     assert second.rules.count("embeddings") == len(FOLDS) + 1

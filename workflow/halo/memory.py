@@ -14,7 +14,8 @@ def keep_freed_memory() -> None:
     PyTorch asks for memory for every result. glibc takes large blocks from the system and gives
     them back at once, and the system clears every page before a process gets it again: a third
     of the time of a training on a CPU, and most of that of making a segment of the store. The
-    memory at its peak is the same. Where the C library is another one than glibc nothing changes.
+    process holds up to a quarter more at its peak. Where the C library is another one than glibc
+    nothing changes.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -184,8 +184,11 @@ def _letters(residue_name: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1024)
 def _letter(residue_name: bytes) -> int:
-    """``X`` for a residue that the table of residues does not know: it may be a modified amino
-    acid, and its atoms will tell."""
+    """ASCII code of one residue's letter, 0 for what is no amino acid.
+
+    ``X`` for a residue that the table of residues does not know: it may be a modified amino
+    acid, and its atoms will tell.
+    """
     table = gemmi.find_tabulated_residue(residue_name.decode("utf-8", "replace"))
     if table.is_amino_acid():
         return ord(table.one_letter_code.strip().upper() or "X")
