@@ -33,8 +33,11 @@ FINETUNED = config["finetune"]["model"] == "finetuned"
 METHODS = {name: method["class"] for name, method in config["methods"].items()}
 NETWORKS = [name for name, kind in METHODS.items() if kind in NETWORK_CLASSES]
 # Networks that read the language model as it was published, though there is a fine-tuned one.
-BESIDE = [name for name, m in config["methods"].items() if m.get("embeddings") == "pretrained"]
-BESIDE = BESIDE if FINETUNED else []
+BESIDE = [
+    name
+    for name, m in config["methods"].items()
+    if FINETUNED and m.get("embeddings") == "pretrained"
+]
 ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
 TRAINED = NETWORKS + ESM
 JOINED = [

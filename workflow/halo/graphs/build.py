@@ -137,7 +137,7 @@ def _with_neighbours(
     # An edge as one number, and its kind in the lowest bits: what is sorted fastest.
     keys = np.concatenate(
         [(pairs[:, 0] * length + pairs[:, 1]) * 4 + CONTACT]
-        + [4 * keys + NEIGHBOUR for keys in neighbours]
+        + [4 * numbers + NEIGHBOUR for numbers in neighbours]
     )
     keys.sort()
     edge, kind = keys >> 2, (keys & 3).astype(np.uint8)

@@ -84,11 +84,11 @@ def backbone_features(
     ends += [(n[:, :-1], ca[:, :-1], c[:, :-1], n[:, 1:])]  # ψ
     ends += [(ca[:, :-3], ca[:, 1:-2], ca[:, 2:-1], ca[:, 3:])]  # twist
     torsions = _torsion(*(np.concatenate(points, axis=1) for points in zip(*ends, strict=True)))
-    whole = max(length - 1, 0)
-    fill(slice(4, 6), torsions[:, :whole], 1, 0)
-    fill(slice(6, 8), torsions[:, whole : 2 * whole], 0, 1)
+    links = max(length - 1, 0)
+    fill(slice(4, 6), torsions[:, :links], 1, 0)
+    fill(slice(6, 8), torsions[:, links : 2 * links], 0, 1)
     fill(slice(8, 9), _cosine(ca[:, :-4] - ca[:, 2:-2], ca[:, 4:] - ca[:, 2:-2]), 2, 2)
-    fill(slice(9, 11), torsions[:, 2 * whole :], 1, 2)
+    fill(slice(9, 11), torsions[:, 2 * links :], 1, 2)
     features[np.isnan(features)] = 0.0
     return np.ascontiguousarray(features.T, dtype=np.float32)
 
