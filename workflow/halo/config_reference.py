@@ -13,18 +13,23 @@ HEADING = "## Every key\n\n"
 
 
 def reference(schema: Mapping[str, Any]) -> str:
-    """A table with each key's path, type, default and description."""
+    """A table with each key's path, type, default and description.
+
+    A key without a default is required, or may be left out.
+    """
     lines = ["| key | type | default | what it is |", "|---|---|---|---|"]
-    for path, part in _keys(schema, schema, ""):
-        default = json.dumps(part["default"]) if "default" in part else "*required*"
-        cells = (f"`{path}`", _type(part), f"`{default}`" if "default" in part else default)
+    for path, part, required in _keys(schema, schema, ""):
+        default = "*required*" if required else "*none*"
+        if "default" in part:
+            default = f"`{json.dumps(part['default'])}`"
+        cells = (f"`{path}`", _type(part), default)
         lines.append(f"| {' | '.join(cells)} | {part.get('description', '')} |")
     return "\n".join(lines) + "\n"
 
 
 def _keys(
     node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
     for name, part in node.get("properties", {}).items():
         if "$ref" in part:
             part = {**schema["$defs"][part["$ref"].rsplit("/", 1)[1]], **part}
@@ -32,7 +37,7 @@ def _keys(
         if part.get("properties"):
             yield from _keys(part, schema, f"{path}.")
         else:
-            yield path, part
+            yield path, part, name in node.get("required", ())
             for below, step in (("items", "[]."), ("additionalProperties", ".<name>.")):
                 if isinstance(part.get(below), Mapping):
                     yield from _keys(part[below], schema, f"{path}{step}")
