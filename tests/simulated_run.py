@@ -252,7 +252,7 @@ def write_network(
             "modality_weights": dict(zip(MODALITIES, weights.tolist(), strict=True)),
             "parameters": 123456,
             "epochs": 12,
-            "best_epoch": 9,
+            "kept_epoch": 9,
         },
     )
     epochs = np.arange(1, 13)
@@ -266,6 +266,7 @@ def write_network(
                 "val_macro_f1": 0.7 - 0.5 * np.exp(-epochs / 4) + rng.normal(0, 0.01, 12),
                 "learning_rate": 1e-3,
                 "seconds": 1.5,
+                "kept": (epochs <= 9).astype(int),
             }
         ),
     )

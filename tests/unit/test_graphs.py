@@ -24,7 +24,18 @@ from halo.graphs.build import (
     GraphSettings,
     build_graph,
 )
-from halo.graphs.geometry import CA, FEATURES, C, N, backbone_features, contacts
+from halo.graphs.geometry import (
+    BACKBONE_FEATURES,
+    CA,
+    CONTACT_CLASSES,
+    CONTACT_FEATURES,
+    FEATURES,
+    C,
+    N,
+    backbone_features,
+    contact_features,
+    contacts,
+)
 from halo.structures.parse import parse_structure
 
 SETTINGS = GraphSettings()
@@ -102,7 +113,7 @@ def test_geometry_agrees_with_biopython():
     plddt = np.full(12, 70.0)
     pairs, _ = contacts(xyz[:, CA], 10.0)
     table = backbone_features(xyz, plddt, pairs, np.arange(12))
-    found = dict(zip(FEATURES, table.T, strict=True))
+    found = dict(zip(BACKBONE_FEATURES, table.T, strict=True))
     vectors = [[Vector(*atom) for atom in residue.astype(float)] for residue in xyz]
     for i in range(1, 12):
         phi = calc_dihedral(vectors[i - 1][C], *(vectors[i][atom] for atom in (N, CA, C)))
@@ -161,6 +172,41 @@ def test_contacts_only_and_sequence_only():
     assert (alone["known"] == SEQUENCE_ONLY).all()
     assert not alone["structure"].any()
     assert len(build_graph("M", None, SETTINGS)["edges"]) == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(length=st.integers(2, 60), seed=st.integers(0, 10_000))
+def test_contacts_are_counted_by_their_separation(length, seed):
+    close = np.triu(np.random.default_rng(seed).random((length, length)) < 0.3, k=1)
+    found = contact_features(np.argwhere(close), length)
+    classes = list(CONTACT_CLASSES.items())
+    for column, (first, usual) in enumerate(classes):
+        last = classes[column + 1][0] if column + 1 < len(classes) else length
+        for residue in range(length):
+            partners = np.flatnonzero(close[residue] | close[:, residue])
+            count = sum(first <= abs(partner - residue) < last for partner in partners)
+            assert found[residue, column] == pytest.approx(count / usual)
+
+
+def test_a_helix_and_a_strand_differ_in_their_contacts():
+    turn = np.radians(100) * np.arange(20)
+    helix = np.stack([2.3 * np.cos(turn), 2.3 * np.sin(turn), 1.5 * np.arange(20)], axis=1)
+    strand = np.stack([np.zeros(20), np.zeros(20), 3.3 * np.arange(20)], axis=1)
+    rows = [contact_features(contacts(ca, 10.0)[0], 20)[10] for ca in (helix, strand)]
+    helical, extended = (dict(zip(CONTACT_FEATURES, row, strict=True)) for row in rows)
+    assert helical["contacts_from_5"] == 1 and helical["contacts_from_7"] == 0
+    assert extended["contacts_from_3"] == 1 and extended["contacts_from_4"] == 0
+
+
+def test_a_map_of_contacts_tells_of_them_what_a_model_tells():
+    coordinates = chain(60, 4)
+    model = build_graph("A" * 60, structure(coordinates), GraphSettings(max_contacts=5))
+    pairs, _ = contacts(coordinates[:, CA], 10.0)
+    bare = structure(np.empty((0, 3, 3), dtype=np.float32), [(0, 0)]) | {"contacts": pairs}
+    graph = build_graph("A" * 60, bare, GraphSettings(max_contacts=5))
+    columns = [FEATURES.index(name) for name in ("contact_number", *CONTACT_FEATURES)]
+    assert model["structure"][:, columns].any(axis=0).sum() > 3
+    np.testing.assert_allclose(graph["structure"][:, columns], model["structure"][:, columns])
 
 
 @settings(max_examples=20, deadline=None)

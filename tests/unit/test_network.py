@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import scatter
 
+from halo.errors import HaloError
 from halo.graphs.build import GraphSettings, build_graph
 from halo.network.classes import NETWORKS
 from halo.network.features import (
@@ -245,6 +246,7 @@ def test_a_modality_that_is_left_out_has_no_effect_and_no_weight(name):
     torch.testing.assert_close(seen.logits, blind.logits)
     assert (seen.modality_weights[:, MODALITIES.index(name)] == 0).all()
     torch.testing.assert_close(seen.modality_weights.sum(dim=1), torch.ones(2))
+    assert net.global_weights() == pytest.approx(dict.fromkeys(others, 0.5) | {name: 0})
 
 
 def test_a_protein_of_which_nothing_is_seen_has_a_finite_prediction():
@@ -255,6 +257,11 @@ def test_a_protein_of_which_nothing_is_seen_has_a_finite_prediction():
     assert torch.isfinite(out.logits).all()
     assert (out.modality_weights[0] == 0).all()
     assert all(torch.isfinite(v.grad).all() for v in net.parameters() if v.grad is not None)
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused():
+    with pytest.raises(HaloError, match=r"network\.hidden, 30, is no multiple"):
+        replace(SETTINGS, hidden=30)
 
 
 def test_fixed_weights_are_equal_and_stay():

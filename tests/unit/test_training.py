@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,9 +25,11 @@ from halo.store import Store
 from halo.training import stage
 from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget, loader
+from halo.training.decisions import macro_f1_error
 from halo.training.loop import Training
 from halo.training.settings import TrainingSettings
 from halo.training.stage import Run, train_fold
+from halo.training.state import Position
 
 NETWORK = NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2, dropout=0.1)
 TRAINING = TrainingSettings(epochs=12, patience=12, residues_per_batch=400, learning_rate=5e-3)
@@ -117,8 +120,29 @@ def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
     assert sum(description["modality_weights"].values()) == pytest.approx(1)
     history = pd.read_csv(tmp_path / "history.csv")
     assert len(history) == description["epochs"]
-    best = history["val_macro_f1"].rolling(5, min_periods=1).mean().idxmax() + 1
-    assert best == description["best_epoch"]
+    assert history.loc[history["kept"] == 1, "epoch"].iloc[-1] == description["kept_epoch"]
+
+
+@pytest.mark.parametrize(("error", "kept"), [(0.0, 2), (0.02, 3), (0.2, 4)])
+def test_of_passes_that_cannot_be_told_apart_the_last_is_kept(error, kept):
+    """The means of the passes so far: 0.5, 0.6, 0.59 and 0.48."""
+    position = Position()
+    rows = [{"val_macro_f1": f1} for f1 in (0.5, 0.7, 0.57, 0.15)]
+    for row in rows:
+        position.end_of_pass(row, error)
+    assert (position.best_epoch, position.kept_epoch) == (2, kept)
+    assert [row["kept"] for row in rows] == [1, 1, int(kept > 2), int(kept > 3)]
+
+
+def test_the_error_of_macro_f1_is_its_spread_over_bootstrap_samples():
+    rng = np.random.default_rng(3)
+    truth, decisions = (rng.random((60, 4)) < share for share in (0.3, 0.4))
+    samples = rng.integers(0, 60, (1000, 60))
+    scores = [
+        f1_score(truth[rows], decisions[rows], average="macro", zero_division=0) for rows in samples
+    ]
+    found = macro_f1_error(decisions.astype(np.uint8), truth.astype(np.float32))
+    assert found == pytest.approx(np.std(scores), rel=0.15)
 
 
 def test_the_same_seed_gives_the_same_model(setting, tmp_path):

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from halo.biochemistry import residue_indices
-from halo.graphs.geometry import CA, CONTACT_SCALE, FEATURES, backbone_features, contacts
+from halo.graphs.geometry import (
+    BACKBONE_FEATURES,
+    CA,
+    CONTACT_SCALE,
+    FEATURES,
+    backbone_features,
+    contact_features,
+    contacts,
+)
 
 CONTACT, NEIGHBOUR = 1, 2  # bits of an edge's kind
 SEQUENCE_ONLY, CONTACTS_ONLY, COORDINATES = 0, 1, 2  # what is known of a residue's structure
@@ -46,6 +54,7 @@ def build_graph(
         known[:] = CONTACTS_ONLY
         counts = np.bincount(pairs.ravel(), minlength=length)
         features[:, FEATURES.index("contact_number")] = counts / CONTACT_SCALE
+    features[:, len(BACKBONE_FEATURES) :] = contact_features(pairs, length)
     pairs, distances = _capped(pairs, distances, length, settings.max_contacts)
     edges, distances, kind = _with_neighbours(
         pairs, distances, length, settings.sequence_neighbours
@@ -81,7 +90,7 @@ def _from_fragments(
         values = backbone_features(coordinates, plddt[start:stop], rows, at)
         inside = np.minimum(np.arange(1, stop - start + 1), np.arange(stop - start, 0, -1))
         better = inside > best[at]
-        features[at[better]] = values[better]
+        features[at[better], : len(BACKBONE_FEATURES)] = values[better]
         places[at[better]] = np.nan_to_num(coordinates[better, CA])
         best[at[better]] = inside[better]
         found.append((at[rows], distances))

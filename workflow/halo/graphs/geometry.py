@@ -5,7 +5,10 @@ from scipy.spatial import cKDTree
 
 N, CA, C = 0, 1, 2
 CONTACT_SCALE = 25.0  # contacts below 10 Å of a typical residue of an AlphaFold model
-FEATURES = (
+# The first separation in the sequence of each class of contacts, and a usual number of them: 3 to 6
+# tell a helix from a strand; the others are the short, medium and long range of CASP, about.
+CONTACT_CLASSES = {3: 2.0, 4: 2.0, 5: 2.0, 6: 2.0, 7: 3.0, 12: 5.0, 24: 12.0}
+BACKBONE_FEATURES = (
     "plddt",
     "contact_number",
     "half_sphere",
@@ -18,6 +21,8 @@ FEATURES = (
     "sin_twist",
     "cos_twist",
 )
+CONTACT_FEATURES = tuple(f"contacts_from_{separation}" for separation in CONTACT_CLASSES)
+FEATURES = BACKBONE_FEATURES + CONTACT_FEATURES
 
 
 def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -43,10 +48,33 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     return there[pairs], distances.astype(np.float32)
 
 
+def contact_features(pairs: np.ndarray, length: int) -> np.ndarray:
+    """How many contacts a residue has in each of `CONTACT_CLASSES`, over their usual number.
+
+    What local geometry says of a residue's secondary structure, contacts say without coordinates.
+
+    Parameters
+    ----------
+    pairs : int64 [n_pairs, 2], positions of the sequence, i < j
+    length : residues of the sequence
+
+    Returns
+    -------
+    float32 [length, len(CONTACT_FEATURES)].
+    """
+    classes = len(CONTACT_CLASSES)
+    number = np.searchsorted(list(CONTACT_CLASSES), np.arange(length), side="right") - 1
+    of_pair = number[pairs[:, 1] - pairs[:, 0]]
+    counted = of_pair >= 0
+    keys = pairs[counted] * classes + of_pair[counted, None]
+    counts = np.bincount(keys.ravel(), minlength=length * classes).reshape(length, classes)
+    return (counts / list(CONTACT_CLASSES.values())).astype(np.float32)
+
+
 def backbone_features(
     coordinates: np.ndarray, plddt: np.ndarray, pairs: np.ndarray, position: np.ndarray
 ) -> np.ndarray:
-    """Features of each residue of one chain, float32 [n, len(FEATURES)], in order of `FEATURES`.
+    """Features of each residue of a chain, float32 [n, len(BACKBONE_FEATURES)], in that order.
 
     ``plddt`` as a share of 1; ``contact_number`` and ``half_sphere``, the contacts of `pairs`
     and those of them on the side of the side chain (Hamelryck 2005, 10.1002/prot.20379, with
@@ -63,7 +91,7 @@ def backbone_features(
     position : int [n], index in the sequence; a step other than 1 is a break
     """
     length = len(coordinates)
-    features = np.zeros((len(FEATURES), length))
+    features = np.zeros((len(BACKBONE_FEATURES), length))
     features[0] = plddt / 100.0
     features[1] = np.bincount(pairs.ravel(), minlength=length) / CONTACT_SCALE
     features[2] = _half_sphere(coordinates.astype(np.float64), pairs) / CONTACT_SCALE

@@ -10,6 +10,7 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter, softmax
 
+from halo.errors import HaloError
 from halo.network.features import (
     BIOCHEMISTRY_DIM,
     EDGE_DIM,
@@ -36,6 +37,12 @@ class NetworkSettings:
     weights: str = "learned"
     edges: str = "contacts"
 
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise HaloError(
+                f"network.hidden, {self.hidden}, is no multiple of network.heads, {self.heads}"
+            )
+
 
 class Output(NamedTuple):
     """What the network says of G proteins with N residues."""
@@ -45,14 +52,25 @@ class Output(NamedTuple):
     attention: Tensor  # [N, pooling heads], sums to 1 over the residues of a protein
 
 
+class Edges(NamedTuple):
+    """Directed edges of one kind and what is known of them."""
+
+    index: Tensor  # int64 [2, E]
+    features: Tensor  # [E, EDGE_DIM]
+
+
 class AttentionBlock(nn.Module):
     r"""Graph attention and a feed-forward part, each with a residual connection.
 
-    :math:`h \leftarrow h + \mathrm{GATv2}(\mathrm{LN}(h))`, then
-    :math:`h \leftarrow h + \mathrm{FF}(\mathrm{LN}(h))` (GATv2: Brody 2022, arXiv 2105.14491).
+    :math:`h \leftarrow h + [\mathrm{GATv2}_s(\mathrm{LN}(h)) \, \| \, \mathrm{GATv2}_c(\mathrm{LN}(h))]`,
+    then :math:`h \leftarrow h + \mathrm{FF}(\mathrm{LN}(h))` (GATv2: Brody 2022, arXiv 2105.14491).
+
+    Half of the heads look along the sequence (:math:`s`), half across contacts (:math:`c`): in one
+    softmax over both, the many contacts would outweigh the few neighbours, and a protein without
+    structure would be a graph of another kind. Every edge is seen by half of the heads only.
 
     Shapes:
-        - **input:** :math:`(N, hidden)`, edges :math:`(2, E)`, edge features :math:`(E, d)`
+        - **input:** :math:`(N, hidden)`, edges along the sequence and across contacts
         - **output:** :math:`(N, hidden)`
     """
 
@@ -60,12 +78,15 @@ class AttentionBlock(nn.Module):
         super().__init__()
         hidden = settings.hidden
         self.norm = nn.LayerNorm(hidden)
-        self.attention = GATv2Conv(
-            hidden,
-            hidden // settings.heads,
-            heads=settings.heads,
-            edge_dim=EDGE_DIM,
-            dropout=settings.dropout,
+        self.sequence, self.contacts = (
+            GATv2Conv(
+                hidden,
+                hidden // settings.heads,
+                heads=settings.heads // 2,
+                edge_dim=EDGE_DIM,
+                dropout=settings.dropout,
+            )
+            for _ in range(2)
         )
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(hidden),
@@ -76,9 +97,11 @@ class AttentionBlock(nn.Module):
         )
         self.dropout = nn.Dropout(settings.dropout)
 
-    def forward(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+    def forward(self, h: Tensor, sequence: Edges, contacts: Edges) -> Tensor:
         """One round of messages."""
-        h = h + self.dropout(self.attention(self.norm(h), edge_index, edge_attr))
+        normed = self.norm(h)
+        messages = [self.sequence(normed, *sequence), self.contacts(normed, *contacts)]
+        h = h + self.dropout(torch.cat(messages, dim=1))
         return h + self.dropout(self.feed_forward(h))
 
 
@@ -160,8 +183,12 @@ class HaloNetwork(nn.Module):
         features = {name: batch[name].float() for name in MODALITIES}
         features["embedding"] = self.units(batch.embedding)
         h, weights = self.fusion(features, batch.present, batch.batch)
+        sequence, contacts = (
+            Edges(batch.edge_index[:, kind], batch.edge_attr[kind])
+            for kind in (~batch.edge_contact, batch.edge_contact)
+        )
         for block in self.blocks:
-            h = block(h, batch.edge_index, batch.edge_attr)
+            h = block(h, sequence, contacts)
         pooled, attention = self.pooling(self.norm(h), batch.batch, batch.num_graphs)
         return Output(self.head(pooled), weights, attention)
 
@@ -178,5 +205,5 @@ class HaloNetwork(nn.Module):
         return batch
 
     def global_weights(self) -> dict[str, float]:
-        """Weights of the modalities of a protein that has every one, without its own part."""
-        return self.fusion.global_weights()
+        """Weights of the modalities of a protein that lacks none, without its own part."""
+        return self.fusion.global_weights(self.settings.modalities)

@@ -142,9 +142,9 @@ def training_f1(histories: Histories, main: str) -> Figure:
     figure, axes, runs = _training_figure(histories, main)
     for index, table in runs:
         colour, dash = cycle(COLOURS, index), cycle(DASHES, index)
-        best = table.loc[table["val_macro_f1"].idxmax()]
+        kept = table[table["kept"] == 1].iloc[-1]
         axes.plot(table["epoch"], table["val_macro_f1"], color=colour, linestyle=dash)
-        axes.plot(best["epoch"], best["val_macro_f1"], color=colour,
+        axes.plot(kept["epoch"], kept["val_macro_f1"], color=colour,
                   marker=cycle(MARKERS, index), markersize=6)  # fmt: skip
     axes.set(ylabel="validation macro-F1", ylim=(0, 1))
     return figure

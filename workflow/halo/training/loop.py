@@ -17,7 +17,7 @@ from halo.job import Progress
 from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.training.data import ProteinDataset, ResidueBudget, loader
-from halo.training.decisions import label_weights, macro_f1
+from halo.training.decisions import decide, label_weights, macro_f1, macro_f1_error
 from halo.training.precision import half_precision
 from halo.training.settings import TrainingSettings
 from halo.training.state import (
@@ -46,7 +46,7 @@ class Training:
     ----------
     network : on the device that it is trained on
     dataset, lengths : all proteins, and their residues, int [n]
-    train_rows, val_rows : rows of `dataset` to learn from, and to choose the best pass by
+    train_rows, val_rows : rows of `dataset` to learn from, and to choose the pass by that is kept
     task : ``multilabel`` or ``singlelabel``
     tau : thresholds in logits on the CPU, float32 [n_labels], learned from `val_rows`
     state_file : where the state is kept between passes, or None to keep none
@@ -81,11 +81,11 @@ class Training:
             lr=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
         )
-        self.best: dict[str, Tensor] = {}
+        self.kept: dict[str, Tensor] = {}
         self._saved = time.monotonic()
 
     def run(self) -> None:
-        """Train, and leave network and thresholds as after the best pass."""
+        """Train, and leave network and thresholds as after the pass that is kept."""
         self._resume()
         position, settings = self.position, self.settings
         while (
@@ -97,7 +97,7 @@ class Training:
             self._save_if_due()
         if position.epoch <= settings.epochs:
             log.info("no better for %s epochs: stopped", settings.patience)
-        self._load(self.best)
+        self._load(self.kept)
 
     def _pass(self) -> None:
         """All steps of one pass."""
@@ -137,7 +137,7 @@ class Training:
         return value
 
     def _judge(self) -> None:
-        """The end of a pass: the scores of the validation, and whether they are the best."""
+        """The end of a pass: the scores of the validation, and whether it is kept."""
         start = time.monotonic()
         position, settings = self.position, self.settings
         logits, targets = score(
@@ -158,8 +158,9 @@ class Training:
             row["epoch"], settings.epochs, row["train_loss"], row["val_loss"],
             row["val_macro_f1"], row["seconds"],
         )  # fmt: skip
-        if position.end_of_pass(row):
-            self.best = {name: value.cpu().clone() for name, value in self._state().items()}
+        decisions = decide(logits, self.tau, self.task)
+        if position.end_of_pass(row, macro_f1_error(decisions, targets.numpy())):
+            self.kept = {name: value.cpu().clone() for name, value in self._state().items()}
 
     def _rate(self, done: float) -> float:
         """Learning rate when this share of all steps is done: up a line, down a cosine."""
@@ -186,8 +187,8 @@ class Training:
         self.position, tensors = found
         log.info("goes on at epoch %s", self.position.epoch)
         self._load({k.removeprefix("now."): v for k, v in tensors.items() if k.startswith("now.")})
-        self.best = {
-            k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")
+        self.kept = {
+            k.removeprefix("kept."): v for k, v in tensors.items() if k.startswith("kept.")
         }
         restore_optimizer(self.optimizer, tensors)
 
@@ -195,8 +196,8 @@ class Training:
         if self.state_file is None or time.monotonic() - self._saved < self.save_seconds:
             return
         now = {f"now.{name}": value for name, value in self._state().items()}
-        best = {f"best.{name}": value for name, value in self.best.items()}
-        save_state(self.state_file, self.position, now | best | optimizer_tensors(self.optimizer))
+        kept = {f"kept.{name}": value for name, value in self.kept.items()}
+        save_state(self.state_file, self.position, now | kept | optimizer_tensors(self.optimizer))
         self._saved = time.monotonic()
 
 

@@ -119,7 +119,7 @@ def train_fold(
         "modality_weights": network.global_weights(),
         "parameters": parameter_count(network),
         "epochs": len(training.position.history),
-        "best_epoch": training.position.best_epoch,
+        "kept_epoch": training.position.kept_epoch,
         "proteins": {name: len(found) for name, found in rows.items()},
     }
     save_model(folder, network, embedding_dim, description)

@@ -33,6 +33,7 @@ class Position:
     seconds : that this pass has taken
     history : what is known of the passes that are done
     best_epoch, best_f1 : the best of them, and its smoothed macro-F1
+    kept_epoch : the last of them that is as good as the best, as far as can be told
     """
 
     epoch: int = 1
@@ -43,22 +44,29 @@ class Position:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_f1: float = -1.0
+    kept_epoch: int = 0
 
-    def end_of_pass(self, row: dict[str, float]) -> bool:
-        """Go to the beginning of the next pass; whether this one is the best so far.
+    def end_of_pass(self, row: dict[str, float], error: float = 0.0) -> bool:
+        """Go to the beginning of the next pass; whether this one is to be kept.
 
-        `row` is what is known of it. What counts is its ``val_macro_f1`` averaged with those of
+        `row` is what is known of it; whether it is kept is added. What counts is its ``val_macro_f1`` averaged with those of
         the passes before it: of a single pass it is mostly noise where the validation is small.
+        It is kept if it is the best so far, or no more than `error`, its standard error, below:
+        of passes that the validation cannot tell apart the last one has learned the most
+        (the one-standard-error rule of Breiman 1984, for passes).
         """
         self.history.append(row)
         last = [known["val_macro_f1"] for known in self.history[-SMOOTHED_PASSES:]]
         f1 = sum(last) / len(last)
-        is_best = f1 > self.best_f1
-        if is_best:
+        is_kept = f1 > self.best_f1 - error
+        row["kept"] = int(is_kept)
+        if is_kept:
+            self.kept_epoch = self.epoch
+        if f1 > self.best_f1:
             self.best_epoch, self.best_f1 = self.epoch, f1
         self.epoch, self.step = self.epoch + 1, 0
         self.loss, self.proteins, self.seconds = 0.0, 0, 0.0
-        return is_best
+        return is_kept
 
 
 def save_state(file: Path, position: Position, tensors: dict[str, Tensor]) -> None:
