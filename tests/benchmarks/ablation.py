@@ -128,7 +128,7 @@ def configuration(table: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "network": {"hidden": arguments.hidden, "layers": 2},
         "training": {
             "epochs": arguments.epochs,
-            "patience": 5,
+            "patience": arguments.epochs,
             "learning_rate": 0.002,
             "residues_per_batch": 8192,
         },
