@@ -194,8 +194,8 @@ def test_a_helix_and_a_strand_differ_in_their_contacts():
     strand = np.stack([np.zeros(20), np.zeros(20), 3.3 * np.arange(20)], axis=1)
     rows = [contact_features(contacts(ca, 10.0)[0], 20)[10] for ca in (helix, strand)]
     helical, extended = (dict(zip(CONTACT_FEATURES, row, strict=True)) for row in rows)
-    assert helical["contacts_from_5"] == 1 and helical["contacts_from_7"] == 0
-    assert extended["contacts_from_3"] == 1 and extended["contacts_from_4"] == 0
+    assert (helical["contacts_from_5"], helical["contacts_from_7"]) == (1, 0)
+    assert (extended["contacts_from_3"], extended["contacts_from_4"]) == (1, 0)
 
 
 def test_a_map_of_contacts_tells_of_them_what_a_model_tells():

@@ -16,7 +16,7 @@ def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
 
 
 def macro_f1_error(decisions: np.ndarray, targets: np.ndarray) -> float:
-    """Standard error of the macro-F1 of 0/1 [n, n_labels], from bootstrap samples of the proteins."""
+    """Standard error of the macro-F1 of 0/1 [n, n_labels]: its spread over bootstrap samples."""
     count = len(targets)
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     both, predicted, true = (draws @ cells for cells in (decisions * targets, decisions, targets))

@@ -49,11 +49,11 @@ class Position:
     def end_of_pass(self, row: dict[str, float], error: float = 0.0) -> bool:
         """Go to the beginning of the next pass; whether this one is to be kept.
 
-        `row` is what is known of it; whether it is kept is added. What counts is its ``val_macro_f1`` averaged with those of
-        the passes before it: of a single pass it is mostly noise where the validation is small.
-        It is kept if it is the best so far, or no more than `error`, its standard error, below:
-        of passes that the validation cannot tell apart the last one has learned the most
-        (the one-standard-error rule of Breiman 1984, for passes).
+        `row` is what is known of it; whether it is kept is added. What counts is its
+        ``val_macro_f1`` averaged with those of the passes before it: of a single pass it is mostly
+        noise where the validation is small. It is kept if it is the best so far, or less than
+        `error`, its standard error, below: of passes that the validation cannot tell apart the
+        last one has learned the most (the one-standard-error rule of Breiman 1984, for passes).
         """
         self.history.append(row)
         last = [known["val_macro_f1"] for known in self.history[-SMOOTHED_PASSES:]]
