@@ -62,8 +62,8 @@ class Edges(NamedTuple):
 class AttentionBlock(nn.Module):
     r"""Graph attention and a feed-forward part, each with a residual connection.
 
-    :math:`h \leftarrow h + [\mathrm{GATv2}_s(\mathrm{LN}(h)), \mathrm{GATv2}_c(\mathrm{LN}(h))]`, then
-    :math:`h \leftarrow h + \mathrm{FF}(\mathrm{LN}(h))` (GATv2: Brody 2022, arXiv 2105.14491).
+    :math:`h \leftarrow h + [\mathrm{GATv2}_s(\mathrm{LN}(h)), \mathrm{GATv2}_c(\mathrm{LN}(h))]`,
+    then :math:`h \leftarrow h + \mathrm{FF}(\mathrm{LN}(h))` (GATv2: Brody 2022, arXiv 2105.14491).
 
     Half of the heads look along the sequence (:math:`s`), half across contacts (:math:`c`): in one
     softmax over both, the many contacts would outweigh the few neighbours, and a protein without
