@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -138,6 +140,21 @@ def test_the_band_follows_who_is_right():
     good, bad = judgement(logits), judgement(np.random.default_rng(3).normal(size=logits.shape))
     assert choose_band(good, bad, truth).certainty > 0.9, "the second is hardly asked"
     assert choose_band(bad, good, truth) == Band(-1.0, 1.0), "the second decides everything"
+
+
+def test_bands_that_cannot_be_told_apart_leave_the_second_its_say():
+    """Of 40 proteins the better model is not always the better one; of 4,000 it is."""
+    logits, truth = multilabel(4000)
+    noise = np.random.default_rng(5).normal(size=(2, *logits.shape))
+    first, second = judgement(logits + 2.5 * noise[0]), judgement(logits + 1.5 * noise[1])
+    widest = 0
+    for start in range(0, 400, 40):
+        few = slice(start, start + 40)
+        parts = [replace(one, probabilities=one.probabilities[few]) for one in (first, second)]
+        widest += choose_band(*parts, truth[few]).certainty == -1
+    assert widest >= 8
+    assert choose_band(first, second, truth).certainty < 0.5
+    assert choose_band(second, first, truth).certainty > 0
 
 
 def test_two_that_err_independently_are_joined():

@@ -5,6 +5,8 @@ import torch
 from sklearn.metrics import f1_score
 from torch import Tensor
 
+from halo.evaluation.bootstrap import GroupBootstrap
+
 RESAMPLES = 200
 
 
@@ -17,11 +19,10 @@ def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
 
 def macro_f1_error(decisions: np.ndarray, targets: np.ndarray) -> float:
     """Standard error of the macro-F1 of 0/1 [n, n_labels]: its spread over bootstrap samples."""
-    count = len(targets)
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    both, predicted, true = (draws @ cells for cells in (decisions * targets, decisions, targets))
-    f1 = 2 * both / np.maximum(predicted + true, 1)
-    return float(f1.mean(axis=1).std())
+    bootstrap = GroupBootstrap(np.arange(len(targets)), RESAMPLES, seed=0)
+    hits, given = bootstrap.sums(decisions * targets), bootstrap.sums(decisions + targets)
+    f1 = 2 * hits / np.maximum(given, 1)
+    return float(f1.mean(axis=0)[1:].std())
 
 
 def decide(logits: Tensor, tau: Tensor, task: str) -> np.ndarray:
