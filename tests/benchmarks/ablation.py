@@ -114,7 +114,8 @@ def configuration(table: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "seeds": arguments.seeds,
         "shards": 2,
         "dataset": data,
-        "split": {"mode": "predefined", "repair": True, "folds": folds},
+        # With a tenth for validation, the thresholds of rare labels are mostly chance.
+        "split": {"mode": "predefined", "repair": True, "folds": folds, "val": 0.2, "cal": 0.1},
         "folds": [fold],
         "structures": {
             "sources": [
