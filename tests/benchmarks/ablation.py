@@ -115,7 +115,13 @@ def configuration(table: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "shards": 2,
         "dataset": data,
         # With a tenth for validation, the thresholds of rare labels are mostly chance.
-        "split": {"mode": "predefined", "repair": True, "folds": folds, "val": 0.2, "cal": 0.1},
+        "split": {
+            "mode": "predefined",
+            "repair": True,
+            "folds": folds,
+            "val_fraction": 0.2,
+            "cal_fraction": 0.1,
+        },
         "folds": [fold],
         "structures": {
             "sources": [
