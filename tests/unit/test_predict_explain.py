@@ -166,12 +166,14 @@ def trained():
 
 def test_residues_of_the_signal_rank_on_top(trained):
     network, proteins = trained
-    ours, attention, hits, inside, named = [], [], [], 0, 0
+    ours, ours_of_two, attention, hits, inside, named = [], [], [], [], 0, 0
     for protein, labels, where in proteins:
         for label in np.flatnonzero(labels):
             found = network_attribution(network, protein, [int(label)], "multilabel", "cpu")
             ours.append(roc_auc_score(where[label], found.values[0]))
-            attention.append(roc_auc_score(where[label], found.attention))
+            if labels.all():
+                ours_of_two.append(ours[-1])
+                attention.append(roc_auc_score(where[label], found.attention))
             top = np.argsort(-found.values[0])[: where[label].sum()]
             hits.append(where[label][top].mean())
             for region in regions("x", found.values[0]):
@@ -179,7 +181,8 @@ def test_residues_of_the_signal_rank_on_top(trained):
                 inside += where[label][region.start - 1 : region.end].sum()
     assert len(ours) > 20
     assert np.mean(ours) > 0.95  # chance: 0.5
-    assert np.mean(ours) > np.mean(attention) + 0.02  # which does not know the labels
+    # Attention does not know the labels: it cannot tell two signals in one protein apart.
+    assert np.mean(ours_of_two) > np.mean(attention) + 0.02
     assert np.mean(hits) > 0.7  # chance: 0.08
     assert inside / named > 0.6
 
