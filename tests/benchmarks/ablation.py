@@ -148,13 +148,18 @@ def markdown(metrics: dict[str, Any]) -> str:
     lines = [f"| method | {' | '.join(METRICS.values())} | halo is better by |"]
     lines.append("|---" * (len(METRICS) + 2) + "|")
     rows = {name: method["overall"] for name, method in metrics["methods"].items()}
-    for way in ("fixed", "tuned"):
-        rows[f"thresholds {way}"] = metrics["thresholds"]["halo"]["overall"][way]
+    better = {
+        name: difference["overall"]["macro_f1"]
+        for name, difference in metrics["differences"].items()
+    }
+    thresholds = metrics["thresholds"]["halo"]
+    for way, difference in thresholds["differences"].items():
+        rows[f"thresholds {way}"] = thresholds["overall"][way]
+        better[f"thresholds {way}"] = difference["macro_f1"]
     for name, overall in rows.items():
         # Thresholds change nothing of the average precision.
         cells = [estimate(overall[metric]) if metric in overall else "" for metric in METRICS]
-        difference = metrics["differences"].get(name)
-        cells.append(estimate(difference["overall"]["macro_f1"]) if difference else "")
+        cells.append(estimate(better[name]) if name in better else "")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -90,9 +90,20 @@ def test_val_and_cal_rows_do_not_enter(run, evaluated, tmp_path):
     tuned = [m["thresholds"]["halo"]["values"][0].pop("tuned") for m in (without_cal, metrics)]
     assert tuned[0] != tuned[1]
     for found in (without_cal, metrics):
-        del found["thresholds"]["halo"]["overall"]["tuned"], found["thresholds"]["halo"]["values"]
+        ways = found["thresholds"]["halo"]
+        del ways["overall"]["tuned"], ways["differences"]["tuned"], ways["values"]
     assert without_cal == metrics
     assert spoil("test")[0] != metrics
+
+
+def test_learned_thresholds_are_compared_with_the_others_in_pairs(run):
+    ways = evaluate_run(run)[0]["thresholds"]["halo"]
+    assert ways["differences"].keys() == {"fixed", "tuned"}
+    for way, differences in ways["differences"].items():
+        for name, found in differences.items():
+            learned, other = (ways["overall"][which][name] for which in ("learned", way))
+            assert found["value"] == pytest.approx(learned["value"] - other["value"], abs=2e-6)
+            assert found["low"] <= found["value"] <= found["high"]
 
 
 def test_tuned_thresholds_know_the_labels_of_cal_alone(run):

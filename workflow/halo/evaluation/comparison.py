@@ -49,9 +49,9 @@ def threshold_comparison(
 ) -> dict[str, Any]:
     """The trained models' metrics with learned, fixed and tuned thresholds, and the thresholds.
 
-    Tuned ones have the best F1 on the part ``cal``, which neither the training nor the
-    test has seen; a fold without that part has none. A single-label task has no
-    thresholds.
+    The differences are those of the learned ones to the others, in the same resamples. Tuned
+    ones have the best F1 on the part ``cal``, which neither the training nor the test has
+    seen; a fold without that part has none. A single-label task has no thresholds.
     """
     if proteins.task == "singlelabel":
         return {}
@@ -80,6 +80,13 @@ def threshold_comparison(
             "overall": {
                 way: {name: estimate(r.overall[name]) for name in (*COMPARED, "labels_predicted")}
                 for way, r in measured.items()
+            },
+            "differences": {
+                way: {
+                    name: estimate(measured["learned"].overall[name] - measured[way].overall[name])
+                    for name in COMPARED
+                }
+                for way in ways[1:]
             },
             "values": [
                 {
