@@ -157,6 +157,12 @@ def test_bands_that_cannot_be_told_apart_leave_the_second_its_say():
     assert choose_band(second, first, truth).certainty > 0
 
 
+@pytest.mark.filterwarnings("ignore:Degrees of freedom")
+def test_proteins_without_a_label_leave_the_widest_band():
+    logits, truth = multilabel(20)
+    assert choose_band(judgement(logits), judgement(-logits), ~truth & truth).certainty == -1
+
+
 def test_two_that_err_independently_are_joined():
     logits, truth = multilabel(4000)
     rng = np.random.default_rng(4)

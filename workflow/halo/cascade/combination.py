@@ -102,5 +102,6 @@ def choose_band(
             decisions = decide(joint.probabilities, joint.thresholds, joint.task)
             scores.append(decision_replicates(truth, decisions, bootstrap).overall["macro_f1"])
     below = max(scores, key=lambda score: score[0]) - np.array(scores)
-    as_good = np.flatnonzero(below[:, 0] <= np.nanstd(below[:, 1:], axis=1))
+    # No score is defined where no protein has a label: then no band is worse.
+    as_good = np.flatnonzero(~(below[:, 0] > np.nanstd(below[:, 1:], axis=1)))
     return bands[min(as_good, key=lambda index: (bands[index].certainty, below[index, 0]))]
