@@ -98,8 +98,8 @@ reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=fol
 config-reference: $(VENV)/.run  ## write the table of config/README.md from the schema
 	@PYTHONPATH=workflow python -m halo.config_reference
 
-lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions
-	@python requirements/lock.py
+lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions (KEEP=1: keep those that fit)
+	@python requirements/lock.py $(if $(KEEP),--keep)
 
 # Next to each file, where Snakemake looks for them. conda makes the environments to list them.
 pins:  ## pin what conda solves now for each of envs/*.yaml, on Linux with access to the channels

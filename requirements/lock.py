@@ -1,5 +1,8 @@
 """Resolve pyproject.toml into the requirement files of this folder (`make lock`).
 
+With ``--keep`` (`make lock KEEP=1`) every pinned version stays where it still fits, so that adding a
+package changes nothing else.
+
     torch.txt   PyPI's PyTorch, with the CUDA libraries that it needs on Linux (gigabytes)
     lock.txt    everything else that the pipeline needs
     test.txt    what the tests need on top
@@ -13,6 +16,7 @@ sha256 of its files, to be installed with ``pip install --no-deps --require-hash
 names an index: where the files come from is a matter of pip's own configuration.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -61,8 +65,19 @@ def cpu_build() -> str:
     return re.search(r"^torch==[\d.]+", (HERE / "torch-cpu.txt").read_text(), re.MULTILINE)[0]
 
 
+def current_pins() -> str:
+    """The pins of the files as they are, as constraints."""
+    pin = re.compile(r"^[A-Za-z0-9._-]+==[^\\\n]+", re.MULTILINE)
+    texts = [(HERE / f"{name}.txt").read_text(encoding="utf-8") for name in TITLES]
+    return "\n".join(match.strip() for text in texts for match in pin.findall(text))
+
+
 def main() -> None:
-    everything = resolved("--all-extras", constraints=cpu_build())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", action="store_true", help="change no version that still fits")
+    keep = parser.parse_args().keep
+    constraints = "\n".join([cpu_build(), *([current_pins()] if keep else [])])
+    everything = resolved("--all-extras", constraints=constraints)
     pins = without_hashes(everything)
     pipeline = resolved(constraints=pins)
     on_top = {name: resolved("--extra", name, constraints=pins) for name in ("slurm", "envs")}
