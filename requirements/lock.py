@@ -1,6 +1,6 @@
 """Resolve pyproject.toml into the requirement files of this folder (`make lock`).
 
-With ``--keep`` (`make lock KEEP=1`) every pinned version stays where it still fits, so that adding a
+With ``--keep`` (`make lock KEEP=1`) every pinned version that still fits stays, so that adding a
 package changes nothing else.
 
     torch.txt   PyPI's PyTorch, with the CUDA libraries that it needs on Linux (gigabytes)
