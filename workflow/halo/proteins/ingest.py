@@ -12,6 +12,7 @@ from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.proteins.accessions import parse_accession
 from halo.proteins.labels import Faults, Labels, labels_from_columns, labels_from_table
+from halo.proteins.nucleotides import is_nucleotides
 from halo.proteins.readers import LINE, read_records, require_columns
 from halo.proteins.table import CORE_COLUMNS, Proteins
 
@@ -206,6 +207,8 @@ def sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
             place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
             letters = " ".join(illegal)
             faults[row] = ("illegal residue letters", f"{letters}, first at residue {place}")
+        elif is_nucleotides(sequence):
+            faults[row] = ("DNA or RNA", "not a protein; translate it")
         elif len(sequence) < settings.min_length:
             faults[row] = ("too short", f"{len(sequence)} residues, below dataset.min_length")
         elif len(sequence) > settings.max_length:
