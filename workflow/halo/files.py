@@ -1,6 +1,5 @@
 """Reading and writing files so that a reader never meets a half-written one."""
 
-import gzip
 import hashlib
 import json
 import os
@@ -8,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 
@@ -76,18 +75,6 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV with a header and without the index, atomically."""
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def open_text(path: Path) -> IO[str]:
-    """Open a plain or gzipped UTF-8 text, told apart by the first bytes, not by the name.
-
-    A byte-order mark at the start is dropped and line ends become ``\\n``.
-    """
-    path = Path(path)
-    with path.open("rb") as file:
-        zipped = file.read(2) == GZIP_MAGIC
-    opener = gzip.open if zipped else open
-    return opener(path, "rt", encoding="utf-8-sig")
 
 
 def sha256_of_file(path: Path) -> str:

@@ -7,9 +7,10 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from halo.files import open_text, sha256_of_text
+from halo.files import sha256_of_text
 from halo.split.binary import run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
+from halo.text import open_text
 
 MOST = 300  # candidates of a query that are aligned; the best one is wanted
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.files import open_text, write_text
+from halo.files import write_text
 from halo.job import Progress, log
 from halo.proteins.accessions import parse_accession
 from halo.proteins.ingest import (
@@ -23,6 +23,7 @@ from halo.proteins.readers import LINE, read_records
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.settings import TransportSettings
 from halo.structures.transport import Client, FetchError
+from halo.text import open_text
 
 ASKED_AT_ONCE = 200  # accessions whose sequences are asked for before they are written
 
@@ -110,7 +111,7 @@ def _accessions(path: Path) -> list[tuple[int, str]] | None:
                 if accession is None and not found:
                     return None
                 found.append((number, str(accession) if accession else text))
-    except (OSError, EOFError, UnicodeDecodeError):
+    except HaloError:
         return None  # reading it as a table or FASTA says what is wrong
     return found or None
 

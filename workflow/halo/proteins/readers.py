@@ -1,122 +1,268 @@
 """Readers of the tables and FASTA files that users have."""
 
 import csv
-from dataclasses import dataclass
-from itertools import zip_longest
+import difflib
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.files import open_text
+from halo.proteins.fasta import fasta_records, header_fields, is_fasta
+from halo.proteins.formats import refuse_other_formats
+from halo.proteins.workbook import is_workbook, workbook_rows
+from halo.text import open_text
 
-LINE = "line"  # column with the line at which a record starts
+log = logging.getLogger(__name__)
+
+LINE = "(line)"  # column with the line at which a record starts
+DESCRIPTION = "description"  # column with a FASTA header's text after the id
+FASTA = "fasta"  # in the attrs of a table that was read from one
+SEPARATORS = ("\t", ";", ",", "|")
+LOOKED_AT = 50  # lines that tell the format and the separator
+MOST_LINES = 100  # of one field in quotation marks
+
+Row = tuple[int, list[str]]  # line from 1, and fields
+
+csv.field_size_limit(1 << 30)  # the usual limit is below the longest texts of UniProt
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """Read a CSV, a TSV or a FASTA, plain or gzipped, told apart by the first character.
+    """Read a CSV, a TSV, an xlsx or a FASTA, told apart by their content; see `open_text`.
 
-    All columns are text, missing values ``""``; a column ``line`` holds the line of the
-    file at which the record starts. A FASTA gives the columns ``id`` (the header up to
-    the first blank) and ``sequence``. HaloError with the line where the file is malformed.
+    All columns are text, missing values ``""``; the column `LINE` holds the line of the file
+    (the row of a workbook) at which the record starts. A FASTA gives the columns ``id`` (the
+    header up to the first blank), ``sequence``, `DESCRIPTION` and those of `header_fields`, and
+    sets ``attrs[FASTA]``. HaloError with the line where the file is malformed.
     """
     path = Path(path)
-    try:
-        with open_text(path) as file:
-            is_fasta = file.read(1) == ">"
-        return _read_fasta(path) if is_fasta else read_table(path)
-    except FileNotFoundError:
-        raise HaloError(f"{path}: there is no such file") from None
-    except (UnicodeDecodeError, EOFError, OSError) as error:
-        raise HaloError(f"{path}: not a readable text or gzip file ({error})") from None
-
-
-@dataclass
-class _FastaRecord:
-    id: str
-    line: int
-    parts: list[str]
-
-
-def _read_fasta(path: Path) -> pd.DataFrame:
-    records: list[_FastaRecord] = []
-    with open_text(path) as file:
-        for number, text in enumerate(file, start=1):
-            text = text.strip()
-            if text.startswith(">"):
-                words = text[1:].split(maxsplit=1)
-                records.append(_FastaRecord(words[0] if words else "", number, []))
-            elif text and not text.startswith(";"):
-                records[-1].parts.append(text)
-    return pd.DataFrame(
-        {
-            "id": [record.id for record in records],
-            "sequence": ["".join(record.parts) for record in records],
-            LINE: [record.line for record in records],
-        }
-    ).astype({"id": str, "sequence": str})
+    if is_workbook(path):
+        return read_table(path)
+    lines = _lines(path)
+    return _fasta_table(path, lines) if is_fasta(lines) else _table(path, text_rows(path, lines))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table with a header, separated by commas, tabs or semicolons.
+    """Read a table with a header: an xlsx, or a text separated by tabs, semicolons or commas.
 
-    The separator is the one of the three that the header has most of. A row with too
-    many or too few fields is an error that names its line.
+    As of `read_records`. Rows and columns without any content are left out, as spreadsheets
+    leave them at the end. A row with too many or too few fields is an error that names its line.
     """
+    path = Path(path)
+    if is_workbook(path):
+        return _table(path, workbook_rows(path))
+    lines = _lines(path)
+    if is_fasta(lines):
+        raise HaloError(f"{path}: a FASTA, but a table with a header is wanted here")
+    return _table(path, text_rows(path, lines))
+
+
+def _lines(path: Path) -> list[str]:
     with open_text(path) as file:
-        header = file.readline()
-        if not header.strip():
-            raise HaloError(f"{path}: empty, or without a header line")
-        separator = max(",\t;", key=header.count)
-        file.seek(0)
-        reader = csv.reader(file, delimiter=separator, strict=True)
-        try:
-            names = [name.strip() for name in next(reader)]
-            _check_header(path, names)
-            lines, rows, start = [], [], reader.line_num + 1
-            for row in reader:
-                if row:
-                    _check_width(path, start, row, names)
-                    lines.append(start)
-                    rows.append(row)
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise HaloError(
-                f"{path}: line {reader.line_num} is malformed ({error}); "
-                "look for a quotation mark that is not closed"
-            ) from None
-    table = pd.DataFrame(rows, columns=names, dtype=str)
-    return table.apply(lambda column: column.str.strip()).assign(**{LINE: lines})
+        lines = file.readlines()
+    refuse_other_formats(path, lines[:LOOKED_AT])
+    return lines
 
 
-def _check_header(path: Path, names: list[str]) -> None:
+def _fasta_table(path: Path, lines: Sequence[str]) -> pd.DataFrame:
+    records = list(fasta_records(lines, path))
+    fields = header_fields(record.description for record in records)
+    columns: dict[str, list] = {
+        "id": [record.id for record in records],
+        "sequence": [record.sequence for record in records],
+        DESCRIPTION: [record.description for record in records],
+    }
+    for name in dict.fromkeys(name for found in fields for name in found):
+        if name not in columns:
+            columns[name] = [found.get(name, "") for found in fields]
+    table = pd.DataFrame(columns).astype(str).assign(**{LINE: [r.line for r in records]})
+    table.attrs[FASTA] = True
+    return table
+
+
+def _table(path: Path, rows: Sequence[Row]) -> pd.DataFrame:
+    """A table of its rows, of which the first is the header."""
+    if not rows:
+        raise HaloError(f"{path}: empty, or without a header line")
+    names = [name.strip() for name in rows[0][1]]
+    lines = [line for line, _ in rows[1:]]
+    table = pd.DataFrame([fields for _, fields in rows[1:]], columns=range(len(names)), dtype=str)
+    table = table.apply(lambda column: column.str.strip())
+    for place, name in enumerate(names):
+        if not name:
+            _check_nameless(path, table[place], place, lines)
+    named = [place for place, name in enumerate(names) if name]
+    _check_names(path, [names[place] for place in named])
+    table = table[named].set_axis([names[place] for place in named], axis=1)
+    return table.assign(**{LINE: lines})
+
+
+def _check_nameless(path: Path, column: pd.Series, place: int, lines: Sequence[int]) -> None:
+    """HaloError where a column without a name has content, unless it only numbers the rows."""
+    filled = column[column != ""]
+    if place == 0 and filled.str.fullmatch(r"\d+").all():
+        return
+    if len(filled):
+        line = lines[filled.index[0]]
+        raise HaloError(
+            f"{path}: column {place + 1} has no name in the header, but line {line} has "
+            f"{filled.iloc[0]!r} there; name it"
+        )
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         raise HaloError(f"{path}: the header has {', '.join(duplicates)} more than once; rename")
-    if any(name.startswith(">") for name in names):
+    if not names or any(name.startswith(">") for name in names):
         raise HaloError(f"{path}: neither a table with a header nor a FASTA file")
-    if LINE in names:
-        raise HaloError(f"{path}: a column must not be called {LINE!r}; rename it")
 
 
-def _check_width(path: Path, line: int, row: list[str], names: list[str]) -> None:
+def text_rows(path: Path, lines: Sequence[str]) -> list[Row]:
+    """The header and the rows of a text, all as long as the header, without empty ones.
+
+    Empty lines and comments (``#`` without a separator) before the header are passed over; a
+    first line ``sep=;``, as Excel writes it, names the separator.
+    """
+    start, separator = 0, None
+    for text in (line.strip() for line in lines):
+        if text[:4].lower() == "sep=" and len(text) == 5:
+            separator = text[4]
+        elif text.lower() == "sep=":  # a tab that was stripped
+            separator = "\t"
+        elif text and not (text.startswith("#") and not any(s in text for s in SEPARATORS)):
+            break
+        start += 1
+    if start == len(lines):
+        return []
+    separator = separator or _separator(lines[start:])
+    header = _quoted(lines[start].rstrip("\n"), separator)
+    if header is None:
+        raise HaloError(
+            f"{path}: line {start + 1}, the header, has a quotation mark that is not closed"
+        )
+    return [(start + 1, header), *_body(path, lines, start + 1, separator, header)]
+
+
+def _separator(lines: Sequence[str]) -> str:
+    """Of the separators that the header has, the one by which the most rows are as long as it."""
+
+    def fit(separator: str) -> tuple[float, int]:
+        header = _quoted(lines[0].rstrip("\n"), separator) or lines[0].split(separator)
+        rows = [line.rstrip("\n") for line in lines[1 : 1 + LOOKED_AT] if line.strip()]
+        long = [len(row.split(separator)) >= len(header) for row in rows]
+        exact = [len(_quoted(row, separator) or []) == len(header) for row in rows]
+        return (sum(exact) + 0.5 * sum(long)) / max(len(rows), 1), len(header)
+
+    found = [separator for separator in SEPARATORS if separator in lines[0]]
+    return max(found, key=fit) if found else ","
+
+
+def _body(
+    path: Path, lines: Sequence[str], start: int, separator: str, header: Sequence[str]
+) -> Iterator[Row]:
+    """The rows from the line with the index `start` on."""
+    width, at = len(header), start
+    while at < len(lines):
+        text, used = lines[at].rstrip("\n"), 1
+        fields = _fields(text, separator, width)
+        if fields is None:
+            fields, used = _several_lines(path, lines, at, separator, width)
+        if any(field.strip() for field in fields):
+            _check_width(path, at + 1, fields, header)
+            yield at + 1, fields
+        at += used
+
+
+def _fields(text: str, separator: str, width: int) -> list[str] | None:
+    """The fields of a line, or None where a quotation mark is not closed.
+
+    In a table with tabs, a quotation mark is a letter like others unless it encloses a field:
+    programs that write such tables seldom quote.
+    """
+    if '"' not in text:
+        return _cut(text.split(separator), width)
+    if separator == "\t":
+        plain = _cut(text.split(separator), width)
+        if len(plain) == width:
+            return [_unquoted(field) for field in plain]
+    fields = _quoted(text, separator)
+    return None if fields is None else _cut(fields, width)
+
+
+def _cut(fields: list[str], width: int) -> list[str]:
+    """The fields without empty ones after the last column of the header."""
+    while len(fields) > width and not fields[-1].strip():
+        fields.pop()
+    return fields
+
+
+def _unquoted(field: str) -> str:
+    inner = field.strip()
+    if len(inner) > 1 and inner[0] == inner[-1] == '"' and '"' not in inner[1:-1].replace('""', ""):
+        return inner[1:-1].replace('""', '"')
+    return field
+
+
+def _quoted(text: str, separator: str) -> list[str] | None:
+    """The fields of a text by the rules of CSV (RFC 4180), or None where it breaks them."""
+    try:
+        return next(csv.reader([text], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return None
+
+
+def _several_lines(
+    path: Path, lines: Sequence[str], at: int, separator: str, width: int
+) -> tuple[list[str], int]:
+    """A row with a line end inside of quotation marks, and the number of its lines.
+
+    A line of it that would be a row by itself is a sign that the mark was not meant to
+    enclose anything: then, and where the mark is not closed, a HaloError.
+    """
+    text = lines[at].rstrip("\n")
+    for used, line in enumerate(lines[at + 1 : at + MOST_LINES], start=2):
+        line = line.rstrip("\n")
+        alone = _fields(line, separator, width)
+        if alone is not None and len(alone) == width > 1:
+            break
+        text += "\n" + line
+        fields = _quoted(text, separator)
+        if fields is not None and len(_cut(fields, width)) == width:
+            return _cut(fields, width), used
+    raise HaloError(
+        f"{path}: line {at + 1} has a quotation mark that is not closed, or that stands beside "
+        "one; write a mark that belongs to the text twice, in a field that is enclosed by marks"
+    )
+
+
+def _check_width(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> None:
     if len(row) != len(names):
-        missing = [name for name, value in zip_longest(names, row) if value is None]
-        what = f"the last column(s) {', '.join(missing)} are missing" if missing else "too many"
+        missing = ", ".join(names[len(row) :])
+        what = f"the last column(s) {missing} are missing" if missing else "too many"
         raise HaloError(
             f"{path}: line {line} has {len(row)} fields, the header has {len(names)} ({what})"
         )
 
 
 def require_columns(path: Path, table: pd.DataFrame, wanted: dict[str, str | None]) -> None:
-    """HaloError where a column that the configuration names is not in the table.
+    """HaloError where columns that the configuration names are not in the table.
 
     `wanted` maps the configuration's key to the name of the column, or None.
     """
     known = [name for name in table.columns if name != LINE]
-    for key, name in wanted.items():
-        if name is not None and name not in known:
-            raise HaloError(
-                f"{path}: no column {name!r}; change {key} in the configuration. "
-                f"The file has: {', '.join(known)}"
-            )
+    missing = [
+        f"no column {name!r}{_suggestion(name, known)}; change {key} in the configuration"
+        for key, name in wanted.items()
+        if name is not None and name not in known
+    ]
+    if missing:
+        what = "the FASTA gives" if table.attrs.get(FASTA) else "the file has"
+        raise HaloError(f"{path}: {'; '.join(missing)}. {what.capitalize()}: {', '.join(known)}")
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""

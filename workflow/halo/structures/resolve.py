@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halo.errors import HaloError
-from halo.files import open_text, sha256_of_text
+from halo.files import sha256_of_text
 from halo.proteins.accessions import accession_of_entry_name, parse_accession
+from halo.proteins.fasta import read_fasta
 from halo.proteins.members import Member
 from halo.structures.archive import fasta_of_archive
+from halo.text import open_text
 
 MOST_NAMES = 5  # accessions taken of one sequence; TrEMBL has thousands of some
 _MODEL_NAME = re.compile(r"(?:AFDB:)?AF-(?P<accession>[A-Z0-9-]+)-F\d+.*")
@@ -143,7 +145,8 @@ def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]
     wanted = {member.seq_hash for member in members}
     lengths = {len(member.sequence) for member in members}
     found: dict[str, list[str]] = {}
-    for name, sequence in _records(path):
+    for record in read_fasta(path):
+        name, sequence = record.id, record.sequence.upper()
         if len(sequence) not in lengths:
             continue
         seq_hash = sha256_of_text(sequence)
@@ -154,21 +157,6 @@ def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]
         if accession is not None and len(found.setdefault(seq_hash, [])) < MOST_NAMES:
             found[seq_hash].append(str(accession))
     return found
-
-
-def _records(path: Path) -> Iterator[tuple[str, str]]:
-    """First word of the title, and sequence, of each FASTA record."""
-    name, parts = "", []
-    with open_text(path) as lines:
-        for line in lines:
-            if line.startswith(">"):
-                if parts:
-                    yield name, "".join(parts).upper()
-                name, parts = (line[1:].split(maxsplit=1) or [""])[0], []
-            else:
-                parts.append(line.strip())
-    if parts:
-        yield name, "".join(parts).upper()
 
 
 def _check_there(path: Path) -> None:

@@ -1,0 +1,102 @@
+"""The reader of FASTA files, used by every stage."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from halo.errors import HaloError
+from halo.text import open_text
+
+COMMENTS = (";", "#")  # lines that begin so are no part of a record
+_PIR = re.compile(r">(?:P1|F1|D[LC]|R[LC]|N[13]|XX);")
+_KEY_VALUE = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=(.*?)(?=\s+[A-Za-z_]\w*=|$)")
+# DeepLoc's and Light Attention's headers: location, then membrane, soluble or unknown.
+_DEEPLOC = re.compile(r"(?P<location>\S+)-(?P<membrane>[MSU])(?:\s+(?P<set>test))?")
+
+
+@dataclass(frozen=True)
+class FastaRecord:
+    """A record of a FASTA file.
+
+    Attributes
+    ----------
+    id
+        The header up to the first blank; empty where there is none.
+    description
+        The rest of the header.
+    sequence
+        As it is written, without blanks and line ends.
+    line
+        Line of the header, from 1.
+    """
+
+    id: str
+    description: str
+    sequence: str
+    line: int
+
+    @property
+    def header(self) -> str:
+        """The whole header, without the ``>``."""
+        return f"{self.id} {self.description}".strip()
+
+
+def read_fasta(path: Path) -> Iterator[FastaRecord]:
+    """The records of a FASTA file, one after the other; see `halo.text.open_text`."""
+    with open_text(path) as lines:
+        yield from fasta_records(lines, path)
+
+
+def is_fasta(lines: Iterable[str]) -> bool:
+    """Whether the first of `lines` that is neither blank nor a comment is a FASTA header."""
+    for line in lines:
+        text = line.strip()
+        if text and not text.startswith(COMMENTS):
+            return text.startswith(">")
+    return False
+
+
+def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecord]:
+    """The records of the `lines` of a FASTA file; `path` is for messages.
+
+    Blank lines and comments are passed over wherever they stand. HaloError, with the line, for
+    text before the first header and for the format of PIR.
+    """
+    header: tuple[str, str, int] | None = None
+    parts: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if text.startswith(">"):
+            if _PIR.match(text):
+                raise HaloError(
+                    f"{path}: line {number} is of the format PIR, in which the line after a header "
+                    "is a title; convert the file to FASTA"
+                )
+            if header is not None:
+                yield FastaRecord(*header[:2], "".join(parts), header[2])
+            name, _, description = text[1:].strip().replace("\t", " ").partition(" ")
+            header, parts = (name, description.strip(), number), []
+        elif text and not text.startswith(COMMENTS):
+            if header is None:
+                raise HaloError(
+                    f"{path}: line {number} stands before the first FASTA header; "
+                    "begin every record with a line '>id'"
+                )
+            parts.append("".join(text.split()))
+    if header is not None:
+        yield FastaRecord(*header[:2], "".join(parts), header[2])
+
+
+def header_fields(descriptions: Iterable[str]) -> list[dict[str, str]]:
+    """What the headers say of each record besides its id, by name.
+
+    ``KEY=value`` pairs, as biotrainer (``TARGET=Nucleus SET=train``) and UniProt (``OX=9606``)
+    write them; where all headers are DeepLoc's (``Cell.membrane-M test``), the fields location,
+    membrane and set.
+    """
+    descriptions = list(descriptions)
+    found = [_DEEPLOC.fullmatch(text) for text in descriptions]
+    if found and all(found):
+        return [match.groupdict() | {"set": match["set"] or "train"} for match in found if match]
+    return [dict(_KEY_VALUE.findall(text)) for text in descriptions]

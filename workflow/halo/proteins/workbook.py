@@ -1,0 +1,83 @@
+"""Tables in Excel workbooks (xlsx)."""
+
+import datetime
+import logging
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import openpyxl
+
+from halo.errors import HaloError
+from halo.text import ZIP_MAGIC, zip_members
+
+log = logging.getLogger(__name__)
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether a file is a workbook; HaloError for one of OpenDocument."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if file.read(4) != ZIP_MAGIC:
+            return False
+    members = zip_members(path)
+    if "mimetype" in members and "content.xml" in members:
+        raise HaloError(f"{path}: an OpenDocument file; save it as xlsx or CSV")
+    return "xl/workbook.xml" in members
+
+
+def workbook_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Row number and texts of each row of the first sheet with content, all of one length.
+
+    Rows without content are left out. Whole numbers lose the ``.0`` that they have in Excel.
+    """
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = {sheet.title: _rows(path, sheet) for sheet in book.worksheets}
+        book.close()
+    except (BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        raise HaloError(f"{path}: not a readable workbook ({error}); save it again") from None
+    filled = [name for name, rows in sheets.items() if rows]
+    if len(filled) > 1:
+        log.warning("%s: sheet %r is read, not %s", path, filled[0], ", ".join(filled[1:]))
+    return sheets[filled[0]] if filled else []
+
+
+def _rows(path: Path, sheet: Any) -> list[tuple[int, list[str]]]:
+    rows: list[tuple[int, list[str]]] = []
+    width = 0
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+        fields = [_text(path, number, cell) for cell in cells]
+        while fields and not fields[-1].strip():
+            fields.pop()
+        if not fields:
+            continue
+        width = width or len(fields)
+        if len(fields) > width:
+            raise HaloError(
+                f"{path}: sheet {sheet.title!r}, row {number} has {len(fields)} cells, the header "
+                f"has {width}; name the columns, or remove the cells"
+            )
+        rows.append((number, fields + [""] * (width - len(fields))))
+    return rows
+
+
+def _text(path: Path, row: int, cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(int(cell))
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, (datetime.date, datetime.time)):
+        log.warning(
+            "%s: row %s has the date %s: Excel makes dates of names such as SEPT2; format the "
+            "column as text where it is none",
+            path,
+            row,
+            cell.isoformat(),
+        )
+        return cell.isoformat()
+    return str(cell)
