@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning ablation reproduce config-reference lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -95,8 +95,11 @@ ablation: $(VENV)/.run  ## what each part of HALO is worth on real human protein
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)
 	@python tests/benchmarks/reproduce.py --cores $(CORES) $(if $(DATA),--data $(DATA))
 
-config-reference: $(VENV)/.run  ## write the table of config/README.md from the schema
-	@PYTHONPATH=workflow python -m halo.config_reference
+config-reference: $(VENV)/.run  ## write the table of config/README.md from the model of the configuration
+	@PYTHONPATH=workflow python -m halo.config.reference
+
+config-schema: $(VENV)/.run  ## write the JSON schema of the configuration for editors (config/schema.json)
+	@PYTHONPATH=workflow python -m halo.config.reference --schema config/schema.json
 
 lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions (KEEP=1: keep those that fit)
 	@python requirements/lock.py $(if $(KEEP),--keep)

@@ -13,6 +13,15 @@ from halo import config as halo_config
 from halo.code import code_digest
 from halo.errors import HaloError
 
+# In a module the configuration is what the outer workflow gives it.
+CONFIGFILES = workflow.configfiles if workflow.modifier.is_main_snakefile() else []
+
+if workflow.modifier.is_main_snakefile():
+    try:
+        config.update(halo_config.with_command_line(config, workflow.config_settings.config_args))
+    except HaloError as error:
+        raise WorkflowError(str(error)) from None
+
 
 class Untracked:
     """A `params` value that sets off no rerun when it changes.

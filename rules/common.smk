@@ -11,15 +11,15 @@ from snakemake.exceptions import WorkflowError
 include: "base.smk"
 
 
+from halo.config.downloads import download_name
 from halo.files import sha256_of_text
-from halo.methods import NETWORKS as NETWORK_CLASSES
 from halo.store import BUCKETS
 
 
 def checked(config):
     """The configuration with defaults, or the end of the run with a list of its faults."""
     try:
-        return halo_config.completed_config(config, BASE)
+        return halo_config.completed_config(config, BASE, CONFIGFILES)
     except HaloError as error:
         raise WorkflowError(str(error)) from None
 
@@ -31,19 +31,15 @@ SPLIT = config["split"]["name"] or config["split"]["mode"]
 FOLDS = halo_config.folds(config)
 FINETUNED = config["finetune"]["model"] == "finetuned"
 METHODS = {name: method["class"] for name, method in config["methods"].items()}
-NETWORKS = [name for name, kind in METHODS.items() if kind in NETWORK_CLASSES]
+MADE = halo_config.methods_of(config["methods"], FINETUNED)
+NETWORKS, ESM, JOINED, BASELINES = MADE.networks, MADE.esm, MADE.joined, MADE.baselines
+TRAINED = MADE.trained
 # Networks that read the language model as it was published, though there is a fine-tuned one.
 BESIDE = [
     name
     for name, m in config["methods"].items()
     if FINETUNED and m.get("embeddings") == "pretrained"
 ]
-ESM = [name for name, kind in METHODS.items() if kind == "esm" and FINETUNED]
-TRAINED = NETWORKS + ESM
-JOINED = [
-    name for name, m in config["methods"].items() if m.get("of") and set(m["of"]) <= set(TRAINED)
-]
-BASELINES = [name for name, kind in METHODS.items() if kind in ("majority", "homology")]
 EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
 DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
 STORE = config["store"]
@@ -54,8 +50,10 @@ PREDICTIONS = f"<results>/predict/{QUERIES.name.split('.')[0]}"
 DATASET = config["dataset"]
 TEST_SET = DATASET["test"] or {}
 LONG_LABELS = bool(DATASET["labels"]["label"])
-# File name of each download, and where it comes from.
-DOWNLOADS = {Path(table["url"]).name: table for table in (DATASET, TEST_SET) if table.get("url")}
+# Where each download goes in the folder of downloads, and where it comes from.
+DOWNLOADS = {
+    download_name(table["url"]): table for table in (DATASET, TEST_SET) if table.get("url")
+}
 PLAN = {
     "shards": len(SHARDS),
     "folds": len(FOLDS),
@@ -130,7 +128,7 @@ def dataset_file(table):
     """The local file of the configuration, or the download of the registry's address."""
     if not table:
         return []
-    return table["proteins"] or f"{STORE}/downloads/{Path(table['url']).name}"
+    return table["proteins"] or f"{STORE}/downloads/{download_name(table['url'])}"
 
 
 def local_checkpoint(wildcards):
@@ -213,14 +211,9 @@ def prediction_files(wildcards):
 
     The first are those of the method that the others are compared with.
     """
-    several, one = NETWORKS + JOINED, ESM + BASELINES
-    main = config["evaluation"]["main"] or (several + one)[0]
-    if main not in several + one:
-        raise WorkflowError(
-            f"evaluation.main: {main!r} is no method of this run; give one of "
-            f"{', '.join(several + one)}"
-        )
-    order = [main] + [name for name in several + one if name != main]
+    several = NETWORKS + JOINED
+    main = config["evaluation"]["main"] or MADE.all[0]
+    order = [main] + [name for name in MADE.all if name != main]
     return [
         path
         for name in order

@@ -6,8 +6,6 @@ import pytest
 
 from halo.cascade.conformal import coverage, label_sets
 from halo.cascade.stage import CascadeSettings, join_fold
-from halo.config import checked_methods
-from halo.errors import HaloError
 from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import read_json
@@ -110,19 +108,3 @@ def test_calibration_does_not_need_the_test(run):
     truth = run.proteins.labels[cal.rows]
     assert coverage(sets, truth) >= 0.9
     assert np.isfinite(cal.probabilities).all()
-
-
-@pytest.mark.parametrize(
-    ("methods", "message"),
-    [
-        ({"a": {"class": "cascade"}}, "methods.a.of"),
-        ({"a": {"class": "network", "of": ["a", "b"]}}, "methods.a.of"),
-        (
-            {"halo": {"class": "network"}, "a": {"class": "average", "of": ["halo", "hallo"]}},
-            "hallo",
-        ),
-    ],
-)
-def test_what_cannot_be_joined_is_refused(methods, message):
-    with pytest.raises(HaloError, match=message):
-        checked_methods({"methods": methods})

@@ -1,169 +1,462 @@
-"""The configuration: every fault is named by its key, with the mend, and all at once."""
+"""The configuration: every fault is named by its key, with the fix, and all at once."""
 
-import dataclasses
-import json
+import copy
 
 import pytest
 
-from halo.config import (
-    checked_config,
-    checked_methods,
-    folds,
-    load_yaml,
-    merged,
-    with_found_files,
-    with_registry_entry,
-)
-from halo.embeddings.layout import EmbeddingSettings
+from halo.config import checked_config, completed_config, folds, load_yaml, merged, methods_of
+from halo.config.command_line import with_command_line
+from halo.config.downloads import download_name
+from halo.config.registry import with_registry
 from halo.errors import HaloError
-from halo.evaluation.stage import EvaluationSettings
-from halo.finetuning.settings import FinetuneSettings
-from halo.graphs.build import GraphSettings
-from halo.methods import NETWORKS
+from halo.methods import CLASSES, NETWORKS
 from halo.network.classes import NETWORKS as NETWORK_CLASSES
-from halo.network.model import NetworkSettings
-from halo.proteins.ingest import DatasetSettings
-from halo.split.settings import SplitSettings
-from halo.structures.settings import SourceSettings, StructureSettings, TransportSettings
-from halo.training.settings import TrainingSettings
 
 MINIMAL = {"run": "mine", "dataset": {"proteins": "x.csv"}}
+FINETUNED = {"finetune": {"model": "finetuned"}}
+TEST_SET = {"dataset": {"test": {"proteins": "t.csv"}}}
+GIVEN = {"dataset": {"split": "part"}}
 
 
-@pytest.fixture(scope="module")
-def schema(root):
-    return load_yaml(root / "workflow/schemas/config.schema.yaml")
+def method(**keys) -> dict:
+    return {"methods": {"halo": {"class": "network", **keys}}}
 
 
-def test_defaults_are_filled_in_and_the_input_is_left_alone(schema):
+def split(**keys) -> dict:
+    return {"split": keys}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, with the data that the configurations name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.csv", "t.csv", "labels.csv"):
+        (tmp_path / name).write_text("id,sequence,A\np,MKV,1\n")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+def test_defaults_are_filled_in_and_the_input_is_left_alone():
     given = {**MINIMAL, "network": {"layers": 5}}
-    filled = checked_config(given, schema)
+    before = copy.deepcopy(given)
+    filled = checked_config(given)
     assert filled["network"] == {
         "hidden": 128, "layers": 5, "heads": 4, "pooling_heads": 4, "dropout": 0.2,
         "modalities": ["embedding", "structure", "biochemistry"],
         "weights": "learned", "edges": "contacts",
     }  # fmt: skip
     assert filled["structures"]["sources"][0]["kind"] == "afdb"
-    assert given["network"] == {"layers": 5}
+    assert list(filled["methods"]) == ["halo", "esm", "cascade", "average", "majority", "homology"]
+    assert given == before
+    assert checked_config(filled) == filled
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"splitt": {}}, "splitt: unknown key, did you mean 'split'"),
-        ({"split": {"fold": 3}}, "split.fold: unknown key, did you mean 'folds'"),
-        ({"dataset": {"labels": {"column": []}}}, "dataset.labels.column: unknown key"),
-        ({"network": {"hidden": "64"}}, "network.hidden: '64' is a str, but integer is wanted"),
-        ({"training": {"epochs": 0}}, "training.epochs: 0 is less than the minimum of 1"),
-        ({"dataset": {"task": "multi"}}, "'multi' is not one of 'multilabel', 'singlelabel'"),
-        ({"methods": {"halo": {}}}, "methods.halo.class: missing"),
-        ({"run": "a/b"}, "run: 'a/b' does not match"),
-        ({"structures": {"sources": [{"kind": "pdb"}]}}, "structures.sources.0.kind"),
-    ],
-)
-def test_faults_name_the_key_and_the_mend(schema, change, words):
+# A change of a good configuration, and what the message says of it.
+FAULTS = [
+    # Keys that are not known, at every depth.
+    ({"splitt": {}}, "splitt: unknown key, did you mean 'split'"),
+    ({"split": {"fold": 3}}, "split.fold: unknown key, did you mean 'folds'"),
+    ({"split": {"audit": {"round": 3}}}, "split.audit.round: unknown key, did you mean 'rounds'"),
+    ({"dataset": {"labels": {"column": []}}}, "dataset.labels.column: unknown key"),
+    ({"dataset": {"test": {"task": "multilabel"}}}, "dataset.test.task: unknown key"),
+    ({"structures": {"sources": [{"kind": "afdb", "paht": "x"}]}}, "structures.sources[0].paht"),
+    (method(network={"hiden": 64}), "methods.halo.network.hiden: unknown key, did you mean 'hid"),
+    (method(training={"epcohs": 3}), "methods.halo.training.epcohs: unknown key, did you mean 'ep"),
+    (method(netwrok={}), "methods.halo.netwrok: unknown key, did you mean 'network'"),
+    # Types.
+    ({"network": {"hidden": "64"}}, "network.hidden: '64' is text, but a whole number is wanted"),
+    ({"network": {"hidden": 64.5}}, "network.hidden: 64.5 is a number with a fraction, but a whol"),
+    ({"shards": True}, "shards: true is true or false, but a whole number is wanted"),
+    ({"network": 3}, "network: 3 is a whole number, but a section of keys is wanted"),
+    ({"network": [{"hidden": 8}]}, "network: [{'hidden': 8}] is a list, but a section"),
+    ({"seeds": 1}, "seeds: 1 is a whole number, but a list is wanted; write it in brackets, [1]"),
+    ({"seeds": ["a"]}, "seeds[0]: 'a' is text, but a whole number is wanted"),
+    ({"folds": 0}, "folds: 0 is a whole number, but a list is wanted; write it in brackets, [0]"),
+    ({"run": 2024}, "run: 2024 is a whole number to YAML, but text is wanted; put it in quotes"),
+    ({"dataset": {"id": True}}, "dataset.id: true is true or false to YAML, but text is wanted"),
+    ({"dataset": {"annotations": [1]}}, "dataset.annotations[0]: 1 is a whole number to YAML"),
+    ({"dataset": {"annotations": "kingdom"}}, "dataset.annotations: 'kingdom' is text, but a list"),
+    ({"dataset": {"simulated": "yes"}}, "dataset.simulated: 'yes' is text, but true or false"),
+    ({"dataset": {"registry": 5}}, "dataset.registry: 5 is a whole number to YAML, but text is"),
+    ({"dataset": {"registry": ["hpa"]}}, "dataset.registry: ['hpa'] is a list, but text is wanted"),
+    ({"dataset": {"test": {"registry": {"a": 1}}}}, "dataset.test.registry: {'a': 1} is a section"),
+    ({"dataset": {"test": "t.csv"}}, "dataset.test: 't.csv' is text, but a section of keys"),
+    ({"dataset": "x.csv"}, "dataset: 'x.csv' is text, but a section of keys is wanted"),
+    ({"training": {"epochs": None}}, "training.epochs: null stands for no value"),
+    (method(training={"epochs": "many"}), "methods.halo.training.epochs: 'many' is text, but a wh"),
+    (method(network={"heads": 1.5}), "methods.halo.network.heads: 1.5 is a number with a fraction"),
+    (method(network=[1]), "methods.halo.network: [1] is a list, but a section of keys is wanted"),
+    ({"methods": ["halo"]}, "methods: ['halo'] is a list, but a section of keys is wanted"),
+    ({"methods": {"halo": "network"}}, "methods.halo: 'network' is text, but a section of keys"),
+    ({"methods": {"halo": {}}}, "methods.halo.class: missing"),
+    # Limits and names.
+    ({"training": {"epochs": 0}}, "training.epochs: 0 is not at least 1"),
+    ({"split": {"val_fraction": 0}}, "split.val_fraction: 0 is not more than 0"),
+    ({"graphs": {"radius": 100}}, "graphs.radius: 100 is not at most 30"),
+    ({"structures": {"max_length": 65536}}, "structures.max_length: 65536 is not at most 65535"),
+    ({"network": {"dropout": 1}}, "network.dropout: 1 is not less than 1"),
+    ({"network": {"heads": 3}}, "network.heads: 3 is not a multiple of 2"),
+    ({"seeds": []}, "seeds: [] has 0 of at least 1 entries"),
+    ({"seeds": [-1]}, "seeds[0]: -1 is not at least 0"),
+    ({"evaluation": {"seed": -1}}, "evaluation.seed: -1 is not at least 0"),
+    ({"methods": {}}, "methods: {} has 0 of at least 1 entries"),
+    ({"run": "a/b"}, "run: 'a/b' is text that does not match"),
+    ({"methods": {"Halo": {"class": "network"}}}, "methods.Halo: 'Halo' is a name that does not"),
+    ({"store": ""}, "store: '' is empty text"),
+    ({"dataset": {"id": ""}}, "dataset.id: '' is empty text"),
+    ({"dataset": {"task": "multi"}}, "'multi' is not one of 'multilabel', 'singlelabel'"),
+    ({"structures": {"sources": [{"kind": "pdb"}]}}, "structures.sources[0].kind: 'pdb' is not"),
+    ({"dataset": {"sha256": "ABC"}}, "dataset.sha256: 'ABC' is text that does not match"),
+    ({"dataset": {"url": "ftp://x/y.csv"}}, "dataset.url: 'ftp://x/y.csv' is text that does not"),
+    ({"structures": {"transport": {"base_url": "alphafold"}}}, "structures.transport.base_url"),
+    # Numbers that are none.
+    ({"training": {"learning_rate": float("nan")}}, "training.learning_rate: nan is not a finite"),
+    ({"training": {"cache_gb": float("inf")}}, "training.cache_gb: inf is not a finite number"),
+    ({"split": {"identity": float("-inf")}}, "split.identity: -inf is not a finite number"),
+    (method(training={"gamma": float("nan")}), "methods.halo.training.gamma: nan is not a finite"),
+    ({"training": {"epochs": float("inf")}}, "training.epochs: inf is "),
+    # What stands in a list twice.
+    ({"seeds": [1, 2, 1]}, "seeds[2]: 1 stands in the list twice"),
+    ({"folds": ["0", "0"]}, "folds[1]: '0' stands in the list twice"),
+    ({"dataset": {"labels": {"columns": ["A", "A"]}}}, "dataset.labels.columns[1]: 'A' stands in"),
+    ({"network": {"modalities": ["structure", "structure"]}}, "network.modalities[1]: 'structure'"),
+    ({"finetune": {"projections": ["key", "key"]}}, "finetune.projections[1]: 'key' stands in"),
+    # Within a section.
+    ({"network": {"hidden": 30}}, "network.hidden: 30 is not a multiple of heads, 4; set hidden"),
+    (method(network={"hidden": 30}), "methods.halo.network.hidden: 30 is not a multiple of heads"),
+    (method(network={"heads": 6}), "methods.halo.network.hidden: 128 is not a multiple of heads, "),
+    ({"embeddings": {"window": 40, "overlap": 40}}, "embeddings.overlap: 40 residues leave nothin"),
+    ({"embeddings": {"window": 40, "overlap": 41}}, "embeddings.overlap: 41 residues leave nothin"),
+    ({"embeddings": {"window": 200}}, "embeddings.overlap: 256 residues leave nothing new"),
+    ({"dataset": {"min_length": 9, "max_length": 5}}, "dataset.min_length: 9 is more than max_len"),
+    ({"dataset": {"labels": {"label": "A"}}}, "dataset.labels.label: 'A' is a column of a second"),
+    ({"structures": {"sources": [{"kind": "folder"}]}}, "structures.sources[0].path: missing; the"),
+    ({"structures": {"sources": [{"kind": "afdb", "path": "x"}]}}, "structures.sources[0].path: A"),
+    (split(mode="fractions", fractions={"train": 0.9}), "split.fractions: train, val, cal and tes"),
+    (split(fractions={"train": 0.9}), "split.fractions: train, val, cal and test sum to 1.2; make"),
+    (
+        split(mode="fractions", fractions={"test": 0, "train": 0.85}),
+        "split.fractions.test: 0 leaves no protein for it",
+    ),
+    (split(mode="kfold", folds=1), "split.folds: 1 fold has nothing to train on"),
+    (split(val_fraction=0.5, cal_fraction=0.5), "split.val_fraction: with cal_fraction it leaves"),
+    (split(repair=True), "split.repair: the mode kfold keeps similar proteins apart already"),
+    # Between sections.
+    (TEST_SET, "split.mode: kfold, but there is a test set in dataset.test"),
+    (merged(TEST_SET, split(mode="fractions")), "split.mode: fractions, but there is a test set"),
+    (
+        merged(merged(TEST_SET, GIVEN), split(mode="predefined", folds=1)),
+        "split.mode: predefined, but there is a test set in dataset.test",
+    ),
+    (
+        merged(TEST_SET, split(mode="external", test=["holdout"])),
+        "split.test: holdout, but with dataset.test all of that set is the test",
+    ),
+    (split(mode="external"), "split.mode: external needs the partitions of the data's authors"),
+    (split(mode="predefined"), "split.mode: predefined needs the partitions of the data's authors"),
+    (
+        merged(GIVEN, split(mode="predefined", base="x.csv")),
+        "split.base: in the mode predefined the partitions are given",
+    ),
+    ({"dataset": {"sequence": "id"}}, "dataset.sequence: the column 'id' is dataset.id already"),
+    (
+        {"dataset": {"annotations": ["k"], "labels": {"columns": ["k"]}}},
+        "dataset.labels.columns[0]: the column 'k' is dataset.annotations[0] already",
+    ),
+    (
+        {"dataset": {"split": "part", "annotations": ["part"]}},
+        "dataset.annotations[0]: the column 'part' is dataset.split already",
+    ),
+    (
+        merged(split(mode="external"), {"dataset": {"test": {"proteins": "t", "id": "sequence"}}}),
+        "dataset.test.sequence: the column 'sequence' is dataset.test.id already",
+    ),
+    ({"folds": ["7"]}, "folds[0]: there is no fold '7'; there are 0, 1, 2, 3, 4"),
+    (merged(split(mode="fractions"), {"folds": ["1"]}), "folds[0]: there is no fold '1'; there ar"),
+    ({"release": {"folds": ["9"]}}, "release.folds[0]: there is no fold '9'"),
+    ({"folds": ["1"], "release": {"folds": ["2"]}}, "release.folds[0]: there is no fold '2'; ther"),
+    ({"release": {"seeds": [2]}}, "release.seeds[0]: nothing is trained with the seed 2"),
+    ({"evaluation": {"main": "hallo"}}, "evaluation.main: 'hallo' is not a method that can be ch"),
+    ({"evaluation": {"main": "hallo"}}, "did you mean 'halo'?; there are halo, majority, homology"),
+    ({"evaluation": {"main": "esm"}}, "evaluation.main: 'esm' cannot be chosen, or needs finetune"),
+    ({"release": {"method": "majority"}}, "release.method: 'majority' cannot be chosen"),
+    ({"methods": {"esm": {"class": "esm"}}}, "methods: none of them is made"),
+    ({"methods": {"a": {"class": "cascade"}}}, "methods.a.of: two methods to join belong to the"),
+    (method(of=["halo", "esm"]), "methods.halo.of: two methods to join belong to the classes"),
+    (
+        {"methods": {"halo": {"class": "network"}, "a": {"class": "cascade", "of": ["hal", "h"]}}},
+        "methods.a.of: 'hal' is not a network and not a method of the class esm, did you mean 'hal",
+    ),
+    (
+        {"methods": {"h": {"class": "network"}, "a": {"class": "average", "of": ["h", "h"]}}},
+        "methods.a.of[1]: 'h' stands in the list twice",
+    ),
+    (
+        {"methods": {"m": {"class": "majority", "embeddings": "pretrained"}}},
+        "methods.m.embeddings: the class majority takes none, only a network does",
+    ),
+    (
+        {"methods": {"m": {"class": "homology", "network": {"layers": 2}}}},
+        "methods.m.network: the class homology takes none, only a network does",
+    ),
+    (method(embeddings="finetuned"), "methods.halo.embeddings: nothing is fine-tuned; set finetun"),
+    (method(embeddings="frozen"), "methods.halo.embeddings: 'frozen' is not one of 'finetuned', '"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), FAULTS, ids=[words[:60] for _, words in FAULTS])
+def test_faults_name_the_key_and_the_fix(change, words):
+    given = merged(MINIMAL, change)
+    if "methods" in change and isinstance(change["methods"], dict):
+        given["methods"] = change["methods"]
     with pytest.raises(HaloError) as error:
-        checked_config(merged(MINIMAL, change), schema)
+        checked_config(given)
+    assert f"  - {words}" in str(error.value) or words in str(error.value)
+
+
+GOOD = [
+    ({"training": {"epochs": 20.0}}, ("training", "epochs"), 20),
+    ({"training": {"learning_rate": "1e-3"}}, ("training", "learning_rate"), 0.001),
+    ({"training": {"epochs": "1e2"}}, ("training", "epochs"), 100),
+    ({"training": {"learning_rate": 1}}, ("training", "learning_rate"), 1.0),
+    (method(training={"epochs": 3.0}), ("methods", "halo", "training", "epochs"), 3),
+    (method(training={"gamma": "2e0"}), ("methods", "halo", "training", "gamma"), 2.0),
+    ({"seeds": [1.0, 2]}, ("seeds",), [1, 2]),
+    ({"folds": [0, "1"]}, ("folds",), ["0", "1"]),
+    ({"release": {"folds": [0]}}, ("release", "folds"), ["0"]),
+    ({"training": None}, ("training", "epochs"), 100),
+    ({"split": {"audit": None}}, ("split", "audit", "rounds"), 10),
+    (merged(TEST_SET, split(mode="external")), ("dataset", "test", "id"), "id"),
+    (merged(GIVEN, split(mode="external", test=["a"])), ("split", "test"), ["a"]),
+    (merged(GIVEN, split(mode="predefined", repair=True)), ("split", "repair"), True),
+    (merged(FINETUNED, method(embeddings="pretrained")), ("methods", "halo", "embeddings"), "pretra"
+     "ined"),
+    (merged(FINETUNED, {"evaluation": {"main": "esm"}}), ("evaluation", "main"), "esm"),
+    ({"structures": {"sources": []}}, ("structures", "sources"), []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "path", "value"), GOOD)
+def test_what_has_one_meaning_is_taken(change, path, value):
+    found = checked_config(merged(MINIMAL, change))
+    for key in path:
+        found = found[key]
+    assert (type(found), found) == (type(value), value)
+
+
+def test_all_faults_are_told_at_once():
+    given = {
+        "shards": 0,
+        "graph": {},
+        "dataset": {},
+        "embeddings": {"overlap": 2000},
+        "split": {"mode": "fractions", "sensitivity": "high"},
+        "network": {"hidden": 30},
+    }
+    with pytest.raises(HaloError) as error:
+        checked_config(given)
+    for key in (
+        "shards", "graph", "run", "embeddings.overlap", "split.sensitivity", "network.hidden"
+    ):  # fmt: skip
+        assert f"\n  - {key}: " in str(error.value)
+
+
+FILES = [
+    ({"dataset": {"proteins": "gone.csv"}}, "dataset.proteins: there is no file or folder 'gone.c"),
+    ({"dataset": {"proteins": "folder"}}, "dataset.proteins: 'folder' is a folder, and a file is"),
+    ({"dataset": {"proteins": "empty.csv"}}, "dataset.proteins: the file 'empty.csv' is empty"),
+    ({"dataset": {"proteins": "https://x.org/a.csv"}}, "dataset.proteins: 'https://x.org/a.csv' is "
+     "an address, and a path is wanted; give it in url"),
+    ({"dataset": {"proteins": "a\0b"}}, "dataset.proteins: there is no file or folder 'a\\x00b'"),
+    ({"dataset": {"proteins": "n" * 999}}, "dataset.proteins: there is no file or folder 'nnn"),
+    ({"dataset": {"proteins": None}}, "dataset: no data; give the path of a table or FASTA"),
+    ({"dataset": {"labels": {"table": "no.csv"}}}, "dataset.labels.table: there is no file or"),
+    (
+        merged(split(mode="external"), {"dataset": {"test": {"proteins": "no.csv"}}}),
+        "dataset.test.proteins: there is no file or folder 'no.csv'",
+    ),
+    (
+        merged(split(mode="external"), {"dataset": {"test": {"id": "ID"}}}),
+        "dataset.test: no data; give the path of a table or FASTA in dataset.test.proteins",
+    ),
+    ({"embeddings": {"model": "none.pt"}}, "embeddings.model: there is no file or folder 'none.pt"),
+    ({"embeddings": {"model": "esm2_t33_650M"}}, "or give a published name, one of esm2_t6_8M_UR5"),
+    (split(base="no.csv"), "split.base: there is no file or folder 'no.csv'"),
+    ({"fasta": "no.fasta"}, "fasta: there is no file or folder 'no.fasta'"),
+    ({"bundle": "x.csv"}, "bundle: 'x.csv' is a file, and a folder is wanted"),
+    ({"release": {"licence": "no"}}, "release.licence: there is no file or folder 'no'"),
+    ({"predict": {"structures": "x.csv"}}, "predict.structures: 'x.csv' is a file, and a folder i"),
+    ({"predict": {"language_model": "no.pt"}}, "predict.language_model: there is no file"),
+    ({"structures": {"names": "no.tsv"}}, "structures.names: there is no file or folder 'no.tsv'"),
+    ({"structures": {"sequences": "folder"}}, "structures.sequences: 'folder' is a folder, and a"),
+    (
+        {"structures": {"sources": [{"kind": "folder", "path": "no"}]}},
+        "structures.sources[0].path: there is no file or folder 'no'",
+    ),
+    (
+        {"structures": {"sources": [{"kind": "afdb"}, {"kind": "folder", "path": "x.csv"}]}},
+        "structures.sources[1].path: 'x.csv' is a file, and a folder is wanted",
+    ),
+    (
+        {"structures": {"sources": [{"kind": "archive", "path": "no_*.tar"}]}},
+        "structures.sources[0].path: there is no file or folder 'no_*.tar'",
+    ),
+    ({"store": "x.csv"}, "store: 'x.csv' is a file; name a folder"),
+    ({"dataset": {"registry": "deeploc"}}, "dataset.registry: there is no data set 'deeploc' in r"),
+    ({"dataset": {"test": {"registry": "x"}}}, "dataset.test.registry: there is no data set 'x'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), FILES, ids=[words[:60] for _, words in FILES])
+def test_files_and_data_sets_that_are_not_there(folder, root, change, words):
+    with pytest.raises(HaloError) as error:
+        completed_config(merged(MINIMAL, change), root)
     assert words in str(error.value)
 
 
-def test_all_faults_are_told_at_once(schema):
+def test_files_that_are_there(folder, root, monkeypatch):
+    (folder / "a_1.tar").write_bytes(b"x")
+    monkeypatch.setenv("HOME", str(folder))
+    sources = [{"kind": "archive", "path": "a_*.tar"}, {"kind": "folder", "path": "folder"}]
+    given = {
+        "dataset": {"proteins": "~/x.csv", "labels": {"table": "labels.csv", "label": "A"}},
+        "structures": {"sources": sources},
+        "embeddings": {"model": "resources/demo/esm2_demo.pt"},
+    }
+    found = completed_config(merged(MINIMAL, given), root)
+    assert found["dataset"]["proteins"] == str(folder / "x.csv")
+    assert found["embeddings"]["model"] == str(root / "resources/demo/esm2_demo.pt")
+    assert [source["path"] for source in found["structures"]["sources"]] == ["a_*.tar", "folder"]
+
+
+def test_lines_of_the_faults(folder, root):
+    file = folder / "mine.yaml"
+    file.write_text(
+        "run: mine\ndataset:\n  proteins: x.csv\n  labels: {label: A}\nsplit:\n  folds: 1\n"
+        "structures:\n  sources:\n  - kind: afdb\n  - kind: pdb\n"
+    )
     with pytest.raises(HaloError) as error:
-        checked_config({"shards": 0, "graph": {}, "dataset": {}}, schema)
-    assert all(word in str(error.value) for word in ("shards", "graph:", "run: missing"))
+        completed_config(load_yaml(file), root, [file])
+    for key, line in (
+        ("dataset.labels.label", 4), ("split.folds", 6), ("structures.sources[1].kind", 10)
+    ):  # fmt: skip
+        said = next(text for text in str(error.value).splitlines() if f"- {key}: " in text)
+        assert said.endswith(f"[{file}, line {line}]")
 
 
-def test_missing_files_are_named(schema, tmp_path, monkeypatch, root):
-    monkeypatch.chdir(tmp_path)
-    config = merged(MINIMAL, {"embeddings": {"model": "none.pt"}})
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("run: a\nrun: b\n", "run: given twice, in line 1 and in line 2"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "a.b: given twice, in line 2 and in line 4"),
+        ("a: [{b: 1, b: 2}]\n", "a[0].b: given twice, in line 1 and in line 1"),
+        ('{"a": 1, "a": 2}', "a: given twice"),
+        ('{\n\t"a": 1,\n\t"a": 2}', "a: given twice, in line 2 and in line 3"),
+        ("1: a\n'1': b\n", "1: given twice"),
+        ("a: [1\n", "not readable as YAML"),
+        ("a: {b: 1\n", "line 2, column 1"),
+        ("a:\n\tb: 1\n", "not readable as YAML"),
+        ("a: *b\n", "undefined alias"),
+        ("? [a, b]\n: c\n? {x: 1}\n: 2\n", "not readable as YAML"),
+        ("a: !!python/object:os.system x\n", "not readable as YAML"),
+        ("a: 2024-13-45\n", "not readable as YAML"),
+    ],
+)
+def test_yaml_that_is_refused(tmp_path, text, words):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
     with pytest.raises(HaloError) as error:
-        with_found_files(checked_config(config, schema), root)
-    assert "dataset.proteins: there is no file 'x.csv'" in str(error.value)
-    assert "embeddings.model: there is no file 'none.pt'" in str(error.value)
-    (tmp_path / "x.csv").touch()
-    assert with_found_files(checked_config(MINIMAL, schema), root)
-    with pytest.raises(HaloError, match="dataset: no data"):
-        with_found_files(checked_config({"run": "a", "dataset": {}}, schema), root)
+        load_yaml(file)
+    assert words in str(error.value)
+    assert str(file) in str(error.value)
 
 
-def test_files_of_the_workflow_are_found_from_elsewhere(schema, tmp_path, monkeypatch, root):
-    monkeypatch.chdir(tmp_path)
-    config = merged(MINIMAL, {"dataset": {"proteins": "resources/amino_acids.csv"}})
-    found = with_found_files(checked_config(config, schema), root)
-    assert found["dataset"]["proteins"] == str(root / "resources/amino_acids.csv")
+def test_yaml_that_is_read(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("\ufeffa: &x {b: 1}\nc: *x\nd: [*x, *x]\n")
+    assert load_yaml(file) == {"a": {"b": 1}, "c": {"b": 1}, "d": [{"b": 1}, {"b": 1}]}
+    file.write_bytes("a: Golgi à\n".encode("latin-1"))
+    with pytest.raises(HaloError, match="not UTF-8"):
+        load_yaml(file)
 
 
-def test_folds(schema):
-    config = checked_config(merged(MINIMAL, {"split": {"mode": "kfold", "folds": 3}}), schema)
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (['split={"folds": 4, "repair": false}'], {"split": {"folds": 4, "repair": False}}),
+        (["dataset={accession: null, sample: 10}"], {"dataset": {"accession": None, "sample": 10}}),
+        (["seeds=[1, 2]"], {"seeds": [1, 2]}),
+        (["training={learning_rate: 1e-3}"], {"training": {"learning_rate": "1e-3"}}),
+        (['release={"version": "1"}'], {"release": {"version": "1"}}),
+        (["run=second", "shards=2"], {"run": "second", "shards": 2}),
+        (['run="2024"'], {"run": "2024"}),
+        (["run=2024-01-01"], {"run": "2024-01-01"}),
+        (["fasta="], {"fasta": None}),
+        (["fasta=null"], {"fasta": None}),
+        (["fasta=my: file.fasta"], {"fasta": "my: file.fasta"}),
+        (["fasta=@home/x.fasta"], {"fasta": "@home/x.fasta"}),
+        (["split={folds: 4}", "split={seed: 2}"], {"split": {"folds": 4, "seed": 2}}),
+    ],
+)
+def test_values_of_the_command_line_are_yaml(arguments, found):
+    # What Snakemake makes of them is text, and is replaced.
+    assert with_command_line({"split": {"folds": "4"}, "keep": 1}, arguments) == merged(
+        {"split": {"folds": "4"}, "keep": 1}, found
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["split={folds: 4"], "--config split: not readable as YAML"),
+        (["split={folds: 4, folds: 5}"], "folds: given twice"),
+        (["run=a", "run=b"], "run is given twice"),
+    ],
+)
+def test_a_command_line_that_is_refused(arguments, words):
+    with pytest.raises(HaloError, match=words):
+        with_command_line({}, arguments)
+
+
+def test_the_registry_completes_what_is_not_given():
+    entries = {"set": {"title": "T", "url": "http://x", "id": "ACC", "split": "Partition"}}
+    given = {"dataset": {"registry": "set", "proteins": "here.csv", "test": {"registry": "set"}}}
+    config, faults = with_registry(given, entries)
+    assert not faults
+    assert config["dataset"]["id"] == "ACC"
+    assert config["dataset"]["proteins"] == "here.csv"
+    assert config["dataset"]["split"] == "Partition"
+    assert config["dataset"]["test"] == {"registry": "set", "url": "http://x", "id": "ACC"}
+    assert "title" not in config["dataset"]
+    assert (
+        "did you mean 'set'" in with_registry({"dataset": {"registry": "sets"}}, entries)[1][0].text
+    )
+
+
+def test_folds():
+    config = checked_config(merged(MINIMAL, {"split": {"mode": "kfold", "folds": 3}}))
     assert folds(config) == ["0", "1", "2"]
     assert folds({**config, "folds": ["2"]}) == ["2"]
-    with pytest.raises(HaloError, match="no fold 7"):
-        folds({**config, "folds": ["7"]})
     config["split"]["mode"] = "fractions"
     assert folds(config) == ["0"]
 
 
-def test_registry_completes_what_is_not_given():
-    entries = {"set": {"title": "T", "url": "http://x", "id": "ACC"}}
-    found = with_registry_entry({"registry": "set", "proteins": "here.csv"}, entries)
-    assert found["id"] == "ACC"
-    assert found["proteins"] == "here.csv"
-    assert "title" not in found
-    with pytest.raises(HaloError, match="did you mean 'set'"):
-        with_registry_entry({"registry": "sets"}, entries)
+def test_methods_of_a_run():
+    methods = checked_config(MINIMAL)["methods"]
+    assert methods_of(methods, finetuned=False).all == ["halo", "majority", "homology"]
+    finetuned = methods_of(methods, finetuned=True)
+    assert finetuned.all == ["halo", "cascade", "average", "esm", "majority", "homology"]
+    assert finetuned.trained == ["halo", "esm"]
 
 
-def test_the_schema_and_the_data_classes_have_the_same_keys_and_defaults(schema):
-    filled = checked_config(MINIMAL, schema)
-    sections = {
-        "graphs": GraphSettings,
-        "network": NetworkSettings,
-        "training": TrainingSettings,
-    }
-    for name, kind in sections.items():
-        expected = json.loads(json.dumps(dataclasses.asdict(kind())))  # tuples as lists
-        assert filled[name] == expected, name
-    split = dataclasses.asdict(SplitSettings())
-    assert filled["split"] == {**split, "test": list(split["test"])}
-    # Which method is the main one is decided by the order of the files.
-    evaluation = {"main": None, **dataclasses.asdict(EvaluationSettings())}
-    assert filled["evaluation"] == evaluation
-    structures = dict(filled["structures"])
-    assert structures.pop("transport") == dataclasses.asdict(TransportSettings())
-    assert structures.pop("sources") == [dataclasses.asdict(SourceSettings("afdb"))]
-    expected = dataclasses.asdict(StructureSettings())
-    expected.pop("sources")
-    assert structures == expected
-    embeddings = dataclasses.asdict(EmbeddingSettings())
-    assert {key: filled["embeddings"][key] for key in embeddings} == embeddings
-    finetune = dataclasses.asdict(FinetuneSettings())
-    finetune["projections"] = list(finetune["projections"])
-    assert {key: filled["finetune"][key] for key in finetune} == finetune
-    dataset = dataclasses.asdict(DatasetSettings())
-    found = {key: filled["dataset"][key] for key in dataset if key != "annotations"}
-    assert found == {key: value for key, value in dataset.items() if key != "annotations"}
+def test_every_class_of_networks_can_be_configured():
+    assert set(NETWORKS) == set(NETWORK_CLASSES) <= set(CLASSES)
 
 
-def test_every_class_of_networks_can_be_configured(schema):
-    kinds = schema["properties"]["methods"]["additionalProperties"]["properties"]["class"]["enum"]
-    assert set(NETWORKS) == set(NETWORK_CLASSES) <= set(kinds)
-
-
-@pytest.mark.parametrize(
-    ("method", "message"),
-    [
-        ({"class": "majority", "embeddings": "pretrained"}, "only a network reads embeddings"),
-        ({"class": "network", "embeddings": "finetuned"}, "set finetune.model: finetuned"),
-        ({"class": "network", "embeddings": "frozen"}, "is not one of"),
-    ],
-)
-def test_embeddings_of_a_method_that_cannot_be(schema, method, message):
-    config = {**MINIMAL, "methods": {"halo": method}}
-    with pytest.raises(HaloError, match=message):
-        checked_methods(checked_config(config, schema))
-
-
-def test_a_network_beside_the_fine_tuned_ones(schema):
-    methods = {"halo": {"class": "network", "embeddings": "pretrained"}}
-    config = {**MINIMAL, "methods": methods, "finetune": {"model": "finetuned"}}
-    assert checked_methods(checked_config(config, schema))["methods"]["halo"] == methods["halo"]
+def test_downloads_of_different_addresses_are_different_files():
+    one, other = (download_name(f"https://x.org/{part}/data.csv.gz?v=1") for part in "ab")
+    assert one != other
+    assert one.endswith("-data.csv.gz")
+    assert download_name("https://x.org/") != download_name("https://y.org/")
+    assert "/" not in download_name("https://x.org/a%2Fb/c d&e?format=tsv&query=(a:b)")

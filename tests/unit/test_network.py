@@ -10,7 +10,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import scatter
 
-from halo.errors import HaloError
 from halo.graphs.build import GraphSettings, build_graph
 from halo.network.classes import NETWORKS
 from halo.network.features import (
@@ -257,11 +256,6 @@ def test_a_protein_of_which_nothing_is_seen_has_a_finite_prediction():
     assert torch.isfinite(out.logits).all()
     assert (out.modality_weights[0] == 0).all()
     assert all(torch.isfinite(v.grad).all() for v in net.parameters() if v.grad is not None)
-
-
-def test_a_width_that_the_heads_do_not_divide_is_refused():
-    with pytest.raises(HaloError, match=r"network\.hidden, 30, is no multiple"):
-        replace(SETTINGS, hidden=30)
 
 
 def test_fixed_weights_are_equal_and_stay():

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from halo.config import checked_config, with_registry_entry
+from halo.config import checked_config
+from halo.config.registry import with_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = yaml.safe_load((ROOT / "resources" / "datasets.yaml").read_text())
-SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 FILES = {
     "deeploc2": "deeploc2/Swissprot_Train_Validation_dataset.csv.gz",
     "hpa": "hpa/hpa_testset.csv.gz",
@@ -26,8 +26,9 @@ KEYS |= {"split", "annotations", "labels", "task", "duplicates", "records", "res
 def test_entry_completes_a_configuration(name):
     entry = REGISTRY[name]
     assert entry.keys() == KEYS
-    dataset = with_registry_entry({"registry": name}, REGISTRY)
-    config = checked_config({"run": name, "dataset": dataset}, SCHEMA)
+    config, faults = with_registry({"run": name, "dataset": {"registry": name}}, REGISTRY)
+    assert not faults
+    config = checked_config(config)
     assert config["dataset"]["labels"]["columns"] == entry["labels"]["columns"]
     assert config["dataset"]["url"] == entry["url"]
 

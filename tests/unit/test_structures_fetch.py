@@ -92,11 +92,6 @@ def test_the_fingerprint_depends_on_what_the_content_does():
     assert len({json.dumps(settings.description()) for settings in (base, *other)}) == 8
 
 
-def test_the_store_cannot_hold_longer_proteins_than_its_positions():
-    with pytest.raises(HaloError, match="max_length"):
-        StructureSettings(max_length=65_536)
-
-
 def test_notes_survive_their_json():
     note = Note("mismatch", "table", "afdb", "4", "f" * 64, 3, 55.5, "P12345", "why é", ("a", "b"))
     assert Note.from_json(note.to_json()) == note

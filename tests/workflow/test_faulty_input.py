@@ -1,4 +1,4 @@
-"""A fault of the configuration stops before any job, with the key and the mend."""
+"""A fault of the configuration stops before any job, with the key and the fix."""
 
 import pytest
 
@@ -12,8 +12,11 @@ GOOD = merged(SMALL, {"run": "faulty", "dataset": {"proteins": "proteins.csv"}})
     ("change", "words"),
     [
         ({"sede": [1]}, "sede: unknown key, did you mean 'seeds'"),
-        ({"graphs": {"radius": "10"}}, "graphs.radius: '10' is a str, but number is wanted"),
-        ({"dataset": {"proteins": "gone.csv"}}, "dataset.proteins: there is no file 'gone.csv'"),
+        ({"graphs": {"radius": "10"}}, "graphs.radius: '10' is text, but a number is wanted"),
+        (
+            {"dataset": {"proteins": "gone.csv"}},
+            "there is no file or folder 'gone.csv'",
+        ),
     ],
 )
 def test_faults_of_the_configuration(tmp_path, change, words):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halo.config import Config, checked_config, completed_config, load_yaml, merged
+from halo.config import Config, checked_benchmark, completed_config, load_yaml, merged
 from halo.errors import HaloError
 
 OF_THE_BENCHMARK = ("title", "configfile", "published")
@@ -34,8 +34,7 @@ def benchmark_runs(config: Mapping[str, Any], base: Path) -> tuple[str, dict[str
     ``benchmark``, over which go the run's own keys. Files are sought from the working directory,
     then from the workflow's folder `base`. HaloError where something is at fault.
     """
-    schema = load_yaml(Path(base) / "workflow/schemas/benchmark.schema.yaml")
-    section = checked_config(config["benchmark"], schema)
+    section = checked_benchmark(config["benchmark"])
     common = {key: value for key, value in config.items() if key != "benchmark"}
     runs = {}
     for name, run in section["runs"].items():

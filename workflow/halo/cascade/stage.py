@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from halo.cascade.calibration import Calibration, calibrate
 from halo.cascade.combination import Band, Judgement, choose_band, combine
 from halo.cascade.conformal import risk_control
+from halo.cascade.settings import CascadeSettings
 from halo.evaluation.models import Model, read_model
 from halo.files import write_json
 from halo.methods import CASCADE
@@ -21,19 +21,6 @@ from halo.proteins.table import Proteins
 log = logging.getLogger(__name__)
 
 EVERYTHING = Band(-1.0, 0.5)  # the mean of both, for every protein
-
-
-@dataclass(frozen=True)
-class CascadeSettings:
-    """See ``cascade`` in the configuration.
-
-    Attributes
-    ----------
-    risk
-        Share of a protein's labels that its conformal set may miss, on average.
-    """
-
-    risk: float = 0.1
 
 
 def join_fold(

@@ -4,21 +4,13 @@ import logging
 from pathlib import Path
 
 from halo.download import download
+from halo.embeddings.published import PUBLISHED
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 
 log = logging.getLogger(__name__)
 
-# Published ESM-2 checkpoints (github.com/facebookresearch/esm) by name; size in bytes, rounded
-# up, as the bound of the download.
-PUBLISHED = {
-    "esm2_t6_8M_UR50D": 100_000_000,
-    "esm2_t12_35M_UR50D": 400_000_000,
-    "esm2_t30_150M_UR50D": 1_500_000_000,
-    "esm2_t33_650M_UR50D": 4_000_000_000,
-    "esm2_t36_3B_UR50D": 15_000_000_000,
-}
 URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 
 

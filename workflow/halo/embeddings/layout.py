@@ -1,9 +1,9 @@
 """What a store of embeddings holds, and what its fingerprint stands for."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from halo.code import code_digest
+from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.store import Array, Layout
 
@@ -14,20 +14,6 @@ CONTENT_MODULES = (
     "halo.embeddings.windows",
 )
 ADAPTER_MODULES = ("halo.finetuning.adapters",)
-
-
-@dataclass(frozen=True)
-class EmbeddingSettings:
-    """See ``embeddings`` in the configuration.
-
-    `window` and `overlap` are in residues, `tokens_per_batch` counts padding too.
-    """
-
-    layer: int = -1
-    window: int = 1022
-    overlap: int = 256
-    tokens_per_batch: int = 4096
-    precision: str = "auto"
 
 
 # One row a residue, float16 [length, dim]; none is cut off.

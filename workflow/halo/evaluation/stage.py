@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from halo.evaluation.metrics import (
     reliability_replicates,
 )
 from halo.evaluation.models import Pooled, by_method, pooled, read_model
+from halo.evaluation.settings import EvaluationSettings
 from halo.evaluation.summary import (
     conformal_summary,
     describe,
@@ -36,14 +36,6 @@ log = logging.getLogger(__name__)
 
 Pools = Mapping[str, Sequence[Pooled]]
 Strata = Mapping[str, Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """See ``evaluation`` in the configuration."""
-
-    resamples: int = 1000
-    seed: int = 1
 
 
 def evaluate(

@@ -1,7 +1,6 @@
 """From a protein's sequence and structure, or the sequence alone, to its residue graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,18 +14,10 @@ from halo.graphs.geometry import (
     contact_features,
     contacts,
 )
+from halo.graphs.settings import GraphSettings
 
 CONTACT, NEIGHBOUR = 1, 2  # bits of an edge's kind
 SEQUENCE_ONLY, CONTACTS_ONLY, COORDINATES = 0, 1, 2  # what is known of a residue's structure
-
-
-@dataclass(frozen=True)
-class GraphSettings:
-    """See ``graphs`` in the configuration. `radius` in Å, the others in residues."""
-
-    radius: float = 10.0
-    sequence_neighbours: int = 3
-    max_contacts: int = 64
 
 
 def build_graph(

@@ -1,6 +1,5 @@
 """The graph attention network."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,6 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter, softmax
 
-from halo.errors import HaloError
 from halo.network.features import (
     BIOCHEMISTRY_DIM,
     EDGE_DIM,
@@ -21,27 +19,8 @@ from halo.network.features import (
     shuffle_structure,
 )
 from halo.network.modalities import ModalityFusion
+from halo.network.settings import NetworkSettings
 from halo.network.units import EmbeddingUnits
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """See ``network`` in the configuration."""
-
-    hidden: int = 128
-    layers: int = 3
-    heads: int = 4
-    pooling_heads: int = 4
-    dropout: float = 0.2
-    modalities: tuple[str, ...] = MODALITIES
-    weights: str = "learned"
-    edges: str = "contacts"
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.heads:
-            raise HaloError(
-                f"network.hidden, {self.hidden}, is no multiple of network.heads, {self.heads}"
-            )
 
 
 class Output(NamedTuple):

@@ -1,8 +1,8 @@
 """The first stage: from a user's files to checked proteins, and to the list of the others."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,36 +11,15 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.proteins.accessions import parse_accession
-from halo.proteins.labels import Faults, Labels, labels_from_columns, labels_from_table
+from halo.proteins.labels import Faults, labels_from_columns, labels_from_table
 from halo.proteins.nucleotides import is_nucleotides
 from halo.proteins.readers import LINE, read_records, require_columns
+from halo.proteins.settings import DatasetSettings
 from halo.proteins.table import CORE_COLUMNS, Proteins
 
 log = logging.getLogger(__name__)
 
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
-
-
-@dataclass(frozen=True)
-class DatasetSettings:
-    """Columns and rules of a data set; see ``dataset`` in the configuration."""
-
-    id: str = "id"
-    accession: str | None = None
-    sequence: str = "sequence"
-    split: str | None = None
-    annotations: Sequence[str] = ()
-    labels: Labels = field(default_factory=Labels)
-    task: str = "multilabel"
-    duplicates: str = "merge"
-    min_length: int = 1
-    max_length: int = 40_000
-    sample: int | None = None
-
-    @classmethod
-    def from_config(cls, section: Mapping) -> "DatasetSettings":
-        """From the configuration's ``dataset`` section."""
-        return cls(**{**section, "labels": Labels(**section["labels"])})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.proteins.readers import LINE, read_table, require_columns
+from halo.proteins.settings import Labels
 from halo.proteins.table import CORE_COLUMNS
 
 log = logging.getLogger(__name__)
@@ -18,16 +18,6 @@ ZERO_ONE = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 WRONG_COLUMN_SHARE = 0.5  # above it, it is not the rows that are wrong but the column
 
 Faults = dict[int, tuple[str, str]]  # row to reason and detail
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Where the labels are; see ``dataset.labels`` in the configuration."""
-
-    columns: Sequence[str] | None = None
-    table: str | None = None
-    id: str = "id"
-    label: str | None = None
 
 
 def labels_from_columns(

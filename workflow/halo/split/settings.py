@@ -1,9 +1,10 @@
 """Settings of the stage; see ``split`` in the configuration."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from halo.errors import HaloError
+from halo.settings import Faults, setting
 
 
 @dataclass(frozen=True)
@@ -25,112 +26,98 @@ class Rule:
         Largest E-value.
     """
 
-    identity: float = 0.3
-    identity_of: str = "aligned"
-    coverage: float = 0.8
-    coverage_of: str = "shorter"
-    evalue: float = 1e-3
+    identity: float = setting(0.3, "least identity of similar proteins", ge=0, le=1)
+    identity_of: Literal["aligned", "shorter"] = setting(
+        "aligned", "identity as a share of the aligned columns or of the shorter sequence"
+    )
+    coverage: float = setting(
+        0.8, "least coverage of similar proteins; 0 asks for none", ge=0, le=1
+    )
+    coverage_of: Literal["shorter", "both"] = setting("shorter", "sequence that must be covered")
+    evalue: float = setting(1e-3, "largest E-value of similar proteins", gt=0)
 
 
 @dataclass(frozen=True)
 class Fractions:
-    """Shares of the proteins; they must sum to one."""
+    """Shares of the proteins; they sum to one."""
 
-    train: float = 0.7
-    val: float = 0.1
-    cal: float = 0.05
-    test: float = 0.15
-
-    def __post_init__(self) -> None:
-        total = self.train + self.val + self.cal + self.test
-        if abs(total - 1) > 1e-6:
-            raise HaloError(f"split.fractions: they sum to {total:g}, not to 1; mend one of them")
+    train: float = setting(0.7, "share that is trained on", ge=0, le=1)
+    val: float = setting(0.1, "share for early stopping and choices", ge=0, le=1)
+    cal: float = setting(0.05, "share for calibration and thresholds", ge=0, le=1)
+    test: float = setting(0.15, "share that is tested", ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """How hard the audit looks, and how often its findings go back into the graph.
+    """How hard the audit looks, and how often its findings go back into the graph."""
 
-    Attributes
-    ----------
-    sensitivity
-        MMseqs2's ``-s`` of the second search.
-    margin
-        Pairs within this distance below the identity or the coverage asked for are
-        aligned exactly.
-    rounds
-        The split is made anew with what an audit found at most so many times.
-    """
-
-    sensitivity: float = 6.5
-    margin: float = 0.05
-    rounds: int = 10
+    sensitivity: float = setting(6.5, "sensitivity (-s) of the audit's search", ge=1, le=7.5)
+    margin: float = setting(
+        0.05, "pairs this far below identity or coverage are aligned exactly", ge=0, le=1
+    )
+    rounds: int = setting(10, "times that the split is made again with what the audit found", ge=0)
 
 
 @dataclass(frozen=True)
-class SplitSettings:
-    """The section ``split`` of the configuration, key by key.
+class SplitMode:
+    """The first keys of the section: how the proteins are divided."""
 
-    Attributes
-    ----------
-    name
-        Folder of the results; None for the mode. The stage itself has no use for it.
-    mode
-        ``kfold``, ``fractions``, ``external`` or ``predefined``.
-    folds
-        Number of folds of ``kfold``, and of partitions that ``predefined`` must find.
-    fractions
-        Parts of the mode ``fractions``.
-    test
-        Values of the given split that are the test set of the mode ``external``.
-    identity, identity_of, coverage, coverage_of, evalue
-        See `Rule`.
-    sensitivity
-        MMseqs2's ``-s`` of the search that the graph is made of.
-    max_hits
-        Candidates of a query that are aligned; a query that has more is searched again
-        with ten times as many.
-    val_fraction, cal_fraction
-        Shares of what is not test that become validation and calibration.
-    seed
-        Chooses among splits that are equally good.
-    base
-        Assignments of an earlier run, whose proteins do not move, or None.
-    repair
-        Mode ``predefined``: remove from the training what is similar to the test.
-    audit
-        See `AuditSettings`.
-    """
+    name: str | None = setting(
+        None,
+        "name of the split, a folder of the results; null for its mode",
+        pattern="^[a-z][a-z0-9_]*$",
+    )
+    mode: Literal["kfold", "fractions", "external", "predefined"] = setting(
+        "kfold",
+        "k folds, one division by fractions, a given test set, or the authors' partitions",
+    )
+    folds: int = setting(
+        5,
+        "number of folds (kfold, at least 2), or of partitions that are given (predefined; 1 for "
+        "train and test)",
+        ge=1,
+    )
+    fractions: Fractions = setting(Fractions, "shares of the parts (mode fractions); they sum to 1")
+    test: tuple[str, ...] = setting(
+        ("test",),
+        "values of the given split that are the test set (mode external)",
+        min_length=1,
+        unique=True,
+    )
 
-    name: str | None = None
-    mode: str = "kfold"
-    folds: int = 5
-    fractions: Fractions = field(default_factory=Fractions)
-    test: Sequence[str] = ("test",)
-    identity: float = 0.3
-    identity_of: str = "aligned"
-    coverage: float = 0.8
-    coverage_of: str = "shorter"
-    evalue: float = 1e-3
-    sensitivity: float = 5.7
-    max_hits: int = 2000
-    val_fraction: float = 0.1
-    cal_fraction: float = 0.05
-    seed: int = 1
-    base: str | None = None
-    repair: bool = False
-    audit: AuditSettings = field(default_factory=AuditSettings)
 
-    def __post_init__(self) -> None:
-        if self.val_fraction + self.cal_fraction >= 1:
-            raise HaloError(
-                "split.val_fraction and split.cal_fraction leave nothing to train on; lower them"
-            )
-        if self.base is not None and self.mode not in ("kfold", "fractions"):
-            raise HaloError(
-                f"split.base: the mode {self.mode} takes no base, since the partitions are given; "
-                "set it to null"
-            )
+@dataclass(frozen=True)
+class SplitSettings(Rule, SplitMode):
+    """The section ``split`` of the configuration."""
+
+    sensitivity: float = setting(5.7, "sensitivity (-s) of the MMseqs2 search", ge=1, le=7.5)
+    max_hits: int = setting(
+        2000,
+        "hits of a query; one that has more is searched again with ten times as many",
+        ge=1,
+    )
+    val_fraction: float = setting(
+        0.1,
+        "share of what is not test that becomes validation (early stopping, choices)",
+        gt=0,
+        le=0.5,
+    )
+    cal_fraction: float = setting(
+        0.05,
+        "share of what is not test that is kept for calibration and thresholds",
+        ge=0,
+        le=0.5,
+    )
+    seed: int = setting(1, "chooses among splits that are equally good", ge=0)
+    base: str | None = setting(
+        None, "assignments.csv of an earlier run, whose proteins do not move, or null"
+    )
+    repair: bool = setting(
+        False, "take what is similar to the test out of the training (mode predefined)"
+    )
+    audit: AuditSettings = setting(
+        AuditSettings, "the second, independent search that proves the split"
+    )
 
     @classmethod
     def from_config(cls, section: Mapping) -> "SplitSettings":
@@ -142,6 +129,45 @@ class SplitSettings:
                 for key, value in section.items()
             }
         )
+
+    def faults(self) -> Faults:
+        """What does not fit together."""
+        found = []
+        shares = self.fractions
+        total = shares.train + shares.val + shares.cal + shares.test
+        if abs(total - 1) > 1e-6:
+            found.append(("fractions", f"train, val, cal and test sum to {total:g}; make it 1"))
+        if self.mode == "fractions":
+            found += [
+                (f"fractions.{part}", "0 leaves no protein for it; raise it")
+                for part in ("train", "val", "test")
+                if getattr(shares, part) == 0
+            ]
+        elif self.val_fraction + self.cal_fraction >= 1:
+            found.append(
+                ("val_fraction", "with cal_fraction it leaves nothing to train on; lower one")
+            )
+        if self.mode == "kfold" and self.folds < 2:
+            found.append(
+                ("folds", "1 fold has nothing to train on; give 2 or more, or mode: fractions")
+            )
+        if self.base is not None and self.mode not in ("kfold", "fractions"):
+            found.append(
+                (
+                    "base",
+                    f"in the mode {self.mode} the partitions are given, and there is no base; set "
+                    "it to null",
+                )
+            )
+        if self.repair and self.mode != "predefined":
+            found.append(
+                (
+                    "repair",
+                    f"the mode {self.mode} keeps similar proteins apart already; leave it out, or "
+                    "set mode: predefined",
+                )
+            )
+        return found
 
     @property
     def rule(self) -> Rule:

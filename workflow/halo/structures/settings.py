@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from halo.code import code_digest
-from halo.errors import HaloError
+from halo.settings import REQUIRED, Faults, setting
 
 AFDB_PATTERN = "AF-{accession}-F{fragment}-model_v{version}.*"
 MAX_LENGTH = 65_535  # positions are stored as uint16
@@ -15,28 +15,26 @@ MAX_LENGTH = 65_535  # positions are stored as uint16
 class SourceSettings:
     """One place to look for structures.
 
-    Attributes
-    ----------
-    kind
-        ``afdb`` (AlphaFold DB over HTTP), ``folder`` (PDB or mmCIF files), ``archive``
-        (a tar of such files) or ``contacts`` (edges without coordinates).
-    path
-        The folder, the archive, or the folder of contact tables.
-    pattern
-        File names of a folder or archive, with the fields ``{accession}``,
-        ``{fragment}`` and ``{version}``, and ``*`` for anything else.
-    version
-        Take this version of AlphaFold DB's models; None takes the current one.
-    confidence
-        ``plddt`` where the B-factor holds the pLDDT (0 to 100), ``none`` where it does
-        not, as in experimental structures.
+    `pattern` is of file names, with the fields ``{accession}``, ``{fragment}`` and
+    ``{version}``, and ``*`` for anything else.
     """
 
-    kind: str
-    path: str = ""
-    pattern: str = AFDB_PATTERN
-    version: int | None = None
-    confidence: str = "plddt"
+    kind: Literal["afdb", "folder", "archive", "contacts"] = setting(
+        REQUIRED,
+        "AlphaFold DB over HTTP, a folder of PDB or mmCIF files, a tar of them, or tables of "
+        "contacts",
+    )
+    path: str = setting("", "the folder, or the archive (wildcards in the file name for several)")
+    pattern: str = setting(
+        AFDB_PATTERN,
+        "names of the files, with the fields {accession}, {fragment} and {version}, and * for "
+        "anything",
+        min_length=1,
+    )
+    version: int | None = setting(
+        None, "take this version of AlphaFold DB's models; null for the current one", ge=1
+    )
+    confidence: Literal["plddt", "none"] = setting("plddt", "whether the B-factor holds the pLDDT")
 
     def description(self) -> dict[str, Any]:
         """What the content that comes from here depends on."""
@@ -46,38 +44,47 @@ class SourceSettings:
             return {"kind": self.kind, "path": self.path}
         return asdict(self)
 
+    def faults(self) -> Faults:
+        """What does not fit together."""
+        if self.kind == "afdb" and self.path:
+            return [("path", "AlphaFold DB has none; leave it out, or set kind: folder")]
+        if self.kind != "afdb" and not self.path:
+            return [("path", f"missing; the source {self.kind!r} needs it")]
+        return []
+
 
 @dataclass(frozen=True)
 class StructureSettings:
-    """The section ``structures`` of the configuration, without ``transport``.
+    """The section ``structures`` of the configuration, without ``transport``."""
 
-    Attributes
-    ----------
-    sources
-        Places to look, in the order of preference.
-    min_identity
-        Smallest share of a structure's residues that equal the protein's.
-    min_coverage
-        Smallest share of the protein's residues that a structure has.
-    max_length
-        Residues of the longest protein that gets a structure.
-    retry_missing
-        Ask again for the proteins that had no usable structure at an earlier run.
-    names
-        Table (TSV or CSV, two columns: name, accession) that tells the accessions of
-        entry names, of other databases' ids and of obsolete accessions; or None.
-    sequences
-        FASTA file with accessions as names, to find the accession of a protein by its
-        exact sequence; or None.
-    """
-
-    sources: tuple[SourceSettings, ...] = (SourceSettings("afdb"),)
-    min_identity: float = 0.95
-    min_coverage: float = 0.5
-    max_length: int = MAX_LENGTH
-    retry_missing: bool = False
-    names: str | None = None
-    sequences: str | None = None
+    sources: tuple[SourceSettings, ...] = setting(
+        (SourceSettings("afdb"),), "places to look for a structure, in the order of preference"
+    )
+    min_identity: float = setting(
+        0.95,
+        "a structure is used if this share of its residues equals the protein's",
+        ge=0,
+        le=1,
+    )
+    min_coverage: float = setting(
+        0.5,
+        "a structure is used if it has this share of the protein's residues",
+        ge=0,
+        le=1,
+    )
+    max_length: int = setting(
+        MAX_LENGTH, "proteins that are longer get no structure (residues)", ge=1, le=MAX_LENGTH
+    )
+    retry_missing: bool = setting(
+        False, "ask again for proteins that had no structure at an earlier run"
+    )
+    names: str | None = setting(
+        None, "table (name, accession) for ids that are no accessions, or null"
+    )
+    sequences: str | None = setting(
+        None,
+        "FASTA or archive of accessions in which a protein's exact sequence is looked up, or null",
+    )
 
     def __post_init__(self) -> None:
         sources = tuple(
@@ -85,16 +92,6 @@ class StructureSettings:
             for source in self.sources
         )
         object.__setattr__(self, "sources", sources)
-        for source in sources:
-            if source.kind != "afdb" and not source.path:
-                raise HaloError(
-                    f"structures.sources: the source {source.kind!r} has no path; give it one"
-                )
-        if self.max_length > MAX_LENGTH:
-            raise HaloError(
-                f"structures.max_length: {self.max_length:,} is more than {MAX_LENGTH:,}, "
-                "the longest protein that the store can hold; lower it"
-            )
 
     def description(self) -> dict[str, Any]:
         """What the content of the store depends on, for its fingerprint.
@@ -114,30 +111,32 @@ class StructureSettings:
 
 @dataclass(frozen=True)
 class TransportSettings:
-    """The section ``structures.transport``: how to ask, with no influence on the content.
+    """The section ``structures.transport``: how to ask, with no influence on the content."""
 
-    Attributes
-    ----------
-    base_url
-        AlphaFold DB or a mirror of it.
-    concurrency
-        Connections at a time.
-    requests_per_second
-        Most requests started in a second, over all connections.
-    timeout
-        Seconds that one request may take in all.
-    retries
-        How often a request that failed for a passing reason is sent again.
-    backoff
-        Seconds before the first of these; doubled each time, with jitter.
-    max_error_share
-        Share of the asked-for proteins that may end in an error before the job does.
-    """
+    base_url: str = setting(
+        "https://alphafold.ebi.ac.uk", "AlphaFold DB, or a mirror of it", pattern="^https?://[^/]+"
+    )
+    concurrency: int = setting(4, "connections at a time", ge=1, le=64)
+    requests_per_second: float = setting(
+        10.0, "most requests started in a second, over all connections of a job", gt=0
+    )
+    timeout: float = setting(60.0, "seconds that a request may take in all", gt=0)
+    retries: int = setting(
+        5, "how often a request that failed for a passing reason is sent again", ge=0
+    )
+    backoff: float = setting(1.0, "seconds before the first of these, doubled each time", ge=0)
+    max_error_share: float = setting(
+        0.05,
+        "share of the proteins asked for that may end in an error before the job does",
+        ge=0,
+        le=1,
+    )
 
-    base_url: str = "https://alphafold.ebi.ac.uk"
-    concurrency: int = 4
-    requests_per_second: float = 10.0
-    timeout: float = 60.0
-    retries: int = 5
-    backoff: float = 1.0
-    max_error_share: float = 0.05
+
+@dataclass(frozen=True)
+class StructureSection(StructureSettings):
+    """The section ``structures`` of the configuration."""
+
+    transport: TransportSettings = setting(
+        TransportSettings, "how AlphaFold DB is asked; a change sets off no rerun"
+    )

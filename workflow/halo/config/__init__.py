@@ -1,0 +1,24 @@
+"""The configuration: one typed model, and every fault told before the first job.
+
+The sections are the stages' own settings (see `halo.settings`), put together by `model`.
+"""
+
+from halo.config.check import checked_benchmark, checked_config
+from halo.config.command_line import with_command_line
+from halo.config.complete import completed_config
+from halo.config.merge import Config, merged
+from halo.config.methods import methods_of
+from halo.config.rules import folds
+from halo.config.yaml_file import load_yaml
+
+__all__ = [
+    "Config",
+    "checked_benchmark",
+    "checked_config",
+    "completed_config",
+    "folds",
+    "load_yaml",
+    "merged",
+    "methods_of",
+    "with_command_line",
+]

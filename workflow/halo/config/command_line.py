@@ -1,0 +1,39 @@
+"""Values of the command line, ``--config key=value``, read as YAML."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from halo.config.merge import Config, merged
+from halo.config.yaml_file import parse_yaml
+from halo.errors import HaloError
+
+YAML_STARTS = ("{", "[", '"', "'")
+
+
+def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None) -> Config:
+    """The configuration with the values of ``--config`` as YAML reads them.
+
+    Snakemake reads what stands in braces or brackets as text, so that ``split={"folds": 4}`` gives
+    the text ``"4"``. `arguments` are the entries as they were written. Each is read again, and
+    takes the place of Snakemake's reading.
+    """
+    values: Config = {}
+    for entry in arguments or ():
+        key, _, text = str(entry).partition("=")
+        if key in values and not isinstance(values[key], Mapping):
+            raise HaloError(f"--config: {key} is given twice; remove one")
+        values = merged(values, {key: _value(key, text)})
+    return merged(config, values)
+
+
+def _value(key: str, text: str) -> Any:
+    if text.lstrip().startswith(YAML_STARTS):
+        return parse_yaml(text, f"--config {key}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    # A date, or a path with a colon in it, is the text that it was written as.
+    return value if isinstance(value, bool | int | float | None) else text

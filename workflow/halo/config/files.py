@@ -1,0 +1,110 @@
+"""Files and folders that a configuration names: found, or a fault."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from halo.config.fault import Fault
+from halo.config.fault import Path as KeyPath
+from halo.config.merge import Config
+from halo.embeddings.published import PUBLISHED
+
+FILE, FOLDER, FILES, EITHER = "file", "folder", "files by wildcards", "either"
+SOURCE_KINDS = {"afdb": EITHER, "folder": FOLDER, "archive": FILES, "contacts": EITHER}
+# Keys that name a file or folder of the user, and which of the two.
+PATHS: dict[KeyPath, str] = {
+    ("dataset", "proteins"): FILE,
+    ("dataset", "labels", "table"): FILE,
+    ("dataset", "test", "proteins"): FILE,
+    ("dataset", "test", "labels", "table"): FILE,
+    ("split", "base"): FILE,
+    ("structures", "names"): FILE,
+    ("structures", "sequences"): FILE,
+    ("fasta",): FILE,
+    ("bundle",): FOLDER,
+    ("release", "licence"): FILE,
+    ("predict", "structures"): FOLDER,
+    ("predict", "language_model"): FILE,
+}
+
+
+def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, list[Fault]]:
+    """The configuration with each file and folder found, and faults for those that are not.
+
+    A relative path is sought from the working directory, then from the workflow's own folder
+    `base`, so that the demo runs from anywhere. ``~`` is the user's home.
+    """
+    found = deepcopy(dict(config))
+    faults = _data_faults(found)
+    for path, kind in PATHS.items():
+        section: Any = found
+        for name in path[:-1]:
+            section = section and section[name]
+        faults += _find(section, path, kind, base)
+    for number, source in enumerate(found["structures"]["sources"]):
+        if source["path"]:
+            path = ("structures", "sources", number, "path")
+            faults += _find(source, path, SOURCE_KINDS[source["kind"]], base)
+    if found["embeddings"]["model"] not in PUBLISHED:
+        more = _find(found["embeddings"], ("embeddings", "model"), EITHER, base)
+        names = f"; or give a published name, one of {', '.join(PUBLISHED)}"
+        faults += [Fault(fault.path, fault.text + names) for fault in more]
+    store = Path(found["store"]).expanduser()
+    if store.exists() and not store.is_dir():
+        faults.append(Fault(("store",), f"{found['store']!r} is a file; name a folder"))
+    return found, faults
+
+
+def _data_faults(config: Config) -> list[Fault]:
+    """Data sets of which nobody says where they are."""
+    dataset = config["dataset"]
+    return [
+        Fault(
+            path,
+            f"no data; give the path of a table or FASTA in {'.'.join(path)}.proteins, or a name "
+            f"of resources/datasets.yaml in {'.'.join(path)}.registry",
+        )
+        for path, section in ((("dataset",), dataset), (("dataset", "test"), dataset["test"]))
+        if section is not None and section["proteins"] is None and section["url"] is None
+    ]
+
+
+def _find(section: Config | None, path: KeyPath, kind: str, base: Path) -> list[Fault]:
+    """Put the found path into the section; or the fault, where there is none."""
+    value = section and section[path[-1]]
+    if value is None:
+        return []
+    if value.startswith(("http://", "https://")):
+        hint = " in url" if path[-1] == "proteins" else "; download it, and give the path"
+        return [Fault(path, f"{value!r} is an address, and a path is wanted; give it{hint}")]
+    for place in (Path(value).expanduser(), Path(base) / value):
+        if _exists(place, kind):
+            section[path[-1]] = value if place == Path(value) else str(place)
+            return _other_kind(place, value, path, kind)
+    return [
+        Fault(
+            path,
+            f"there is no file or folder {value!r}; correct the path (relative paths are sought "
+            f"from {Path.cwd()})",
+        )
+    ]
+
+
+def _exists(place: Path, kind: str) -> bool:
+    try:
+        if kind == FILES:
+            return any(place.parent.glob(place.name))
+        return place.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _other_kind(place: Path, value: str, path: KeyPath, kind: str) -> list[Fault]:
+    if kind == FILE and place.is_dir():
+        return [Fault(path, f"{value!r} is a folder, and a file is wanted; name one in it")]
+    if kind == FOLDER and not place.is_dir():
+        return [Fault(path, f"{value!r} is a file, and a folder is wanted; name that")]
+    if kind == FILE and place.is_file() and place.stat().st_size == 0:
+        return [Fault(path, f"the file {value!r} is empty; give another, or make it again")]
+    return []

@@ -1,0 +1,121 @@
+"""pydantic's errors as messages: the key, what is wrong with it, and the fix."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from halo.config.fault import Fault, suggestion
+from halo.config.schema import alternatives, part_at, schema_of
+
+WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "dict_type": "a section of keys",
+    "dataclass_type": "a section of keys",
+    "model_type": "a section of keys",
+}
+LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+MISSING = ("missing", "missing_argument")
+KEY = "[key]"  # pydantic's last step to a key that is wrong itself
+
+
+def explain(error: Mapping[str, Any], kind: type[BaseModel]) -> Iterator[Fault]:
+    """The fault that an error of pydantic tells of, in a configuration of this model."""
+    path, value, context = error["loc"], error["input"], error.get("ctx", {})
+    own_key = bool(path) and path[-1] == KEY
+    path = path[:-1] if own_key else path
+    if error["type"] in UNKNOWN:
+        yield Fault(path, _unknown(path, kind))
+        return
+    part = part_at(kind, path)
+    if error["type"] in MISSING:
+        yield Fault(path, f"missing; give it ({part.get('description', '')})")
+        return
+    text = f"{_shown(value)} {_wrong(error['type'], value, context, own_key)}"
+    yield Fault(path, text + _hint(part))
+
+
+def _unknown(path: tuple, kind: type[BaseModel]) -> str:
+    root = schema_of(kind)
+    parts = alternatives(part_at(kind, path[:-1]), root)
+    known = sorted({key for part in parts for key in part.get("properties", ())})
+    return f"unknown key{suggestion(path[-1], known)}; known here: {', '.join(known)}"
+
+
+def _wrong(kind: str, value: Any, context: Mapping[str, Any], own_key: bool) -> str:
+    if kind in WANTED:
+        return _other_type(kind, value)
+    if kind in LIMITS:
+        key, words = LIMITS[kind]
+        return f"is not {words} {context[key]:.15g}"
+    match kind:
+        case "finite_number":
+            return "is not a finite number; give one"
+        case "literal_error":
+            return f"is not one of {context['expected'].replace(' or ', ', ')}"
+        case "string_pattern_mismatch":
+            what = "is a name that" if own_key else "is text that"
+            return f"{what} does not match {context['pattern']}"
+        case "string_too_short":
+            return "is empty text; give it, or leave the key out"
+        case "too_short":
+            return f"has {context['actual_length']} of at least {context['min_length']} entries"
+        case "too_long":
+            return f"has {context['actual_length']} of at most {context['max_length']} entries"
+        case _:
+            return f"is not valid: {kind.replace('_', ' ')}"
+
+
+def _other_type(kind: str, value: Any) -> str:
+    wanted = WANTED[kind]
+    if value is None:
+        return f"stands for no value, but {wanted} is wanted; leave the key out for its default"
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return (
+            f"is {_type(value)} to YAML, but text is wanted; put it in quotes as it is to be read"
+        )
+    if kind == "tuple_type" and not isinstance(value, Mapping):
+        return f"is {_type(value)}, but a list is wanted; write it in brackets, [{value}]"
+    if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type"):
+        return f"is text, but {wanted} is wanted; write it without quotes"
+    return f"is {_type(value)}, but {wanted} is wanted"
+
+
+def _type(value: Any) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int():
+            return "a whole number"
+        case float():
+            return "a number with a fraction"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a section of keys"
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML writes it, cut where it is long."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _hint(part: Mapping[str, Any]) -> str:
+    description = part.get("description", "")
+    return f" ({description})" if description else ""

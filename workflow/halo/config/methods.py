@@ -1,0 +1,121 @@
+"""The methods of a run: how they are written in the configuration, and which are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, Required, get_type_hints
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from halo.methods import BASELINES, CLASSES, NETWORKS
+from halo.network.settings import NetworkSettings
+from halo.training.settings import TrainingSettings
+
+CHANGES = "Changes"  # ends the names of types that have some keys of a section
+
+
+def changes_of(settings: type) -> type:
+    """The type of a mapping with some keys of a section, in place of the section's own."""
+    hints = get_type_hints(settings)
+    keys = {f.name: Annotated[hints[f.name], Field(**f.metadata)] for f in fields(settings)}
+    return TypedDict(f"{settings.__name__}{CHANGES}", keys, total=False)
+
+
+Method = TypedDict(
+    "Method",
+    {
+        "class": Required[
+            Annotated[
+                Literal[CLASSES],
+                Field(
+                    description="network (HALO's), esm (the fine-tuned language model alone, left "
+                    "out where it is not fine-tuned), cascade or average of two of these, or a "
+                    "baseline, trained (reference, light_attention, mean_embedding) or not "
+                    "(majority, homology)"
+                ),
+            ]
+        ],
+        "of": Annotated[
+            tuple[str, ...],
+            Field(
+                description="of a cascade or an average, the two methods that it joins; a cascade "
+                "asks the second about what the first is not sure of",
+                min_length=2,
+                max_length=2,
+                json_schema_extra={"uniqueItems": True},
+            ),
+        ],
+        "network": Annotated[
+            changes_of(NetworkSettings),
+            Field(description="keys of network that differ for this method"),
+        ],
+        "training": Annotated[
+            changes_of(TrainingSettings),
+            Field(description="keys of training that differ for this method"),
+        ],
+        "embeddings": Annotated[
+            Literal["finetuned", "pretrained"],
+            Field(
+                description="what a network reads where the language model is fine-tuned, its "
+                "embeddings as fine-tuned or, beside it, as published (pretrained)"
+            ),
+        ],
+    },
+    total=False,
+)
+
+MethodName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+
+DEFAULT: dict[str, Any] = {
+    "halo": {"class": "network"},
+    "esm": {"class": "esm"},
+    "cascade": {"class": "cascade", "of": ("esm", "halo")},
+    "average": {"class": "average", "of": ("esm", "halo")},
+    "majority": {"class": "majority"},
+    "homology": {"class": "homology"},
+}
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Names of the methods that a run makes, by what they are.
+
+    Attributes
+    ----------
+    networks
+        Trained on graphs and embeddings.
+    esm
+        The fine-tuned language model alone.
+    joined
+        Those that join two of the above.
+    baselines
+        Those that are not trained.
+    """
+
+    networks: list[str]
+    esm: list[str]
+    joined: list[str]
+    baselines: list[str]
+
+    @property
+    def trained(self) -> list[str]:
+        """Those that are trained and stand for themselves."""
+        return self.networks + self.esm
+
+    @property
+    def all(self) -> list[str]:
+        """Every method, the one first that the others are compared with by default."""
+        return self.networks + self.joined + self.esm + self.baselines
+
+
+def methods_of(methods: Mapping[str, Mapping[str, Any]], finetuned: bool) -> Methods:
+    """The methods of a run; what needs a fine-tuned language model is left out without one."""
+    classes = {name: method["class"] for name, method in methods.items()}
+    networks = [name for name, kind in classes.items() if kind in NETWORKS]
+    esm = [name for name, kind in classes.items() if kind == "esm" and finetuned]
+    joined = [
+        name
+        for name, method in methods.items()
+        if method.get("of") and set(method["of"]) <= {*networks, *esm}
+    ]
+    return Methods(networks, esm, joined, [n for n, k in classes.items() if k in BASELINES])

@@ -1,0 +1,128 @@
+"""The configuration of a run as one typed model."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from halo.cascade.settings import CascadeSettings
+from halo.config.methods import DEFAULT, Method, MethodName
+from halo.config.sections import PredictSection, ReleaseSection, Seed
+from halo.embeddings.settings import EmbeddingSection
+from halo.evaluation.settings import EvaluationSection
+from halo.finetuning.settings import FinetuneSection
+from halo.graphs.settings import GraphSettings
+from halo.network.settings import NetworkSettings
+from halo.proteins.settings import DatasetSection
+from halo.split.settings import SplitSettings
+from halo.structures.settings import StructureSection
+from halo.training.settings import TrainingSettings
+
+# No key that is not known, no value of another type, no NaN and no infinity, in every section.
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+def _section(kind: type, description: str) -> Any:
+    return Field(default_factory=kind, description=description)
+
+
+class RunConfig(BaseModel):
+    """Configuration of a HALO run."""
+
+    model_config = STRICT
+
+    run: str = Field(
+        description="name of the run; everything is written below results/<run>/",
+        pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+    )
+    store: str = Field(
+        "store", description="folder of the store, shared by runs and data sets", min_length=1
+    )
+    pathvars: dict[str, str] | None = Field(
+        None,
+        description="Snakemake's path variables (results, logs, benchmarks), to place outputs "
+        "elsewhere",
+    )
+    fasta: str | None = Field(
+        None,
+        description="proteins to predict (snakemake predict), a FASTA, a table or a list of "
+        "accessions",
+    )
+    bundle: str | None = Field(
+        None, description="folder of the model bundle to predict with; null for the run's own"
+    )
+    shards: int = Field(
+        8,
+        description="jobs into which a stage that works protein by protein is cut (1 to 256)",
+        ge=1,
+        le=256,
+    )
+    seeds: tuple[Seed, ...] = Field(
+        (1,),
+        description="seeds of the trainings; every fold is trained once for each",
+        min_length=1,
+        json_schema_extra={"uniqueItems": True},
+    )
+    folds: tuple[str, ...] | None = Field(
+        None,
+        description='folds to train and evaluate, such as ["0", "3"]; null for all',
+        min_length=1,
+        json_schema_extra={"uniqueItems": True},
+    )
+    dataset: DatasetSection = Field(description="the labelled proteins")
+    split: SplitSettings = _section(SplitSettings, "how the proteins are divided")
+    structures: StructureSection = _section(StructureSection, "where structures come from")
+    embeddings: EmbeddingSection = _section(
+        EmbeddingSection, "the language model and how proteins are fed to it"
+    )
+    finetune: FinetuneSection = _section(
+        FinetuneSection, "fine-tuning of the language model, once a fold"
+    )
+    graphs: GraphSettings = _section(GraphSettings, "the residue graphs")
+    network: NetworkSettings = _section(NetworkSettings, "shape of the network")
+    training: TrainingSettings = _section(TrainingSettings, "how a network is trained")
+    methods: dict[MethodName, Method] = Field(
+        DEFAULT,
+        description="what is trained and compared; a name and its class, with changes of network "
+        "and training",
+        min_length=1,
+    )
+    cascade: CascadeSettings = _section(
+        CascadeSettings, "probabilities and sets of the methods that join two others"
+    )
+    evaluation: EvaluationSection = _section(EvaluationSection, "how methods are compared")
+    release: ReleaseSection = _section(
+        ReleaseSection, "the model bundle of the run (snakemake bundle)"
+    )
+    predict: PredictSection = _section(PredictSection, "how new proteins are predicted")
+
+
+class BenchmarkRunSection(BaseModel):
+    """A run of a benchmark; further keys are those of its configuration."""
+
+    model_config = STRICT | ConfigDict(extra="allow")
+
+    title: str = Field(description="what the table calls it", min_length=1)
+    configfile: str | None = Field(
+        None,
+        description="configuration that it starts from; the other keys here take precedence",
+    )
+    published: str | None = Field(
+        None,
+        description="data set of resources/published_results.csv whose figures stand beside, or "
+        "null",
+    )
+
+
+class BenchmarkSection(BaseModel):
+    """The section ``benchmark`` of a configuration."""
+
+    model_config = STRICT
+
+    name: str = Field(
+        description="name of the benchmark; its table is written to results/<name>/",
+        pattern="^[A-Za-z0-9][A-Za-z0-9_.]*$",
+    )
+    runs: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], BenchmarkRunSection] = Field(
+        description="the runs by their names; what stands beside `benchmark` holds for all",
+        min_length=1,
+    )

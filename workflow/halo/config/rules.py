@@ -1,0 +1,201 @@
+"""What keys of several sections have to do with each other."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from halo.config.fault import Fault, Path, suggestion
+from halo.config.merge import merged
+from halo.config.methods import methods_of
+from halo.config.model import RunConfig
+from halo.methods import JOINING, NETWORKS
+from halo.network.settings import NetworkSettings
+
+Rule = Callable[[RunConfig], Iterator[Fault]]
+RULES: list[tuple[frozenset[str], Rule]] = []
+
+
+def rule_faults(config: RunConfig, wrong: AbstractSet[str]) -> list[Fault]:
+    """Faults of a configuration by the rules that read none of the sections in `wrong`."""
+    found = list(_section_faults(config, (), wrong))
+    for sections, rule in RULES:
+        if not sections & wrong:
+            found += rule(config)
+    return found
+
+
+def folds(config: Mapping[str, Any]) -> list[str]:
+    """Names of the folds to train: all of the split, or those that ``folds`` chooses."""
+    return list(config["folds"] or _all_folds(config["split"]["mode"], config["split"]["folds"]))
+
+
+def _all_folds(mode: str, count: int) -> list[str]:
+    return [str(number) for number in range(count if mode in ("kfold", "predefined") else 1)]
+
+
+def _section_faults(node: Any, path: Path, wrong: AbstractSet[str]) -> Iterator[Fault]:
+    """What the sections say about themselves, and values that stand in a list twice."""
+    if hasattr(node, "faults"):
+        for key, text in node.faults():
+            yield Fault((*path, *key.split(".")), text)
+    if isinstance(node, RunConfig):
+        below = [(name, getattr(node, name)) for name in type(node).model_fields]
+    elif is_dataclass(node):
+        below = [(f.name, getattr(node, f.name)) for f in fields(node)]
+    elif isinstance(node, Mapping):
+        below = list(node.items())
+    elif isinstance(node, tuple):
+        below = list(enumerate(node))
+        for number, value in below:
+            if value in node[:number]:
+                yield Fault((*path, number), f"{value!r} stands in the list twice; remove one")
+    else:
+        return
+    for key, value in below:
+        if path or key not in wrong:
+            yield from _section_faults(value, (*path, key), wrong)
+
+
+def reads(*sections: str) -> Callable[[Rule], Rule]:
+    """Declares a rule, and which sections it reads: it is not applied where one has faults."""
+
+    def declared(rule: Rule) -> Rule:
+        RULES.append((frozenset(sections), rule))
+        return rule
+
+    return declared
+
+
+@reads("folds", "release", "split", "seeds")
+def _folds_exist(config: RunConfig) -> Iterator[Fault]:
+    known = _all_folds(config.split.mode, config.split.folds)
+    for path, chosen in ((("folds",), config.folds), (("release", "folds"), config.release.folds)):
+        trained = known if path == ("folds",) else config.folds or known
+        for number, name in enumerate(chosen or ()):
+            if name not in trained:
+                yield Fault(
+                    (*path, number), f"there is no fold {name!r}; there are {', '.join(trained)}"
+                )
+    for number, seed in enumerate(config.release.seeds or ()):
+        if seed not in config.seeds:
+            yield Fault(
+                ("release", "seeds", number),
+                f"nothing is trained with the seed {seed}; seeds has {_list(config.seeds)}",
+            )
+
+
+@reads("dataset", "split")
+def _test_set_and_mode(config: RunConfig) -> Iterator[Fault]:
+    mode, dataset = config.split.mode, config.dataset
+    if dataset.test is not None:
+        if mode != "external":
+            yield Fault(
+                ("split", "mode"),
+                f"{mode}, but there is a test set in dataset.test, which this mode would train on; "
+                "set mode: external, or remove dataset.test",
+            )
+        if config.split.test != ("test",):
+            yield Fault(
+                ("split", "test"),
+                f"{_list(config.split.test)}, but with dataset.test all of that set is the test, "
+                "and nothing else; leave it out",
+            )
+    elif mode in ("external", "predefined") and dataset.split is None:
+        ways = ", or give a test set in dataset.test" if mode == "external" else ""
+        yield Fault(
+            ("split", "mode"),
+            f"{mode} needs the partitions of the data's authors; name their column in "
+            f"dataset.split{ways}",
+        )
+
+
+@reads("dataset")
+def _columns(config: RunConfig) -> Iterator[Fault]:
+    """No column is two things."""
+    dataset = config.dataset
+    for path, section in ((("dataset",), dataset), (("dataset", "test"), dataset.test)):
+        if section is None:
+            continue
+        uses: dict[str, str] = {}
+        named = [("id", section.id), ("sequence", section.sequence)]
+        named += [("split", getattr(section, "split", None))]
+        named += [(f"annotations[{n}]", name) for n, name in enumerate(section.annotations)]
+        if section.labels.table is None:
+            columns = section.labels.columns or ()
+            named += [(f"labels.columns[{n}]", name) for n, name in enumerate(columns)]
+        for key, column in named:
+            if column is None:
+                continue
+            if column in uses:
+                yield Fault(
+                    (*path, *_steps(key)),
+                    f"the column {column!r} is {uses[column]} already; name another",
+                )
+            uses.setdefault(column, ".".join((*path, key)))
+
+
+def _steps(key: str) -> Path:
+    name, _, number = key.removesuffix("]").partition("[")
+    return (*name.split("."), *((int(number),) if number else ()))
+
+
+@reads("methods", "network", "finetune")
+def _methods(config: RunConfig) -> Iterator[Fault]:
+    methods = config.methods
+    for name, method in methods.items():
+        path, kind, members = ("methods", name), method["class"], method.get("of")
+        if (members is not None) != (kind in JOINING):
+            yield Fault(
+                (*path, "of"),
+                f"two methods to join belong to the classes {' and '.join(JOINING)}, and to no "
+                "other; " + ("name them" if kind in JOINING else "remove it"),
+            )
+        for member in members or ():
+            if member not in methods or methods[member]["class"] not in (*NETWORKS, "esm"):
+                yield Fault(
+                    (*path, "of"),
+                    f"{member!r} is not a network and not a method of the class esm"
+                    f"{suggestion(member, methods)}",
+                )
+        for key in ("network", "training", "embeddings"):
+            if method.get(key) and kind not in NETWORKS:
+                yield Fault(
+                    (*path, key), f"the class {kind} takes none, only a network does; remove it"
+                )
+        if method.get("embeddings") == "finetuned" and config.finetune.model != "finetuned":
+            yield Fault(
+                (*path, "embeddings"), "nothing is fine-tuned; set finetune.model: finetuned"
+            )
+        base = {f.name: getattr(config.network, f.name) for f in fields(config.network)}
+        network = NetworkSettings(**merged(base, method.get("network", {})))
+        for key, text in network.faults() if "network" in method else ():
+            yield Fault((*path, "network", key), text)
+
+
+@reads("methods", "finetune", "evaluation", "release")
+def _chosen_methods(config: RunConfig) -> Iterator[Fault]:
+    made = methods_of(config.methods, config.finetune.model == "finetuned")
+    if not made.all:
+        yield Fault(
+            ("methods",),
+            "none of them is made, since they need a fine-tuned language model; set "
+            "finetune.model: finetuned, or add another",
+        )
+    main, method = config.evaluation.main, config.release.method
+    if main is not None and main not in made.all:
+        yield Fault(("evaluation", "main"), _no_method(main, made.all, config))
+    if method is not None and method not in made.trained + made.joined:
+        yield Fault(("release", "method"), _no_method(method, made.trained + made.joined, config))
+
+
+def _no_method(name: str, known: Sequence[str], config: RunConfig) -> str:
+    if name in config.methods and config.finetune.model != "finetuned":
+        why = f"{name!r} cannot be chosen, or needs finetune.model: finetuned"
+    else:
+        why = f"{name!r} is not a method that can be chosen{suggestion(name, known)}"
+    return f"{why}; there are {_list(known) or 'none'}"
+
+
+def _list(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))

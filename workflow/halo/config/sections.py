@@ -1,0 +1,55 @@
+"""Sections of the configuration that belong to no stage alone."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from halo.settings import setting
+
+Seed = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class ReleaseSection:
+    """The section ``release`` of the configuration."""
+
+    method: str | None = setting(
+        None,
+        "method that it predicts with; null for the first that joins two others, or the first "
+        "network",
+    )
+    folds: tuple[str, ...] | None = setting(
+        None,
+        "folds whose models it has, as a mean; null for all that are trained",
+        min_length=1,
+        unique=True,
+    )
+    seeds: tuple[Seed, ...] | None = setting(
+        None, "seeds whose models it has; null for all", min_length=1, unique=True
+    )
+    version: str = setting("1", "version of the bundle", min_length=1)
+    sequences: bool = setting(
+        True, "whether it has the training sequences, for the nearest training protein"
+    )
+    licence: str | None = setting(None, "text of its licence; null for HALO's own")
+
+
+@dataclass(frozen=True)
+class PredictSection:
+    """The section ``predict`` of the configuration."""
+
+    structures: str | None = setting(None, "folder of structures named by id or accession, or null")
+    confidence: Literal["plddt", "none"] = setting(
+        "plddt", "whether their B-factor holds the pLDDT"
+    )
+    download: bool = setting(True, "ask AlphaFold DB for what is not there")
+    language_model: str | None = setting(
+        None, "path of the language model of another run's bundle; null for a published one"
+    )
+    chunk: int = setting(1000, "proteins that are worked on together; fewer need less memory", ge=1)
+    page: int = setting(
+        100,
+        "so many proteins, the first ones, are explained residue by residue on the page",
+        ge=0,
+    )

@@ -1,0 +1,67 @@
+"""Values as YAML gives them, brought to the types that are wanted where this is no guess."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from halo.config.fault import Path
+
+# A number that YAML 1.1, which Python's readers follow, takes for text: 1e-3 instead of 1.0e-3.
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+FOLDS = (("folds",), ("release", "folds"))  # names of folds, which are numbers
+
+
+def as_json(value: Any) -> str:
+    """A configuration as JSON: mappings of other kinds and dates as text."""
+    return json.dumps(_plain(value), default=str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _key(key: Any) -> str:
+    """A key as text; YAML reads ``on``, ``no`` and ``1`` as other types."""
+    return key if isinstance(key, str) else json.dumps(key, default=str)
+
+
+def corrected(config: dict[str, Any], errors: Iterable[Mapping[str, Any]]) -> bool:
+    """Change in place what pydantic's `errors` complain of and has one meaning; whether any was.
+
+    A whole number that was written as a float (20.0, 1e3), a number with an exponent that YAML
+    takes for text (1e-3), a fold's name that was written as a number, and a section in which
+    nothing stands.
+    """
+    changed = False
+    for error in errors:
+        found = _meant(error["type"], error["loc"], error["input"])
+        if found is not None:
+            _put(config, error["loc"], found)
+            changed = True
+    return changed
+
+
+def _meant(kind: str, path: Path, value: Any) -> Any:
+    if kind in ("int_type", "float_type") and isinstance(value, str) and EXPONENT.fullmatch(value):
+        value = float(value)
+        if kind == "float_type":
+            return value
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind == "string_type" and path[:-1] in FOLDS and type(value) is int:
+        return str(value)
+    if kind in ("dataclass_type", "model_type") and value is None:
+        return {}
+    return None
+
+
+def _put(config: dict[str, Any], path: Path, value: Any) -> None:
+    node: Any = config
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value

@@ -1,0 +1,102 @@
+"""YAML files, with the lines of their keys."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from halo.config.fault import Path as KeyPath
+from halo.config.fault import path_text
+from halo.errors import HaloError
+
+
+def load_yaml(path: Path) -> Any:
+    """The content of a YAML file; see `parse_yaml`."""
+    return parse_yaml(_read(path), str(path))
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """The content of a YAML document.
+
+    HaloError, with the line, where it is not YAML or has a key twice: YAML's own rule forbids
+    that, but its readers take the last one and say nothing. `name` is what messages call it.
+    """
+    loader, node = _composed(text, name)
+    twice = [
+        f"  - {path_text(keys)}: given twice, in line {first} and in line {second}; remove one"
+        for keys, first, second in _doubled(node, ())
+    ]
+    if twice:
+        raise HaloError(f"{name}: keys that are given twice:\n" + "\n".join(twice))
+    try:
+        return None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise HaloError(f"{name}: not readable as YAML: {error}") from None
+
+
+def key_lines(path: Path) -> dict[KeyPath, str]:
+    """The file and the line of each key of a YAML file, by the key's path."""
+    return {
+        keys: f"{path}, line {line}" for keys, line in _lines(_composed(_read(path), str(path))[1])
+    }
+
+
+def _read(path: Path) -> str:
+    """The text of a file; tabs, which JSON allows and YAML does not, are blanks in JSON."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise HaloError(f"{path}: not UTF-8; save it in this encoding") from None
+    except OSError as error:
+        raise HaloError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
+    try:
+        json.loads(text)
+    except ValueError:
+        return text
+    return text.replace("\t", " ")
+
+
+def _composed(text: str, name: str) -> tuple[yaml.SafeLoader, Node | None]:
+    try:
+        loader = yaml.SafeLoader(text)
+        return loader, loader.get_single_node()
+    except yaml.YAMLError as error:
+        raise HaloError(f"{name}: not readable as YAML: {error}") from None
+
+
+def _children(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, Node, Node]]:
+    """The path, the key (or the item itself) and the value of all directly below a node."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if isinstance(key, ScalarNode):
+                yield (*path, key.value), key, value
+    elif isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            yield (*path, number), item, item
+
+
+def _lines(
+    node: Node | None, path: KeyPath = (), above: tuple[int, ...] = ()
+) -> Iterator[tuple[KeyPath, int]]:
+    if node is None or id(node) in above:  # an alias to a node that it is part of
+        return
+    for keys, key, value in _children(node, path):
+        yield keys, key.start_mark.line + 1
+        yield from _lines(value, keys, (*above, id(node)))
+
+
+def _doubled(
+    node: Node | None, path: KeyPath, above: tuple[int, ...] = ()
+) -> Iterator[tuple[KeyPath, int, int]]:
+    if node is None or id(node) in above:
+        return
+    first: dict[KeyPath, int] = {}
+    for keys, key, value in _children(node, path):
+        line = key.start_mark.line + 1
+        if keys in first:
+            yield keys, first[keys], line
+        first.setdefault(keys, line)
+        yield from _doubled(value, keys, (*above, id(node)))

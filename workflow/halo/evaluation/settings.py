@@ -1,0 +1,29 @@
+"""Settings of the evaluation."""
+
+from dataclasses import dataclass
+
+from halo.settings import setting
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The section ``evaluation`` of the configuration, without ``main``."""
+
+    resamples: int = setting(
+        1000, "bootstrap resamples of homology groups behind each interval", ge=100
+    )
+    seed: int = setting(1, "seed of the bootstrap", ge=0)
+
+
+@dataclass(frozen=True)
+class MainMethod:
+    """Which method the others are compared with; the stage is told by the order of the files."""
+
+    main: str | None = setting(
+        None, "method that the others are compared with; null for the first network"
+    )
+
+
+@dataclass(frozen=True)
+class EvaluationSection(EvaluationSettings, MainMethod):
+    """The section ``evaluation`` of the configuration."""

@@ -1,0 +1,127 @@
+"""Settings of the ingest: where the data are, which columns they have, and what is used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from halo.settings import Faults, setting
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where the labels are: the section ``labels`` of a data set."""
+
+    columns: tuple[str, ...] | None = setting(
+        None,
+        "names of the 0/1 columns, or of the labels to use; null for all",
+        min_length=1,
+        unique=True,
+    )
+    table: str | None = setting(None, "path of a second table that holds the labels, or null")
+    id: str = setting("id", "column of the ids in that table", min_length=1)
+    label: str | None = setting(
+        None,
+        "column of the labels, where the table has a row for each pair of id and label",
+        min_length=1,
+    )
+
+    def faults(self) -> Faults:
+        """What does not fit together."""
+        if self.label is None or self.table is not None:
+            return []
+        return [
+            (
+                "label",
+                f"{self.label!r} is a column of a second table, but labels.table names none; give "
+                "its path there, or set label to null and name the 0/1 columns in labels.columns",
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the records of a data set come from."""
+
+    registry: str | None = setting(
+        None, "name of an entry of resources/datasets.yaml, which fills in what is not given here"
+    )
+    proteins: str | None = setting(
+        None, "path of a CSV, a TSV or a FASTA, plain or gzipped; takes the place of the URL"
+    )
+    url: str | None = setting(
+        None,
+        "address to download the table from, where no path is given",
+        pattern="^https?://[^/]+",
+    )
+    sha256: str | None = setting(
+        None, "checksum that a downloaded table must have, or null", pattern="^[0-9a-f]{64}$"
+    )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a data set."""
+
+    id: str = setting("id", "column of the ids", min_length=1)
+    accession: str | None = setting(
+        None, "column of UniProt accessions; null to read them from the ids", min_length=1
+    )
+    sequence: str = setting("sequence", "column of the sequences", min_length=1)
+    annotations: tuple[str, ...] = setting(
+        (), "columns to keep for the evaluation, such as the kingdom", unique=True
+    )
+    labels: Labels = setting(Labels, "where the labels are")
+    sample: int | None = setting(
+        None, "use so many of the proteins, chosen by a digest of their ids; null for all", ge=1
+    )
+
+
+@dataclass(frozen=True)
+class DatasetSettings(Columns):
+    """What the ingest reads of the section ``dataset``."""
+
+    split: str | None = setting(
+        None, "column of the partitions that the data's authors made, or null", min_length=1
+    )
+    task: Literal["multilabel", "singlelabel"] = setting(
+        "multilabel", "whether a protein can have several labels or has exactly one"
+    )
+    duplicates: Literal["merge", "keep"] = setting(
+        "merge", "one sequence under several ids becomes one record with all labels, or stays"
+    )
+    min_length: int = setting(1, "shorter proteins are rejected (residues)", ge=1)
+    max_length: int = setting(40_000, "longer proteins are rejected (residues)", ge=1)
+
+    @classmethod
+    def from_config(cls, section: Mapping) -> "DatasetSettings":
+        """From the configuration's ``dataset`` section."""
+        return cls(**{**section, "labels": Labels(**section["labels"])})
+
+    def faults(self) -> Faults:
+        """What does not fit together."""
+        if self.min_length <= self.max_length:
+            return []
+        return [
+            (
+                "min_length",
+                f"{self.min_length} is more than max_length, {self.max_length}, so that every "
+                "protein would be rejected; lower it",
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class ExternalSet(Columns, Source):
+    """The section ``dataset.test`` of the configuration."""
+
+
+@dataclass(frozen=True)
+class DatasetSection(DatasetSettings, Source):
+    """The section ``dataset`` of the configuration."""
+
+    test: ExternalSet | None = setting(
+        None,
+        "a second data set, of which every protein is tested and none trained on (split.mode "
+        "external)",
+    )
+    simulated: bool = setting(False, "true where the data are simulated; the report then says so")
