@@ -37,6 +37,11 @@ class Untracked:
         return self.text
 
 
+# Seconds that a file of another node may come late; a store's segments are no outputs, so that
+# Snakemake does not wait for them.
+LATENCY_WAIT = workflow.execution_settings.latency_wait if workflow.execution_settings else 0
+
+
 def run_with(program):
     """The start of a shell command: `program`, a Python, and the folder of the scripts.
 
@@ -44,6 +49,7 @@ def run_with(program):
     """
     return Untracked(
         f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
+        f"HALO_LATENCY_WAIT={LATENCY_WAIT} "
         f"{program} {shlex.quote(str(BASE / 'scripts'))}"
     )
 

@@ -13,6 +13,7 @@ include: "base.smk"
 
 from halo.config.downloads import download_name
 from halo.files import sha256_of_text
+from halo.shards import is_lost
 from halo.store import BUCKETS
 
 
@@ -41,6 +42,7 @@ BESIDE = [
     if FINETUNED and m.get("embeddings") == "pretrained"
 ]
 EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
+LOST = set()  # shard files whose proteins the store does not hold any more
 DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
 STORE = config["store"]
 RELEASED = config["release"]["method"] or next(iter(JOINED + NETWORKS), None)
@@ -146,6 +148,28 @@ def shard_buckets(wildcards):
 def members_dir(wildcards):
     """The folder of member files; `ancient`, since `shard_digest` tells what has changed."""
     return ancient(checkpoints.ingest.get().output.members)
+
+
+def whole_shard(stage):
+    """An input function without a file: a shard whose proteins the store has lost is made again.
+
+    Snakemake itself sees the shard file alone, and not that segments were removed.
+    """
+
+    def force_if_lost(wildcards):
+        members = checkpoints.ingest.get().output.members
+        place = wildcards.get("place", "")
+        file = f"{Path(members).parent}/{place}{stage}/{wildcards.shard}.json"
+        if not workflow.is_main_process or not Path(file).exists():
+            return []
+        if is_lost(Path(file), Path(members)):
+            LOST.add(file)
+            workflow.dag.forcefiles.add(file)
+        elif file in LOST:  # it has been made again
+            workflow.dag.forcefiles.discard(file)
+        return []
+
+    return force_if_lost
 
 
 def shard_digest(wildcards):

@@ -27,6 +27,7 @@ rule language_model:
 rule embeddings:
     input:
         members=members_dir,
+        whole=whole_shard("embeddings"),
         language_model=embedding_model,
     output:
         temp(EMBEDDINGS) if DROPPED else EMBEDDINGS,

@@ -1,6 +1,7 @@
 rule graphs:
     input:
         members=members_dir,
+        whole=whole_shard("graphs"),
         structures="<results>/structures/{shard}.json",
     output:
         "<results>/graphs/{shard}.json",

@@ -6,6 +6,7 @@
 rule structures:
     input:
         members=members_dir,
+        whole=whole_shard("structures"),
     output:
         manifest="<results>/structures/{shard}.csv",
         shard="<results>/structures/{shard}.json",

@@ -1,19 +1,26 @@
-"""Remove the embeddings of a fold from the store: its methods are trained."""
+"""Remove the embeddings of a fold from the store, unless another run uses them."""
 
 import argparse
 from pathlib import Path
 
 from halo.embeddings.layout import LAYOUT
 from halo.files import write_json
-from halo.job import job_parser, run_job
+from halo.job import job_parser, log, run_job
 from halo.shards import open_store
-from halo.store_upkeep import remove_store
+from halo.store_upkeep import remove_store, users_of
+from halo.users import unregister
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Remove one store, and note which."""
+    """Take this run's registrations out, remove the store where there is no other, and note it."""
     path = open_store(arguments.embeddings, LAYOUT).path
-    write_json(arguments.out, {"store": str(path), "bytes": remove_store(path)})
+    for shard in arguments.embeddings:
+        unregister(path, shard)
+    others = sorted({str(Path(note.shard).parent) for note in users_of(path)})
+    if others:
+        log.info("%s: kept, %s use it too", path, ", ".join(others))
+    size = 0 if others else remove_store(path)
+    write_json(arguments.out, {"store": str(path), "bytes": size, "used_by": others})
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ def job(arguments: argparse.Namespace) -> None:
         read_weights(arguments.language_model),
         EmbeddingSettings(**arguments.settings),
         device,
+        shard=arguments.shard,
     )
     write_shard(arguments.shard, store, members)
 

@@ -15,7 +15,8 @@ def job(arguments: argparse.Namespace) -> None:
     """Build, and write what the shard stands on."""
     members = read_members(arguments.members, arguments.buckets)
     structures = open_store([arguments.structures], STRUCTURES)
-    store = build_graphs(members, arguments.store, structures, GraphSettings(**arguments.settings))
+    settings = GraphSettings(**arguments.settings)
+    store = build_graphs(members, arguments.store, structures, settings, arguments.shard)
     write_shard(arguments.shard, store, members)
 
 

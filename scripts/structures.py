@@ -20,9 +20,11 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.store,
         StructureSettings(**arguments.settings),
         TransportSettings(**arguments.transport),
+        arguments.shard,
     )
     write_part(arguments.manifest, notes)
-    write_shard(arguments.shard, store, members)
+    failed = {name for name, note in notes.items() if note.status == "error"}
+    write_shard(arguments.shard, store, members, failed)
     log.info("%s", summary(notes.values()))
 
 

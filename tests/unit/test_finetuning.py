@@ -37,7 +37,7 @@ from halo.proteins.members import Member
 from halo.proteins.table import Proteins, write_proteins
 from halo.shards import write_shard
 from halo.store import bucket_of
-from halo.store_upkeep import collect_garbage
+from halo.store_upkeep import find_garbage
 from halo.training.state import Position, load_state, save_state
 
 EMBEDDING = EmbeddingSettings(window=48, overlap=16)
@@ -219,7 +219,7 @@ def test_it_learns_and_its_files_say_what_it_is(weights, tmp_path):
     assert not list((tmp_path / "store").rglob("*.safetensors"))
     found = read_weights(folder / "language_model.json")
     assert found.adapter_sha256 == sha256_of_file(folder / "adapter.safetensors")
-    assert description(found, EMBEDDING) != description(weights, EMBEDDING)
+    assert description(found, EMBEDDING, "float32") != description(weights, EMBEDDING, "float32")
 
 
 def test_labels_of_cal_and_test_have_no_part_in_it(weights, tmp_path):
@@ -306,7 +306,7 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp
         assert process.wait() == -signal.SIGKILL, process.stderr.read()
     assert not (tmp_path / "out").exists()
     state = next((tmp_path / "store/finetune").iterdir())
-    assert collect_garbage(tmp_path / "store", set(), dry_run=True) == [state]
+    assert find_garbage(tmp_path / "store", days=0).stores == (state,)
     last = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "goes on at pass" in last.stderr
     require_same(tmp_path / "whole/out", tmp_path / "out")

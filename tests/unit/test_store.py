@@ -15,10 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from halo.errors import HaloError
-from halo.files import write_json
-from halo.store import Array, Layout, Store, bucket_of, fingerprint_of
-from halo.store_upkeep import collect_garbage, compact, used_stores
+from halo.segments import DamagedSegment
+from halo.store import Array, Layout, MissingProtein, Store, bucket_of, fingerprint_of
+from halo.store_upkeep import compact
 
 LAYOUT = Layout({"rows": Array("float16", (3,)), "marks": Array("uint8")}, ("note",))
 
@@ -108,13 +107,15 @@ def test_damaged_segment_is_named(tmp_path):
     put(store, [name_of("a")], [4])
     (segment,) = store.path.glob("*/*.h5")
     segment.write_bytes(segment.read_bytes()[:100])
-    with pytest.raises(HaloError, match=segment.name):
-        Store(store.path, LAYOUT).missing([name_of("a")])
+    with pytest.raises(DamagedSegment, match=f"{segment.name}.*delete"):
+        Store(store.path, LAYOUT).read(name_of("a"))
+    segment.unlink()
+    assert Store(store.path, LAYOUT).missing([name_of("a")])
 
 
 def test_unknown_protein_is_a_key_error(tmp_path):
     store = Store.create(tmp_path, "test", {}, LAYOUT)
-    with pytest.raises(KeyError, match="is not in"):
+    with pytest.raises(MissingProtein, match="is not in"):
         store.read(name_of("a"))
 
 
@@ -147,21 +148,6 @@ def test_compaction_joins_segments_and_keeps_the_content(tmp_path):
         found = again.read(name_of("x" * length))
         np.testing.assert_array_equal(found["rows"], record(length, length)["rows"])
     assert compact(store.path, LAYOUT) == 0
-
-
-@pytest.mark.parametrize("folder", ["graphs", "embeddings", "kfold/0/embeddings"])
-def test_garbage_is_what_no_run_points_to(tmp_path, folder):
-    used, unused = (Store.create(tmp_path / "store", "graphs", {"n": n}, LAYOUT) for n in (1, 2))
-    put(used, [name_of("a")], [3])
-    (used.path / bucket_of(name_of("a")) / ".part.h5.x.tmp").touch()
-    write_json(tmp_path / f"results/run/{folder}/000.json", {"store": str(used.path)})
-    found = used_stores((tmp_path / "results").glob("*"))
-    for dry_run in (True, False):
-        removed = collect_garbage(tmp_path / "store", found, dry_run)
-        assert {path.name for path in removed} == {unused.path.name, ".part.h5.x.tmp"}
-    assert not unused.path.exists()
-    assert name_of("a") in Store(used.path, LAYOUT)
-    assert not list(used.path.rglob("*.tmp"))
 
 
 WRITER = """

@@ -52,6 +52,11 @@ def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace],
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             log.error("the disk is full: make room and run again, what is done is kept (%s)", error)
             sys.exit(1)
+        if isinstance(error, PermissionError):
+            log.error(
+                "no permission: let this user read and write there, then run again (%s)", error
+            )
+            sys.exit(1)
         log.exception("unexpected error; please report it with this log")
         sys.exit(1)
 

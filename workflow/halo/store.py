@@ -3,41 +3,50 @@
 A store lies in ``<root>/<kind>/<fingerprint>/``. The fingerprint is a digest of all that
 the content depends on; another fingerprint is another store, so old and new are never
 mixed. Proteins are named by the sha256 of their sequence and fall into 256 buckets by
-its first two digits. A bucket is a set of immutable HDF5 segments; a segment appears
-under its final name only when it is complete, so a killed job leaves whole proteins or
-nothing. Within a bucket the newest segment that has a protein counts.
-
-Layout of a segment: ``hash`` [n] (64 hexadecimal digits), each attribute [n], and each
-array as the rows of its proteins, one after the other, with ``<array>_offset`` [n + 1]. The
-file's own attributes say how its proteins were computed.
+its first two digits. A bucket is a set of immutable segments (`halo.segments`); a segment
+appears under its final name only when it is complete, so a killed job leaves whole proteins
+or nothing. Within a bucket the last segment, in the order of their numbers, that has a
+protein counts.
 """
 
+import errno
 import hashlib
 import json
 import os
 import time
 import uuid
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import h5py
 import numpy as np
 
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_json
+from halo.segments import FORMAT, Array, Layout, Record, Segment, segment_content
+from halo.users import register
+
+__all__ = ["BUCKETS", "Array", "Layout", "Record", "Store", "Writer", "bucket_of", "fingerprint_of"]
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
+INDEX = "index.json"
 OPEN_SEGMENTS = 64  # file handles a reader keeps; clusters often allow 1,024 a process
+
+
+Answer = TypeVar("Answer")
 
 
 def bucket_of(sequence_hash: str) -> str:
     """Bucket of a protein: the first two hexadecimal digits of its hash."""
     return sequence_hash[:2]
+
+
+def number_of(segment: Path) -> int:
+    """The number by which a segment stands in the order of its bucket."""
+    return int(segment.name.partition("-")[0])
 
 
 def fingerprint_of(description: Mapping[str, Any]) -> str:
@@ -46,32 +55,15 @@ def fingerprint_of(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Array:
-    """An array of a protein: its dtype and the shape of one row (None: the same for all)."""
-
-    dtype: str
-    row: tuple[int, ...] | None = ()
+def store_name(description: Mapping[str, Any]) -> str:
+    """Name of the store's folder: the fingerprint of `description` and of the segments' format."""
+    return fingerprint_of({"format": FORMAT, **description})
 
 
-@dataclass(frozen=True)
-class Layout:
-    """What a kind of store holds of a protein.
+class MissingProtein(HaloError, KeyError):
+    """A store does not hold a protein."""
 
-    `arrays` have any number of rows a protein; `attributes` are one string each.
-    """
-
-    arrays: Mapping[str, Array]
-    attributes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Record:
-    """One protein of a store: arrays by name, shapes [rows, *row], and attributes by name."""
-
-    sequence_hash: str
-    arrays: Mapping[str, np.ndarray]
-    attributes: Mapping[str, str]
+    __str__ = Exception.__str__  # not KeyError's, which quotes the message
 
 
 class Store:
@@ -80,24 +72,43 @@ class Store:
     Several processes may write at once: the worst that can happen is that a protein is
     computed twice. A store may be pickled or forked (workers of a DataLoader): each
     process opens the segments for itself, HDF5 handles must not be shared.
+
+    `patience` is how many seconds a protein that should be there is waited for: file systems
+    show some time later what another node has written.
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: Layout, patience: float = 0.0) -> None:
         self.path = Path(path)
         self.layout = layout
+        self.patience = patience
         self._indices: dict[str, dict[str, tuple[str, int]]] = {}
-        self._segments: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._hashes: dict[str, list[str]] = {}  # by the names of segments, which are unique
+        self._segments: OrderedDict[Path, Segment] = OrderedDict()
         self._process = os.getpid()
 
     @classmethod
     def create(
-        cls, root: Path, kind: str, description: Mapping[str, Any], layout: Layout
+        cls,
+        root: Path,
+        kind: str,
+        description: Mapping[str, Any],
+        layout: Layout,
+        shard: Path | None = None,
     ) -> "Store":
-        """Open the store for `description` below `root`, and make it where there is none."""
-        path = Path(root) / kind / fingerprint_of(description)
+        """Open the store for `description` below `root`, and make it where there is none.
+
+        With `shard`, a shard file that is to be written, the run is registered in the store
+        before anything is computed.
+        """
+        Path(root).mkdir(parents=True, exist_ok=True)
+        path = Path(root) / kind / store_name(description)
         note = path / "fingerprint.json"
         if not note.exists():
-            write_json(note, dict(description))
+            write_json(note, dict(description), shared=True)
+        with suppress(OSError):
+            os.utime(note)  # in use: not to be removed for some days
+        if shard is not None:
+            register(path, shard)
         return cls(path, layout)
 
     @property
@@ -121,42 +132,75 @@ class Store:
         """Hashes of the proteins that a bucket holds, sorted."""
         return sorted(self._index(bucket))
 
+    def segments_of(self, sequence_hashes: Iterable[str]) -> dict[str, list[str]]:
+        """Names of the segments, by bucket, that have these proteins; all of them are held."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for name in sequence_hashes:
+            bucket = bucket_of(name)
+            found[bucket].add(self._index(bucket)[name][0])
+        return {bucket: sorted(names) for bucket, names in sorted(found.items())}
+
     def read(self, sequence_hash: str, *names: str) -> dict[str, np.ndarray]:
-        """Arrays of one protein, all or those named; KeyError where it is not held."""
-        segment, row = self._find(sequence_hash)
-        arrays = {}
-        for name in names or self.layout.arrays:
-            start, stop = segment[f"{name}_offset"][row : row + 2]
-            arrays[name] = segment[name][start:stop]
-        return arrays
+        """Arrays of one protein, all or those named; MissingProtein where it is not held."""
+        wanted = names or tuple(self.layout.arrays)
+        return self._ask(
+            sequence_hash, lambda segment, row: segment.read(sequence_hash, row, wanted)
+        )
 
     def attributes(self, sequence_hash: str) -> dict[str, str]:
-        """Attributes of one protein; KeyError where it is not held."""
-        segment, row = self._find(sequence_hash)
-        return {name: segment[name].asstr()[row] for name in self.layout.attributes}
+        """Attributes of one protein; MissingProtein where it is not held."""
+        return self._ask(sequence_hash, lambda segment, row: segment.attributes(sequence_hash, row))
 
     def provenance(self, bucket: str) -> dict[str, str]:
         """How the proteins of a bucket were computed: each value that its segments have."""
         values: dict[str, set[str]] = defaultdict(set)
         for path in (self.path / bucket).glob("*.h5"):
-            for name, value in self._open(path).attrs.items():
+            for name, value in self._open(path).provenance().items():
                 values[name].add(value)
         return {name: "; ".join(sorted(found)) for name, found in values.items()}
+
+    def refresh(self) -> None:
+        """Look at the folders again at the next question: other processes write too."""
+        self._indices.clear()
 
     def close(self) -> None:
         """Close the open segments; the next read opens them again."""
         while self._segments:
             self._segments.popitem()[1].close()
 
-    def _find(self, sequence_hash: str) -> tuple[h5py.File, int]:
-        bucket = bucket_of(sequence_hash)
-        try:
-            name, row = self._index(bucket)[sequence_hash]
-        except KeyError:
-            raise KeyError(f"{sequence_hash} is not in {self.path}") from None
-        return self._open(self.path / bucket / name), row
+    def _ask(self, sequence_hash: str, question: Callable[[Segment, int], Answer]) -> Answer:
+        """What `question` finds in the segment and the row of a protein.
 
-    def _open(self, path: Path) -> h5py.File:
+        Where it is not found, or its segment has gone since (into a larger one), the folder is
+        read again, for as long as `patience` says.
+        """
+        bucket = bucket_of(sequence_hash)
+        end = time.monotonic() + self.patience
+        for attempt in count():
+            try:
+                name, row = self._index(bucket)[sequence_hash]
+                return question(self._open(self.path / bucket / name), row)
+            except (KeyError, FileNotFoundError):
+                pass
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+            if attempt and time.monotonic() > end:
+                raise MissingProtein(
+                    f"{sequence_hash} is not in {self.path}; if a segment was removed, run again: "
+                    "its proteins are computed again"
+                )
+            time.sleep(min(1.0, 0.1 * attempt))
+            self._forget(bucket)
+        raise AssertionError
+
+    def _forget(self, bucket: str) -> None:
+        """Look at a bucket's folder again, and open its segments again."""
+        self._indices.pop(bucket, None)
+        for path in [path for path in self._segments if path.parent.name == bucket]:
+            self._segments.pop(path).close()
+
+    def _open(self, path: Path) -> Segment:
         if self._process != os.getpid():
             self._segments = OrderedDict()
             self._process = os.getpid()
@@ -165,42 +209,63 @@ class Store:
             return self._segments[path]
         if len(self._segments) >= OPEN_SEGMENTS:
             self._segments.popitem(last=False)[1].close()
-        try:
-            self._segments[path] = h5py.File(path, "r")
-        except OSError as error:
-            raise HaloError(
-                f"{path}: damaged segment ({error}); delete it and run again, "
-                "its proteins will be computed anew"
-            ) from None
+        self._segments[path] = Segment(path, self.layout)
         return self._segments[path]
 
     def _index(self, bucket: str) -> dict[str, tuple[str, int]]:
-        """Hash to segment and row of one bucket.
-
-        The file ``index.json`` only saves opening every segment: where it does not name
-        exactly the segments that are there, it is made anew from them.
-        """
-        if bucket in self._indices:
-            return self._indices[bucket]
-        directory = self.path / bucket
-        names = sorted(path.name for path in directory.glob("*.h5"))
-        file = directory / "index.json"
-        rows: dict[str, list[str]] = read_json(file) if file.exists() else {}
-        if sorted(rows) != names:
-            rows = {name: self._segment_hashes(directory / name) for name in names}
-            if names:
-                write_json(file, rows)
-        self._indices[bucket] = {
-            sequence_hash: (name, row)
-            for name in names
-            for row, sequence_hash in enumerate(rows[name])
-        }
+        """Hash to segment and row of one bucket."""
+        if bucket not in self._indices:
+            self._indices[bucket] = {
+                sequence_hash: (name, row)
+                for name, hashes in self._rows(bucket).items()
+                for row, sequence_hash in enumerate(hashes)
+            }
         return self._indices[bucket]
 
-    def _segment_hashes(self, path: Path) -> list[str]:
-        return list(self._open(path)["hash"].asstr()[:])
+    def _rows(self, bucket: str) -> dict[str, list[str]]:
+        """Hashes in each segment of a bucket, in the order of the segments.
+
+        The file ``index.json`` only saves opening the segments that it names: where it is
+        missing, damaged or old, they are opened.
+        """
+        directory = self.path / bucket
+        names = sorted(path.name for path in directory.glob("*.h5"))
+        known: dict[str, list[str]] = {}
+        with suppress(OSError, HaloError):
+            found = read_json(directory / INDEX) if names else {}
+            known = found if isinstance(found, dict) else {}
+        rows = {}
+        for name in names:
+            with suppress(FileNotFoundError):  # joined into another one at this moment
+                rows[name] = (
+                    self._hashes.get(name)
+                    or known.get(name)
+                    or self._open(directory / name).hashes()
+                )
+        self._hashes |= rows
+        return rows
+
+    def save_index(self, bucket: str) -> None:
+        """Write ``index.json`` of a bucket, where the folder can be written to."""
+        with suppress(OSError):
+            rows = self._rows(bucket)
+            write_json(self.path / bucket / INDEX, rows, shared=True, durable=False)
 
     # ------------------------------------------------------------------ writing
+
+    def require_writable(self, sequence_hashes: Iterable[str]) -> None:
+        """HaloError, before anything is computed, where these proteins cannot be put here."""
+        for bucket in sorted(set(map(bucket_of, sequence_hashes))):
+            folder = self.path / bucket
+            while not folder.exists():
+                folder = folder.parent
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise HaloError(
+                    f"{folder}: no permission to write here, it belongs to {folder.owner()}; for a "
+                    "store of several users give all its folders to their group, with the right to "
+                    "write: chgrp -R GROUP STORE; chmod -R g+rwX STORE; "
+                    "find STORE -type d -exec chmod g+s {} +"
+                )
 
     @contextmanager
     def writer(
@@ -220,39 +285,30 @@ class Store:
         try:
             yield writer
         finally:
-            writer.flush()
+            writer.close()
 
-    def _write_segment(
-        self, bucket: str, records: list[Record], provenance: Mapping[str, str]
-    ) -> None:
-        # The time in the name makes the newest segment the last in order.
-        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.h5"
-        path = self.path / bucket / name
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(self._segment(records, provenance))
-        self._indices.pop(bucket, None)
+    def write_segment(
+        self,
+        bucket: str,
+        records: Sequence[Record],
+        provenance: Mapping[str, str],
+        number: int | None = None,
+    ) -> Path:
+        """Write one segment, after those that are there, or with that number.
 
-    def _segment(self, records: list[Record], provenance: Mapping[str, str]) -> memoryview:
-        """Content of a segment.
-
-        It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
-        process with a segmentation fault.
+        The number is the time, or one more than the highest where that is later: by another
+        node's clock.
         """
-        content = BytesIO()
-        with h5py.File(content, "w", libver="latest") as file:
-            file.attrs.update(provenance)
-            hashes = [record.sequence_hash for record in records]
-            file.create_dataset("hash", data=hashes, dtype=h5py.string_dtype(length=64))
-            for attribute in self.layout.attributes:
-                values = [record.attributes[attribute] for record in records]
-                file.create_dataset(attribute, data=values, dtype=h5py.string_dtype())
-            for array, kind in self.layout.arrays.items():
-                rows = [record.arrays[array] for record in records]
-                offsets = np.cumsum([0, *(len(part) for part in rows)], dtype=np.int64)
-                data = np.concatenate(rows).astype(kind.dtype, copy=False)
-                file.create_dataset(array, data=data)
-                file.create_dataset(f"{array}_offset", data=offsets)
-        return content.getbuffer()
+        folder = self.path / bucket
+        if number is None:
+            numbers = map(number_of, folder.glob("*.h5"))
+            number = max(time.time_ns(), 1 + max(numbers, default=0))
+        path = folder / f"{number:020d}-{uuid.uuid4().hex[:8]}.h5"
+        with atomic_path(path, shared=True) as temporary:
+            temporary.write_bytes(segment_content(self.layout, records, provenance))
+        self._hashes[path.name] = [record.sequence_hash for record in records]
+        self._indices.pop(bucket, None)
+        return path
 
 
 class Writer:
@@ -266,6 +322,7 @@ class Writer:
         self.flush_bytes = flush_bytes
         self.flush_seconds = flush_seconds
         self._records: dict[str, list[Record]] = defaultdict(list)
+        self._written: set[str] = set()
         self._bytes = 0
         self._flushed = time.monotonic()
 
@@ -287,8 +344,29 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since the last flush, one segment a bucket."""
+        """Write what was added since the last flush, one segment a bucket.
+
+        A bucket that cannot be written keeps no other from being written; its records stay for
+        the next flush, and the first such error is raised at the end.
+        """
+        errors = []
         for bucket in sorted(self._records):
-            self.store._write_segment(bucket, self._records.pop(bucket), self.provenance)
-        self._bytes = 0
+            try:
+                self.store.write_segment(bucket, self._records[bucket], self.provenance)
+            except OSError as error:
+                errors.append(error)
+            else:
+                del self._records[bucket]
+                self._written.add(bucket)
         self._flushed = time.monotonic()
+        if errors:
+            raise errors[0]
+        self._bytes = 0
+
+    def close(self) -> None:
+        """Write what is left, and the indices of the buckets that were written."""
+        try:
+            self.flush()
+        finally:
+            for bucket in sorted(self._written):
+                self.store.save_index(bucket)

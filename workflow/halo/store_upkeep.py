@@ -1,72 +1,216 @@
-"""Upkeep of the store: many small segments become one, what no run uses goes.
+"""Upkeep of the store: small segments are joined, damage is found, what no run uses goes.
 
-Neither is part of a run, and neither may go on beside one.
+All of it may go on beside runs.
 """
 
 import logging
 import shutil
-from collections.abc import Iterable
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from halo.files import read_json
-from halo.store import BUCKETS, Layout, Store
+from halo.errors import HaloError
+from halo.segments import DamagedSegment, Layout, Record, Segment
+from halo.store import BUCKETS, Store, number_of
+from halo.users import Registration, registrations, unregister, write_registration
 
 log = logging.getLogger(__name__)
 
-FLUSH_BYTES = 1 << 28
+PORTION = 1 << 28  # bytes of a joined segment
+DAY = 86_400.0  # seconds
+REMOVED = ".removed-"  # in the name of a store that is being removed
+
+
+def store_folders(root: Path) -> list[Path]:
+    """The stores below `root`; HaloError where there is none."""
+    found = sorted(note.parent for note in Path(root).glob("*/[!.]*/fingerprint.json"))
+    if not found:
+        raise HaloError(f"{root}: there is no store here; give the store's root: --store FOLDER")
+    return found
+
+
+# ---------------------------------------------------------------------- joining
 
 
 def compact(path: Path, layout: Layout) -> int:
     """Write the segments of each bucket of a store as one; returns the number that went.
 
-    The new segment is complete before an old one is deleted, and as the newest it counts:
-    an end at any moment loses nothing.
+    The new segment is complete before an old one is deleted, and has the number of the last of
+    them: what another process adds meanwhile still counts more, and an end at any moment loses
+    nothing.
     """
-    gone = 0
+    path = Path(path)
+    joined: dict[str, tuple[set[str], set[str]]] = {}
     for bucket in BUCKETS:
-        segments = sorted((Path(path) / bucket).glob("*.h5"))
-        if len(segments) < 2:
+        old = sorted((path / bucket).glob("*.h5"))
+        if len(old) < 2:
             continue
         store = Store(path, layout)
-        with store.writer(FLUSH_BYTES, provenance=store.provenance(bucket)) as writer:
-            for name in store.hashes(bucket):
-                writer.add(name, store.read(name), store.attributes(name))
+        provenance, number = store.provenance(bucket), number_of(old[-1])
+        new = {
+            store.write_segment(bucket, records, provenance, number).name
+            for records in _portions(store, store.hashes(bucket))
+        }
         store.close()
-        for segment in segments:
-            segment.unlink()
-            gone += 1
-    return gone
+        for segment in old:
+            segment.unlink(missing_ok=True)
+        store.save_index(bucket)
+        joined[bucket] = {segment.name for segment in old}, new
+    for note in registrations(path):
+        if note.segments:
+            write_registration(path, replace(note, segments=_renamed(note.segments, joined)))
+    return sum(len(old) for old, _ in joined.values())
 
 
-def used_stores(results: Iterable[Path]) -> set[Path]:
-    """The stores that the shard files of some runs (``results/<run>``) point to."""
-    stages = ("structures", "embeddings", "graphs", "*/*/embeddings")
-    return {
-        Path(read_json(file)["store"]).resolve()
-        for run in results
-        for stage in stages
-        for file in Path(run).glob(f"{stage}/*.json")
-    }
+def _portions(store: Store, hashes: Sequence[str]) -> Iterator[list[Record]]:
+    portion: list[Record] = []
+    size = 0
+    for name in hashes:
+        record = Record(name, store.read(name), store.attributes(name))
+        portion.append(record)
+        size += sum(array.nbytes for array in record.arrays.values())
+        if size > PORTION:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
-def collect_garbage(root: Path, used: set[Path], dry_run: bool) -> list[Path]:
-    """Remove the stores below `root` that are not `used`, and what killed jobs left behind.
+def _renamed(
+    segments: Mapping[str, Collection[str]], joined: Mapping[str, tuple[set[str], set[str]]]
+) -> dict[str, list[str]]:
+    """Segments of a registration, with the new name of those that were joined."""
+    found = {}
+    for bucket, names in segments.items():
+        old, new = joined.get(bucket, (set(), set()))
+        here = set(names)
+        found[bucket] = sorted((here - old) | new if here & old else here)
+    return found
 
-    Returns what was removed, or with `dry_run` what would be.
+
+# ---------------------------------------------------------------------- checking
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check of a store has found: how many proteins are whole, and what is wrong."""
+
+    proteins: int
+    faults: tuple[str, ...]
+
+
+def check(path: Path, layout: Layout) -> Check:
+    """Read everything that a store holds, and compare it with its checksums."""
+    proteins, faults = 0, []
+    for file in sorted(Path(path).glob("[0-9a-f][0-9a-f]/*.h5")):
+        try:
+            segment = Segment(file, layout)
+            for row, name in enumerate(segment.hashes()):
+                segment.read(name, row, layout.arrays)
+                segment.attributes(name, row)
+                proteins += 1
+            segment.close()
+        except FileNotFoundError:  # joined into another one at this moment
+            continue
+        except (DamagedSegment, OSError) as error:
+            faults.append(str(error))
+    return Check(proteins, tuple(faults))
+
+
+# ---------------------------------------------------------------------- removing
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What can be removed: the folders of stores, and files that killed jobs left."""
+
+    stores: tuple[Path, ...]
+    leftovers: tuple[Path, ...]
+
+
+def users_of(path: Path) -> list[Registration]:
+    """The registrations of a store that still hold."""
+    return [note for note in registrations(path) if note.in_use(path)]
+
+
+def find_garbage(root: Path, days: float) -> Garbage:
+    """The stores below `root` that nothing uses, and what killed jobs left behind.
+
+    Unused is a store that no run is registered in and that has not changed for `days`; a job
+    registers at its start, a prediction does not.
     """
-    stores = [note.parent for note in Path(root).glob("*/*/fingerprint.json")]
-    unused = [path for path in stores if path.resolve() not in used]
-    leftovers = [path for kept in stores if kept not in unused for path in kept.rglob(".*.tmp")]
-    for path in (*unused, *leftovers):
-        log.info("%s %s", "would remove" if dry_run else "removing", path)
-        if not dry_run:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return [*unused, *leftovers]
+    now = time.time()
+    unused, leftovers = [], []
+    for path in store_folders(root):
+        users = users_of(path)
+        age = (now - _changed(path)) / DAY
+        if users:
+            for run in sorted({f"{Path(n.shard).parent} ({n.user}, {n.host})" for n in users}):
+                log.info("kept: %s, used by %s", path, run)
+            leftovers += _leftovers(path, now)
+        elif age < days:
+            log.info("kept: %s, changed %.1f days ago", path, age)
+            leftovers += _leftovers(path, now)
+        else:
+            unused.append(path)
+    started = (path for path in Path(root).glob(f"*/.*{REMOVED}*") if path.is_dir())
+    return Garbage((*unused, *started), tuple(leftovers))
+
+
+def remove_garbage(garbage: Garbage) -> None:
+    """Remove what `find_garbage` has found, except what is used by now."""
+    for file in garbage.leftovers:
+        file.unlink(missing_ok=True)
+    for path in garbage.stores:
+        remove_store(path)
 
 
 def remove_store(path: Path) -> int:
-    """Remove a store, and return how many bytes its files had."""
-    size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    """Remove a store that nothing is registered in, and return how many bytes its files had.
+
+    It is renamed first; a run that has registered meanwhile has it back.
+    """
+    if users_of(path):
+        return 0
+    away = path
+    if REMOVED not in path.name:
+        away = path.with_name(f".{path.name}{REMOVED}{uuid.uuid4().hex[:8]}")
+        path.rename(away)
+        if users_of(away):
+            with suppress(OSError):  # the run has made the store again
+                away.rename(path)
+            return 0
+    size = sum(file.stat().st_size for file in away.rglob("*") if file.is_file())
     log.info("removing %s, %.3g GB", path, size / 1e9)
-    shutil.rmtree(path)
+    shutil.rmtree(away)
     return size
+
+
+def forget(root: Path, run: Path) -> int:
+    """Remove the registrations of a run that is gone for good; returns their number."""
+    run = run.resolve()
+    gone = 0
+    for path in store_folders(root):
+        for note in registrations(path):
+            if Path(note.shard).is_relative_to(run):
+                unregister(path, Path(note.shard))
+                gone += 1
+    return gone
+
+
+def _changed(path: Path) -> float:
+    """When something was last put into a store, in seconds since 1970."""
+    return max(entry.stat().st_mtime for entry in (path, *path.iterdir()))
+
+
+def _leftovers(path: Path, now: float) -> list[Path]:
+    """Temporary files that no process can still be writing."""
+    found = []
+    for file in path.rglob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if now - file.stat().st_mtime > DAY:
+                found.append(file)
+    return found

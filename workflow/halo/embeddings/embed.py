@@ -71,18 +71,22 @@ def embed_buckets(
     settings: EmbeddingSettings,
     device: str,
     encoder_of: Callable[[Weights, int, str, torch.dtype], Encoder] = make_encoder,
+    shard: Path | None = None,
 ) -> Store:
     """Embed the members that are missing; returns the store.
 
     The model is only loaded where something is missing. Who calls again and again gives an
-    `encoder_of` that remembers what it has loaded.
+    `encoder_of` that remembers what it has loaded. `shard` is the file that will register in
+    the store.
     """
-    store = Store.create(store_root, "embeddings", description(weights, settings), LAYOUT)
+    dtype = matrix_dtype(settings.precision, device)
+    found = description(weights, settings, str(dtype).removeprefix("torch."))
+    store = Store.create(store_root, "embeddings", found, LAYOUT, shard)
     missing = [m for found in members.values() for m in found if m.seq_hash not in store]
     log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
     if not missing:
         return store
-    dtype = matrix_dtype(settings.precision, device)
+    store.require_writable(member.seq_hash for member in missing)
     encoder = encoder_of(weights, settings.layer, device, dtype)
     progress = Progress(sum(len(member.sequence) for member in missing), "residues")
     with store.writer(provenance=_provenance(weights, device, dtype)) as writer:

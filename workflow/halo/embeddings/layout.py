@@ -5,14 +5,16 @@ from typing import Any
 from halo.code import code_digest
 from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import Weights
-from halo.store import Array, Layout
+from halo.store import Array, Layout, store_name
 
-# Not the encoders: they differ by rounding alone, which a test holds them to.
 CONTENT_MODULES = (
     "halo.embeddings.checkpoint",
+    "halo.embeddings.packed",
+    "halo.embeddings.padded",
     "halo.embeddings.tokens",
     "halo.embeddings.windows",
 )
+DTYPES = ("float32", "bfloat16", "float16")
 ADAPTER_MODULES = ("halo.finetuning.adapters",)
 
 
@@ -20,8 +22,12 @@ ADAPTER_MODULES = ("halo.finetuning.adapters",)
 LAYOUT = Layout({"residues": Array("float16", None)})
 
 
-def description(weights: Weights, settings: EmbeddingSettings) -> dict[str, Any]:
-    """What the content of the store depends on."""
+def description(weights: Weights, settings: EmbeddingSettings, precision: str) -> dict[str, Any]:
+    """What the content of the store depends on.
+
+    `precision` is the one that is computed with: what ``auto`` means is a matter of the machine,
+    and float32 and bfloat16 are not to be mixed.
+    """
     modules = CONTENT_MODULES + (ADAPTER_MODULES if weights.adapter else ())
     return {
         "kind": "embeddings",
@@ -30,6 +36,12 @@ def description(weights: Weights, settings: EmbeddingSettings) -> dict[str, Any]
         "layer": settings.layer,
         "window": settings.window,
         "overlap": settings.overlap,
-        "precision": settings.precision,
+        "precision": precision,
         "code": code_digest(*modules),
     }
+
+
+def store_names(weights: Weights, settings: EmbeddingSettings) -> set[str]:
+    """Names of the stores that the embeddings can be in: ``auto`` is one of several precisions."""
+    chosen = DTYPES if settings.precision == "auto" else (settings.precision,)
+    return {store_name(description(weights, settings, precision)) for precision in chosen}

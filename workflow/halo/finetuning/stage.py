@@ -65,7 +65,7 @@ def finetune_fold(
     note = _description(proteins, part, weights, seed, embedding, settings)
     state = Path(store) / "finetune" / fingerprint_of(note) / "state.safetensors"
     if processes.first:
-        write_json(state.with_name("fingerprint.json"), note)
+        write_json(state.with_name("fingerprint.json"), note, shared=True)
         log.info(
             "%s training proteins, %s of validation; %s numbers of %s are trained, on %s x %s",
             *(f"{len(found):,}" for found in examples.values()),

@@ -14,12 +14,18 @@ log = logging.getLogger(__name__)
 
 
 def build_graphs(
-    members: dict[str, list[Member]], store_root: Path, structures: Store, settings: GraphSettings
+    members: dict[str, list[Member]],
+    store_root: Path,
+    structures: Store,
+    settings: GraphSettings,
+    shard: Path | None = None,
 ) -> Store:
-    """Build the graphs that are missing or whose structure is another by now."""
-    store = Store.create(
-        store_root, "graphs", description(structures.fingerprint, settings), LAYOUT
-    )
+    """Build the graphs that are missing or whose structure is another by now.
+
+    `shard` is the file that will register in the store.
+    """
+    found = description(structures.fingerprint, settings)
+    store = Store.create(store_root, "graphs", found, LAYOUT, shard)
     versions = {
         member.seq_hash: structure_version(structures, member.seq_hash)
         for found in members.values()
@@ -32,6 +38,7 @@ def build_graphs(
         if _version(store, member.seq_hash) != versions[member.seq_hash]
     ]
     log.info("%s graphs to build", f"{len(missing):,}")
+    store.require_writable(member.seq_hash for member in missing)
     progress = Progress(len(missing), "graphs")
     with store.writer() as writer:
         for member in missing:

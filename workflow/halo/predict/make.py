@@ -14,8 +14,7 @@ import pandas as pd
 from halo import __version__
 from halo.cascade.calibration import calibrate
 from halo.cascade.conformal import risk_control
-from halo.embeddings.layout import EmbeddingSettings
-from halo.embeddings.layout import description as embeddings_description
+from halo.embeddings.layout import EmbeddingSettings, store_names
 from halo.embeddings.weights import Weights, read_weights
 from halo.errors import HaloError
 from halo.evaluation.models import Model, read_model
@@ -34,7 +33,7 @@ from halo.predict.bundle import (
 )
 from halo.predict.card import model_card
 from halo.proteins.table import Proteins
-from halo.store import fingerprint_of
+from halo.store import store_name
 from halo.structures.settings import StructureSettings
 
 NETWORK_FILES = ("model.json", "model.safetensors")
@@ -216,13 +215,13 @@ def _require_same_settings(
     file: Path, description: Mapping[str, Any], weights: Weights, settings: BundleSettings
 ) -> None:
     """HaloError where the network was trained on other graphs or embeddings."""
-    structures = fingerprint_of(StructureSettings(**settings.structures).description())
+    structures = store_name(StructureSettings(**settings.structures).description())
     wanted = {
-        "embeddings": embeddings_description(weights, EmbeddingSettings(**settings.embeddings)),
-        "graphs": graphs_description(structures, GraphSettings(**settings.graphs)),
+        "embeddings": store_names(weights, EmbeddingSettings(**settings.embeddings)),
+        "graphs": {store_name(graphs_description(structures, GraphSettings(**settings.graphs)))},
     }
-    for name, content in wanted.items():
-        if description.get(name) != fingerprint_of(content):
+    for name, stores in wanted.items():
+        if description.get(name) not in stores:
             raise HaloError(
                 f"{file}: trained on other {name} than those of the configuration now; run the "
                 "pipeline again before the bundle is made"

@@ -41,8 +41,11 @@ def fetch_structures(
     root: Path,
     settings: StructureSettings,
     transport: TransportSettings,
+    shard: Path | None = None,
 ) -> tuple[Store, dict[str, Note]]:
     """Bring the structures of `members`, by bucket, into the store below `root`.
+
+    `shard` is the file that will register in the store.
 
     Returns the store and, by sequence hash, how each search ended, also those of earlier
     runs. Proteins that the store has are not asked for again, except those without a
@@ -50,13 +53,14 @@ def fetch_structures(
     HaloError where the server cannot be reached or too many searches fail; what was found
     until then is kept.
     """
-    store = Store.create(root, "structures", settings.description(), LAYOUT)
+    store = Store.create(root, "structures", settings.description(), LAYOUT, shard)
     landing = Landing(store)
     for bucket in members:
         landing.settle(bucket)
     notes, wanted = _compare(members, store, settings, root / "archives")
     count = sum(map(len, members.values()))
     log.info("%s proteins, %s to search for", f"{count:,}", f"{len(wanted):,}")
+    store.require_writable(job.member.seq_hash for job in wanted)
     if wanted:
         with closing(Client(transport)) as client:
             names = (name.text for job in wanted for name in job.names)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from halo.files import shared_folder
 from halo.store import Store, bucket_of
 from halo.structures.layout import LAYOUT
 from halo.structures.search import Result
@@ -32,8 +33,7 @@ class Landing:
 
     def put(self, seq_hash: str, result: Result) -> None:
         """Keep `result`; from here on it is safe from the end of this process."""
-        folder = self._folder / bucket_of(seq_hash)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = shared_folder(self._folder / bucket_of(seq_hash))
         temporary = folder / f".{uuid.uuid4().hex}"
         try:
             temporary.write_bytes(_pack(result))
