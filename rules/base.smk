@@ -27,29 +27,26 @@ class Untracked:
     """A `params` value that sets off no rerun when it changes.
 
     For what has no influence on the content: where the workflow lies, how something is
-    fetched, what is only noted. Snakemake compares `params` of its own types alone.
+    fetched, what is only noted. Snakemake compares `params` of its own types alone. A function's
+    value is asked for when the job starts.
     """
 
     def __init__(self, text):
-        self.text = str(text)
+        self.text = text
 
     def __str__(self):
-        return self.text
-
-
-# Seconds that a file of another node may come late; a store's segments are no outputs, so that
-# Snakemake does not wait for them.
-LATENCY_WAIT = workflow.execution_settings.latency_wait if workflow.execution_settings else 0
+        return self.text() if callable(self.text) else str(self.text)
 
 
 def run_with(program):
     """The start of a shell command: `program`, a Python, and the folder of the scripts.
 
-    The modules are the workflow's, and the user's site-packages are kept out.
+    The modules are the workflow's, and the user's site-packages are kept out. Jobs wait for the
+    store's segments, which Snakemake does not know, as long as for its own inputs.
     """
     return Untracked(
+        lambda: f"HALO_LATENCY_WAIT={workflow.execution_settings.latency_wait} "
         f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
-        f"HALO_LATENCY_WAIT={LATENCY_WAIT} "
         f"{program} {shlex.quote(str(BASE / 'scripts'))}"
     )
 

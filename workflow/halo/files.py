@@ -14,6 +14,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 
+GZIP_MAGIC = b"\x1f\x8b"
 
 # What a file system answers to what it does not offer: CIFS and some FUSE mounts refuse the fsync
 # of a folder, or keep no permissions.
