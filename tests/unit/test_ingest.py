@@ -45,14 +45,17 @@ def test_records_are_used_or_rejected_with_a_reason(tmp_path):
         "lower,mkvw*,0,1\n"
         "label,MKVL,2,0\n"
         "blank,MKVI,,0\n"
+        "nothing,MKVF,,\n"
         "zero,MKVA,0.0,0\n",
     )
     proteins, rejected = ingest(path, None, SETTINGS)
-    assert proteins.ids.tolist() == ["good", "lower", "zero"]
-    assert proteins.table["sequence"].tolist() == ["MKV", "MKVW", "MKVA"]
-    assert proteins.labels.tolist() == [[1, 0], [0, 1], [0, 0]]
+    assert proteins.ids.tolist() == ["blank", "good", "lower", "zero"]
+    assert proteins.table["sequence"].tolist() == ["MKVI", "MKV", "MKVW", "MKVA"]
+    assert proteins.labels.tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
+    assert proteins.known.tolist() == [[False, True], [True, True], [True, True], [True, True]]
     found = rejected_table(rejected)
-    assert found["line"].tolist() == [3, 4, 5, 6, 7, 9, 10]
+    assert found["line"].tolist() == [3, 4, 5, 6, 7, 9, 11]
+    assert set(found["file"]) == {str(path)}
     assert found["reason"].tolist() == [
         "duplicated id",
         "no id",
@@ -60,7 +63,7 @@ def test_records_are_used_or_rejected_with_a_reason(tmp_path):
         "illegal residue letters",
         "illegal residue letters",
         "label not 0 or 1",
-        "label not 0 or 1",
+        "no label",
     ]
     assert found["detail"][3] == "1, first at residue 3"
     assert "line 2" in found["detail"][0]
@@ -114,7 +117,7 @@ def test_a_sample_does_not_depend_on_the_order_and_hardly_on_what_is_added(tmp_p
         ("id,sequence,sequence\n", "a,MKV,1\n", SETTINGS, "more than once"),
         ("name,sequence,Nucleus,Golgi\n", "a,MKV,1,0\n", SETTINGS, "change dataset.id"),
         ("id,sequence,Nucleus\n", "a,MKV,1\n", SETTINGS, "no column 'Golgi'"),
-        (HEADER, "a,MKV,yes,0\nb,MKL,no,1\n", SETTINGS, "not a 0/1 column"),
+        (HEADER, "a,MKV,yes,0\nb,MKL,no,1\n", SETTINGS, "not a column of 0 and 1"),
         (HEADER, "a,M1,1,0\n", SETTINGS, "none of 1 records can be used"),
         ("id,sequence\n", "a,MKV\n", DatasetSettings(), "no label column is left"),
         ("id,sequence,length\n", "a,MKV,1\n", DatasetSettings(), "rename"),

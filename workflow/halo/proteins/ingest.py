@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +11,62 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.proteins.accessions import parse_accession
-from halo.proteins.labels import Faults, labels_from_columns, labels_from_table
+from halo.proteins.identifiers import forms
+from halo.proteins.labels import (
+    Faults,
+    Labelled,
+    labels_from_columns,
+    labels_from_names,
+    labels_from_table,
+    warn_of_rare,
+)
 from halo.proteins.nucleotides import is_nucleotides
-from halo.proteins.readers import LINE, read_records, require_columns
+from halo.proteins.readers import (
+    DESCRIPTION,
+    FASTA,
+    LINE,
+    read_records,
+    read_table,
+    require_columns,
+)
 from halo.proteins.settings import DatasetSettings
 from halo.proteins.table import CORE_COLUMNS, Proteins
 
 log = logging.getLogger(__name__)
 
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
+OWNER = "(id)"  # column with the id of a row of labels
+MERGED = "(merged)"  # column with the ids of the records that were merged into one
+# What programs write where a value is missing; of sequences, in letters of amino acids.
+NO_ID = frozenset({"nan", "none", "null", "#n/a", "<na>"})
+NO_SEQUENCE = NO_ID | {"na", "n/a", "nil", "missing", "unknown", "unavailable", "not available"} | {
+    "sequence unavailable", "sequence not available", "#ref!", "#value!", "#name?", "-", ".", "?",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that is not used: its id, its line in the file, why, and the details."""
+    """A record that is not used: its id, its line in the file, why, the details, and the file."""
 
     id: str
     line: int
     reason: str
     detail: str
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Records on their way: `table` of `core_table`, their labels, and which are known."""
+
+    table: pd.DataFrame
+    values: np.ndarray
+    known: np.ndarray
+
+    def only(self, keep: np.ndarray) -> "_Batch":
+        """The records in `keep`, bool or rows."""
+        table = self.table.iloc[np.flatnonzero(keep) if keep.dtype == bool else keep]
+        return _Batch(table.reset_index(drop=True), self.values[keep], self.known[keep])
 
 
 def ingest(
@@ -50,39 +87,103 @@ def ingest(
         "dataset.split": settings.split,
     }
     wanted |= {f"dataset.annotations[{i}]": name for i, name in enumerate(settings.annotations)}
-    require_columns(path, records, wanted)
-
-    rejected: list[Rejected] = []
-    table = core_table(records, settings)
     if labels_path is None:
-        taken = {settings.id, settings.sequence, settings.accession, settings.split}
-        names, labels, unlabelled = labels_from_columns(
-            path, records, settings.labels.columns, {*taken, *settings.annotations}
-        )
-    else:
-        names, labels, unlabelled = labels_from_table(labels_path, table["id"], settings.labels)
-    keep = np.ones(len(table), dtype=bool)
-    for check in (identity_faults(table), sequence_faults(table, settings), unlabelled):
-        for row, (reason, detail) in check.items():
-            if keep[row]:
-                keep[row] = False
-                rejected.append(_reject(table, row, reason, detail))
-    table, labels = table[keep].reset_index(drop=True), labels[keep]
-    if settings.task == "singlelabel":
-        table, labels = _only_single_labels(table, labels, rejected)
-    if settings.duplicates == "merge":
-        table, labels = _merge_duplicates(table, labels, names, rejected)
-    if settings.sample is not None:
-        table, labels = _sample(table, labels, settings.sample, rejected)
-    if table.empty:
+        of_labels = settings.labels
+        wanted["dataset.labels.label"] = of_labels.label
+        wanted["dataset.labels.evidence"] = of_labels.evidence
+    require_columns(path, records, wanted)
+    table, found = _labelled(path, labels_path, records, settings)
+    proteins, rejected = _checked(table, found, settings)
+    rejected = [replace(record, file=str(path)) for record in rejected]
+    if not len(proteins):
         raise HaloError(
             f"{path}: none of {len(records):,} records can be used; the first: {rejected[0].reason}"
             f" ({rejected[0].detail})"
         )
-    order = np.argsort(table["id"].to_numpy(dtype=object), kind="stable")
-    table = table.drop(columns=LINE).iloc[order].reset_index(drop=True)
+    warn_of_rare(proteins.label_names, proteins.labels, proteins.known)
+    return proteins, rejected
+
+
+def _labelled(
+    path: Path, labels_path: Path | None, records: pd.DataFrame, settings: DatasetSettings
+) -> tuple[pd.DataFrame, Labelled]:
+    """`core_table` of the records, and their labels."""
+    where, notes = settings.labels, set(settings.annotations)
+    if labels_path is not None:
+        given = read_table(labels_path)
+        require_columns(labels_path, given, {"dataset.labels.id": where.id})
+        records = _with_whole_headers(records, given[where.id])
+        table = core_table(records, settings)
+        return table, labels_from_table(labels_path, given, table["id"].tolist(), where, notes)
+    taken = {settings.id, settings.sequence, settings.accession, settings.split, *notes}
+    table = core_table(records, settings)
+    if where.label is None:
+        if records.attrs.get(FASTA) and where.columns is None:
+            _refuse_unlabelled_fasta(path, records)
+        return table, labels_from_columns(path, records, where, taken)
+    if where.label in taken:
+        raise HaloError(
+            f"dataset.labels.label: the column {where.label!r} of {path} has another use already; "
+            "name the column with the labels"
+        )
+    # A protein may have a row for each label; of an id with two sequences the first one counts.
+    first = ~table.duplicated(["id", "sequence"]) | (table["id"] == "")
+    own = table["id"].map(table.groupby("id")["sequence"].first()) == table["sequence"]
+    rows = records.assign(**{OWNER: table["id"]})[own]
+    table = table[first].reset_index(drop=True)
+    where = replace(where, id=OWNER)
+    return table, labels_from_names(path, rows, table["id"].tolist(), where)
+
+
+def _refuse_unlabelled_fasta(path: Path, records: pd.DataFrame) -> None:
+    given = [name for name in records.columns if name not in ("id", "sequence", DESCRIPTION, LINE)]
+    headers = f" or, of what the headers give ({', '.join(given)}), the one with the labels"
+    raise HaloError(
+        f"{path}: a FASTA has no columns of labels; give a table of ids and labels in "
+        f"dataset.labels.table{headers + ' in dataset.labels.label' if given else ''}"
+    )
+
+
+def _with_whole_headers(records: pd.DataFrame, given: pd.Series) -> pd.DataFrame:
+    """Of a FASTA, the whole header as the id where this, and not its first word, is in `given`."""
+    if not records.attrs.get(FASTA):
+        return records
+    headers = (records["id"] + " " + records[DESCRIPTION]).str.strip()
+    known = set(given)
+    known_forms = {form for name in known for form in forms(name)}
+    fits = [
+        header in known and name not in known and not {name, *forms(name)} & known_forms
+        for header, name in zip(headers, records["id"], strict=True)
+    ]
+    if any(fits):
+        log.info("%s ids are whole headers, such as %s", f"{sum(fits):,}", headers[fits].iloc[0])
+    return records.assign(id=headers.where(np.array(fits), records["id"]))
+
+
+def _checked(
+    table: pd.DataFrame, found: Labelled, settings: DatasetSettings
+) -> tuple[Proteins, list[Rejected]]:
+    """The records that can be used, sorted by id, and the others."""
+    rejected: list[Rejected] = []
+    keep = np.ones(len(table), dtype=bool)
+    for check in (identity_faults(table), sequence_faults(table, settings), found.faults):
+        for row, (reason, detail) in check.items():
+            if keep[row]:
+                keep[row] = False
+                rejected.append(_reject(table, row, reason, detail))
+    batch = _Batch(table.assign(**{MERGED: ""}), found.values, found.known).only(keep)
+    if settings.task == "singlelabel":
+        batch = _only_single_labels(batch, found.names, rejected)
+    if settings.duplicates == "merge":
+        batch = _merge_duplicates(batch, found.names, rejected)
+    if settings.task == "singlelabel":  # sequences that had several once they were merged
+        batch = _only_single_labels(batch, found.names, rejected)
+    if settings.sample is not None:
+        batch = _sample(batch, settings.sample, rejected)
+    batch = batch.only(np.argsort(batch.table["id"].to_numpy(dtype=object), kind="stable"))
     rejected.sort(key=lambda record: (record.line, record.id))
-    return Proteins(table, names, labels[order], settings.task), rejected
+    table = batch.table.drop(columns=[LINE, MERGED])
+    return Proteins(table, found.names, batch.values, settings.task, batch.known), rejected
 
 
 def with_test_set(
@@ -90,8 +191,9 @@ def with_test_set(
 ) -> tuple[Proteins, list[Rejected]]:
     """Both sets as one, with ``split`` set to train and to test.
 
-    A label that the test set does not have is 0 there. A test protein whose id stands in
-    the training set already is rejected. HaloError for a label that cannot be trained.
+    A label that the test set does not have is unknown there. A training protein whose id stands
+    in the test set too is rejected, so that the test set stays whole. HaloError for a label that
+    cannot be trained.
     """
     unknown = sorted(set(test.label_names) - set(proteins.label_names))
     if unknown:
@@ -103,17 +205,23 @@ def with_test_set(
     if missing:
         log.warning("the test set does not have the labels %s", ", ".join(missing))
     columns = [proteins.label_names.index(name) for name in test.label_names]
-    labels = np.zeros((len(test), len(proteins.label_names)), dtype=np.uint8)
-    labels[:, columns] = test.labels
-    new = ~test.table["id"].isin(proteins.table["id"]).to_numpy()
-    detail = "the id stands in the training set already"
-    rejected = rejected + [Rejected(name, 0, "duplicated id", detail) for name in test.ids[~new]]
-    tables = [proteins.table.assign(split="train"), test.table[new].assign(split="test")]
+    shape = (len(test), len(proteins.label_names))
+    labels, known = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
+    labels[:, columns], known[:, columns] = test.labels, test.known
+    alone = ~proteins.table["id"].isin(test.table["id"]).to_numpy()
+    detail = "a protein of the test set has the id; it is tested, and not trained on"
+    rejected = rejected + [
+        Rejected(name, 0, "in the test set", detail) for name in proteins.ids[~alone]
+    ]
+    if not alone.any():
+        raise HaloError("dataset.test: all proteins of the training set are in the test set")
+    tables = [proteins.table[alone].assign(split="train"), test.table.assign(split="test")]
     table = pd.concat(tables, ignore_index=True).fillna("")
     order = np.argsort(table["id"].to_numpy(dtype=object), kind="stable")
     table = table.iloc[order].reset_index(drop=True)
-    both = np.concatenate([proteins.labels, labels[new]])[order]
-    return Proteins(table, proteins.label_names, both, proteins.task), rejected
+    labels = np.concatenate([proteins.labels[alone], labels])[order]
+    known = np.concatenate([proteins.known[alone], known])[order]
+    return Proteins(table, proteins.label_names, labels, proteins.task, known), rejected
 
 
 def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
@@ -128,9 +236,7 @@ def vars_of(kind: type) -> tuple[str, ...]:
 
 def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
     """The columns of `CORE_COLUMNS`, the annotations and the line of each record, unchecked."""
-    sequence = (
-        records[settings.sequence].str.replace(r"\s", "", regex=True).str.upper().str.rstrip("*")
-    )
+    sequence = records[settings.sequence].map(_residues)
     ids = records[settings.id]
     accession = records[settings.accession] if settings.accession else ids
     table = pd.DataFrame(
@@ -152,6 +258,17 @@ def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame
     return table.assign(**{LINE: records[LINE]})
 
 
+def _residues(text: str) -> str:
+    """A sequence in capitals, without blanks and the stop at its end; "" where it is missing.
+
+    Letters beyond ASCII are kept as they are: the capitals of some of them are residues.
+    """
+    if text.strip().casefold() in NO_SEQUENCE:
+        return ""
+    letters = "".join(text.split()).rstrip("*")
+    return letters.upper() if letters.isascii() else letters
+
+
 def _accession(text: str) -> str:
     parsed = parse_accession(text)
     return str(parsed) if parsed else ""
@@ -166,10 +283,11 @@ def identity_faults(table: pd.DataFrame) -> Faults:
     faults: Faults = {}
     first: dict[str, int] = {}
     for row, (name, line) in enumerate(zip(table["id"], table[LINE], strict=True)):
-        if not name:
+        if not name or name.casefold() in NO_ID:
             faults[row] = ("no id", "give every record an id of its own")
         elif name in first:
-            faults[row] = ("duplicated id", f"the id stands in line {first[name]} already")
+            detail = f"the id stands in line {first[name]} already; one row a protein is wanted"
+            faults[row] = ("duplicated id", detail)
         else:
             first[name] = line
     return faults
@@ -181,10 +299,10 @@ def sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
     for row, sequence in enumerate(table["sequence"]):
         illegal = sorted(set(sequence) - RESIDUES)
         if not sequence:
-            faults[row] = ("empty sequence", "")
+            faults[row] = ("empty sequence", "none is given")
         elif illegal:
             place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
-            letters = " ".join(illegal)
+            letters = " ".join(map(_shown, illegal))
             faults[row] = ("illegal residue letters", f"{letters}, first at residue {place}")
         elif is_nucleotides(sequence):
             faults[row] = ("DNA or RNA", "not a protein; translate it")
@@ -195,53 +313,75 @@ def sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
     return faults
 
 
-def _only_single_labels(
-    table: pd.DataFrame, labels: np.ndarray, rejected: list[Rejected]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    counts = labels.sum(axis=1)
+def _shown(letter: str) -> str:
+    return letter if letter.isascii() and letter.isprintable() else f"U+{ord(letter):04X}"
+
+
+def _only_single_labels(batch: _Batch, names: Sequence[str], rejected: list[Rejected]) -> _Batch:
+    """Those with one label; that it has no other is known by that."""
+    counts = batch.values.sum(axis=1)
     for row in np.flatnonzero(counts != 1):
-        detail = f"{counts[row]} labels; a single-label task needs exactly one"
-        rejected.append(_reject(table, row, "not one label", detail))
-    return table[counts == 1].reset_index(drop=True), labels[counts == 1]
+        found = ", ".join(names[i] for i in np.flatnonzero(batch.values[row])) or "none"
+        detail = f"{counts[row]} labels ({found}); a single-label task needs exactly one"
+        if counts[row] > 1 and batch.table[MERGED].iat[row]:
+            detail += f"; the same sequence stands under {batch.table[MERGED].iat[row]}"
+        rejected.append(_reject(batch.table, row, "not one label", detail))
+    batch = batch.only(counts == 1)
+    return _Batch(batch.table, batch.values, np.ones_like(batch.known))
 
 
-def _sample(
-    table: pd.DataFrame, labels: np.ndarray, size: int, rejected: list[Rejected]
-) -> tuple[pd.DataFrame, np.ndarray]:
+def _sample(batch: _Batch, size: int, rejected: list[Rejected]) -> _Batch:
     """Those with the lowest digests of their ids: the same whatever the order of the rows.
 
     A protein that is added displaces one at most.
     """
-    digests = np.array([sha256_of_text(name) for name in table["id"]])
-    keep = np.zeros(len(table), dtype=bool)
+    digests = np.array([sha256_of_text(name) for name in batch.table["id"]])
+    keep = np.zeros(len(batch.table), dtype=bool)
     keep[np.argsort(digests)[:size]] = True
     detail = f"dataset.sample is {size}"
-    rejected += [_reject(table, row, "not in the sample", detail) for row in np.flatnonzero(~keep)]
-    return table[keep].reset_index(drop=True), labels[keep]
+    for row in np.flatnonzero(~keep):
+        rejected.append(_reject(batch.table, row, "not in the sample", detail))
+    return batch.only(keep)
 
 
-def _merge_duplicates(
-    table: pd.DataFrame,
-    labels: np.ndarray,
-    names: tuple[str, ...],
-    rejected: list[Rejected],
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """One record a sequence: the first id in sorted order, with the union of the labels."""
-    labels = labels.copy()
+def _merge_duplicates(batch: _Batch, names: tuple[str, ...], rejected: list[Rejected]) -> _Batch:
+    """One record a sequence: the first id in sorted order, with the union of the labels.
+
+    What it lacks, an accession, a partition or an annotation, it takes from the others, in the
+    order of their ids. Records that their authors put into different partitions stay apart: the
+    audit of the split finds them.
+    """
+    table, values, known = batch.table.copy(), batch.values.copy(), batch.known.copy()
     keep = np.ones(len(table), dtype=bool)
-    groups = table.groupby("seq_hash", sort=False).indices
-    for rows in groups.values():
+    taken = ["accession", "split", *[n for n in table if n not in (*CORE_COLUMNS, LINE, MERGED)]]
+    apart: list[str] = []
+    for rows in table.groupby("seq_hash", sort=False).indices.values():
         if len(rows) == 1:
             continue
-        first, *others = sorted(rows, key=lambda row: table["id"].iat[row])
-        before = labels[rows].copy()
-        labels[first] = before.max(axis=0)
-        conflict = (before != labels[first]).any()
+        rows = np.array(sorted(rows, key=lambda row: table["id"].iat[row]))
+        if len(set(table["split"].iloc[rows]) - {""}) > 1:
+            apart.append(table["id"].iat[rows[0]])
+            continue
+        first, others = rows[0], rows[1:]
+        positive = batch.values[rows].astype(bool)
+        differing = np.flatnonzero(
+            positive.any(axis=0) & (batch.known[rows] & ~positive).any(axis=0)
+        )
+        values[first], known[first] = positive.any(axis=0), batch.known[rows].any(axis=0)
+        for name in taken:
+            column = table.columns.get_loc(name)
+            table.iloc[first, column] = next(filter(None, table[name].iloc[rows]), "")
+        table.iloc[first, table.columns.get_loc(MERGED)] = ", ".join(table["id"].iloc[others])
+        keep[others] = False
         for row in others:
-            keep[row] = False
             detail = f"merged into {table['id'].iat[first]}"
-            if conflict:
-                differing = np.flatnonzero((before != before[0]).any(axis=0))
+            if len(differing):
                 detail += "; the labels differed in " + ", ".join(names[i] for i in differing)
             rejected.append(_reject(table, row, "duplicated sequence", detail))
-    return table[keep].reset_index(drop=True), labels[keep]
+    if apart:
+        log.warning(
+            "%s sequences stand in several partitions of dataset.split and are not merged, such as "
+            "that of %s",
+            *(f"{len(apart):,}", apart[0]),
+        )
+    return _Batch(table, values, known).only(keep)

@@ -13,28 +13,59 @@ class Labels:
 
     columns: tuple[str, ...] | None = setting(
         None,
-        "names of the 0/1 columns, or of the labels to use; null for all",
+        "names of the columns of 0 and 1, or of the labels to use; null for all",
         min_length=1,
         unique=True,
     )
-    table: str | None = setting(None, "path of a second table that holds the labels, or null")
+    table: str | None = setting(
+        None, "path of a second table that holds the labels (CSV, TSV or xlsx), or null"
+    )
     id: str = setting("id", "column of the ids in that table", min_length=1)
     label: str | None = setting(
         None,
-        "column of the labels, where the table has a row for each pair of id and label",
+        "column of the names of labels, in that table or, without one, in the table of the proteins",
         min_length=1,
+    )
+    separator: str | None = setting(
+        None,
+        'what stands between several names in a cell of that column, such as ";"',
+        min_length=1,
+    )
+    evidence: str | None = setting(
+        None,
+        "column of the evidence of each name; labels.positive and the like then say what it counts "
+        "as",
+        min_length=1,
+    )
+    positive: tuple[str, ...] | None = setting(
+        None,
+        "values, or evidence, that count as positive; null for 1 and true; * stands for any text",
+        unique=True,
+    )
+    unknown: tuple[str, ...] = setting(
+        (),
+        "values, names or evidence that say nothing, as a blank does: the label is then unknown",
+        unique=True,
+    )
+    negative: tuple[str, ...] | None = setting(
+        None,
+        "values that count as negative (null for 0 and false), names that say that there is no "
+        "label, or evidence that is left out",
+        unique=True,
+    )
+    others: Literal["error", "negative", "unknown"] = setting(
+        "error",
+        "what names that labels.columns does not list make of a protein's other labels",
     )
 
     def faults(self) -> Faults:
         """What does not fit together."""
-        if self.label is None or self.table is not None:
+        if self.label is not None:
             return []
         return [
-            (
-                "label",
-                f"{self.label!r} is a column of a second table, but labels.table names none; give "
-                "its path there, or set label to null and name the 0/1 columns in labels.columns",
-            )
+            (key, "only names of labels have it; set labels.label to their column, or leave it out")
+            for key in ("separator", "evidence")
+            if getattr(self, key) is not None
         ]
 
 
@@ -46,7 +77,8 @@ class Source:
         None, "name of an entry of resources/datasets.yaml, which fills in what is not given here"
     )
     proteins: str | None = setting(
-        None, "path of a CSV, a TSV or a FASTA, plain or gzipped; takes the place of the URL"
+        None,
+        "path of a CSV, a TSV, an xlsx or a FASTA, plain or compressed; takes the place of the URL",
     )
     url: str | None = setting(
         None,

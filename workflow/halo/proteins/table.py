@@ -28,12 +28,20 @@ class Proteins:
         uint8 [n_proteins, n_labels], 1 where the protein has the label.
     task
         ``"multilabel"``, or ``"singlelabel"`` where every protein has exactly one.
+    known
+        bool [n_proteins, n_labels], False where it is not known whether the protein has the
+        label; `labels` is 0 there. Without it all are known.
     """
 
     table: pd.DataFrame
     label_names: tuple[str, ...]
     labels: np.ndarray
     task: str
+    known: np.ndarray = None  # type: ignore[assignment]  # made in __post_init__
+
+    def __post_init__(self) -> None:
+        if self.known is None:
+            object.__setattr__(self, "known", np.ones(self.labels.shape, dtype=bool))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -52,23 +60,31 @@ class Proteins:
 def write_proteins(file: Path, proteins: Proteins, long_labels: bool) -> None:
     """Write `proteins` to `file` (``proteins.csv``) and, beside it, ``labels.json``.
 
-    The labels are 0/1 columns of `file`, or with `long_labels` the two columns id and
-    label of ``labels.csv`` beside it, as a set of hundreds of labels needs it.
+    The labels are columns of `file`, 1, 0 or, where it is not known, blank; or with `long_labels`
+    the columns id, label and value (1 or blank) of ``labels.csv`` beside it, as a set of hundreds
+    of labels needs it.
     """
     file = Path(file)
     if long_labels:
-        rows, columns = np.nonzero(proteins.labels)
+        rows, columns = np.nonzero(proteins.labels.astype(bool) | ~proteins.known)
         names = np.array(proteins.label_names, dtype=object)
-        pairs = pd.DataFrame({"id": proteins.ids[rows], "label": names[columns]})
+        values = np.where(proteins.known[rows, columns], "1", "")
+        pairs = pd.DataFrame({"id": proteins.ids[rows], "label": names[columns], "value": values})
         write_table(file.with_name("labels.csv"), pairs)
         write_table(file, proteins.table)
     else:
+        values = np.where(proteins.known, proteins.labels.astype(str), "")
         columns = pd.DataFrame(
-            proteins.labels, columns=list(proteins.label_names), index=proteins.table.index
+            values, columns=list(proteins.label_names), index=proteins.table.index
         )
         write_table(file, pd.concat([proteins.table, columns], axis=1))
-    counts = dict(zip(proteins.label_names, proteins.labels.sum(axis=0).tolist(), strict=True))
-    description = {"task": proteins.task, "long": long_labels, "labels": counts}
+    names = proteins.label_names
+    description = {
+        "task": proteins.task,
+        "long": long_labels,
+        "labels": dict(zip(names, proteins.labels.sum(axis=0).tolist(), strict=True)),
+        "unknown": dict(zip(names, (~proteins.known).sum(axis=0).tolist(), strict=True)),
+    }
     write_json(file.with_name("labels.json"), description)
 
 
@@ -77,15 +93,15 @@ def read_proteins(file: Path) -> Proteins:
     file = Path(file)
     description = read_json(file.with_name("labels.json"))
     names = tuple(description["labels"])
-    numbers = {"length": int} | ({} if description["long"] else dict.fromkeys(names, np.uint8))
-    types = dict.fromkeys(pd.read_csv(file, nrows=0).columns, str) | numbers
+    types = dict.fromkeys(pd.read_csv(file, nrows=0).columns, str) | {"length": int}
     table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[])
     if description["long"]:
-        labels = np.zeros((len(table), len(names)), dtype=np.uint8)
+        values = np.full((len(table), len(names)), "0", dtype=object)
         pairs = pd.read_csv(file.with_name("labels.csv"), dtype=str, keep_default_na=False)
         rows = pd.Index(table["id"]).get_indexer(pairs["id"])
-        labels[rows, pd.Index(names).get_indexer(pairs["label"])] = 1
+        values[rows, pd.Index(names).get_indexer(pairs["label"])] = pairs["value"]
     else:
-        labels = table[list(names)].to_numpy()
+        values = table[list(names)].to_numpy(dtype=object)
         table = table.drop(columns=list(names))
-    return Proteins(table, names, labels, description["task"])
+    labels = (values == "1").astype(np.uint8)
+    return Proteins(table, names, labels, description["task"], values != "")
