@@ -21,16 +21,20 @@ class Training:
     labels : uint8 [n, n_labels]
     hits
         Alignments of pairs of proteins: columns query, target, bits and others.
+    known : bool [n, n_labels], False where the label is not known; None where all are
     """
 
     ids: np.ndarray
     labels: np.ndarray
     hits: pd.DataFrame
+    known: np.ndarray | None = None
 
     @property
     def frequencies(self) -> np.ndarray:
-        """Share of the training proteins that have each label, float64 [n_labels]."""
-        return self.labels.mean(axis=0)
+        """Share of the training proteins that have each label where it is known, [n_labels]."""
+        if self.known is None:
+            return self.labels.mean(axis=0)
+        return (self.labels * self.known).sum(axis=0) / np.maximum(self.known.sum(axis=0), 1)
 
 
 Baseline = Callable[[Training, np.ndarray], np.ndarray]
@@ -44,12 +48,14 @@ def majority(training: Training, queries: np.ndarray) -> np.ndarray:
 def homology(training: Training, queries: np.ndarray) -> np.ndarray:
     """The labels of the training protein with the best alignment, float64 [n, n_labels].
 
-    A protein without a hit in the training part gets the label frequencies.
+    A protein without a hit in the training part gets the label frequencies, and so does each label
+    that is not known of the hit.
     """
     probabilities = majority(training, queries)
     best = best_hits(training.hits, queries, training.ids)
     found = best >= 0
-    probabilities[found] = training.labels[best[found]]
+    known = True if training.known is None else training.known[best[found]]
+    probabilities[found] = np.where(known, training.labels[best[found]], probabilities[found])
     return probabilities
 
 

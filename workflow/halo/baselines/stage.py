@@ -49,7 +49,7 @@ def run_baseline(
         raise HaloError(
             f"fold {run.fold} has no protein in 'train'; give more proteins or fewer folds"
         )
-    training = Training(proteins.ids[train], proteins.labels[train], hits)
+    training = Training(proteins.ids[train], proteins.labels[train], hits, proteins.known[train])
     probabilities = BASELINES[run.kind](training, proteins.ids[held_out])
     log.info(
         "fold %s: %s from %s training proteins, for %s others",

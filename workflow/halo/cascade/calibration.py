@@ -58,7 +58,9 @@ def to_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
     return softmax(logits, axis=1) if task == "singlelabel" else expit(logits)
 
 
-def calibrate(probabilities: np.ndarray, truth: np.ndarray, task: str) -> Calibration:
+def calibrate(
+    probabilities: np.ndarray, truth: np.ndarray, task: str, known: np.ndarray | None = None
+) -> Calibration:
     """The calibration of greatest posterior probability.
 
     Parameters
@@ -66,11 +68,13 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, task: str) -> Calibr
     probabilities : [n, n_labels], of proteins that were not trained on
     truth : bool [n, n_labels]
     task : ``multilabel`` or ``singlelabel``
+    known : bool [n, n_labels], the labels that count; None for all. Of one label a protein all do
 
     The labels' shifts have a normal prior about the common one, so that a label with few
     positives stays near it; without proteins nothing is changed.
     """
     logits, truth = to_logits(probabilities, task), np.asarray(truth, dtype=bool)
+    known = np.ones_like(truth) if known is None else known
     n_labels = logits.shape[1]
     if not len(logits):
         return Calibration(1.0, np.zeros(n_labels), task)
@@ -82,8 +86,8 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, task: str) -> Calibr
             cross_entropy = -log_softmax(scaled, axis=1)[truth].sum()
             residual = softmax(scaled, axis=1) * truth.sum(axis=1, keepdims=True) - truth
         else:
-            cross_entropy = -(log_expit(scaled)[truth].sum() + log_expit(-scaled)[~truth].sum())
-            residual = expit(scaled) - truth
+            cross_entropy = -log_expit(np.where(truth, scaled, -scaled))[known].sum()
+            residual = (expit(scaled) - truth) * known
         by_label = residual.sum(axis=0)
         prior = (shifts**2).sum() / (2 * SHIFT_DEVIATION**2)
         slope = [(residual * logits).sum() * scale, by_label.sum()]

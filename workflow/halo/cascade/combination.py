@@ -74,6 +74,7 @@ def choose_band(
     first: Judgement,
     second: Judgement,
     truth: np.ndarray,
+    known: np.ndarray | None = None,
     shares: Sequence[float] = SHARES,
     weights: Sequence[float] = WEIGHTS,
 ) -> Band:
@@ -88,6 +89,7 @@ def choose_band(
     ----------
     first, second : of the same proteins, which neither was trained on
     truth : bool [n, n_labels]
+    known : bool [n, n_labels], the labels that count; None for all
     shares : shares of the proteins that the second model may be asked about
     weights : see `Band`
     """
@@ -100,7 +102,8 @@ def choose_band(
             bands.append(Band(-1.0 if share == 1 else certainty, weight))
             joint, _ = combine(first, second, bands[-1])
             decisions = decide(joint.probabilities, joint.thresholds, joint.task)
-            scores.append(decision_replicates(truth, decisions, bootstrap).overall["macro_f1"])
+            measured = decision_replicates(truth, decisions, bootstrap, known)
+            scores.append(measured.overall["macro_f1"])
     below = max(scores, key=lambda score: score[0]) - np.array(scores)
     # No score is defined where no protein has a label: then no band is worse.
     as_good = np.flatnonzero(~(below[:, 0] > np.nanstd(below[:, 1:], axis=1)))

@@ -46,18 +46,18 @@ def join_fold(
     """
     models = [read_model(path, proteins, assignments) for path in members]
     first, second = (_in_order(model) for model in models)
-    truth = proteins.labels[first.rows].astype(bool)
+    truth, known = proteins.labels[first.rows].astype(bool), proteins.known[first.rows]
     of_part = {name: first.parts == name for name in HELD_OUT}
     cal = of_part["cal"]
     calibrations, judgements = [], []
     for model in (first, second):
-        fitted = calibrate(model.probabilities[cal], truth[cal], proteins.task)
+        fitted = calibrate(model.probabilities[cal], truth[cal], proteins.task, known[cal])
         calibrations.append(fitted)
         judgements.append(_calibrated(model, fitted, proteins.task))
     band = EVERYTHING
     if kind == CASCADE:
         val = of_part["val"]
-        band = choose_band(*(_chosen(found, val) for found in judgements), truth[val])
+        band = choose_band(*(_chosen(found, val) for found in judgements), truth[val], known[val])
     joint, asked = combine(*judgements, band)
     cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
     shares = {name: float(asked[chosen].mean()) for name, chosen in of_part.items() if chosen.any()}

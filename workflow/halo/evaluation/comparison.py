@@ -46,6 +46,7 @@ def threshold_comparison(
     proteins: Proteins,
     truth: np.ndarray,
     bootstrap: GroupBootstrap,
+    known: np.ndarray,
 ) -> dict[str, Any]:
     """The trained models' metrics with learned, fixed and tuned thresholds, and the thresholds.
 
@@ -70,6 +71,7 @@ def threshold_comparison(
                         truth,
                         pooled(found, proteins.task, [t[way] for t in chosen[seed]]).decisions,
                         bootstrap,
+                        known,
                     )
                     for seed, found in seeds.items()
                 ]
@@ -106,7 +108,7 @@ def _thresholds(model: Model, proteins: Proteins) -> dict[str, np.ndarray]:
     limits = {"learned": model.thresholds, "fixed": np.full(len(proteins.label_names), FIXED)}
     if len(cal.rows):
         truth = proteins.labels[cal.rows].astype(bool)
-        limits["tuned"] = tuned_thresholds(truth, cal.probabilities)
+        limits["tuned"] = tuned_thresholds(truth, cal.probabilities, proteins.known[cal.rows])
     return limits
 
 

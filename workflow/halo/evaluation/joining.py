@@ -14,6 +14,7 @@ def joining_summary(
     pools: Mapping[str, Sequence[Pooled]],
     method: str,
     truth: np.ndarray,
+    known: np.ndarray,
 ) -> dict[str, Any]:
     """Whom it joins, and what that changes; empty for other methods.
 
@@ -23,8 +24,8 @@ def joining_summary(
         The method's models, by seed.
     pools
         Test proteins of every method, a pool a seed; a member with one seed serves all.
-    truth
-        bool [n, n_labels], of the same proteins.
+    truth, known
+        bool [n, n_labels], of the same proteins; what is not known counts as right with both.
 
     Returns
     -------
@@ -42,7 +43,7 @@ def joining_summary(
     counts: dict[str, list[float]] = {}
     for number, joint in enumerate(pools[method]):
         alone = pools[first][number if len(pools[first]) == len(pools[method]) else 0]
-        before, after = alone.decisions == truth, joint.decisions == truth
+        before, after = (~known | (pool.decisions == truth) for pool in (alone, joint))
         whole = before.all(axis=1), after.all(axis=1)
         for name, value in {
             "asked": (joint.decided_by != first).mean(),

@@ -43,19 +43,27 @@ def mean_of(replicates: list[Replicates]) -> Replicates:
 
 
 def decision_replicates(
-    truth: np.ndarray, decisions: np.ndarray, bootstrap: GroupBootstrap
+    truth: np.ndarray,
+    decisions: np.ndarray,
+    bootstrap: GroupBootstrap,
+    known: np.ndarray | None = None,
 ) -> Replicates:
-    """Metrics of decisions; `truth` and `decisions` are bool [n, n_labels].
+    """Metrics of decisions; `truth`, `decisions` and `known` are bool [n, n_labels].
 
+    Labels that are not `known` count neither for nor against a decision, but in
+    ``labels_predicted``.
     Two empty sets of labels have a Jaccard index of 1. Precision, F1 and MCC are 0 where
     their denominator is, as in scikit-learn.
     """
+    known = np.ones_like(truth) if known is None else known
+    given = decisions.sum(axis=1)
+    truth, decisions = truth & known, decisions & known
     both, either = truth & decisions, truth | decisions
     size = np.maximum(either.sum(axis=1), 1)
     jaccard = np.where(either.any(axis=1), both.sum(axis=1) / size, 1.0)
     exact = (truth == decisions).all(axis=1)
     one = np.ones(len(truth))
-    sums = bootstrap.sums(np.column_stack([one, exact, jaccard, decisions.sum(axis=1)]))
+    sums = bootstrap.sums(np.column_stack([one, exact, jaccard, given]))
     n, exact_sum, jaccard_sum, predicted_sum = sums
     hits, predicted, positive = (bootstrap.sums(array) for array in (both, decisions, truth))
     defined = positive > 0
@@ -63,7 +71,7 @@ def decision_replicates(
         "f1": _ratio(2 * hits, predicted + positive),
         "precision": _ratio(hits, predicted),
         "recall": _ratio(hits, positive),
-        "mcc": _mcc(hits, predicted, positive, n),
+        "mcc": _mcc(hits, predicted, positive, bootstrap.sums(known)),
     }
     labels = {name: np.where(defined, values, np.nan) for name, values in labels.items()}
     all_hits, all_predicted, all_positive = (a.sum(axis=0) for a in (hits, predicted, positive))
@@ -80,43 +88,53 @@ def decision_replicates(
 
 
 def probability_replicates(
-    truth: np.ndarray, probabilities: np.ndarray, bootstrap: GroupBootstrap
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    bootstrap: GroupBootstrap,
+    known: np.ndarray | None = None,
 ) -> Replicates:
     """Metrics of probabilities: AUROC, average precision, expected calibration error.
 
     The calibration error is the mean over `BINS` equal-width bins, weighted by their
     size, of the distance of the mean probability from the share of true labels; overall,
-    the pairs of protein and label are binned together.
+    the pairs of protein and label are binned together. Labels that are not `known`, bool
+    [n, n_labels], do not count.
     """
+    known = np.ones_like(truth) if known is None else known
     n, n_labels = truth.shape
     ranked = [
-        ranking_replicates(truth[:, label], probabilities[:, label], bootstrap)
+        ranking_replicates(truth[:, label], probabilities[:, label], bootstrap, known[:, label])
         for label in range(n_labels)
     ]
-    excess = bootstrap.sums(_binned(probabilities - truth, probabilities).reshape(n, -1))
+    excess = bootstrap.sums(_binned((probabilities - truth) * known, probabilities).reshape(n, -1))
     excess = excess.reshape(n_labels, BINS, -1)
-    count = bootstrap.sums(np.ones((n, 1)))[0]
+    count = bootstrap.sums(known)
     labels = {
         "auroc": np.stack([auroc for auroc, _ in ranked]),
         "average_precision": np.stack([average for _, average in ranked]),
     }
-    error = np.abs(excess).sum(axis=1) / count
-    pooled = np.abs(excess.sum(axis=0)).sum(axis=0) / (count * n_labels)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(excess).sum(axis=1) / count
+        pooled = np.abs(excess.sum(axis=0)).sum(axis=0) / count.sum(axis=0)
     return Replicates(
         {**macro(labels), "calibration_error": pooled}, {**labels, "calibration_error": error}
     )
 
 
 def reliability_replicates(
-    truth: np.ndarray, probabilities: np.ndarray, bootstrap: GroupBootstrap
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    bootstrap: GroupBootstrap,
+    known: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """The reliability curve: by bin, ``count``, ``probability`` and ``observed``.
 
-    Each float64 [bins, 1 + resamples], over the pairs of protein and label; the latter
+    Each float64 [bins, 1 + resamples], over the `known` pairs of protein and label; the latter
     two are the mean probability and the share of true labels, NaN in an empty bin.
     """
+    known = np.ones_like(truth) if known is None else known
     count, probability, observed = (
-        bootstrap.sums(_binned(values, probabilities).sum(axis=1))
+        bootstrap.sums(_binned(values * known, probabilities).sum(axis=1))
         for values in (np.ones_like(probabilities), probabilities, truth)
     )
     with np.errstate(divide="ignore", invalid="ignore"):

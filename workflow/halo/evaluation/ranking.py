@@ -9,7 +9,10 @@ CHUNK = 32  # resamples at a time: keeps the arrays of a large data set in the c
 
 
 def ranking_replicates(
-    truth: np.ndarray, scores: np.ndarray, bootstrap: GroupBootstrap
+    truth: np.ndarray,
+    scores: np.ndarray,
+    bootstrap: GroupBootstrap,
+    known: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUROC and average precision of one label, float64 [1 + resamples] each.
 
@@ -21,14 +24,17 @@ def ranking_replicates(
     ----------
     truth : bool [n]
     scores : float [n]
+    known : bool [n], the proteins that count; None for all
     """
-    segment, order = _segments(truth, scores)
-    group = bootstrap.group[order]
-    positive = truth[order]
-    ranked = np.unique(segment[positive], return_inverse=True)
-    if not len(ranked[0]):
+    counted = np.ones(len(truth), dtype=bool) if known is None else known
+    truth, scores = truth[counted], scores[counted]
+    if not truth.any():
         undefined = np.full(1 + bootstrap.resamples, np.nan)
         return undefined, undefined
+    segment, order = _segments(truth, scores)
+    group = bootstrap.group[counted][order]
+    positive = truth[order]
+    ranked = np.unique(segment[positive], return_inverse=True)
     everyone = _incidence(segment, group, bootstrap.n_groups)
     positives = _incidence(ranked[1], group[positive], bootstrap.n_groups)
     results = []

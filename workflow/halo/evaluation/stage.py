@@ -66,29 +66,34 @@ def evaluate(
     reference = next(iter(pools.values()))[0]
     _require_same_proteins(pools, reference)
     rows = reference.rows
-    truth = proteins.labels[rows].astype(bool)
+    truth, known = proteins.labels[rows].astype(bool), proteins.known[rows]
     groups = assignments["group"].reindex(proteins.ids).to_numpy()[rows]
     bootstrap = GroupBootstrap(groups, settings.resamples, settings.seed)
     log.info(
         "%s test proteins in %s homology groups, %s resamples",
         f"{len(rows):,}", f"{bootstrap.n_groups:,}", f"{settings.resamples:,}",
     )  # fmt: skip
-    measured = measure(truth, pools, bootstrap)
+    measured = measure(truth, pools, bootstrap, known)
     folds = {fold: reference.folds == fold for fold in sorted(set(reference.folds))}
     by_fold = {
-        fold: measure(truth[chosen], _restricted(pools, chosen), bootstrap.restricted(chosen))
+        fold: measure(
+            truth[chosen], _restricted(pools, chosen), bootstrap.restricted(chosen), known[chosen]
+        )
         for fold, chosen in folds.items()
     }
     methods = {
         method: {
             **describe(models[method]),
             "conformal": conformal_summary(models[method], proteins.labels),
-            "joining": joining_summary(models[method], pools, method, truth),
+            "joining": joining_summary(models[method], pools, method, truth, known),
             "overall": overall_estimates(measured[method]),
             "folds": {fold: overall_estimates(found[method]) for fold, found in by_fold.items()},
             "labels": label_estimates(measured[method], proteins.label_names),
             "reliability": reliability_table(
-                [reliability_replicates(truth, pool.probabilities, bootstrap) for pool in found]
+                [
+                    reliability_replicates(truth, pool.probabilities, bootstrap, known)
+                    for pool in found
+                ]
             ),
         }
         for method, found in pools.items()
@@ -105,24 +110,27 @@ def evaluate(
         "groups": bootstrap.n_groups,
         "folds": {fold: int(chosen.sum()) for fold, chosen in folds.items()},
         "support": dict(zip(proteins.label_names, truth.sum(axis=0).tolist(), strict=True)),
+        "unknown": dict(zip(proteins.label_names, (~known).sum(axis=0).tolist(), strict=True)),
         "bootstrap": {
             "resamples": settings.resamples, "seed": settings.seed, "interval": INTERVAL,
         },
         "methods": methods,
         "differences": differences(measured, proteins.label_names),
-        "thresholds": threshold_comparison(models, proteins, truth, bootstrap),
-        "strata": _by_stratum(truth, pools, strata, rows, bootstrap),
+        "thresholds": threshold_comparison(models, proteins, truth, bootstrap, known),
+        "strata": _by_stratum(truth, pools, strata, rows, bootstrap, known),
     }  # fmt: skip
     return metrics, prediction_table(pools, proteins)
 
 
-def measure(truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap) -> dict[str, Replicates]:
-    """Every metric of every method, averaged over its seeds."""
+def measure(
+    truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap, known: np.ndarray
+) -> dict[str, Replicates]:
+    """Every metric of every method on the `known` labels, averaged over its seeds."""
     return {
         method: mean_of(
             [
-                decision_replicates(truth, pool.decisions, bootstrap)
-                | probability_replicates(truth, pool.probabilities, bootstrap)
+                decision_replicates(truth, pool.decisions, bootstrap, known)
+                | probability_replicates(truth, pool.probabilities, bootstrap, known)
                 for pool in found
             ]
         )
@@ -131,7 +139,12 @@ def measure(truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap) -> dict[
 
 
 def _by_stratum(
-    truth: np.ndarray, pools: Pools, strata: Strata, rows: np.ndarray, bootstrap: GroupBootstrap
+    truth: np.ndarray,
+    pools: Pools,
+    strata: Strata,
+    rows: np.ndarray,
+    bootstrap: GroupBootstrap,
+    known: np.ndarray,
 ) -> dict[str, Any]:
     """Metrics of the decisions, by stratum and method.
 
@@ -146,7 +159,12 @@ def _by_stratum(
             part = bootstrap.restricted(chosen)
             measured = {
                 method: mean_of(
-                    [decision_replicates(truth[chosen], pool.decisions[chosen], part) for pool in p]
+                    [
+                        decision_replicates(
+                            truth[chosen], pool.decisions[chosen], part, known[chosen]
+                        )
+                        for pool in p
+                    ]
                 )
                 for method, p in pools.items()
             }

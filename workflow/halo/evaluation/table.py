@@ -31,6 +31,7 @@ def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) 
             "fold": found[0].folds,
             "part": "test",
             "labels": joined(proteins.labels[rows].astype(bool), proteins.label_names),
+            "unknown": joined(~proteins.known[rows], proteins.label_names),
             "decisions": joined(decisions, proteins.label_names),
             "uncertainty": unsure.round(DIGITS),
             "decided_by": [";".join(dict.fromkeys(names)) for names in deciders],

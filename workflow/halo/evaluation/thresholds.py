@@ -18,15 +18,19 @@ def decide(probabilities: np.ndarray, thresholds: np.ndarray, task: str) -> np.n
     return probabilities >= thresholds
 
 
-def tuned_thresholds(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def tuned_thresholds(
+    truth: np.ndarray, probabilities: np.ndarray, known: np.ndarray | None = None
+) -> np.ndarray:
     """The threshold of each label with the best F1 on these proteins, float64 [n_labels].
 
     It lies halfway between two neighbouring probabilities, so that it does not hang on
-    one protein. A label without a positive keeps `FIXED`.
+    one protein. A label without a positive keeps `FIXED`. Pairs that are not `known`, bool
+    [n, n_labels], do not count.
     """
+    known = np.ones_like(truth, dtype=bool) if known is None else known
     return np.array(
         [
-            _best_threshold(truth[:, label], probabilities[:, label])
+            _best_threshold(truth[known[:, label], label], probabilities[known[:, label], label])
             for label in range(truth.shape[1])
         ]
     )

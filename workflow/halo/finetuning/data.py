@@ -16,7 +16,7 @@ ORDER, CROP, DROPOUT = range(3)
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences and their labels, float32 [n, n_labels]."""
+    """Sequences and their labels, float32 [n, n_labels], NaN where it is unknown."""
 
     sequences: Sequence[str]
     labels: Tensor

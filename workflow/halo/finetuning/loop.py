@@ -17,7 +17,7 @@ from halo.finetuning.learner import Learner
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.network.loss import focal_loss, softmax_focal_loss
-from halo.training.decisions import label_weights, macro_f1
+from halo.training.decisions import label_frequencies, label_weights, macro_f1
 from halo.training.state import (
     Position,
     load_state,
@@ -142,7 +142,10 @@ class Finetuning:
         weights = self.weights.cpu()
         val_loss = self.loss_of(logits, self.val.labels, settings.gamma, weights).item()
         tau = learn_thresholds(
-            logits, self.val.labels, self.train.labels.mean(dim=0), settings.threshold_shrinkage
+            logits,
+            self.val.labels,
+            label_frequencies(self.train.labels),
+            settings.threshold_shrinkage,
         )
         self.learner.tau.copy_(tau)
         f1 = macro_f1(logits, self.val.labels, tau, self.task)

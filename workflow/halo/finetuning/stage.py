@@ -116,7 +116,7 @@ def finetune_fold(
 
 
 def _examples(proteins: Proteins, chosen: np.ndarray) -> Examples:
-    labels = torch.from_numpy(proteins.labels[chosen].astype(np.float32))
+    labels = torch.from_numpy(proteins.targets[chosen])
     return Examples(proteins.table.loc[chosen, "sequence"].tolist(), labels)
 
 
@@ -148,9 +148,10 @@ def _description(
 def _digest(proteins: Proteins, part: np.ndarray) -> str:
     """Digest of the sequences that are looked at, of their labels and of their parts."""
     digest = hashlib.sha256()
+    targets = proteins.targets
     for row in np.flatnonzero(np.isin(part, ["train", "val"])):
         digest.update(f"{proteins.table['seq_hash'].iat[row]} {part[row]}".encode())
-        digest.update(proteins.labels[row].tobytes())
+        digest.update(targets[row].tobytes())
     return digest.hexdigest()
 
 

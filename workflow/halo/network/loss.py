@@ -9,12 +9,16 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, label_weights: Ten
     r"""Mean over proteins and labels of :math:`w_l (1 - p_t)^\gamma (-\log p_t)`.
 
     Binary, label by label (Lin 2017, arXiv 1708.02002). `logits` and `targets` (0 or 1)
-    have the shape [G, L], `label_weights` [L] weighs the positives.
+    have the shape [G, L], `label_weights` [L] weighs the positives. Targets that are NaN are
+    unknown: they do not count, and the mean is over the others.
     """
+    known = ~targets.isnan()
+    targets = targets.nan_to_num()
     cross_entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     p_true = torch.exp(-cross_entropy)
     weights = 1 + (label_weights - 1) * targets
-    return (weights * (1 - p_true) ** gamma * cross_entropy).mean()
+    losses = weights * (1 - p_true) ** gamma * cross_entropy
+    return (losses * known).sum() / known.sum().clamp(min=1)
 
 
 def softmax_focal_loss(logits: Tensor, targets: Tensor, gamma: float, weights: Tensor) -> Tensor:

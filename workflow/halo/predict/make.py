@@ -203,7 +203,7 @@ def _calibrated(
     """Calibration and conformal sets of a method that joins no others, fitted on ``cal``."""
     cal = model.of_part("cal")
     truth = proteins.labels[cal.rows].astype(bool)
-    fitted = calibrate(cal.probabilities, truth, proteins.task)
+    fitted = calibrate(cal.probabilities, truth, proteins.task, proteins.known[cal.rows])
     shifts = dict(zip(proteins.label_names, map(float, fitted.shifts), strict=True))
     if not len(truth):
         return {"temperature": fitted.temperature, "shifts": shifts}, None

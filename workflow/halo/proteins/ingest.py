@@ -208,6 +208,7 @@ def with_test_set(
     shape = (len(test), len(proteins.label_names))
     labels, known = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
     labels[:, columns], known[:, columns] = test.labels, test.known
+    known |= proteins.task == "singlelabel"  # the one label says that it has no other
     alone = ~proteins.table["id"].isin(test.table["id"]).to_numpy()
     detail = "a protein of the test set has the id; it is tested, and not trained on"
     rejected = rejected + [

@@ -26,7 +26,7 @@ NAMED = 10  # labels that a warning names
 # Columns beside those of the labels in some table that a run writes.
 OTHER_COLUMNS = (
     *("part", "decided_by", "method", "fold", "group", "labels", "decisions", "uncertainty"),
-    *("set", "line", "proteins", "all"),
+    *("set", "line", "proteins", "all", "unknown"),
 )
 RESERVED = frozenset((*CORE_COLUMNS, *OTHER_COLUMNS))
 JOINS = ";\t\r\n"  # what stands between labels in tables that a run writes

@@ -52,6 +52,11 @@ class Proteins:
         return self.table["id"].to_numpy(dtype=object)
 
     @property
+    def targets(self) -> np.ndarray:
+        """The labels as numbers to learn from, float32 [n_proteins, n_labels], NaN if unknown."""
+        return np.where(self.known, self.labels, np.nan).astype(np.float32)
+
+    @property
     def annotation_names(self) -> list[str]:
         """Names of the columns that are neither core columns nor labels."""
         return [name for name in self.table.columns if name not in CORE_COLUMNS]

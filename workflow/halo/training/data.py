@@ -17,7 +17,7 @@ class ProteinDataset(Dataset[Data]):
     Parameters
     ----------
     hashes : object [n], sequence hash of each protein
-    labels : uint8 [n, n_labels]
+    labels : float [n, n_labels], 0, 1 or, where it is unknown, NaN
     graphs, embeddings : the stores
     cache_bytes : proteins are kept in memory after the first reading until they fill this
     """

@@ -9,19 +9,31 @@ RESAMPLES = 200
 
 
 def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
-    """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit."""
-    return float(
-        f1_score(targets.numpy(), decide(logits, tau, task), average="macro", zero_division=0)
-    )
+    """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit.
+
+    `targets` [n, n_labels] are 0, 1 or, where it is unknown, NaN, which does not count.
+    """
+    truth, decisions = _known(targets.numpy(), decide(logits, tau, task))
+    return float(f1_score(truth, decisions, average="macro", zero_division=0))
 
 
 def macro_f1_error(decisions: np.ndarray, targets: np.ndarray) -> float:
-    """Standard error of the macro-F1 of 0/1 [n, n_labels]: its spread over bootstrap samples."""
+    """Standard error of the macro-F1 of 0/1 [n, n_labels]: its spread over bootstrap samples.
+
+    Targets that are NaN do not count.
+    """
+    targets, decisions = _known(targets, decisions)
     count = len(targets)
     drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     hits, given = drawn @ (decisions * targets), drawn @ (decisions + targets)
     f1 = 2 * hits / np.maximum(given, 1)
     return float(f1.mean(axis=1).std())
+
+
+def _known(targets: np.ndarray, decisions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with 0 where the target is unknown: then it adds to no sum that F1 is made of."""
+    known = ~np.isnan(targets)
+    return np.where(known, targets, 0), decisions * known
 
 
 def decide(logits: Tensor, tau: Tensor, task: str) -> np.ndarray:
@@ -39,6 +51,15 @@ def probabilities(logits: Tensor, task: str) -> Tensor:
 
 
 def label_weights(targets: Tensor) -> Tensor:
-    """Weight of the positives of each label: the square root of negatives over positives."""
-    positives = targets.sum(dim=0).clamp(min=1)
-    return torch.sqrt((len(targets) - positives).clamp(min=1) / positives)
+    """Weight of the positives of each label: the square root of negatives over positives.
+
+    `targets` [n, n_labels] that are NaN are neither.
+    """
+    positives = targets.nansum(dim=0).clamp(min=1)
+    known = (~targets.isnan()).sum(dim=0)
+    return torch.sqrt((known - positives).clamp(min=1) / positives)
+
+
+def label_frequencies(targets: Tensor) -> Tensor:
+    """Share of the positives among the known `targets` [n, n_labels] of each label."""
+    return targets.nansum(dim=0) / (~targets.isnan()).sum(dim=0).clamp(min=1)

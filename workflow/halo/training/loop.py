@@ -17,7 +17,13 @@ from halo.job import Progress
 from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.training.data import ProteinDataset, ResidueBudget, loader
-from halo.training.decisions import decide, label_weights, macro_f1, macro_f1_error
+from halo.training.decisions import (
+    decide,
+    label_frequencies,
+    label_weights,
+    macro_f1,
+    macro_f1_error,
+)
 from halo.training.precision import half_precision
 from halo.training.settings import TrainingSettings
 from halo.training.state import (
@@ -68,7 +74,7 @@ class Training:
     def __post_init__(self) -> None:
         self.device = next(self.network.parameters()).device
         targets = self.dataset.labels[list(self.train_rows)]
-        self.frequencies = targets.mean(dim=0)
+        self.frequencies = label_frequencies(targets)
         self.tau = torch.zeros_like(self.frequencies)
         self.weights = label_weights(targets).to(self.device)
         self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
@@ -209,7 +215,7 @@ def score(
     rows: Sequence[int],
     settings: TrainingSettings,
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels of `rows`, in their order, float32 [n, n_labels] on the CPU."""
+    """Logits and labels (0, 1, NaN) of `rows`, in their order, float32 [n, n_labels] on the CPU."""
     network.eval()
     device = next(network.parameters()).device
     sampler = ResidueBudget(lengths, rows, settings.residues_per_batch, seed=0, shuffle=False)

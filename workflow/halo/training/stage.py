@@ -73,7 +73,7 @@ def train_fold(
     lengths = proteins.table["length"].to_numpy()
     dataset = ProteinDataset(
         proteins.table["seq_hash"].to_numpy(dtype=object),
-        proteins.labels,
+        proteins.targets,
         open_store(graphs, GRAPHS),
         open_store(embeddings, EMBEDDINGS),
         settings.cache_gb * 1e9,
@@ -141,5 +141,5 @@ def _content(proteins: Proteins, part: np.ndarray) -> dict[str, str]:
     table = proteins.table.loc[learned, ["seq_hash"]].assign(part=part[learned])
     digest = sha256()
     digest.update(table.to_csv(index=False).encode())
-    digest.update(np.ascontiguousarray(proteins.labels[learned]).tobytes())
+    digest.update(np.ascontiguousarray(proteins.targets[learned]).tobytes())
     return {"proteins": digest.hexdigest(), "code": code_digest(*CODE)}

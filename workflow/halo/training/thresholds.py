@@ -28,8 +28,9 @@ class ThresholdLoss(nn.Module):
     :math:`\frac{k}{k + n} (u - \ln 2)^2`, where :math:`n` counts held-out positives.
 
     Args:
-        logits, targets: of held-out proteins, float32 :math:`(N, L)`. Those of training proteins
-            would not do: the network knows them, and the thresholds came out too high.
+        logits, targets: of held-out proteins, float32 :math:`(N, L)`; targets that are NaN are
+            unknown and do not count. Those of training proteins would not do: the network knows
+            them, and the thresholds came out too high.
         frequencies: share of the training proteins that have each label, float :math:`(L)`.
         shrinkage: :math:`k`, the number of positives at which both pulls are of the same size.
     """
@@ -38,10 +39,11 @@ class ThresholdLoss(nn.Module):
         self, logits: Tensor, targets: Tensor, frequencies: Tensor, shrinkage: float
     ) -> None:
         super().__init__()
-        self.logits, self.targets = logits, targets
+        self.known = ~targets.isnan()
+        self.logits, self.targets = logits, targets.nan_to_num()
         self.odds = torch.logit(frequencies, eps=RAREST)
         self.ranked = logits.sort(dim=0).values
-        positives = targets.sum(dim=0)
+        positives = self.targets.sum(dim=0)
         self.occurs = positives > 0
         self.pull = shrinkage / (shrinkage + positives)
         self.common_pull = shrinkage / (shrinkage + positives.sum())
@@ -59,7 +61,7 @@ class ThresholdLoss(nn.Module):
 
     def forward(self) -> Tensor:
         """One minus the mean soft F1 of the labels that occur, and the pulls."""
-        q = torch.sigmoid((self.logits - self.thresholds()) / TEMPERATURE)
+        q = torch.sigmoid((self.logits - self.thresholds()) / TEMPERATURE) * self.known
         overlap = (q * self.targets).sum(dim=0)
         f1 = 2 * overlap / (q.sum(dim=0) + self.targets.sum(dim=0)).clamp(min=1e-6)
         pulls = (self.pull * (self.ratios - self.common) ** 2).mean()

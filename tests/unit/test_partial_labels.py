@@ -1,0 +1,222 @@
+"""A label that is not known counts nowhere: not in loss, thresholds, calibration or metrics."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from halo.baselines.methods import Training, homology, majority
+from halo.cascade.calibration import calibrate
+from halo.cascade.combination import Judgement, choose_band
+from halo.evaluation.bootstrap import GroupBootstrap
+from halo.evaluation.metrics import (
+    decision_replicates,
+    probability_replicates,
+    reliability_replicates,
+)
+from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.evaluation.thresholds import tuned_thresholds
+from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
+from halo.training.thresholds import ThresholdLoss, learn_thresholds
+from simulated_run import make_run
+
+N, LABELS = 80, 3
+
+
+@pytest.fixture
+def data():
+    """Truth, the same with other values where it is unknown, probabilities, and what is known."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((N, LABELS)) < 0.4
+    known = rng.random((N, LABELS)) < 0.7
+    probabilities = np.clip(0.3 * truth + 0.7 * rng.random((N, LABELS)), 0.01, 0.99)
+    return truth, np.where(known, truth, ~truth), probabilities, known
+
+
+def targets_of(truth: np.ndarray, known: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.where(known, truth, np.nan).astype(np.float32))
+
+
+def test_loss_is_the_mean_over_what_is_known(data):
+    truth, _, probabilities, known = data
+    logits = torch.logit(torch.from_numpy(probabilities.astype(np.float32))).requires_grad_()
+    loss = focal_loss(logits, targets_of(truth, known), 2.0, torch.ones(LABELS))
+    p_true = np.where(truth, probabilities, 1 - probabilities)
+    by_hand = ((1 - p_true) ** 2 * -np.log(p_true))[known].mean()
+    assert loss.item() == pytest.approx(by_hand, rel=1e-4)
+    loss.backward()
+    assert (logits.grad.numpy()[~known] == 0).all()
+    nothing = torch.full((4, LABELS), torch.nan)
+    assert focal_loss(torch.zeros(4, LABELS), nothing, 2.0, torch.ones(LABELS)).item() == 0
+
+
+def test_weights_of_the_labels_count_for_their_positives():
+    """By hand: a weight multiplies the loss of a label's positives and of nothing else."""
+    rng = np.random.default_rng(1)
+    logits = torch.from_numpy(rng.normal(size=(6, LABELS)).astype(np.float32))
+    targets = torch.from_numpy((rng.random((6, LABELS)) < 0.5).astype(np.float32))
+    weights = torch.tensor([1.0, 3.0, 0.5])
+    each = binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    by_hand = torch.where(targets == 1, weights, torch.ones(LABELS)) * each
+    torch.testing.assert_close(focal_loss(logits, targets, 0.0, weights), by_hand.mean())
+    one = torch.eye(LABELS)[torch.tensor([0, 1, 1, 2, 0, 2])]
+    each = -torch.log_softmax(logits, dim=1)[one.bool()]
+    by_hand = (weights[one.argmax(dim=1)] * each).mean()
+    torch.testing.assert_close(softmax_focal_loss(logits, one, 0.0, weights), by_hand)
+
+
+def test_frequencies_weights_and_f1_of_the_training(data):
+    truth, _, probabilities, known = data
+    targets = targets_of(truth, known)
+    positives, count = (truth & known).sum(axis=0), known.sum(axis=0)
+    np.testing.assert_allclose(label_frequencies(targets), positives / count, rtol=1e-6)
+    np.testing.assert_allclose(
+        label_weights(targets), np.sqrt((count - positives) / positives), rtol=1e-6
+    )
+    logits = torch.logit(torch.from_numpy(probabilities.astype(np.float32)))
+    decided = logits.numpy() > 0
+    f1 = [sk.f1_score(truth[k, i], decided[k, i]) for i, k in enumerate(known.T)]
+    assert macro_f1(logits, targets, torch.zeros(LABELS), "multilabel") == pytest.approx(
+        np.mean(f1)
+    )
+    certain = np.where(known, truth, np.nan).astype(np.float32)
+    error = macro_f1_error(decided.astype(np.uint8), certain)
+    other = np.where(known, decided, ~decided).astype(np.uint8)
+    assert 0 < error == macro_f1_error(other, certain)
+
+
+def test_learned_and_tuned_thresholds(data):
+    truth, other, probabilities, known = data
+    logits = torch.logit(torch.from_numpy(probabilities.astype(np.float32)))
+    frequencies = torch.full((LABELS,), 0.4)
+    all_of_one = known.copy()
+    all_of_one[:, 0] = False
+    loss = ThresholdLoss(logits, targets_of(truth, all_of_one), frequencies, 5.0)
+    assert loss.occurs.tolist() == [False, True, True]
+    with torch.no_grad():
+        q = torch.sigmoid((logits - loss.thresholds()) / 0.2).numpy()
+    f1 = [
+        2 * (q[k, i] * truth[k, i]).sum() / (q[k, i].sum() + truth[k, i].sum())
+        for i, k in enumerate(all_of_one.T)
+        if k.any()
+    ]
+    assert loss().item() == pytest.approx(sum(1 - np.array(f1)) / LABELS, abs=1e-5)
+    tau = learn_thresholds(logits, targets_of(truth, known), frequencies, 5.0)
+    assert torch.isfinite(tau).all()
+    assert not torch.equal(
+        tau, learn_thresholds(logits, targets_of(truth, truth | True), frequencies, 5.0)
+    )
+    tuned = tuned_thresholds(truth, probabilities, known)
+    np.testing.assert_array_equal(tuned, tuned_thresholds(other, probabilities, known))
+    alone = [
+        tuned_thresholds(truth[k, i : i + 1], probabilities[k, i : i + 1])[0]
+        for i, k in enumerate(known.T)
+    ]
+    np.testing.assert_array_equal(tuned, alone)
+
+
+def test_metrics_are_those_of_the_known_pairs(data):
+    truth, other, probabilities, known = data
+    decisions = probabilities >= 0.5
+    bootstrap = GroupBootstrap(np.arange(N) // 2, 20, 1)
+    found = decision_replicates(truth, decisions, bootstrap, known)
+    scored = probability_replicates(truth, probabilities, bootstrap, known)
+    for again in (
+        decision_replicates(other, decisions, bootstrap, known),
+        probability_replicates(other, probabilities, bootstrap, known),
+    ):
+        for name, values in again.labels.items():
+            np.testing.assert_array_equal(values, (found | scored).labels[name])
+        for name, values in again.overall.items():
+            np.testing.assert_array_equal(values, (found | scored).overall[name])
+    for index, rows in enumerate(known.T):
+        pair = truth[rows, index], decisions[rows, index]
+        scores = truth[rows, index], probabilities[rows, index]
+        for name, expected in {
+            "f1": sk.f1_score(*pair),
+            "precision": sk.precision_score(*pair),
+            "recall": sk.recall_score(*pair),
+            "mcc": sk.matthews_corrcoef(*pair),
+            "auroc": sk.roc_auc_score(*scores),
+            "average_precision": sk.average_precision_score(*scores),
+        }.items():
+            assert (found | scored).labels[name][index, 0] == pytest.approx(expected), name
+    right = (truth == decisions) | ~known
+    assert found.overall["exact_match"][0] == pytest.approx(right.all(axis=1).mean())
+    assert found.overall["micro_f1"][0] == pytest.approx(
+        sk.f1_score(truth[known], decisions[known])
+    )
+    curve = reliability_replicates(truth, probabilities, bootstrap, known)
+    assert curve["count"][:, 0].sum() == known.sum()
+    error = np.nansum(np.abs(curve["probability"] - curve["observed"])[:, 0] * curve["count"][:, 0])
+    assert scored.overall["calibration_error"][0] == pytest.approx(error / known.sum())
+
+
+def test_a_label_that_is_known_of_nobody_is_not_defined(data):
+    truth, _, probabilities, known = data
+    known = known.copy()
+    known[:, 0] = False
+    bootstrap = GroupBootstrap(np.arange(N), 20, 1)
+    found = probability_replicates(truth, probabilities, bootstrap, known)
+    assert np.isnan(found.labels["auroc"][0]).all()
+    assert np.isfinite(found.overall["macro_auroc"][0])
+    assert np.isfinite(found.overall["calibration_error"]).all()
+    decided = decision_replicates(truth, probabilities >= 0.5, bootstrap, known)
+    assert np.isnan(decided.labels["f1"][0]).all()
+
+
+def test_calibration_and_cascade(data):
+    truth, other, probabilities, known = data
+    one, two = (calibrate(probabilities, found, "multilabel", known) for found in (truth, other))
+    assert one.temperature == two.temperature
+    np.testing.assert_array_equal(one.shifts, two.shifts)
+    rows = known[:, 0]
+    whole = np.repeat(rows[:, None], LABELS, axis=1)
+    masked = calibrate(probabilities, truth, "multilabel", whole)
+    alone = calibrate(probabilities[rows], truth[rows], "multilabel")
+    assert masked.temperature == pytest.approx(alone.temperature, rel=1e-4)
+    np.testing.assert_allclose(masked.shifts, alone.shifts, atol=1e-3)
+    # A model that is right about what is known, and one that is right about the rest.
+    thresholds = np.full(LABELS, 0.5)
+    good, bad = (
+        Judgement(
+            np.where(found, 0.9, 0.1) + 0.01 * (probabilities - 0.5), thresholds, "multilabel"
+        )
+        for found in (truth, np.where(known, ~truth, truth))
+    )
+    assert choose_band(bad, good, truth, known).certainty == -1.0
+    assert choose_band(good, bad, truth, known).certainty > 0.5
+
+
+def test_baselines_learn_from_what_is_known():
+    labels = np.array([[1, 0], [0, 0], [1, 1]], dtype=np.uint8)
+    known = np.array([[True, False], [True, True], [True, True]])
+    hits = pd.DataFrame({"query": ["x"], "target": ["a"], "bits": [50.0]})
+    ids = np.array(["a", "b", "c"], dtype=object)
+    training = Training(ids, labels, hits, known)
+    np.testing.assert_allclose(majority(training, np.array(["x"])), [[2 / 3, 1 / 2]])
+    np.testing.assert_allclose(homology(training, np.array(["x"])), [[1, 1 / 2]])
+
+
+def test_the_evaluation_of_a_run(tmp_path):
+    """What is wrong and becomes unknown no longer counts, and the tables say so."""
+    run = make_run(tmp_path)
+    assignments, settings = run.assignments.set_index("id"), EvaluationSettings(resamples=100)
+    before, table = evaluate(run.proteins, assignments, run.models, {}, settings)
+    name = run.proteins.label_names[0]
+    wrong = table[(table["method"] == "majority")].set_index("id").loc[run.proteins.ids]
+    decided = np.array([name in text.split(";") for text in wrong["decisions"]])
+    known = np.ones_like(run.proteins.known)
+    known[:, 0] = decided == run.proteins.labels[:, 0].astype(bool)
+    labels = np.where(known, run.proteins.labels, 0).astype(np.uint8)
+    proteins = replace(run.proteins, labels=labels, known=known)
+    after, table = evaluate(proteins, assignments, run.models, {}, settings)
+    assert after["unknown"][name] == (~known).sum() > 0
+    assert sum(table["unknown"] == name) == len(before["methods"]) * (~known).sum()
+    exact = [m["methods"]["majority"]["overall"]["exact_match"]["value"] for m in (before, after)]
+    assert exact[0] < exact[1]
