@@ -130,7 +130,9 @@ FAULTS = [
     ({"embeddings": {"window": 40, "overlap": 41}}, "embeddings.overlap: 41 residues leave nothin"),
     ({"embeddings": {"window": 200}}, "embeddings.overlap: 256 residues leave nothing new"),
     ({"dataset": {"min_length": 9, "max_length": 5}}, "dataset.min_length: 9 is more than max_len"),
-    ({"dataset": {"labels": {"label": "A"}}}, "dataset.labels.label: 'A' is a column of a second"),
+    ({"dataset": {"labels": {"separator": ";"}}}, "dataset.labels.separator: only names of labels"),
+    ({"dataset": {"labels": {"evidence": "E"}}}, "dataset.labels.evidence: only names of labels"),
+    ({"dataset": {"labels": {"label": "id"}}}, "dataset.labels.label: the column 'id' is datase"),
     ({"structures": {"sources": [{"kind": "folder"}]}}, "structures.sources[0].path: missing; the"),
     ({"structures": {"sources": [{"kind": "afdb", "path": "x"}]}}, "structures.sources[0].path: A"),
     (split(mode="fractions", fractions={"train": 0.9}), "split.fractions: train, val, cal and tes"),
@@ -333,13 +335,13 @@ def test_files_that_are_there(folder, root, monkeypatch):
 def test_lines_of_the_faults(folder, root):
     file = folder / "mine.yaml"
     file.write_text(
-        "run: mine\ndataset:\n  proteins: x.csv\n  labels: {label: A}\nsplit:\n  folds: 1\n"
+        "run: mine\ndataset:\n  proteins: x.csv\n  labels: {evidence: A}\nsplit:\n  folds: 1\n"
         "structures:\n  sources:\n  - kind: afdb\n  - kind: pdb\n"
     )
     with pytest.raises(HaloError) as error:
         completed_config(load_yaml(file), root, [file])
     for key, line in (
-        ("dataset.labels.label", 4), ("split.folds", 6), ("structures.sources[1].kind", 10)
+        ("dataset.labels.evidence", 4), ("split.folds", 6), ("structures.sources[1].kind", 10)
     ):  # fmt: skip
         said = next(text for text in str(error.value).splitlines() if f"- {key}: " in text)
         assert said.endswith(f"[{file}, line {line}]")

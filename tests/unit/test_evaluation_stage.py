@@ -150,7 +150,8 @@ def test_a_row_a_protein_and_method(run, evaluated):
     _, table = evaluated
     names = run.proteins.label_names
     assert list(table.columns) == [
-        "id", "method", "fold", "part", "labels", "decisions", "uncertainty", "decided_by",
+        "id", "method", "fold", "part", "labels", "unknown", "decisions", "uncertainty",
+        "decided_by",
         *(f"p:{name}" for name in names),
     ]  # fmt: skip
     assert set(table["part"]) == {"test"}

@@ -122,8 +122,10 @@ def _columns(config: RunConfig) -> Iterator[Fault]:
         named += [("split", getattr(section, "split", None))]
         named += [(f"annotations[{n}]", name) for n, name in enumerate(section.annotations)]
         if section.labels.table is None:
-            columns = section.labels.columns or ()
+            of_labels = section.labels
+            columns = (of_labels.columns or ()) if of_labels.label is None else ()
             named += [(f"labels.columns[{n}]", name) for n, name in enumerate(columns)]
+            named += [("labels.label", of_labels.label), ("labels.evidence", of_labels.evidence)]
         for key, column in named:
             if column is None:
                 continue

@@ -23,7 +23,7 @@ class Labels:
     id: str = setting("id", "column of the ids in that table", min_length=1)
     label: str | None = setting(
         None,
-        "column of the names of labels, in that table or, without one, in the table of the proteins",
+        "column of the names of labels, in that table or, without one, in that of the proteins",
         min_length=1,
     )
     separator: str | None = setting(
