@@ -130,8 +130,30 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
     ("values", "settings", "message"),
     [
         (["", ""], SplitSettings(mode="predefined"), "name their column in dataset.split"),
-        (["a", "b"], SplitSettings(mode="external"), "name those of the external test"),
-        (["a", "b"], SplitSettings(mode="predefined"), "split.folds: 5, but the data have 2"),
+        (["a", "b"], SplitSettings(mode="external"), "no protein is in test.*name those of the"),
+        (["a", "b"], SplitSettings(mode="external", test=("a", "c")), "no protein is in c; .*'a'"),
+        (["a", "a"], SplitSettings(mode="external", test=("a",)), "nothing is left to train on"),
+        (
+            ["train", "test", "tets"],
+            SplitSettings(mode="external"),
+            r"'tets' \(1 protein\).*'test'",
+        ),
+        (["a", "b"], SplitSettings(mode="predefined"), "split.folds: 5, but the column .* 2 part"),
+        (
+            ["0", "0", "1", "1", "l"],
+            SplitSettings(mode="predefined", folds=2),
+            r"3 partitions: 'l' \(1 protein\), .* where one of them is misspelt",
+        ),
+        (
+            ["train", "test", "tets", "val"],
+            SplitSettings(mode="predefined", folds=4),
+            r"dataset.split: its column has 'tets' \(1 protein\), .*did you mean 'test'",
+        ),
+        (
+            ["train", "train", "1"],
+            SplitSettings(mode="predefined", folds=2),
+            "'1' .* is none of train",
+        ),
         (["train", "dev"], SplitSettings(mode="predefined", folds=1), "no protein is in test"),
         (["train", "test"], SplitSettings(mode="predefined"), "set it to 1"),
     ],
@@ -202,6 +224,8 @@ def test_the_base_is_read_by_id_and_checked(tmp_path):
     assert read.tolist() == [[VAL, TEST], [NEW, NEW], [TEST, TRAIN]]
     with pytest.raises(HaloError, match=r"not an assignments\.csv of 3 fold"):
         read_base(path, np.array(["a"], dtype=object), 3)
+    with pytest.raises(HaloError, match=r"none of the 2 proteins.* like 'a', .* like 'sp\|a\|A'"):
+        read_base(path, np.array(["sp|a|A", "sp|b|B"], dtype=object), 2)
     with pytest.raises(HaloError, match="more than 1 fold"):
         read_base(path, np.array(["a"], dtype=object), 1)
     pd.read_csv(path).replace("val", "vla").to_csv(path, index=False)

@@ -144,7 +144,8 @@ def test_a_base_that_leaks_is_an_error(families, result, tmp_path):
     other = table.index[(table["fold"] != table.loc["p004", "fold"])][0]
     table.loc["p004", parts] = table.loc[other, parts]
     table.reset_index().to_csv(tmp_path / "base.csv", index=False)
-    with pytest.raises(HaloError, match=r"Proteins of split\.base do not move"):
+    pair = r"p00\d and p00\d\n(.*\n)*Proteins of split\.base do not move"
+    with pytest.raises(HaloError, match=pair):
         split(families, replace(SETTINGS, base=str(tmp_path / "base.csv")), 1, tmp_path)
 
 
@@ -188,3 +189,31 @@ def test_deeploc_2(tmp_path):
     counts = proteins.labels.sum(axis=0)
     for name, count in zip(names, counts, strict=True):
         assert leakage["label_deviation"][name] <= max(0.02, 1 / (count / 5))
+
+
+def test_a_protein_whose_sequence_became_anothers_does_not_move_unseen(families, result, tmp_path):
+    result.assignments.to_csv(tmp_path / "base.csv", index=False)
+    fold = result.assignments.set_index("id")["fold"]
+    other = fold.index[fold != fold["p001"]][0]
+    table = families.table.set_index("id")
+    table.loc["p001", ["sequence", "seq_hash"]] = table.loc[other, ["sequence", "seq_hash"]]
+    changed = replace(families, table=table.reset_index())
+    with pytest.raises(HaloError, match=f"(p001 and {other}|{other} and p001) have the same"):
+        split(changed, replace(SETTINGS, base=str(tmp_path / "base.csv")), 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "mode", "words"),
+    [
+        ("val", "kfold", "raise split.val_fraction"),
+        ("test", "kfold", "lower split.folds"),
+        ("cal", "fractions", "raise split.fractions.cal"),
+        ("train", "external", "too much is similar to the test"),
+        ("test", "predefined", "correct the partitions"),
+    ],
+)
+def test_an_empty_part_is_told_with_what_helps_in_this_mode(part, mode, words):
+    parts = [name for name in ("train", "val", "cal", "test") if name != part]
+    table = pd.DataFrame({"id": parts, "group": parts, "part_0": parts})
+    with pytest.raises(HaloError, match=f"no protein in {part}: .*{words}"):
+        run._check_parts(table, SplitSettings(mode=mode))

@@ -52,3 +52,11 @@ def test_the_commands_of_the_tutorial(tmp_path):
     assert predicted["id"].tolist() == ["DEMO0001", "DEMO0002"]
     assert any("DEMO0001,nuclear import" in output for output in outputs)
     assert "NEW1" in (tmp_path / "results/mine/proteins.csv").read_text()
+    before, after = (
+        pd.read_csv(tmp_path / file, dtype=str, keep_default_na=False, index_col="id").filter(
+            like="part_"
+        )
+        for file in ("data/places.csv", "results/mine/split/assignments.csv")
+    )
+    assert "NEW1" in after.index.difference(before.index)
+    pd.testing.assert_frame_equal(after.loc[before.index], before)

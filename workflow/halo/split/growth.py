@@ -1,5 +1,6 @@
 """Growth: new proteins join an earlier assignment, in which nobody moves."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,13 @@ from halo.split.folds import (
 )
 from halo.split.settings import SplitSettings
 
+log = logging.getLogger(__name__)
+
+MOST_NAMED = 10  # pairs that a message names
+CHANGED = (
+    "a sequence has changed since: remove the rows of such proteins from a copy of the base, and "
+    "they get a place like new ones, or set split.base to null for a new split"
+)
 NEW = 255  # the part of a protein that is not in the base
 
 
@@ -57,7 +65,56 @@ def read_base(path: Path, ids: np.ndarray, n_folds: int) -> np.ndarray:
             f"{path}: {base.index[row]} has the part {columns.iat[row, column]!r}; known are "
             f"{', '.join(PARTS)}"
         )
-    return codes.reindex(ids, fill_value=NEW).to_numpy(dtype=np.uint8)
+    found = codes.reindex(ids, fill_value=NEW).to_numpy(dtype=np.uint8)
+    known = int((found != NEW).all(axis=1).sum())
+    if not known:
+        raise HaloError(
+            f"{path}: has none of the {len(ids):,} proteins of this run; its ids are like "
+            f"{base.index[0]!r}, those of the run like {ids[0]!r}: correct split.base, or set it "
+            "to null for a new split"
+        )
+    log.info("split.base has a place for %s of %s proteins", f"{known:,}", f"{len(ids):,}")
+    return found
+
+
+def require_same_place(
+    path: Path, ids: np.ndarray, sequences: np.ndarray, base: np.ndarray
+) -> None:
+    """HaloError where the base has one sequence in two places.
+
+    Its ids then had different sequences when the base was made. `ids` and `sequences` are text
+    [n_records], the latter of any kind that identifies a sequence.
+    """
+    first: dict[str, int] = {}
+    for row in np.flatnonzero((base != NEW).all(axis=1)):
+        other = first.setdefault(sequences[row], row)
+        if (base[row] != base[other]).any():
+            raise HaloError(
+                f"{path}: {ids[other]} and {ids[row]} have the same sequence, but different "
+                f"places; {CHANGED}"
+            )
+
+
+def require_apart(path: Path, homology: Homology, base: np.ndarray, names: np.ndarray) -> None:
+    """HaloError where similar sequences of the base have different parts.
+
+    Parameters
+    ----------
+    base : uint8 [n_sequences, n_folds], see `sequence_parts`
+    names : text [n_sequences], an id of each sequence
+    """
+    edges = _edges(homology)
+    a, b = base[edges[:, 0]], base[edges[:, 1]]
+    stay = (a != NEW) & (b != NEW) & (a != REMOVED) & (b != REMOVED)
+    clash = edges[(stay & (a != b)).any(axis=1)]
+    if len(clash):
+        pairs = "\n".join(f"  {names[i]} and {names[j]}" for i, j in clash[:MOST_NAMED])
+        more = f"\n  and {len(clash) - MOST_NAMED:,} more" if len(clash) > MOST_NAMED else ""
+        raise HaloError(
+            f"{path}: {len(clash):,} pairs of similar proteins are in different parts:\n"
+            f"{pairs}{more}\nProteins of split.base do not move. It was made by another rule, or "
+            f"{CHANGED}"
+        )
 
 
 def grow(homology: Homology, base: np.ndarray, settings: SplitSettings) -> np.ndarray:

@@ -14,7 +14,14 @@ from halo.split.audit import Auditor
 from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
 from halo.split.given import GivenFold, given_folds
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
-from halo.split.growth import grow, read_base, sequence_parts
+from halo.split.growth import (
+    CHANGED,
+    grow,
+    read_base,
+    require_apart,
+    require_same_place,
+    sequence_parts,
+)
 from halo.split.leakage import leak_message, leakage_report
 from halo.split.mmseqs import all_against_all
 from halo.split.settings import SplitSettings
@@ -173,6 +180,9 @@ def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings)
         return as_given(homology, _given(table, settings), safe, settings)
     if settings.base is not None:
         base = sequence_parts(homology, _base(table, settings))
+        names = table["id"].to_numpy(dtype=object)
+        first = np.unique(homology.sequence_of, return_index=True)[1]
+        require_apart(Path(settings.base), homology, base, names[first])
         parts = grow(homology, base, settings)
     else:
         parts = {"kfold": kfold, "fractions": fractions}[settings.mode](homology, settings)
@@ -185,7 +195,10 @@ def _given(table: pd.DataFrame, settings: SplitSettings) -> list[GivenFold]:
 
 def _base(table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
     n_folds = settings.folds if settings.mode == "kfold" else 1
-    return read_base(Path(settings.base), table["id"].to_numpy(dtype=object), n_folds)
+    path, ids = Path(settings.base), table["id"].to_numpy(dtype=object)
+    base = read_base(path, ids, n_folds)
+    require_same_place(path, ids, table["seq_hash"].to_numpy(dtype=object), base)
+    return base
 
 
 def _check(proteins: Proteins, settings: SplitSettings) -> None:
@@ -208,8 +221,21 @@ def _check_parts(assignments: pd.DataFrame, settings: SplitSettings) -> None:
                 raise HaloError(
                     f"split: fold {column.removeprefix('part_')} has no protein in {name}: "
                     f"{len(assignments)} proteins in {assignments['group'].nunique()} homology "
-                    "groups are too few; lower split.folds, or raise the fraction of this part"
+                    f"groups are too few; {_way_out(name, settings)}"
                 )
+
+
+def _way_out(part: str, settings: SplitSettings) -> str:
+    """What gives a part more proteins, in this mode."""
+    if settings.mode == "fractions":
+        return f"raise split.fractions.{part}"
+    if part in ("val", "cal"):
+        return f"raise split.{part}_fraction"
+    if settings.mode == "kfold":
+        return "lower split.folds"
+    if part == "train":
+        return "too much is similar to the test: raise split.identity, or test less"
+    return "correct the partitions in the column of dataset.split"
 
 
 def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
@@ -220,8 +246,5 @@ def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
 
 def _mend(settings: SplitSettings) -> str:
     if settings.base is not None:
-        return (
-            "Proteins of split.base do not move. It may have been made by another rule, or "
-            "sequences have changed since; make a new split without a base."
-        )
+        return f"Proteins of split.base do not move. It was made by another rule, or {CHANGED}"
     return "Raise split.audit.rounds, or split.sensitivity."
