@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 CONDA_NAMES = {
     "isal": "python-isal",
     "matplotlib": "matplotlib-base",
+    "msgpack": "msgpack-python",
     "torch": "pytorch",
     "torch-geometric": "pytorch_geometric",
 }
