@@ -90,12 +90,15 @@ class Fragment:
         uint8 [n], ASCII codes.
     position
         uint16 [n], rising.
+    remark
+        What is to be said of its confidence.
     """
 
     coordinates: np.ndarray
     plddt: np.ndarray
     residue: np.ndarray
     position: np.ndarray
+    remark: str = ""
 
 
 def pack(

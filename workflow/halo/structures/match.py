@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gemmi
 import numpy as np
 
+from halo.structures.confidence import confidence_of
 from halo.structures.layout import Fragment
 from halo.structures.parse import Chain, StructureError
 
@@ -36,17 +37,21 @@ class Placed:
     identity: float
 
 
-def place(chain: Chain, sequence: str) -> Placed:
+def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
     """Place `chain` in `sequence`.
 
     Exact in the usual cases: the chain is the sequence, a stretch of it, or its residue
-    numbers are the positions. Otherwise a global alignment decides, and residues that it
+    numbers are the positions. `start` is where the source says that the chain begins, from
+    0, which decides between several places of such a stretch. Otherwise a global alignment decides, and residues that it
     puts against a gap have no place.
     """
     letters = np.frombuffer(chain.letters.encode("ascii"), np.uint8)
     target = np.frombuffer(sequence.encode("ascii"), np.uint8)
     everything = np.arange(len(letters))
-    position = _exact(chain, letters, sequence, target)
+    if start is not None and sequence.startswith(chain.letters, start):
+        position = np.arange(start, start + len(letters))
+    else:
+        position = _exact(chain, letters, sequence, target)
     rows = everything
     if position is None:
         rows, position = _aligned(chain.letters, sequence)
@@ -56,10 +61,10 @@ def place(chain: Chain, sequence: str) -> Placed:
     return Placed(chain, rows, position, identity)
 
 
-def best_placed(chains: Sequence[Chain], sequence: str) -> Placed:
+def best_placed(chains: Sequence[Chain], sequence: str, start: int | None = None) -> Placed:
     """The chain that fits `sequence` best: most identical residues, the first among equals."""
     return max(
-        (place(chain, sequence) for chain in chains),
+        (place(chain, sequence, start) for chain in chains),
         key=lambda placed: placed.identity * len(placed.chain.letters),
     )
 
@@ -67,23 +72,19 @@ def best_placed(chains: Sequence[Chain], sequence: str) -> Placed:
 def fragment_of(placed: Placed, confidence: str) -> Fragment:
     """The placed residues as arrays for the store.
 
-    With `confidence` ``plddt`` the B-factors are the pLDDT and must lie in 0 to 100; with
-    ``none`` it is unknown.
+    `confidence` is as in `halo.structures.confidence.confidence_of`. StructureError where
+    the file is cut off, or its confidence is none.
     """
-    plddt = placed.chain.b_factor[placed.rows]
-    if confidence == "none":
-        plddt = np.full(len(placed.rows), np.nan)
-    elif not ((plddt >= 0) & (plddt <= 100)).all():
-        raise StructureError(
-            "the B-factors are no pLDDT (0 to 100); for other structures than AlphaFold's "
-            "give the source `confidence: none`"
-        )
+    if placed.chain.fault:
+        raise StructureError(placed.chain.fault)
+    known = confidence_of(placed.chain, confidence)
     letters = np.frombuffer(placed.chain.letters.encode("ascii"), np.uint8)
     return Fragment(
         placed.chain.coordinates[placed.rows],
-        plddt.astype(np.float16),
+        known.plddt[placed.rows].astype(np.float16),
         letters[placed.rows],
         placed.position.astype(np.uint16),
+        known.remark,
     )
 
 

@@ -1,0 +1,294 @@
+"""Backbone atoms as a file has them, and the protein chains that they make."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import gemmi
+import numpy as np
+
+SLOTS = (b"N", b"CA", b"C")  # atoms that are kept, in this order
+CA = 1
+MAX_ATOMS = 1 << 20
+UNKNOWN = 0xFF  # letter of a residue that no table knows
+_FAR = 1e5  # angstrom; PDB has room for four digits
+# Names that force fields and their programs give to protonation states, and to residues at an
+# end of a chain (Amber: N or C before the name): Amber 22 manual, table 12.1; CHARMM36; GROMACS.
+_FORCE_FIELDS = {
+    "H": "HID HIE HIP HSD HSE HSP HISD HISE HISH HISA HISB HIS1 HIS2 HISP",
+    "C": "CYX CYM CYS2 CYSH CYSX",
+    "D": "ASH ASPH ASPP AS4",
+    "E": "GLH GLUH GLUP GL4",
+    "K": "LYN LYSH LYP LYSN LSN",
+    "R": "ARGN ARN",
+    "Y": "TYM",
+}
+_STANDARD = (
+    "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL "
+    "HID HIE HIP CYX"
+).split()
+FORCE_FIELD_LETTERS = {
+    name: letter for letter, names in _FORCE_FIELDS.items() for name in names.split()
+}
+# Residue names that take the column that PDB leaves free between residue and chain.
+FOUR_LETTERS = frozenset(
+    [name.encode() for name in FORCE_FIELD_LETTERS if len(name) == 4]
+    + [(end + name).encode() for end in "NC" for name in _STANDARD]
+)
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """N, CA and C atoms of one model, in the order of the file.
+
+    Attributes
+    ----------
+    residue
+        int [n], running number of the residue, from 0, in the order of the file.
+    slot
+        int [n], index in `SLOTS`.
+    position
+        float64 [n, 3], angstrom.
+    occupancy, b_factor
+        float64 [n]; NaN where the file has none.
+    name
+        bytes or str [n], of the residue.
+    chain
+        str, one a residue: the name of its chain.
+    number
+        int64, one a residue: its number in the file.
+    hetero
+        bool, one a residue: it is of HETATM records.
+    block
+        int, one a residue: how many TER records the file has before it.
+    polymer
+        bool, one a residue: the file says that it is of a polymer; None where it does not tell.
+    entity
+        Key of the residue's polymer in `Header.declared`; the chain itself in a PDB file.
+    metric
+        float64, one a residue: pLDDT that the file gives by itself; None where it has none.
+    """
+
+    residue: np.ndarray
+    slot: np.ndarray
+    position: np.ndarray
+    occupancy: np.ndarray
+    b_factor: np.ndarray
+    name: np.ndarray
+    chain: np.ndarray
+    number: np.ndarray
+    hetero: np.ndarray
+    block: np.ndarray
+    entity: np.ndarray
+    polymer: np.ndarray | None = None
+    metric: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says beside its atoms.
+
+    Attributes
+    ----------
+    declared
+        One-letter sequences of its polymers, by `Atoms.entity`.
+    method
+        The experiment that the structure comes from, ``""`` of a prediction or where it is
+        not told.
+    observed
+        Of an experimental structure, how many residues of each chain have coordinates.
+    ended
+        The file tells its end (PDB's record END), so that it is not cut off.
+    """
+
+    declared: Mapping[str, str] = field(default_factory=dict)
+    method: str = ""
+    observed: Mapping[str, int] = field(default_factory=dict)
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The residues of one protein chain that have a CA atom.
+
+    Attributes
+    ----------
+    name
+        Name of the chain.
+    letters
+        One-letter residues, modified ones as their parent, ``X`` where there is none.
+    numbers
+        int32 [n], residue numbers of the file.
+    coordinates
+        float32 [n, 3, 3]: N, CA, C; x, y, z in angstrom; NaN for a missing N or C.
+    b_factor
+        float32 [n], of the CA atoms, as the file has them; NaN where it has none.
+    declared
+        Length of the sequence that the file's header declares, 0 where it does not.
+    method
+        The experiment that the structure comes from; ``""`` where the file names none.
+    metric
+        float32 [n], pLDDT (0 to 100) that the file gives beside the B-factors (ModelCIF's
+        ``_ma_qa_metric_local``); None where it gives none.
+    fault
+        Why the chain cannot be used though its residues are readable; ``""`` where it can.
+    """
+
+    name: str
+    letters: str
+    numbers: np.ndarray
+    coordinates: np.ndarray
+    b_factor: np.ndarray
+    declared: int
+    method: str = ""
+    metric: np.ndarray | None = None
+    fault: str = ""
+
+
+def chains_of(atoms: Atoms, header: Header) -> list[Chain]:
+    """The protein chains of one model; ValueError where its coordinates are none.
+
+    Of alternative locations the one with the highest occupancy counts, the first among
+    equals.
+    """
+    if not len(atoms.slot):
+        return []
+    if not np.abs(atoms.position).max() < _FAR:  # NaN is not
+        raise ValueError("coordinates that are missing, not finite or out of bounds")
+    key = atoms.residue * len(SLOTS) + atoms.slot
+    best = np.arange(len(key))
+    if not (np.diff(key) > 0).all():
+        # Several atoms of a kind: the highest occupancy counts, then the first in the file.
+        order = np.lexsort((-np.nan_to_num(atoms.occupancy, nan=1.0), key))
+        best = order[np.concatenate([[True], np.diff(key[order]) != 0])]
+    count = len(atoms.chain)
+    coordinates = np.full((count, len(SLOTS), 3), np.nan, np.float32)
+    coordinates.reshape(-1, 3)[key[best]] = atoms.position[best]
+    centre = best[atoms.slot[best] == CA]
+    b_factor = np.full(count, np.nan, np.float32)
+    b_factor[atoms.residue[centre]] = atoms.b_factor[centre]
+
+    letters = np.zeros(count, np.uint8)
+    letters[atoms.residue[centre]] = _letters(atoms.name[centre])
+    # A residue that no table knows is an amino acid if it has its backbone.
+    unknown = np.flatnonzero(letters == UNKNOWN)
+    whole = np.isfinite(coordinates[unknown, :, 0]).all(axis=1)
+    letters[unknown] = np.where(whole, ord("X"), 0)
+    kept = letters > 0  # only those with a CA have a letter
+    kept = kept if atoms.polymer is None else kept & atoms.polymer
+    return [
+        Chain(
+            name,
+            letters[rows].tobytes().decode("ascii"),
+            atoms.number[rows].astype(np.int32),
+            coordinates[rows],
+            b_factor[rows],
+            len(header.declared.get(atoms.entity[rows[0]], "")),
+            header.method,
+            None if atoms.metric is None else atoms.metric[rows].astype(np.float32),
+            _fault(name, letters[rows], atoms.entity[rows[0]], header),
+        )
+        for name, rows in _rows_of_chains(atoms, np.flatnonzero(kept))
+    ]
+
+
+def _rows_of_chains(atoms: Atoms, kept: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Name, and residues among `kept`, of each chain.
+
+    Residues of HETATM records belong to a chain's polymer where the file says so, else where
+    they stand among its other residues or continue their numbers. A chain whose numbers
+    begin anew after a TER is another one under the same name.
+    """
+    chain, chains = atoms.chain[kept], []
+    names = dict.fromkeys(chain.tolist())
+    for identifier in names:
+        rows = kept[chain == identifier] if len(names) > 1 else kept
+        if atoms.polymer is None and atoms.hetero[rows].any():
+            rows = _without_ligands(atoms, rows)
+        number, block = atoms.number[rows], atoms.block[rows]
+        anew = (block[1:] != block[:-1]) & (number[1:] <= number[:-1])
+        parts = np.split(rows, np.flatnonzero(anew) + 1) if anew.any() else [rows]
+        chains += [(identifier, part) for part in parts if len(part)]
+    return chains
+
+
+def _without_ligands(atoms: Atoms, rows: np.ndarray) -> np.ndarray:
+    """The residues `rows` of a chain without free amino acids beside its polymer."""
+    if atoms.hetero[rows].all():
+        return rows
+    parts = []
+    for block in np.unique(atoms.block[rows]):
+        part = rows[atoms.block[rows] == block]
+        own = np.flatnonzero(~atoms.hetero[part])
+        if not len(own):
+            continue
+        stop = own[-1] + 1
+        while stop < len(part) and atoms.number[part[stop]] == atoms.number[part[stop - 1]] + 1:
+            stop += 1
+        parts.append(part[:stop])
+    return np.concatenate(parts)
+
+
+def _fault(name: str, letters: np.ndarray, entity: str, header: Header) -> str:
+    """Whether the chain lacks the end of what the header declares.
+
+    Gaps are no fault: experimental structures have them, and some programs leave out what is
+    predicted badly. A prediction whose last residues are missing is a file that was cut off.
+    """
+    declared = header.declared.get(entity, "").encode("ascii", "replace")
+    found = letters.tobytes()
+    if header.ended or len(found) >= len(declared):
+        return ""
+    if declared.endswith(found[-8:]) and not declared.startswith(found):
+        return ""
+    if header.method and len(found) >= header.observed.get(name, 0):
+        return ""
+    return (
+        f"{len(found)} of the {len(declared)} residues that the file declares, and the last ones "
+        "are not there: the file is cut off; get it anew"
+    )
+
+
+def _letters(names: np.ndarray) -> np.ndarray:
+    """uint8 [n]: ASCII codes of one-letter residues, 0: no amino acid, `UNKNOWN`: not known."""
+    if len(_codes) > 10_000:
+        _codes.clear()
+    return np.fromiter(map(_codes.__getitem__, names.tolist()), np.uint8, len(names))
+
+
+def residue_letter(name: bytes | str) -> int:
+    """ASCII code of one residue's letter, 0 for no amino acid, `UNKNOWN` for what none knows."""
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    text = text.strip().upper()
+    if text in FORCE_FIELD_LETTERS:
+        return ord(FORCE_FIELD_LETTERS[text])
+    table = gemmi.find_tabulated_residue(text)
+    if table.is_amino_acid():
+        return ord(table.one_letter_code.strip().upper() or "X")
+    if table.found():
+        return 0
+    if text.encode() in FOUR_LETTERS:
+        return residue_letter(text[1:])
+    return UNKNOWN
+
+
+class _Codes(dict):
+    """`residue_letter` of the names that were met: of the few there are, the fastest way."""
+
+    def __missing__(self, name: bytes | str) -> int:
+        self[name] = residue_letter(name)
+        return self[name]
+
+
+_codes = _Codes()
+
+
+def one_letter(names: Iterable[str]) -> str:
+    """Letters of a declared sequence; what is no amino acid, like a cap, is left out."""
+    return "".join(map(_declared_letter, names))
+
+
+@lru_cache(maxsize=4096)
+def _declared_letter(name: str) -> str:
+    code = residue_letter(name)
+    return "X" if code == UNKNOWN else chr(code) if code else ""

@@ -1,0 +1,205 @@
+"""Reading mmCIF, ModelCIF and BinaryCIF: the tables that tell of a protein's backbone."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import gemmi
+import numpy as np
+
+from halo.structures.atoms import MAX_ATOMS, SLOTS, Atoms, Header, one_letter
+from halo.structures.bcif import read_blocks
+
+# The column of a category (without underscores and points) as it is in the file: texts or
+# numbers, one a row; None where there is none.
+Column = Sequence[str] | np.ndarray
+Columns = Callable[[str, str], Column | None]
+_NULL = (".", "?", "")
+_NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in _exptl.method
+
+
+def read_cif(text: bytes) -> Iterator[tuple[Atoms, Header]]:
+    """The models of the first block that has atoms; RuntimeError where it is no mmCIF."""
+    for block in gemmi.cif.read_string(text):
+        columns = _columns_of(block)
+        if columns("atom_site", "Cartn_x") is not None:
+            yield from _models(columns)
+            return
+
+
+def read_bcif(data: bytes) -> Iterator[tuple[Atoms, Header]]:
+    """The same of BinaryCIF; ValueError where it is none."""
+    for columns in read_blocks(data):
+        if columns("atom_site", "Cartn_x") is not None:
+            yield from _models(columns)
+            return
+
+
+def _columns_of(block: gemmi.cif.Block) -> Columns:
+    def columns(category: str, item: str) -> gemmi.cif.Column | None:
+        return block.find_values(f"_{category}.{item}") or None
+
+    return columns
+
+
+def _plain(value: object) -> str:
+    """A text without its quotes, ``""`` where it is unknown."""
+    text = str(value)
+    if text in _NULL:
+        return ""
+    return gemmi.cif.as_string(text) if text[0] in "'\";" else text
+
+
+def _texts(values: Iterable[object]) -> np.ndarray:
+    """object [n] of str."""
+    values = list(values)
+    known = {value: _plain(value) for value in set(values)}
+    return np.array([known[value] for value in values], object)
+
+
+def _numbers(values: Column) -> np.ndarray:
+    """float64 [n], NaN for unknown ones and for what is no number."""
+    try:
+        return np.array(values, np.float64)
+    except ValueError:
+        return np.array([gemmi.cif.as_number(str(value)) for value in values], np.float64)
+
+
+def _models(columns: Columns) -> Iterator[tuple[Atoms, Header]]:
+    table = _AtomSite(columns)
+    for rows in table.models():
+        yield table.atoms(rows), _header(columns)
+
+
+class _AtomSite:
+    """The table of the atoms, of which the backbone is read."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        names = self._first("label_atom_id", "auth_atom_id")
+        names = [] if names is None else list(names)
+        if len(names) > MAX_ATOMS:
+            raise OverflowError(f"more than {MAX_ATOMS:,} atoms")
+        slots = {name.decode(): slot for slot, name in enumerate(SLOTS)}
+        slots |= {f'"{name}"': slot for name, slot in slots.items()}
+        self._slot = np.array([slots.get(name, -1) for name in names], int)
+
+    def models(self) -> Iterator[np.ndarray]:
+        """The rows of the backbone, int [n], one model after the other."""
+        rows = np.flatnonzero(self._slot >= 0)
+        column = self._first("pdbx_PDB_model_num")
+        if column is None:
+            yield from [rows] if len(rows) else []
+            return
+        model = np.array(self._of(column, rows), object)
+        for number in dict.fromkeys(model.tolist()):
+            yield rows[model == number]
+
+    def atoms(self, rows: np.ndarray) -> Atoms:
+        """The atoms of some rows."""
+        chain, label, number, insertion, sequence = (
+            self._raw(rows, *items)
+            for items in (
+                ("auth_asym_id", "label_asym_id"),
+                ("label_asym_id",),
+                ("auth_seq_id", "label_seq_id"),
+                ("pdbx_PDB_ins_code",),
+                ("label_seq_id",),
+            )
+        )
+        new = np.ones(len(rows), bool)
+        keys = (chain, label, number, insertion, sequence)
+        new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+        first = np.flatnonzero(new)
+        entity = _texts(self._raw(rows[first], "label_entity_id"))
+        polymers = _polymers(self._columns)
+        metric = _metric(self._columns)
+        places = zip(_texts(label[first]), _texts(sequence[first]), strict=True)
+        return Atoms(
+            residue=np.cumsum(new) - 1,
+            slot=self._slot[rows],
+            position=np.stack([self._number(rows, f"Cartn_{axis}") for axis in "xyz"], axis=1),
+            occupancy=self._number(rows, "occupancy"),
+            b_factor=self._number(rows, "B_iso_or_equiv"),
+            name=_texts(self._raw(rows, "label_comp_id", "auth_comp_id")),
+            chain=_texts(chain[first]),
+            number=np.nan_to_num(_numbers(number[first])).astype(np.int64),
+            hetero=self._raw(rows[first], "group_PDB") == "HETATM",
+            block=np.zeros(len(first), int),
+            entity=entity,
+            polymer=np.isin(entity, polymers) if polymers and entity.any() else None,
+            metric=np.array([metric.get(place, np.nan) for place in places]) if metric else None,
+        )
+
+    def _first(self, *items: str) -> Column | None:
+        """The first of these columns that is there."""
+        found = (self._columns("atom_site", item) for item in items)
+        return next((column for column in found if column is not None), None)
+
+    @staticmethod
+    def _of(column: Column, rows: np.ndarray) -> Column:
+        if isinstance(column, np.ndarray):
+            return column[rows]
+        return [column[row] for row in rows.tolist()]
+
+    def _raw(self, rows: np.ndarray, *items: str) -> np.ndarray:
+        """object [n], as the file has it; ``""`` where there is no such column."""
+        column = self._first(*items)
+        return np.array([""] * len(rows) if column is None else self._of(column, rows), object)
+
+    def _number(self, rows: np.ndarray, item: str) -> np.ndarray:
+        column = self._first(item)
+        return np.full(len(rows), np.nan) if column is None else _numbers(self._of(column, rows))
+
+
+def _table(columns: Columns, category: str, *items: str) -> list[tuple[str, ...]]:
+    """Rows of some columns of a small category; ``""`` where one is not there."""
+    found = [columns(category, item) for item in items]
+    count = max((len(column) for column in found if column is not None), default=0)
+    texts = [_texts(column).tolist() if column is not None else [""] * count for column in found]
+    return list(zip(*texts, strict=True))
+
+
+def _polymers(columns: Columns) -> list[str]:
+    rows = _table(columns, "entity", "id", "type")
+    found = [entity for entity, kind in rows if kind.lower() == "polymer"]
+    return found or [entity for (entity,) in _table(columns, "entity_poly", "entity_id")]
+
+
+def _header(columns: Columns) -> Header:
+    methods = [text for (text,) in _table(columns, "exptl", "method")]
+    method = ", ".join(filter(None, methods))
+    if any(word in method.upper() for word in _NO_EXPERIMENT):
+        method = ""
+    observed: dict[str, int] = {}
+    scheme = _table(columns, "pdbx_poly_seq_scheme", "pdb_strand_id", "seq_id", "auth_seq_num")
+    for chain, place in dict.fromkeys((chain, place) for chain, place, seen in scheme if seen):
+        observed[chain] = observed.get(chain, 0) + bool(place)
+    return Header(_declared(columns), method, observed)
+
+
+def _declared(columns: Columns) -> dict[str, str]:
+    """One-letter sequence of each polymer, by the id of its entity."""
+    names: dict[str, dict[str, str]] = {}
+    for entity, number, name in _table(columns, "entity_poly_seq", "entity_id", "num", "mon_id"):
+        names.setdefault(entity, {}).setdefault(number, name)
+    declared = {entity: one_letter(list(found.values())) for entity, found in names.items()}
+    items = ("entity_id", "pdbx_seq_one_letter_code_can")
+    for entity, letters in _table(columns, "entity_poly", *items):
+        declared.setdefault(entity, "".join(letters.split()).upper())
+    return declared
+
+
+def _metric(columns: Columns) -> dict[tuple[str, str], float]:
+    """pLDDT (0 to 100) by chain and place in the sequence, of ModelCIF's local metrics."""
+    kinds = _table(columns, "ma_qa_metric", "id", "mode", "name", "type")
+    wanted = {}
+    for key, mode, name, kind in kinds:
+        if mode.lower() == "local" and "plddt" in f"{name} {kind}".lower():
+            wanted[key] = 100.0 if "[0,1]" in kind else 1.0
+    items = ("label_asym_id", "label_seq_id", "metric_id", "metric_value")
+    rows = _table(columns, "ma_qa_metric_local", *items) if wanted else []
+    first = next((metric for *_, metric, _ in rows if metric in wanted), None)
+    return {
+        (chain, place): gemmi.cif.as_number(value) * wanted[metric]
+        for chain, place, metric, value in rows
+        if metric == first
+    }

@@ -1,0 +1,68 @@
+"""What a file tells of the confidence in a model: the pLDDT of its residues, 0 to 100.
+
+PDB and mmCIF have no place of their own for it. Predictors write it as the B-factor, AlphaFold
+and ColabFold as 0 to 100, ESMFold, the ESM Atlas, Boltz and Chai as 0 to 1; ModelCIF has it in a
+table beside the atoms. In experimental structures the B-factor is something else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from halo.structures.atoms import Chain
+from halo.structures.parse import StructureError
+
+# What programs write that have no B-factor to tell; a predictor is never as sure of all residues.
+FILLERS = (0.0, 1.0, 20.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """pLDDT of a chain's residues.
+
+    Attributes
+    ----------
+    plddt
+        float32 [n], 0 to 100; NaN where it is unknown.
+    remark
+        What is to be said of it; ``""`` where it is as usual.
+    """
+
+    plddt: np.ndarray
+    remark: str = ""
+
+
+def confidence_of(chain: Chain, kind: str) -> Confidence:
+    """The confidence in `chain`; `kind` is ``plddt`` or, of B-factors that are none, ``none``.
+
+    StructureError where the B-factors of a prediction lie outside of 0 to 100.
+    """
+    unknown = np.full(len(chain.letters), np.nan, np.float32)
+    if kind == "none":
+        return Confidence(unknown)
+    if chain.metric is not None and np.isfinite(chain.metric).any():
+        return _checked(chain.metric, "pLDDT values")
+    if chain.method:
+        what = f"experimental structure ({chain.method.lower()})"
+        return Confidence(unknown, f"{what}: B-factors are no pLDDT, confidence unknown")
+    values = chain.b_factor
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Confidence(unknown, "no B-factors: confidence unknown")
+    if (known == known[0]).all() and known[0] in FILLERS:
+        remark = f"every B-factor is {known[0]:g}, which tells nothing: confidence unknown"
+        return Confidence(unknown, remark)
+    return _checked(values, "B-factors")
+
+
+def _checked(values: np.ndarray, what: str) -> Confidence:
+    least, most = np.nanmin(values), np.nanmax(values)
+    if least < 0 or most > 100:
+        raise StructureError(
+            f"the {what} ({least:g} to {most:g}) are no pLDDT (0 to 100); for other structures "
+            "than AlphaFold's give the source `confidence: none`"
+        )
+    if most > 1:
+        missing = int(np.isnan(values).sum())
+        return Confidence(values, f"no B-factor of {missing} residues" if missing else "")
+    return Confidence(values * np.float32(100), f"{what} of 0 to 1 taken as pLDDT of 0 to 100")

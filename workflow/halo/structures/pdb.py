@@ -1,0 +1,246 @@
+"""Reading PDB files: the fixed columns of all backbone atoms at once."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from halo.structures.atoms import CA, FOUR_LETTERS, MAX_ATOMS, SLOTS, Atoms, Header, one_letter
+
+_PADDING = b"\n" + b" " * 80
+_NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in EXPDTA
+
+
+def read_pdb(text: bytes) -> Iterator[tuple[Atoms, Header]]:
+    """The models of a PDB file, one after the other; those without backbone atoms are left out.
+
+    ValueError, with the number of the line, where an atom has no coordinates.
+    """
+    lines = _Lines(text)
+    header = _header(lines)
+    ends = np.flatnonzero(lines.records == _ENDMDL).tolist()
+    for start, stop in pairwise([0, *ends, len(lines.starts)]):
+        atoms = _atoms(lines, start, stop)
+        if len(atoms.slot):
+            yield atoms, header
+
+
+class _Lines:
+    """The lines of a text, and columns of many of them at once.
+
+    Attributes
+    ----------
+    text
+        The text.
+    starts, ends
+        int [n], where each line starts and ends in it.
+    records
+        uint32 [n], the first four columns of each line as one number.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._padded = text + _PADDING
+        characters = np.frombuffer(self._padded, np.uint8, len(text) + 1)
+        self.ends = np.flatnonzero(characters == ord("\n"))
+        self.starts = np.concatenate([[0], self.ends[:-1] + 1])
+        self.records = self.field(self.starts, 0, "=u4")
+
+    def field(self, starts: np.ndarray, column: int, kind: str) -> np.ndarray:
+        """What the lines that start at `starts` have from `column` (from 0) on, as `kind`."""
+        width = np.dtype(kind).itemsize
+        window = np.ndarray((len(self._padded) - width + 1,), kind, self._padded, 0, (1,))
+        return window[starts + column]
+
+    def columns(self, starts: np.ndarray, first: int, width: int) -> np.ndarray:
+        """uint8 [width, n], the characters of some columns, those of a column together."""
+        found = self.field(starts, first, f"V{width}").view(np.uint8)
+        return np.ascontiguousarray(found.reshape(-1, width).T)
+
+    def lines(self, record: int) -> list[str]:
+        """The lines of a record."""
+        found = np.flatnonzero(self.records == record)
+        places = zip(self.starts[found].tolist(), self.ends[found].tolist(), strict=True)
+        return [self.text[start:stop].decode("latin-1") for start, stop in places]
+
+
+def _word(text: bytes) -> int:
+    """Four bytes as the number that they are in memory."""
+    return int(np.frombuffer(text, "=u4")[0])
+
+
+_ATOM, _HETA, _SEQRES, _EXPDTA, _ENDMDL = map(_word, (b"ATOM", b"HETA", b"SEQR", b"EXPD", b"ENDM"))
+_TER = (_word(b"TER "), _word(b"TER\n"))
+# A name stands in column 14, but some programs write it from another one on.
+_NAMES = [
+    (_word((b" " * indent + name).ljust(4)), slot)
+    for slot, name in enumerate(SLOTS)
+    for indent in range(5 - len(name))
+]
+
+
+def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
+    """The atoms of the lines from `start` to `stop`."""
+    records = lines.records[start:stop]
+    atom = start + np.flatnonzero((records == _ATOM) | (records == _HETA))
+    if len(atom) > MAX_ATOMS:
+        raise OverflowError(f"more than {MAX_ATOMS:,} atoms")
+    name = lines.field(lines.starts[atom], 12, "=u4")
+    slots = np.full(len(atom), -1)
+    for word, number in _NAMES:
+        slots[name == word] = number
+    kept = slots >= 0
+    line, slot = atom[kept], slots[kept]
+    starts, width = lines.starts[line], (lines.ends - lines.starts)[line]
+
+    columns = lines.columns(starts, 30, 36)
+    axes = columns[:24].reshape(3, 8, -1).transpose(1, 0, 2).reshape(8, -1)
+    position = np.ascontiguousarray(_decimals(axes, 4).reshape(3, -1).T)
+    if not np.isfinite(position).all() or width.min(initial=54) < 54:
+        bad = np.flatnonzero(~np.isfinite(position).all(axis=1) | (width < 54))
+        raise ValueError(f"line {line[bad[0]] + 1}: no coordinates in columns 31 to 54")
+    _check_last(lines, atom)
+    # Short lines have no such columns, and what stands there is of the next line.
+    occupancy = np.where(width > 56, _decimals(columns[24:30], 3), np.nan)
+    b_factor = np.full(len(line), np.nan)
+    of_ca = slot == CA
+    b_factor[of_ca] = np.where(
+        width[of_ca] > 62, _decimals(columns[30:36, of_ca], 3), np.nan
+    )
+
+    # A residue goes on as long as chain, number and insertion code are the same.
+    breaks = (records == _TER[0]) | (records == _TER[1])
+    block = np.searchsorted(start + np.flatnonzero(breaks), line)
+    keys = [lines.field(starts, column, "=u4") for column in (20, 23)]
+    segment = None
+    if (lines.field(starts, 21, "u1") == ord(" ")).any():  # CHARMM names segments, not chains
+        segment = np.where(width >= 76, lines.field(starts, 72, "S4"), b"")
+        if len(set(segment.tolist())) == 1:  # nothing, or the entry of a file before 1998
+            segment = None
+        else:
+            keys.append(segment)
+    new = np.ones(len(starts), bool)
+    new[1:] = np.any([key[1:] != key[:-1] for key in (*keys, block)], axis=0)
+    first = np.flatnonzero(new)
+    residue_name, chain = _names(lines, starts)
+    entity = chain = _chain_names(chain[first])
+    if segment is not None:
+        chain = np.where(chain == "", _chain_names(segment[first]), chain)
+    return Atoms(
+        residue=np.cumsum(new) - 1,
+        slot=slot,
+        position=position,
+        occupancy=occupancy,
+        b_factor=b_factor,
+        name=residue_name,
+        chain=chain,
+        number=_numbers(lines, starts[first]),
+        hetero=lines.records[line[first]] == _HETA,
+        block=block[first],
+        entity=entity,
+    )
+
+
+def _check_last(lines: _Lines, atom: np.ndarray) -> None:
+    """ValueError where the text ends within the line of an atom."""
+    last = len(lines.starts) - 1
+    if lines.text.endswith(b"\n") or len(atom) < 2 or atom[-1] != last:
+        return
+    width = lines.ends[atom[-2:]] - lines.starts[atom[-2:]]
+    if width[1] < width[0] and width[1] < 66:
+        raise ValueError(f"line {last + 1}: the file is cut off in it")
+
+
+def _names(lines: _Lines, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names of residue and chain of each atom.
+
+    The column between them is free; names of four letters take it, or chains of two.
+    """
+    residue, chain = lines.field(starts, 17, "S3"), lines.field(starts, 21, "S1")
+    between = lines.field(starts, 20, "S1")
+    used = np.flatnonzero((between != b"") & (between != b" "))
+    if len(used):
+        residue, chain = residue.astype("S4"), chain.astype("S2")
+        long = lines.field(starts[used], 17, "S4")
+        four = np.isin(long, list(FOUR_LETTERS))
+        residue[used[four]] = long[four]
+        chain[used[~four]] = lines.field(starts[used[~four]], 20, "S2")
+    return residue, chain
+
+
+def _chain_names(names: np.ndarray) -> np.ndarray:
+    """str [n], without spaces."""
+    texts = names.tolist()
+    known = {name: name.decode("latin-1").strip() for name in set(texts)}
+    return np.array([known[name] for name in texts], object)
+
+
+def _numbers(lines: _Lines, starts: np.ndarray) -> np.ndarray:
+    """int64 [n], the residues' numbers; 0 where there is none."""
+    values = _decimals(lines.columns(starts, 22, 4), 4)
+    odd = np.flatnonzero(np.isnan(values))
+    if len(odd):
+        texts = lines.field(starts[odd], 22, "S4").tolist()
+        values[odd] = [_hybrid36(text.strip()) for text in texts]
+    return values.astype(np.int64)
+
+
+def _hybrid36(text: bytes) -> int:
+    """A number above 9999 in four characters (cci.lbl.gov/hybrid_36); 0 where it is none."""
+    if len(text) != 4 or not text.isalnum() or not text[:1].isalpha():
+        return 0
+    start = 10 * 36**3 if text.isupper() or text[:1].isupper() else 10 * 36**3 - 26 * 36**3
+    return int(text, 36) - start + 10_000
+
+
+def _decimals(columns: np.ndarray, point: int) -> np.ndarray:
+    """float64 [n]: numbers in fixed columns, uint8 [width, n]; NaN where there is none.
+
+    `point` is the column that the point usually has, the width for numbers without one.
+    """
+    digit = columns - np.uint8(ord("0"))  # what is below wraps around
+    is_digit = digit < 10
+    minus = columns == ord("-")
+    digit = np.where(is_digit, digit, np.uint8(0)).astype(np.int32)
+    # Spaces, perhaps a minus, digits without a gap, the point, digits.
+    usual = is_digit[point - 1].copy()
+    for column in range(point - 1):
+        starts = is_digit[column] | minus[column]
+        usual &= np.where(starts, is_digit[column + 1], columns[column] == ord(" "))
+    value = digit[0]
+    for column in range(1, len(columns)):
+        if column != point:
+            value = value * 10 + digit[column]
+    if point < len(columns):
+        usual &= columns[point] == ord(".")
+        usual &= is_digit[point + 1 :].all(axis=0)
+    # Both are whole numbers, so that the quotient is the number nearest to the decimals.
+    values = value / 10.0 ** max(len(columns) - point - 1, 0)
+    values[minus[:point].any(axis=0)] *= -1
+    for row in np.flatnonzero(~usual).tolist():
+        values[row] = _number(columns[:, row].tobytes())
+    return values
+
+
+def _number(text: bytes) -> float:
+    """A number in any notation; NaN where the columns are empty, or hold something else."""
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _header(lines: _Lines) -> Header:
+    declared: dict[str, list[str]] = {}
+    for line in lines.lines(_SEQRES):
+        chain = line[10:12].strip()
+        declared.setdefault(chain, []).extend(line[19:70].split())
+    method = " ".join(line[10:].strip() for line in lines.lines(_EXPDTA))
+    if any(word in method.upper() for word in _NO_EXPERIMENT):
+        method = ""
+    return Header(
+        declared={chain: one_letter(names) for chain, names in declared.items()},
+        method=method,
+        ended=re.search(rb"^END *$", lines.text[-400:], re.MULTILINE) is not None,
+    )
