@@ -290,7 +290,7 @@ def fetch(server, root, sequences=None, settings=None, **changes):
 def test_every_protein_ends_in_its_status(server, tmp_path):
     """One protein a fault, each in the status that belongs to it; nothing wrong is stored."""
     faults = {
-        "P10000": (status(404), "missing"),
+        "P10000": (status(404), "error"),  # the API lists it
         "P10001": (loop, "error"),
         "P10002": (bomb, "error"),
         "P10003": (html, "error"),

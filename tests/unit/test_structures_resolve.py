@@ -137,7 +137,7 @@ def test_uniprots_own_table(tmp_path):
     [
         ("id,uniprot\na,P12345\n", "columns name and accession"),
         ("", "columns name and accession"),
-        ("name,accession\na,P12345\nb\n", "line 3 has 1 cells"),
+        ("name,accession\na,P12345\nb\n", "line 3: '' is no UniProt accession of 'b'"),
         ("name,accession\na,P12345\nb,nonsense\n", "line 3: 'nonsense' is no UniProt accession"),
     ],
 )

@@ -13,11 +13,12 @@ from halo.structures import parse
 from halo.structures.archive import fasta_of_archive, make_index, open_archive, read_index
 from halo.structures.contacts import Contacts
 from halo.structures.fetch import fetch_structures
-from halo.structures.files import FileName, NamePattern, fragments_by_accession, open_folder
+from halo.structures.files import FileName, NamePattern, files_by_fragment, open_folder
 from halo.structures.parse import StructureError
 from halo.structures.resolve import Name
 from halo.structures.search import search
 from halo.structures.settings import SourceSettings, StructureSettings, TransportSettings
+from halo.structures.transport import FetchError
 
 from .test_structures_server import (
     ACCESSIONS,
@@ -94,11 +95,14 @@ def test_the_newest_version_with_all_its_fragments_is_taken():
         "AF-P1-F3-model_v4.pdb",
     ]
     names = {file: pattern.read(file) for file in files}
-    assert fragments_by_accession(names, None) == {
-        "P1": {1: "AF-P1-F1-model_v10.cif", 2: "AF-P1-F2-model_v10.pdb"}
+    assert files_by_fragment(names, None) == {
+        "P1": {
+            1: ["AF-P1-F1-model_v10.cif", "AF-P1-F1-model_v10.pdb"],
+            2: ["AF-P1-F2-model_v10.pdb"],
+        }
     }
-    assert list(fragments_by_accession(names, 4)["P1"]) == [1, 2, 3]
-    assert fragments_by_accession(names, 5) == {}
+    assert list(files_by_fragment(names, 4)["P1"]) == [1, 2, 3]
+    assert files_by_fragment(names, 5) == {}
 
 
 # -------------------------------------------------------------------------- folders
@@ -130,8 +134,9 @@ def test_own_structures_by_id_without_plddt(tmp_path):
     (tmp_path / "mine" / "protein_1.pdb").write_bytes(model_pdb("ACDEGKL" * 3, plddt=150))
     source = {"kind": "folder", "path": str(tmp_path / "mine"), "pattern": "{accession}.pdb"}
     sequences = {"protein_1": "ACDEGKL" * 3}
-    with pytest.raises(HaloError, match="confidence: none"):
-        job(sequences, tmp_path, sources=[source])
+    _, notes = job(sequences, tmp_path, sources=[source])
+    assert notes["protein_1"].status == "error"
+    assert "confidence: none" in notes["protein_1"].message
     store, notes = job(sequences, tmp_path, sources=[{**source, "confidence": "none"}])
     note = notes["protein_1"]
     assert (note.status, note.resolved, note.mean_plddt) == ("ok", "name", None)
@@ -197,11 +202,11 @@ def test_a_source_that_fails_is_not_passed_over(tmp_path):
     """A less preferred source must not win because of a passing fault of a better one."""
 
     class Failing:
-        def find(self, name, sequence):
-            raise StructureError("down")
+        def candidates(self, name, sequence):
+            raise FetchError("down")
 
     class Good:
-        def find(self, name, sequence):
+        def candidates(self, name, sequence):
             raise AssertionError("must not be asked")
 
     sources = [(SourceSettings("afdb"), Failing()), (SourceSettings("afdb"), Good())]

@@ -17,7 +17,8 @@ from halo.graphs.geometry import (
 from halo.graphs.settings import GraphSettings
 
 CONTACT, NEIGHBOUR = 1, 2  # bits of an edge's kind
-SEQUENCE_ONLY, CONTACTS_ONLY, COORDINATES = 0, 1, 2  # what is known of a residue's structure
+# What is known of a residue's structure; coordinates with their confidence (pLDDT), or without.
+SEQUENCE_ONLY, CONTACTS_ONLY, COORDINATES, COORDINATES_ONLY = 0, 1, 2, 3
 
 
 def build_graph(
@@ -27,7 +28,7 @@ def build_graph(
 
     `structure` holds the arrays of the structure store, or is None. Contacts are sought
     within a fragment only: AlphaFold's fragments have no placement to each other. Where
-    fragments overlap, pLDDT is their mean, a contact counts if one has it (the smallest
+    fragments overlap, pLDDT is the mean of those that tell it, a contact counts if one has it (the smallest
     distance), and geometry and coordinates are of the fragment in which the residue is
     farthest from an end.
     """
@@ -70,8 +71,7 @@ def _from_fragments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fill `features`, `places` and `known` in place; contacts as positions of the sequence."""
     position = structure["position"].astype(np.int64)
-    # A structure that tells no confidence was measured, not predicted: it is taken at its word.
-    plddt = np.nan_to_num(structure["plddt"].astype(np.float64), nan=100.0)
+    plddt = structure["plddt"].astype(np.float64)
     best = np.zeros(len(known), dtype=np.int64)
     found = []
     for start, stop in structure["fragment"].astype(np.int64):
@@ -85,11 +85,13 @@ def _from_fragments(
         places[at[better]] = np.nan_to_num(coordinates[better, CA])
         best[at[better]] = inside[better]
         found.append((at[rows], distances))
-    total = np.bincount(position, plddt, len(known))
-    count = np.bincount(position, minlength=len(known))
-    modelled = count > 0
-    features[modelled, FEATURES.index("plddt")] = total[modelled] / count[modelled] / 100.0
-    known[modelled] = COORDINATES
+    known[position] = COORDINATES_ONLY
+    told = ~np.isnan(plddt)
+    total = np.bincount(position[told], plddt[told], len(known))
+    count = np.bincount(position[told], minlength=len(known))
+    confident = count > 0
+    features[:, FEATURES.index("plddt")] = total / np.maximum(count, 1) / 100.0
+    known[confident] = COORDINATES
     if len(found) == 1:
         return found[0]
     return _nearest(

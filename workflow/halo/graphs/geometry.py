@@ -86,7 +86,7 @@ def backbone_features(
     Parameters
     ----------
     coordinates : float [n, 3 atoms (N, CA, C), 3], Å, NaN where an atom is missing
-    plddt : float [n], 0 to 100
+    plddt : float [n], 0 to 100; NaN where unknown
     pairs : int [n_pairs, 2], contacts as rows of `coordinates`
     position : int [n], index in the sequence; a step other than 1 is a break
     """

@@ -8,7 +8,14 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from halo.biochemistry import scales
-from halo.graphs.build import CONTACT, CONTACTS_ONLY, COORDINATES, NEIGHBOUR, SEQUENCE_ONLY
+from halo.graphs.build import (
+    CONTACT,
+    CONTACTS_ONLY,
+    COORDINATES,
+    COORDINATES_ONLY,
+    NEIGHBOUR,
+    SEQUENCE_ONLY,
+)
 from halo.graphs.geometry import FEATURES
 
 MODALITIES = ("embedding", "structure", "biochemistry")
@@ -17,8 +24,9 @@ RADIAL_CENTRES = torch.linspace(2.0, 10.0, 16)  # Å
 RADIAL_WIDTH = 8.0 / 15  # Å, the distance between centres
 SEPARATION_SCALES = (1.0, 4.0, 16.0, 64.0)  # residues
 
-STRUCTURE_DIM = len(FEATURES) + 2  # and whether contacts, and coordinates, are known
-EDGE_FLAGS = ("contact", "neighbour", "distance_known", "min_plddt", "mean_plddt")
+# And whether contacts, coordinates, and the confidence in them are known.
+STRUCTURE_DIM = len(FEATURES) + 3
+EDGE_FLAGS = ("contact", "neighbour", "distance_known", "plddt_known", "min_plddt", "mean_plddt")
 EDGE_DIM = len(RADIAL_CENTRES) + len(SEPARATION_SCALES) + len(EDGE_FLAGS)
 # Columns of the edge features that a sequence alone does not give.
 FROM_STRUCTURE = torch.tensor(
@@ -52,13 +60,17 @@ def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> 
         raise ValueError(f"{len(embedding)} embedded residues for a graph of {length}")
     known = torch.from_numpy(graph["known"].astype(np.int64))
     structure = torch.from_numpy(graph["structure"].astype(np.float32))
-    flags = torch.stack([known == CONTACTS_ONLY, known == COORDINATES], dim=1).float()
+    confident = known == COORDINATES
+    flags = torch.stack(
+        [known == CONTACTS_ONLY, confident | (known == COORDINATES_ONLY), confident], dim=1
+    ).float()
     edges = torch.from_numpy(graph["edges"].astype(np.int64))
     attributes = edge_features(
         edges,
         torch.from_numpy(graph["distance"].astype(np.float32)),
         torch.from_numpy(graph["kind"].astype(np.int64)),
         structure[:, FEATURES.index("plddt")],
+        confident,
     )
     contact_only = torch.from_numpy(graph["kind"] == CONTACT)
     has_structure = bool((known != SEQUENCE_ONLY).any())
@@ -78,26 +90,34 @@ def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> 
 
 
 def edge_features(
-    edges: torch.Tensor, distance: torch.Tensor, kind: torch.Tensor, plddt: torch.Tensor
+    edges: torch.Tensor,
+    distance: torch.Tensor,
+    kind: torch.Tensor,
+    plddt: torch.Tensor,
+    confident: torch.Tensor,
 ) -> torch.Tensor:
     """Features of undirected edges, float32 [n_edges, EDGE_DIM].
 
     Gaussian radial basis of the distance in Å (0 where it is unknown), decays of the
-    sequence separation, whether the edge is a contact, a sequence neighbour, and has a
-    distance, and the smaller and the mean pLDDT (as a share of 1) of its two ends: the
-    network weighs a contact by the confidence in it.
+    sequence separation, whether the edge is a contact, a sequence neighbour, has a
+    distance, and has two ends of known pLDDT (`confident`, bool [length]), and the smaller and
+    the mean pLDDT (as a share of 1) of its two ends: the network weighs a contact by the
+    confidence in it. Where one is unknown, both numbers are 0 and the flag says so, so that the
+    network has a weight of its own for contacts of unknown confidence.
     """
     has_distance = ~torch.isnan(distance)
     offset = torch.nan_to_num(distance, nan=0.0)[:, None] - RADIAL_CENTRES
     radial = torch.exp(-0.5 * (offset / RADIAL_WIDTH) ** 2) * has_distance[:, None]
     separation = (edges[:, 1] - edges[:, 0]).float()[:, None]
     decays = torch.exp(-separation / torch.tensor(SEPARATION_SCALES))
-    ends = plddt[edges]
+    known = confident[edges].all(dim=1)
+    ends = plddt[edges] * known[:, None]
     flags = torch.stack(
         [
             (kind & CONTACT) > 0,
             (kind & NEIGHBOUR) > 0,
             has_distance,
+            known,
         ],
         dim=1,
     ).float()

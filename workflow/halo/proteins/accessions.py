@@ -10,6 +10,17 @@ _ACCESSION = re.compile(rf"(?P<base>{_BASE})(?:-(?P<isoform>[1-9][0-9]{{0,3}}))?
 # in TrEMBL, then the species.
 _ENTRY_NAME = re.compile(r"(?P<protein>[A-Z0-9]{1,10})_[A-Z0-9]{3,5}", re.ASCII)
 _FASTA_NAME = re.compile(r"(?:sp|tr)\|(?P<accession>[^|\s]*)(?:\||$)", re.ASCII)
+# What other databases and programs make of an accession; all without regard to case.
+_FORMS = [
+    re.compile(form.format(accession=rf"(?P<accession>(?:{_BASE})(?:-[1-9][0-9]{{0,3}})?)"), re.I | re.A)
+    for form in (
+        r"{accession}(?:\.[0-9]+)?",
+        r"(?:uniprot|uniprotkb|uniprot/swiss-prot|uniprot/trembl|up|sp|tr|swissprot|trembl)[:|]"
+        r"{accession}(?:\.[0-9]+)?(?:\|.*)?",
+        r"UniRef(?:50|90|100)_{accession}",
+        r"(?:AFDB:)?AF-{accession}-F[0-9]+(?:[-_].*)?",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,22 @@ def parse_accession(text: str) -> Accession | None:
     if match is None:
         return None
     return Accession(match["base"], int(match["isoform"]) if match["isoform"] else None)
+
+
+def accession_within(text: str) -> Accession | None:
+    """The accession that an id of UniProt, or of what is made from it, has in it, or None.
+
+    Understands, beside what `parse_accession` does, lower case, ``P12345.1`` (the sequence's
+    version), ``UniProtKB:P12345``, ``UniRef90_P12345``, ``AF-P12345-F1`` with anything after
+    it, and ``AFDB:AF-P12345-F1``.
+    """
+    text = text.strip()
+    if (found := parse_accession(text)) is not None:
+        return found
+    for form in _FORMS:
+        if match := form.fullmatch(text):
+            return parse_accession(match["accession"].upper())
+    return None
 
 
 def is_entry_name(text: str) -> bool:

@@ -6,31 +6,65 @@ still serve, are understood too (``entryId``, ``uniprotSequence`` and so on).
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-from halo.proteins.accessions import parse_accession
+from halo.proteins.accessions import Accession, parse_accession
 from halo.structures.parse import Chain, StructureError, parse_structure
 from halo.structures.sources import Model, digest_of
-from halo.structures.transport import Client
+from halo.structures.transport import Client, FetchError
 
 LONGEST_MODEL = 2700  # residues; longer proteins come in fragments
+PROVIDERS = ("", "GDM")  # AlphaFold DB's own models: Google DeepMind's, also where not told
 _ENTRY = re.compile(r"AF-(?P<accession>.+)-F(?P<fragment>\d+)")
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)  # in a URL
 _VERSION = re.compile(r"model_v(\d+)\.")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One entry of the API's reply: a model of a protein, an isoform or a fragment."""
+    """One record of the API's reply: a model of a protein, of an isoform, or of a piece of one.
 
+    Attributes
+    ----------
+    entry
+        The database's own name of the model, as it is in the names of its files.
+    accession
+        Of what it is.
+    provider
+        Who made it; ``""`` where the record does not tell.
+    fragment
+        Number of the piece, from 1, where the entry's name has one.
+    start, end
+        First and last residue of the protein that it has, from 1; None where not told.
+    version
+        The newest one.
+    sequence
+        Of the model; ``whole`` of the protein, where the record has it.
+    urls
+        Of the files, mmCIF first.
+    """
+
+    entry: str
     accession: str
+    provider: str
     fragment: int
+    start: int | None
+    end: int | None
     version: int | None
-    length: int | None
     sequence: str
+    whole: str
     urls: tuple[str, ...]
+
+    @property
+    def length(self) -> int | None:
+        """Residues of the model, where the record tells."""
+        if self.start is None or self.end is None:
+            return None
+        return self.end - self.start + 1
 
 
 class AlphaFoldDb:
@@ -44,72 +78,119 @@ class AlphaFoldDb:
         self._base = client.settings.base_url.rstrip("/") + "/"
         self._version = version
 
-    def find(self, name: str, sequence: str) -> Model | None:
+    def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
         """See `halo.structures.sources.Source`."""
+        model = self.find(name, sequence)
+        if model is not None:
+            yield lambda: model
+
+    def not_asked(self, names: Iterable[str]) -> str:
+        """See `halo.structures.sources.Source`."""
+        names = list(names)
+        if any(map(parse_accession, names)):
+            return ""
+        of = f"{names[0]!r} is none" if names else "the protein has no id that could be one"
+        return f"AlphaFold DB was not asked, which knows UniProt accessions: {of}"
+
+    def state(self, names: Iterable[str]) -> str:
+        """See `halo.structures.sources.Source`."""
+        return ""
+
+    def find(self, name: str, sequence: str) -> Model | None:
+        """The structure of the protein called `name`, or None where the server has none.
+
+        FetchError where it lists one that cannot be had.
+        """
         accession = parse_accession(name)
         if accession is None:
             return None
         if self._version is not None:
-            chosen = [Prediction(str(accession), 1, self._version, None, "", ())]
-        else:
-            url = urljoin(self._base, f"api/prediction/{accession.base}")
-            entries = self._client.get(url, read_reply) or []
-            chosen = choose(entries, str(accession), sequence)
-        files = [found for entry in chosen if (found := self._file(entry)) is not None]
-        if not files or len(files) < len(chosen):
+            return self._by_pattern(str(accession), sequence)
+        chosen = choose(self._records(accession), str(accession), sequence)
+        if not chosen:
             return None
-        files += self._further_fragments(chosen[-1], files, len(sequence))
+        files = []
+        for record in chosen:
+            file = self._file(record)
+            if file is None:
+                raise FetchError(
+                    f"{self._base}: AlphaFold DB lists the model {record.entry}, but has none of "
+                    f"its files ({', '.join(self._places(record)) or 'the record names none'})"
+                )
+            files.append(file)
+        starts = [record.start and record.start - 1 for record in chosen]
+        further = self._further_fragments(chosen[-1], files, len(sequence))
+        others = {record.provider for record in chosen} - set(PROVIDERS)
         return Model(
             accession=chosen[0].accession,
             version=files[0].version,
+            sha256=digest_of(file.text for file in (*files, *further)),
+            fragments=[file.chains for file in (*files, *further)],
+            starts=[*starts, *[None] * len(further)],
+            remark=f"model of {', '.join(sorted(others))}" if others else "",
+        )
+
+    def sequence(self, name: str) -> str | None:
+        """The sequence of the accession `name`; None where no record has the whole of it."""
+        accession = parse_accession(name)
+        if accession is None:
+            return None
+        records = self._records(accession)
+        found = {text for r in records if r.accession == str(accession) and (text := _whole(r))}
+        return found.pop() if len(found) == 1 else None
+
+    def _records(self, accession: Accession) -> list[Prediction]:
+        url = urljoin(self._base, f"api/prediction/{accession.base}")
+        return self._client.get(url, read_reply) or []
+
+    def _by_pattern(self, accession: str, sequence: str) -> Model | None:
+        record = Prediction(
+            f"AF-{accession}-F1", accession, "", 1, None, None, self._version, "", "", ()
+        )
+        file = self._file(record)
+        if file is None:
+            return None
+        files = [file, *self._further_fragments(record, [file], len(sequence))]
+        return Model(
+            accession=accession,
+            version=file.version,
             sha256=digest_of(file.text for file in files),
             fragments=[file.chains for file in files],
         )
 
-    def sequence(self, name: str) -> str | None:
-        """The sequence of the accession `name`; None where there is no single model of it."""
-        accession = parse_accession(name)
-        if accession is None:
-            return None
-        url = urljoin(self._base, f"api/prediction/{accession.base}")
-        entries = self._client.get(url, read_reply) or []
-        own = [entry for entry in entries if entry.accession == str(accession)]
-        return own[0].sequence or None if len(own) == 1 else None
-
-    def _file(self, entry: Prediction) -> "_File | None":
-        """The first of the entry's files that the server has."""
-        for url in dict.fromkeys((*self._named(entry), *self._pattern(entry))):
-            file = self._client.get(url, lambda text, url=url: _read_file(text, url, entry.length))
+    def _file(self, record: Prediction) -> "_File | None":
+        """The first of the record's files that the server has."""
+        for url in self._places(record):
+            file = self._client.get(url, lambda text, url=url: _read_file(text, url, record.length))
             if file is not None:
                 return file
         return None
 
-    def _named(self, entry: Prediction) -> list[str]:
+    def _places(self, record: Prediction) -> list[str]:
+        """Where the record's files may be: as it names them, then as the others are called."""
         urls = []
-        for url in entry.urls:
-            try:
+        for url in record.urls:
+            with suppress(ValueError):  # no URL at all; the pattern may still lead to the file
                 urls.append(urljoin(self._base, url))
-            except ValueError:
-                continue  # no URL at all; the pattern may still lead to the file
-        return urls
-
-    def _pattern(self, entry: Prediction) -> list[str]:
-        if entry.version is None:
-            return []
-        stem = f"files/AF-{entry.accession}-F{entry.fragment}-model_v{entry.version}"
-        return [urljoin(self._base, stem + suffix) for suffix in (".cif", ".pdb")]
+        if record.version is not None:
+            stem = f"files/{record.entry}-model_v{record.version}"
+            urls += [urljoin(self._base, stem + suffix) for suffix in (".cif", ".pdb")]
+        return list(dict.fromkeys(urls))
 
     def _further_fragments(
         self, last: Prediction, files: Sequence["_File"], length: int
     ) -> list["_File"]:
         """Fragments that the API does not list, of proteins too long for one model."""
-        if length <= LONGEST_MODEL or not files[-1].version:
+        if length <= LONGEST_MODEL or not files[-1].version or last.start not in (None, 1):
             return []
         further: list[_File] = []
         while True:
             number = last.fragment + len(further) + 1
-            entry = Prediction(last.accession, number, int(files[-1].version), None, "", ())
-            file = self._file(entry)
+            entry = f"AF-{last.accession}-F{number}"
+            version = int(files[-1].version)
+            file = self._file(
+                Prediction(entry, last.accession, "", number, None, None, version, "", "", ())
+            )
             if file is None:
                 return further
             further.append(file)
@@ -135,32 +216,47 @@ def _read_file(text: bytes, url: str, length: int | None) -> _File:
 
 
 def read_reply(text: bytes) -> list[Prediction]:
-    """Predictions of single chains in the API's reply; StructureError where it is no reply."""
+    """Predictions of single chains in the API's reply; StructureError where it is no reply.
+
+    Complexes are left out. A reply of which no record can be understood is none.
+    """
     try:
         reply = json.loads(text)
     except (ValueError, RecursionError):
         raise StructureError(f"not JSON; it starts with {text[:40]!r}") from None
     if not isinstance(reply, list) or not all(isinstance(entry, dict) for entry in reply):
         raise StructureError("JSON, but not a list of predictions")
-    return [prediction for entry in reply if (prediction := _prediction(entry)) is not None]
+    chains = [entry for entry in reply if not _is_complex(entry)]
+    found = [prediction for entry in chains if (prediction := _prediction(entry)) is not None]
+    if chains and not found:
+        fields = ", ".join(sorted(chains[0])[:5])
+        raise StructureError(f"predictions without a UniProt accession; their fields are {fields}")
+    return found
+
+
+def _is_complex(entry: Mapping[str, Any]) -> bool:
+    return entry.get("isComplex") is True or isinstance(entry.get("uniprotAccession"), list)
 
 
 def _prediction(entry: Mapping[str, Any]) -> Prediction | None:
-    """One entry; None for complexes and for what names no UniProt accession."""
-    match = _ENTRY.fullmatch(_string(entry, "modelEntityId", "entryId"))
+    """One record; None for what names no UniProt accession."""
+    name = _string(entry, "modelEntityId", "entryId")
+    match = _ENTRY.fullmatch(name)
     accession = parse_accession(
         _string(entry, "uniprotAccession") or (match["accession"] if match else "")
     )
-    if accession is None or entry.get("isComplex") is True:
+    if accession is None:
         return None
-    start = _integer(entry, "sequenceStart", "uniprotStart")
-    end = _integer(entry, "sequenceEnd", "uniprotEnd")
     return Prediction(
+        entry=name if _SAFE.fullmatch(name) else f"AF-{accession}-F1",
         accession=str(accession),
+        provider=_string(entry, "providerId"),
         fragment=int(match["fragment"]) if match else 1,
+        start=_integer(entry, "sequenceStart", "uniprotStart"),
+        end=_integer(entry, "sequenceEnd", "uniprotEnd"),
         version=_integer(entry, "latestVersion"),
-        length=end - start + 1 if start is not None and end is not None else None,
-        sequence=_string(entry, "sequence", "uniprotSequence"),
+        sequence=_string(entry, "sequence") or _string(entry, "uniprotSequence"),
+        whole=_string(entry, "uniprotSequence"),
         urls=tuple(filter(None, (_string(entry, "cifUrl"), _string(entry, "pdbUrl")))),
     )
 
@@ -174,16 +270,65 @@ def _integer(entry: Mapping[str, Any], *keys: str) -> int | None:
 
 
 def choose(predictions: Sequence[Prediction], accession: str, sequence: str) -> list[Prediction]:
-    """The fragments, in order, of the entry for the protein called `accession`.
+    """The record of the protein called `accession`, or those of its pieces in their order.
 
-    The reply lists isoforms beside the canonical entry. One that has the protein's very
-    sequence is taken first, the accession's own before others; then the accession's own
-    whatever its sequence, and for an isoform that is not listed the canonical entry: the
-    structure's sequence decides later whether it fits.
+    The reply may list other isoforms, models of other providers, and models of pieces. What
+    has the protein's very sequence comes first, the accession's own before others; then the
+    accession's own whatever its sequence, and for an isoform that is not listed the canonical
+    protein's: the structure's sequence decides later whether it fits. Of these, AlphaFold DB's
+    own models come before others, the whole before pieces, and the newest first, so that the
+    order of the reply does not matter.
     """
-    same = [entry for entry in predictions if entry.sequence == sequence]
-    own = [entry for entry in predictions if entry.accession == accession]
-    canonical = [entry for entry in predictions if entry.accession == accession.partition("-")[0]]
-    found = [entry for entry in own if entry in same] or same or own or canonical
-    mine = {entry.fragment: entry for entry in found if entry.accession == found[0].accession}
-    return [mine[fragment] for fragment in sorted(mine)]
+    trusted = [record for record in predictions if record.provider in PROVIDERS]
+    predictions = trusted or predictions
+    same = [record for record in predictions if _has(record, sequence)]
+    own = [record for record in predictions if record.accession == accession]
+    base = accession.partition("-")[0]
+    canonical = [record for record in predictions if record.accession == base]
+    found = [record for record in own if record in same] or same or own or canonical
+    if not found:
+        return []
+    first = min(found, key=_preference)
+    mine = [r for r in found if (r.accession, r.provider) == (first.accession, first.provider)]
+    pieces: dict[tuple[int, int], Prediction] = {}
+    for record in sorted(mine, key=_preference):
+        if not any(_covers(other, record) for other in pieces.values()):
+            pieces[record.start or 1, record.fragment] = record
+    return [pieces[place] for place in sorted(pieces)]
+
+
+def _covers(one: Prediction, other: Prediction) -> bool:
+    """Whether one record's model has all residues that the other's has, as far as they tell."""
+    if one.length is None or other.length is None:
+        return one.fragment == other.fragment
+    return one.start <= other.start and one.end >= other.end
+
+
+def _preference(record: Prediction) -> tuple[bool, str, str, int, int, int, int, str]:
+    """Smaller is better; of two records of one model, the newer one."""
+    return (
+        record.provider not in PROVIDERS,
+        record.provider,
+        record.accession,
+        record.start or 1,
+        -(record.length or 0),
+        record.fragment,
+        -(record.version or 0),
+        record.entry,
+    )
+
+
+def _has(record: Prediction, sequence: str) -> bool:
+    """Whether the record is of a protein with this very sequence."""
+    if record.whole:
+        return record.whole == sequence
+    return record.sequence == sequence and record.start in (None, 1)
+
+
+def _whole(record: Prediction) -> str:
+    """The sequence of the record's protein, ``""`` where it has only a piece of it."""
+    if record.whole:
+        return record.whole
+    piece = record.start not in (None, 1) or record.fragment > 1
+    too_short = record.end is not None and record.end != len(record.sequence)
+    return "" if piece or too_short else record.sequence

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import posixpath
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,9 +19,15 @@ from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError
 from halo.structures.settings import SourceSettings
 
 
+BLOCK = 512  # bytes
+CHUNK = 1 << 20  # bytes
+MOST_LINKS = 10  # from one to the next, before they are taken to be a circle
+FORMAT = 2  # of the index that is kept
+
+
 @dataclass(frozen=True)
 class Index:
-    """Where the files of a tar lie: names (bytes) [n], offset and size in bytes, int64 [n]."""
+    """Where the files of a tar lie: paths (bytes) [n], offset and size in bytes, int64 [n]."""
 
     name: np.ndarray
     offset: np.ndarray
@@ -33,11 +40,23 @@ def open_archive(settings: SourceSettings, wanted: frozenset[str], cache: Path) 
     Where the files lie is read once and kept in the folder `cache`, so that a job finds
     its few proteins without going through the archive.
     """
-    path = Path(settings.path)
+    indexes = [(path, read_index(path, cache)) for path in archives(settings.path)]
+    return _files(settings, indexes, wanted)
+
+
+def archives(pattern: str) -> list[Path]:
+    """The tars that a path, perhaps with wildcards, names; HaloError where there is none."""
+    path = Path(pattern)
     paths = sorted(path.parent.glob(path.name))
     if not paths:
-        raise HaloError(f"structures.sources: there is no archive {settings.path}; mend the path")
-    return _files(settings, [(path, read_index(path, cache)) for path in paths], wanted)
+        raise HaloError(f"structures.sources: there is no archive {pattern}; mend the path")
+    for found in paths:
+        if found.is_dir():
+            raise HaloError(
+                f"structures.sources: {found} is a folder, not a tar; give it the kind `folder`, "
+                "or mend the path"
+            )
+    return paths
 
 
 def _files(
@@ -45,17 +64,19 @@ def _files(
     archives: Iterable[tuple[Path, Index]],
     wanted: frozenset[str] | None,
 ) -> Files:
-    places: dict[str, tuple[Path, int, int]] = {}
+    places: dict[str, tuple[Path, str, int, int]] = {}
     for path, index in archives:
+        status = path.stat()
+        stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
         names = (name.decode("utf-8", "replace") for name in index.name.tolist())
         rows = zip(names, index.offset.tolist(), index.size.tolist(), strict=True)
         for name, offset, size in rows:
-            places.setdefault(name, (path, offset, size))
+            places.setdefault(name, (path, stamp, offset, size))
     names = select_names(settings.pattern, places, wanted, settings.path)
     places = {file: places[file] for file in names}  # of millions, those of this job
 
     def text(file: str) -> bytes:
-        path, offset, size = places[file]
+        path, _, offset, size = places[file]
         if size > MAX_BYTES:
             raise TooLargeError(f"{path}: {file} is larger than {MAX_BYTES >> 20} MiB")
         try:
@@ -67,7 +88,10 @@ def _files(
             raise StructureError(f"{path}: {file} is cut off; get the archive anew")
         return data
 
-    return Files(names, settings.version, text, settings.path)
+    def stamp(file: str) -> str:
+        return f"{places[file][1]} {places[file][2]}"
+
+    return Files(names, settings.version, text, settings.path, stamp)
 
 
 def read_index(path: Path, cache: Path) -> Index:
@@ -111,26 +135,70 @@ def fasta_of_archive(path: Path, cache: Path) -> Path:
 def _cached(path: Path, cache: Path, suffix: str) -> Path:
     """A file of `cache` that belongs to the tar as it is now."""
     status = path.stat()
-    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    key = f"{FORMAT}\n{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
     return cache / f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}{suffix}"
 
 
 def make_index(path: Path) -> Index:
-    """Go through the headers of a tar, from one to the next without reading the files."""
-    names, offsets, sizes = [], [], []
+    """Go through the headers of a tar, from one to the next without reading the files.
+
+    Of several members of one name the last one counts, as for tar itself; a link stands for
+    the member that it names. HaloError, with the byte, where a header is damaged or the
+    archive does not end as a tar does.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    links: dict[str, str] = {}
+    twice = 0
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
+                name = member.name.removeprefix("./")
                 if member.isreg():
-                    names.append(member.name.rpartition("/")[2].encode("utf-8", "replace"))
-                    offsets.append(member.offset_data)
-                    sizes.append(member.size)
+                    twice += name in places
+                    places[name] = member.offset_data, member.size
+                elif member.issym() or member.islnk():
+                    base = posixpath.dirname(name) if member.issym() else ""
+                    links[name] = posixpath.normpath(posixpath.join(base, member.linkname))
                 archive.members.clear()  # it keeps every header otherwise
-    except tarfile.TarError as error:
+            end = archive.offset
+    except (tarfile.TarError, OSError) as error:
         raise HaloError(
             f"{path}: not readable as a tar ({error}); a packed one (.tar.gz) must be unpacked "
             "to a tar first, one that is cut off must be got anew"
         ) from None
-    if not names:
+    _check_end(path, end)
+    for name, target in links.items():
+        for _ in range(MOST_LINKS):
+            if target not in links:
+                break
+            target = links[target]
+        if target in places:
+            places.setdefault(name, places[target])
+    if twice:
+        log.warning("%s: %s names are there twice; the last member counts", path, f"{twice:,}")
+    if not places:
         raise HaloError(f"{path}: no file in this tar; get the archive anew")
-    return Index(np.array(names), np.array(offsets, np.int64), np.array(sizes, np.int64))
+    names = [name.encode("utf-8", "replace") for name in places]
+    offsets, sizes = np.array(list(places.values()), np.int64).T
+    return Index(np.array(names), offsets, sizes)
+
+
+def _check_end(path: Path, end: int) -> None:
+    """HaloError where the tar does not end at `end`: with two blocks of zeros, then no more."""
+    with path.open("rb") as file:
+        file.seek(end)
+        if len(file.read(2 * BLOCK).strip(b"\0")) or path.stat().st_size < end + 2 * BLOCK:
+            raise HaloError(
+                f"{path}: at byte {end:,} there is neither a header nor the end of a tar: it is "
+                "damaged or cut off there; get the archive anew"
+            )
+        position = end + 2 * BLOCK
+        while data := file.read(CHUNK):
+            rest = data.lstrip(b"\0")
+            if rest:
+                raise HaloError(
+                    f"{path}: the tar ends at byte {end:,}, but more follows at byte "
+                    f"{position + len(data) - len(rest):,}: it is damaged there, or several tars "
+                    "were joined; get the archive anew, or name the tars one by one"
+                )
+            position += len(data)

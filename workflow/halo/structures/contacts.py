@@ -1,6 +1,8 @@
 """Structures of which only the contacts are known: tables of pairs without coordinates."""
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -8,7 +10,7 @@ import numpy as np
 
 from halo.errors import HaloError
 from halo.structures.settings import MAX_LENGTH, SourceSettings
-from halo.structures.sources import Model, names_to_try
+from halo.structures.sources import Model, digest_of, names_to_try
 
 
 class Contacts:
@@ -33,10 +35,26 @@ class Contacts:
             except (KeyError, ValueError, IndexError, EOFError, OSError, BadZipFile) as error:
                 raise HaloError(f"{file}: no table of contacts ({error}); get it anew") from None
 
-    def find(self, name: str, sequence: str) -> Model | None:
+    def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
         """See `halo.structures.sources.Source`."""
-        found = (self._models.get(accession) for accession in names_to_try(name))
-        return next((model for model in found if model is not None), None)
+        for accession in names_to_try(name):
+            if accession in self._models:
+                yield partial(self._models.__getitem__, accession)
+
+    def find(self, name: str, sequence: str) -> Model | None:
+        """The first of the candidates."""
+        read = next(self.candidates(name, sequence), None)
+        return read() if read is not None else None
+
+    def not_asked(self, names: Iterable[str]) -> str:
+        """See `halo.structures.sources.Source`."""
+        return ""
+
+    def state(self, names: Iterable[str]) -> str:
+        """See `halo.structures.sources.Source`."""
+        accessions = {accession for name in names for accession in names_to_try(name)}
+        digests = [self._models[name].sha256 for name in sorted(accessions & set(self._models))]
+        return digest_of(digest.encode() for digest in digests)[:16] if digests else ""
 
     def _load(self, file: Path, wanted: frozenset[str]) -> None:
         with np.load(file, allow_pickle=False) as table:

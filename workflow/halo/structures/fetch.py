@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 
@@ -48,8 +49,9 @@ def fetch_structures(
     `shard` is the file that will register in the store.
 
     Returns the store and, by sequence hash, how each search ended, also those of earlier
-    runs. Proteins that the store has are not asked for again, except those without a
-    usable structure where `settings.retry_missing` is set or they have a new name.
+    runs. Proteins that the store has are not asked for again, except where the files that a
+    source has of them are others by now, and those without a usable structure where
+    `settings.retry_missing` is set, `settings.retry_after_days` are over or they have a new name.
     HaloError where the server cannot be reached or too many searches fail; what was found
     until then is kept.
     """
@@ -57,57 +59,111 @@ def fetch_structures(
     landing = Landing(store)
     for bucket in members:
         landing.settle(bucket)
-    notes, wanted = _compare(members, store, settings, root / "archives")
-    count = sum(map(len, members.values()))
-    log.info("%s proteins, %s to search for", f"{count:,}", f"{len(wanted):,}")
-    store.require_writable(job.member.seq_hash for job in wanted)
-    if wanted:
-        with closing(Client(transport)) as client:
-            names = (name.text for job in wanted for name in job.names)
-            candidates = frozenset(text for name in names for text in names_to_try(name))
-            sources = [
-                (source, _open(source, client, candidates, root / "archives"))
-                for source in settings.sources
-            ]
-
-            def find(job: Wanted) -> Note:
-                result = search(job.member.sequence, job.names, sources, settings)
-                if result.note.status != "error":
-                    landing.put(job.member.seq_hash, result)
-                return result.note
-
-            pairs = _concurrently(find, wanted, transport.concurrency)
-            found = _collect(pairs, len(wanted), client, lambda: _settle(landing, members))
-        _check_errors(found, transport)
-        notes |= found
-    return store, notes
-
-
-def _compare(
-    members: Mapping[str, Sequence[Member]], store: Store, settings: StructureSettings, cache: Path
-) -> tuple[dict[str, Note], list[Wanted]]:
-    """What the store tells, and what must be searched for."""
     everyone = [member for bucket in members.values() for member in bucket]
     notes = {
         member.seq_hash: Note.from_json(store.attributes(member.seq_hash)["manifest"])
         for member in everyone
         if member.seq_hash in store
     }
-    done = {name for name, note in notes.items() if note.status in ("ok", "too_long")}
-    doubtful = [member for member in everyone if member.seq_hash not in done]
-    directory = make_directory(doubtful, settings.names, settings.sequences, cache)
-    wanted = []
-    for member in doubtful:
-        names = names_of(member, directory)
-        known = notes.get(member.seq_hash)
-        if (
-            known is None
-            or settings.retry_missing
-            or not {name.text for name in names} <= set(known.asked)
-        ):
-            wanted.append(Wanted(member, names))
-            notes.pop(member.seq_hash, None)
-    return notes, wanted
+    doubtful = [member for member in everyone if _is_doubtful(notes.get(member.seq_hash))]
+    directory = make_directory(doubtful, settings.names, settings.sequences, root / "archives")
+    names = {member.seq_hash: names_of(member, directory) for member in everyone}
+    with closing(Client(transport)) as client:
+        sources = _open_all(
+            settings, client, _candidates(names, notes), root / "archives", doubtful
+        )
+        local = _Local(sources)
+        wanted = [
+            Wanted(member, names[member.seq_hash])
+            for member in everyone
+            if _is_wanted(member, notes.get(member.seq_hash), names, settings, local)
+        ]
+        log.info("%s proteins, %s to search for", f"{len(everyone):,}", f"{len(wanted):,}")
+        store.require_writable(job.member.seq_hash for job in wanted)
+
+        def find(job: Wanted) -> Note:
+            result = search(job.member.sequence, job.names, sources, settings)
+            note = replace(result.note, state=local.state(job.member, result.note))
+            if note.status != "error" or note.source != "afdb":
+                landing.put(job.member.seq_hash, replace(result, note=note))
+            return note
+
+        pairs = _concurrently(find, wanted, transport.concurrency)
+        found = _collect(pairs, len(wanted), client, lambda: _settle(landing, members))
+    _check_errors(found, transport)
+    return store, notes | found
+
+
+def _is_doubtful(note: Note | None) -> bool:
+    """Whether another name could lead to a structure."""
+    return note is None or note.status not in ("ok", "too_long")
+
+
+def _candidates(names: Mapping[str, Sequence[Name]], notes: Mapping[str, Note]) -> frozenset[str]:
+    """All names that files may be looked up by."""
+    texts = {name.text for found in names.values() for name in found}
+    texts |= {text for note in notes.values() for text in (note.accession, *note.asked) if text}
+    return frozenset(name for text in texts for name in names_to_try(text))
+
+
+def _is_wanted(
+    member: Member,
+    note: Note | None,
+    names: Mapping[str, Sequence[Name]],
+    settings: StructureSettings,
+    local: "_Local",
+) -> bool:
+    """Whether to search for a protein, though there may be a note of an earlier search."""
+    if note is None or note.status == "error" or local.has_changed(member, note):
+        return True
+    if not _is_doubtful(note):
+        return False
+    new_name = not {name.text for name in names[member.seq_hash]} <= set(note.asked)
+    return settings.retry_missing or new_name or _is_old(note, settings.retry_after_days)
+
+
+def _is_old(note: Note, days: int | None) -> bool:
+    if days is None or not note.date:
+        return False
+    return (date.today() - date.fromisoformat(note.date)).days >= days
+
+
+class _Local:
+    """The files that the sources have of proteins, now and when they were searched for."""
+
+    def __init__(self, sources: Sequence[tuple[SourceSettings, Source]]) -> None:
+        self._sources = sources
+
+    def state(self, member: Member, note: Note) -> tuple[str, ...]:
+        """What each source has of the protein, up to the one that the structure is from."""
+        names = list(filter(None, note.asked or (*member.accessions, note.accession)))
+        kinds = [settings.kind for settings, _ in self._sources]
+        stop = len(kinds)
+        if note.status == "ok" and note.source in kinds:
+            stop -= kinds[::-1].index(note.source)
+        states = tuple(source.state(names) for _, source in self._sources[:stop])
+        return states if any(states) else ()
+
+    def has_changed(self, member: Member, note: Note) -> bool:
+        """Whether the files are others by now."""
+        return bool(self._sources) and self.state(member, note) != note.state
+
+
+def _open_all(
+    settings: StructureSettings,
+    client: Client,
+    candidates: frozenset[str],
+    cache: Path,
+    doubtful: Sequence[Member],
+) -> list[tuple[SourceSettings, Source]]:
+    """The sources; none where one is not there, and no protein needs it."""
+    try:
+        return [(source, _open(source, client, candidates, cache)) for source in settings.sources]
+    except HaloError as error:
+        if doubtful:
+            raise
+        log.warning("%s; all structures are in the store, and used as they are", error)
+        return []
 
 
 def _open(
@@ -166,9 +222,10 @@ def _collect(
             if residues > SETTLE_RESIDUES:
                 settle()
                 residues = 0
-            in_a_row = in_a_row + 1 if note.status == "error" else 0
             if note.status == "error":
                 log.warning("%s: %s", " ".join(job.member.accessions), note.message)
+            if note.source == "afdb":  # a file that cannot be used is of this protein alone
+                in_a_row = in_a_row + 1 if note.status == "error" else 0
                 _check_server(note, in_a_row, client)
     settle()
     return notes
@@ -180,7 +237,7 @@ def _settle(landing: Landing, buckets: Iterable[str]) -> None:
 
 
 def _check_server(note: Note, in_a_row: int, client: Client) -> None:
-    if note.source == "afdb" and not client.answered:
+    if note.status == "error" and not client.answered:
         raise HaloError(
             f"{client.settings.base_url} cannot be reached: {note.message}. Run this stage "
             "where there is internet, mend structures.transport.base_url (halo predict: --afdb), "
@@ -195,7 +252,9 @@ def _check_server(note: Note, in_a_row: int, client: Client) -> None:
 
 
 def _check_errors(notes: Mapping[str, Note], transport: TransportSettings) -> None:
-    errors = [note.message for note in notes.values() if note.status == "error"]
+    errors = [
+        note.message for note in notes.values() if note.status == "error" and note.source == "afdb"
+    ]
     if len(errors) > transport.max_error_share * len(notes):
         raise HaloError(
             f"{len(errors):,} of {len(notes):,} searches failed, more than "
@@ -205,9 +264,9 @@ def _check_errors(notes: Mapping[str, Note], transport: TransportSettings) -> No
         )
     if errors:
         log.warning(
-            "%s searches failed and are in the manifest with the status `error`; they are "
-            "repeated when the job is: snakemake --forcerun structures",
+            "%s searches failed, the first: %s; they are repeated when structures are sought again",
             f"{len(errors):,}",
+            errors[0],
         )
 
 

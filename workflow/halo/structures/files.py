@@ -1,8 +1,11 @@
-"""Structures in PDB and mmCIF files, of a folder or of a tar, found by their names."""
+"""Structures in files of a folder or of a tar, found by their names."""
 
+import hashlib
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from halo.errors import HaloError
@@ -10,11 +13,20 @@ from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expa
 from halo.structures.settings import SourceSettings
 from halo.structures.sources import Model, digest_of, names_to_try
 
+_NUMBER = r"\d{1,5}"
 _FIELDS = {
-    "accession": r"(?P<accession>[A-Za-z0-9][A-Za-z0-9_.-]*?)",
-    "fragment": r"(?P<fragment>\d{1,5})",
-    "version": r"(?P<version>\d{1,5})",
+    "accession": r"(?P<accession>[^/.][^/]*?)",
+    "fragment": rf"(?P<fragment>{_NUMBER})",
+    "version": rf"(?P<version>{_NUMBER})",
 }
+# Endings of structure files, the preferred ones first; what follows is packed.
+_TYPES = (
+    (".cif", ".mmcif", ".pdbx"),
+    (".bcif",),
+    (".pdb", ".ent", ".brk", ".pdb1"),
+    (".fcz", ".mmtf", ".zip"),  # not readable, but the message says what to do
+)
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
@@ -27,39 +39,120 @@ class FileName:
 
 
 class NamePattern:
-    """A pattern of file names, like ``AF-{accession}-F{fragment}-model_v{version}.*``."""
+    """A pattern of file names, like ``AF-{accession}-F{fragment}-model_v{version}.*``.
+
+    With ``/`` in it, it is of a path below the source; ``*`` is anything but ``/``.
+    """
 
     def __init__(self, pattern: str) -> None:
-        expression = ""
-        for part in re.split(r"(\{[^}]*\}|\*)", pattern):
-            if part == "*":
-                expression += ".*"
-            elif part.startswith("{"):
-                if part[1:-1] not in _FIELDS:
-                    raise HaloError(
-                        f"structures.sources: pattern {pattern!r} has the unknown field {part}; "
-                        "known are {accession}, {fragment} and {version}"
-                    )
-                expression += _FIELDS[part[1:-1]]
-            else:
-                expression += re.escape(part)
         counts = {field: pattern.count(f"{{{field}}}") for field in _FIELDS}
+        for part in re.findall(r"\{[^}]*\}", pattern):
+            if part[1:-1] not in _FIELDS:
+                raise HaloError(
+                    f"structures.sources: pattern {pattern!r} has the unknown field {part}; "
+                    "known are {accession}, {fragment} and {version}"
+                )
         if counts["accession"] != 1 or max(counts.values()) > 1:
             raise HaloError(
                 f"structures.sources: pattern {pattern!r} must have {{accession}} once, "
                 "and the other fields at most once"
             )
-        self._expression = re.compile(expression)
+        before, _, after = pattern.partition("{accession}")
+        self.depth = pattern.count("/") + 1
+        self._any_type = not pattern.endswith("*")
+        self._any_start = "*" in before
+        self._whole = re.compile(_expression(pattern))
+        self._before = re.compile(_expression(before))
+        self._after = re.compile(_expression(after))
 
-    def read(self, name: str) -> FileName | None:
-        """What `name` tells, or None where it does not fit."""
-        match = self._expression.fullmatch(name)
-        if match is None:
+    def read(self, path: str) -> FileName | None:
+        """What `path` tells, or None where it does not fit.
+
+        Where the pattern ends in ``*``, only files with the ending of a structure fit.
+        """
+        match = self._whole.fullmatch(path)
+        if match is None or not (self._any_type or type_of(path) is not None):
             return None
         fields = match.groupdict()
         return FileName(
             fields["accession"], int(fields.get("fragment") or 1), fields.get("version") or ""
         )
+
+    def find(self, path: str, wanted: Mapping[str, str]) -> FileName | None:
+        """The same with an accession of `wanted`, the longest that fits; None for none.
+
+        The keys of `wanted` are looked for in the path, its values are the accessions.
+        """
+        told = self.read(path)
+        if told is None:
+            return None
+        starts: Iterable[int] = range(len(path))
+        if not self._any_start:
+            starts = [self._whole.fullmatch(path).start("accession")]
+        best = ""
+        for start in starts:
+            for stop in range(len(path), start + len(best), -1):
+                if path[start:stop] in wanted and self._fits(path, start, stop):
+                    best, told = path[start:stop], self._fits(path, start, stop)
+                    break
+        return FileName(wanted[best], told.fragment, told.version) if best else None
+
+    def _fits(self, path: str, start: int, stop: int) -> FileName | None:
+        before = self._before.fullmatch(path, 0, start)
+        after = self._after.fullmatch(path, stop)
+        if before is None or after is None:
+            return None
+        fields = before.groupdict() | after.groupdict()
+        return FileName(
+            path[start:stop], int(fields.get("fragment") or 1), fields.get("version") or ""
+        )
+
+
+def _expression(pattern: str) -> str:
+    parts = re.split(r"(\{[^}]*\}|\*)", pattern)
+    return "".join(
+        "[^/]*" if part == "*" else _FIELDS[part[1:-1]] if part[:1] == "{" else re.escape(part)
+        for part in parts
+    )
+
+
+def type_of(name: str) -> int | None:
+    """How much the type of a file is preferred, 0 most; None where it is no structure."""
+    name = name.lower()
+    plain = name
+    for ending in _PACKED:
+        plain = plain.removesuffix(ending)
+    return next(
+        (rank for rank, endings in enumerate(_TYPES) for e in (plain, name) if e.endswith(endings)),
+        None,
+    )
+
+
+def spellings(names: Iterable[str]) -> dict[str, str]:
+    """How the names may be spelt in files, and the name that each spelling is of.
+
+    Beside the name itself, these are how ColabFold writes it (``_`` for what is no letter,
+    digit, ``_``, ``.`` or ``-``) and how AlphaFold 3 does (lower case, ``_`` for spaces, nothing
+    else that is not of these characters). A spelling of two names is of none.
+    """
+    names = set(names)
+    found = {name: name for name in names}
+    for spell in (_as_colabfold, _as_alphafold3):
+        spelt: dict[str, set[str]] = {}
+        for name in names:
+            spelt.setdefault(spell(name), set()).add(name)
+        for text, of in spelt.items():
+            if text and len(of) == 1:
+                found.setdefault(text, *of)
+    return found
+
+
+def _as_colabfold(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_.-" else "_" for c in name)
+
+
+def _as_alphafold3(name: str) -> str:
+    return re.sub(r"[^a-z0-9_.-]", "", name.lower().replace(" ", "_"))
 
 
 class Files:
@@ -75,6 +168,8 @@ class Files:
         Gives the bytes of a file.
     place
         Where the files are, for messages.
+    stamp
+        Gives what changes with a file: its size and time.
     """
 
     def __init__(
@@ -83,27 +178,50 @@ class Files:
         version: int | None,
         text: Callable[[str], bytes],
         place: str,
+        stamp: Callable[[str], str] = str,
     ) -> None:
         self._names = names
-        self._fragments = fragments_by_accession(names, version)
+        self._fragments = files_by_fragment(names, version)
         self._text = text
         self._place = place
+        self._stamp = stamp
 
     @property
     def accessions(self) -> list[str]:
         """What the files are of."""
-        return list(self._fragments)
+        return sorted(self._fragments)
+
+    def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
+        """See `halo.structures.sources.Source`.
+
+        One after the other the files of a protein; of one in fragments, the first files of
+        all, then the second ones.
+        """
+        for accession in names_to_try(name):
+            fragments = self._fragments.get(accession, {})
+            files = [fragments[number] for number in sorted(fragments)]
+            for choice in range(max(map(len, files), default=0)):
+                chosen = [some[min(choice, len(some) - 1)] for some in files]
+                yield partial(self._read, accession, chosen)
 
     def find(self, name: str, sequence: str) -> Model | None:
-        """See `halo.structures.sources.Source`."""
-        for accession in names_to_try(name):
-            if accession in self._fragments:
-                return self._read(accession)
-        return None
+        """The first of the candidates."""
+        read = next(iter(self.candidates(name, sequence)), None)
+        return read() if read is not None else None
 
-    def _read(self, accession: str) -> Model:
-        fragments = self._fragments[accession]
-        files = [fragments[number] for number in sorted(fragments)]
+    def not_asked(self, names: Iterable[str]) -> str:
+        """See `halo.structures.sources.Source`."""
+        return ""
+
+    def state(self, names: Iterable[str]) -> str:
+        """See `halo.structures.sources.Source`."""
+        found = []
+        for accession in sorted({text for name in names for text in names_to_try(name)}):
+            for files in self._fragments.get(accession, {}).values():
+                found += [f"{file}\0{self._stamp(file)}" for file in files]
+        return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if found else ""
+
+    def _read(self, accession: str, files: list[str]) -> Model:
         places = [f"{self._place}/{file}" for file in files]
         texts = [expand(self._text(file), at) for file, at in zip(files, places, strict=True)]
         return Model(
@@ -114,25 +232,30 @@ class Files:
         )
 
 
-def fragments_by_accession(
+def files_by_fragment(
     names: Mapping[str, FileName], version: int | None
-) -> dict[str, dict[int, str]]:
-    """By accession and fragment, the file of the newest version, or of the one asked for.
+) -> dict[str, dict[int, list[str]]]:
+    """By accession and fragment, the files of the newest version, or of the one asked for.
 
-    The fragments of a protein are all of one version. Among equals the first name in
-    order counts.
+    The fragments of a protein are all of one version. mmCIF comes before BinaryCIF and PDB,
+    then the name decides.
     """
     newest: dict[str, int] = {}
     for told in names.values():
         number = int(told.version or 0)
         if version is None or number == version:
             newest[told.accession] = max(newest.get(told.accession, 0), number)
-    chosen: dict[str, dict[int, str]] = {}
-    for name in sorted(names):
+    chosen: dict[str, dict[int, list[str]]] = {}
+    for name in sorted(names, key=lambda name: (_order(name), name)):
         told = names[name]
         if newest.get(told.accession) == int(told.version or 0):
-            chosen.setdefault(told.accession, {}).setdefault(told.fragment, name)
+            chosen.setdefault(told.accession, {}).setdefault(told.fragment, []).append(name)
     return chosen
+
+
+def _order(name: str) -> int:
+    rank = type_of(name)
+    return len(_TYPES) if rank is None else rank
 
 
 def select_names(
@@ -143,19 +266,35 @@ def select_names(
     HaloError where no file at all fits the pattern.
     """
     told_by = NamePattern(pattern)
+    known = None if wanted is None else spellings(wanted)
     fitting = 0
     chosen = {}
     for file in files:
-        told = told_by.read(file)
+        path = "/".join(file.split("/")[-told_by.depth :])
+        told = told_by.read(path)
+        if told is None:
+            continue
+        fitting += 1
+        if known is not None:
+            told = told_by.find(path, known)
         if told is not None:
-            fitting += 1
-            if wanted is None or told.accession in wanted:
-                chosen[file] = told
+            chosen[file] = told
     if not fitting:
         raise HaloError(
             f"structures.sources: nothing in {place} has a name like {pattern!r}; mend the pattern"
         )
     return chosen
+
+
+def files_below(folder: Path, depth: int) -> Iterator[str]:
+    """Paths of what is `depth` levels below a folder and is no folder itself."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if depth > 1 and entry.is_dir():
+                for path in files_below(Path(entry.path), depth - 1):
+                    yield f"{entry.name}/{path}"
+            elif depth == 1 and not entry.is_dir():
+                yield entry.name
 
 
 def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
@@ -173,6 +312,13 @@ def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
         except OSError as error:
             raise StructureError(f"{path}: not readable ({error.strerror})") from None
 
-    files = (entry.name for entry in folder.iterdir())
+    def stamp(file: str) -> str:
+        try:
+            status = (folder / file).stat()
+        except OSError:  # a link to nowhere
+            return ""
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    files = files_below(folder, NamePattern(settings.pattern).depth)
     names = select_names(settings.pattern, files, wanted, str(folder))
-    return Files(names, settings.version, text, str(folder))
+    return Files(names, settings.version, text, str(folder), stamp)

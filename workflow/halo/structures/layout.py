@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -48,9 +48,13 @@ class Note:
     accession
         Name under which the source has the structure.
     message
-        Why there is no structure.
+        Why there is no structure; of one that there is, what is to be said of it.
     asked
         Names that were asked for; empty where the status is ``ok``.
+    date
+        Day of the search (ISO 8601); empty where the status is ``ok``.
+    state
+        What each source had, up to the one that was used, of files (`Source.state`).
     """
 
     status: str
@@ -63,17 +67,20 @@ class Note:
     accession: str = ""
     message: str = ""
     asked: tuple[str, ...] = ()
+    date: str = field(default="", compare=False)
+    state: tuple[str, ...] = field(default=(), compare=False)
 
     def to_json(self) -> str:
         """One line of JSON, without the empty fields."""
-        fields = {name: value for name, value in asdict(self).items() if value or name == "status"}
+        kept = {name: value for name, value in asdict(self).items() if value or name == "status"}
+        fields = kept if self.mean_plddt is None else {**kept, "mean_plddt": self.mean_plddt}
         return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Note":
         """What `to_json` wrote."""
         note = cls(**json.loads(text))
-        return replace(note, asked=tuple(note.asked))
+        return replace(note, asked=tuple(note.asked), state=tuple(note.state))
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,7 @@ def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
     occupancy = np.where(width > 56, _decimals(columns[24:30], 3), np.nan)
     b_factor = np.full(len(line), np.nan)
     of_ca = slot == CA
-    b_factor[of_ca] = np.where(
-        width[of_ca] > 62, _decimals(columns[30:36, of_ca], 3), np.nan
-    )
+    b_factor[of_ca] = np.where(width[of_ca] > 62, _decimals(columns[30:36, of_ca], 3), np.nan)
 
     # A residue goes on as long as chain, number and insertion code are the same.
     breaks = (records == _TER[0]) | (records == _TER[1])

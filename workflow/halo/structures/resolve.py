@@ -1,5 +1,6 @@
 """From what a protein is called to the names that a source may have its structure under."""
 
+import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,14 +8,15 @@ from pathlib import Path
 
 from halo.errors import HaloError
 from halo.files import sha256_of_text
-from halo.proteins.accessions import accession_of_entry_name, parse_accession
+from halo.proteins.accessions import accession_of_entry_name, accession_within, parse_accession
 from halo.proteins.fasta import read_fasta
 from halo.proteins.members import Member
 from halo.structures.archive import fasta_of_archive
 from halo.text import open_text
 
+NAME_COLUMNS = ("name", "from")
+ACCESSION_COLUMNS = ("accession", "entry", "to")
 MOST_NAMES = 5  # accessions taken of one sequence; TrEMBL has thousands of some
-_MODEL_NAME = re.compile(r"(?:AFDB:)?AF-(?P<accession>[A-Z0-9-]+)-F\d+.*")
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ def names_of(member: Member, directory: Directory) -> list[Name]:
     names: dict[str, str] = {}
     others = []
     for text in member.accessions:
-        if (accession := parse_accession(text)) is not None:
+        if (accession := accession_within(text)) is not None:
             names.setdefault(str(accession), "accession")
-        else:
+        if parse_accession(text) is None:
             others.append(text)
     for text in others:
         if (accession := accession_of_entry_name(text)) is not None:
@@ -92,55 +94,78 @@ def _fasta(sequences: str, cache: Path) -> Path:
 
 
 def read_name_table(path: Path, wanted: frozenset[str]) -> dict[str, list[str]]:
-    """Accessions of the ids in `wanted`, from a table, plain or gzipped.
+    """Accessions of the ids in `wanted`, from a table, compressed or not.
 
-    Either a CSV or TSV with the columns ``name`` and ``accession``, or UniProt's own
-    ``idmapping.dat`` (accession, kind of id, id; tab-separated, no header), of which an
-    id counts with and without its version (``ENSP00000354587.3``).
+    A CSV or TSV with the columns ``name`` and ``accession``, what UniProt's ID mapping gives
+    (``From`` and ``Entry`` or ``To``), or UniProt's own ``idmapping.dat`` (accession, kind of
+    id, id; tab-separated, no header). An id counts with and without its version
+    (``ENSP00000354587.3``). HaloError, with the line, where an id that is wanted has no
+    accession; other lines are passed over.
     """
     _check_there(path)
     found: dict[str, list[str]] = {}
     for number, name, text in _rows(path):
-        accession = parse_accession(text)
+        known = [some for some in dict.fromkeys((name, _unversioned(name))) if some in wanted]
+        if not known:
+            continue
+        accession = accession_within(text)
         if accession is None:
-            raise HaloError(f"{path}: line {number}: {text!r} is no UniProt accession; mend it")
-        for known in dict.fromkeys((name, re.sub(r"\.\d+$", "", name))):
-            accessions = found.setdefault(known, []) if known in wanted else []
+            raise HaloError(
+                f"{path}: line {number}: {text!r} is no UniProt accession of {name!r}; correct "
+                "it, or delete the line"
+            )
+        for some in known:
+            accessions = found.setdefault(some, [])
             if str(accession) not in accessions and len(accessions) < MOST_NAMES:
                 accessions.append(str(accession))
     return found
 
 
+def _unversioned(name: str) -> str:
+    return re.sub(r"\.\d+$", "", name)
+
+
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Number, name and accession of each line but the header."""
+    """Number, name and accession of each line but the header; ``""`` for a cell not there."""
     with open_text(path) as lines:
-        first = lines.readline().rstrip("\n")
-        separator = "\t" if "\t" in first else ","
-        header = first.split(separator)
+        first = lines.readline()
+        separator = next((mark for mark in "\t;" if mark in first), ",")
+        header = next(_cells([first], separator), [])
         if len(header) == 3 and parse_accession(header[0]) is not None:
             yield 1, header[2], header[0]
             name, accession = 2, 0
-        elif {"name", "accession"} <= set(header):
-            name, accession = header.index("name"), header.index("accession")
         else:
-            raise HaloError(
-                f"{path}: neither a table with the columns name and accession nor UniProt's "
-                f"idmapping.dat; it starts with {first[:60]!r}"
+            lower = [cell.lower() for cell in header]
+            name, accession = (
+                next((lower.index(column) for column in columns if column in lower), -1)
+                for columns in (NAME_COLUMNS, ACCESSION_COLUMNS)
             )
-        for number, line in enumerate(lines, start=2):
-            cells = line.rstrip("\n").split(separator)
-            if len(cells) != len(header):
+            if min(name, accession) < 0:
                 raise HaloError(
-                    f"{path}: line {number} has {len(cells)} cells, not {len(header)}; mend it"
+                    f"{path}: neither a table with the columns name and accession (UniProt: From "
+                    f"and Entry) nor UniProt's idmapping.dat; it starts with {first[:60].strip()!r}"
                 )
-            yield number, cells[name].strip(), cells[accession].strip()
+        for number, cells in enumerate(_cells(lines, separator), start=2):
+            cells += [""] * (len(header) - len(cells))
+            yield number, cells[name], cells[accession]
+
+
+def _cells(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+    """The cells of each line, without quotation marks and blanks around them."""
+    for line in lines:
+        line = line.strip("\r\n")
+        if '"' in line:
+            rows = csv.reader([line], delimiter=separator, skipinitialspace=True)
+            yield [cell.strip() for row in rows for cell in row]
+        else:
+            yield [cell.strip() for cell in line.split(separator)]
 
 
 def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]]:
     """Accessions, by hash, of the records of a FASTA file that have a member's sequence.
 
-    The names are UniProt's (``sp|P12345|NAME``), AlphaFold DB's (``AFDB:AF-P12345-F1``)
-    or accessions; records with others are passed over.
+    The names are UniProt's (``sp|P12345|NAME``, ``UniRef90_P12345``), AlphaFold DB's
+    (``AFDB:AF-P12345-F1``) or accessions; records with others are passed over.
     """
     wanted = {member.seq_hash for member in members}
     lengths = {len(member.sequence) for member in members}
@@ -152,8 +177,7 @@ def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]
         seq_hash = sha256_of_text(sequence)
         if seq_hash not in wanted:
             continue
-        model = _MODEL_NAME.fullmatch(name)
-        accession = parse_accession(model["accession"] if model else name)
+        accession = accession_within(name)
         if accession is not None and len(found.setdefault(seq_hash, [])) < MOST_NAMES:
             found[seq_hash].append(str(accession))
     return found

@@ -1,16 +1,21 @@
 """The search for one protein's structure: source by source, name by name."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
 
 import numpy as np
 
-from halo.errors import HaloError
 from halo.structures.layout import Note, mean_plddt, pack
 from halo.structures.match import best_placed, fragment_of
+from halo.structures.parse import StructureError
 from halo.structures.resolve import Name
 from halo.structures.settings import SourceSettings, StructureSettings
 from halo.structures.sources import Model, Source
+from halo.structures.transport import FetchError
+
+MOST_REASONS = 3  # that a message has
 
 
 @dataclass(frozen=True)
@@ -29,31 +34,65 @@ def search(
 ) -> Result:
     """The first structure that fits `sequence`, in the order of the sources, then the names.
 
-    A source that fails ends the search, so that a less preferred one never takes its
-    place because of a passing fault: the status is then ``error``, for another time.
+    What does not fit or cannot be used leads to the next candidate. A server that fails ends
+    the search, so that a less preferred source never takes its place because of a passing
+    fault: the status is then ``error``, for another time.
     """
     asked = tuple(sorted(name.text for name in names))
+    today = date.today().isoformat()
+    common = {"asked": asked, "date": today}
     if len(sequence) > settings.max_length:
         message = f"{len(sequence)} residues, more than structures.max_length"
-        return Result(pack(), Note("too_long", message=message, asked=asked))
+        return Result(pack(), Note("too_long", message=message, **common))
     refused: list[Note] = []
     for source_settings, source in sources:
         for name in names:
-            common = {"resolved": name.how, "source": source_settings.kind, "asked": asked}
+            found = {**common, "resolved": name.how, "source": source_settings.kind}
             try:
-                model = source.find(name.text, sequence)
-                if model is None:
-                    continue
-                result = _fitted(model, sequence, source_settings, settings, common)
-            except HaloError as error:
-                return Result(pack(), Note("error", message=str(error), **common))
-            if result.note.status == "ok":
-                return result
-            refused.append(result.note)
+                for read in source.candidates(name.text, sequence):
+                    result = _read(read, sequence, source_settings, settings, found)
+                    if result.note.status == "ok":
+                        return result
+                    refused.append(result.note)
+            except FetchError as error:
+                return Result(pack(), Note("error", message=str(error), **found))
     if refused:
-        return Result(pack(), refused[0])
-    message = "no source has it" if names else "no accession"
-    return Result(pack(), Note("missing", message=message, asked=asked))
+        return Result(pack(), _reason(refused))
+    message = _nowhere([source for _, source in sources], [name.text for name in names])
+    return Result(pack(), Note("missing", message=message, **common))
+
+
+def _reason(refused: Sequence[Note]) -> Note:
+    """Why nothing of what was found could be used: what cannot be read is to be seen to first."""
+    first = next((note for note in refused if note.status == "error"), refused[0])
+    others = [note.message for note in refused if note is not first]
+    message = "; ".join([first.message, *others][:MOST_REASONS])
+    return replace(first, message=message)
+
+
+def _nowhere(sources: Sequence[Source], names: Sequence[str]) -> str:
+    """Why nothing was found; who was not even asked is said."""
+    if not names:
+        return "no accession"
+    reasons = [source.not_asked(names) for source in sources]
+    said = "; ".join(dict.fromkeys(filter(None, reasons)))
+    if reasons and all(reasons):
+        return said
+    return f"no source has it ({said})" if said else "no source has it"
+
+
+def _read(
+    read: Callable[[], Model],
+    sequence: str,
+    source: SourceSettings,
+    settings: StructureSettings,
+    found: Mapping[str, Any],
+) -> Result:
+    """A candidate compared with `sequence`; the status is ``error`` where it cannot be used."""
+    try:
+        return _fitted(read(), sequence, source, settings, found)
+    except StructureError as error:
+        return Result(pack(), Note("error", message=str(error), **found))
 
 
 def _fitted(
@@ -61,7 +100,7 @@ def _fitted(
     sequence: str,
     source: SourceSettings,
     settings: StructureSettings,
-    common: Mapping[str, object],
+    common: Mapping[str, Any],
 ) -> Result:
     """`model` compared with `sequence`; the status is ``ok`` or ``mismatch``."""
     found = {
@@ -74,21 +113,38 @@ def _fitted(
         if model.length != len(sequence):
             message = f"contacts of {model.length} residues, the protein has {len(sequence)}"
             return Result(pack(), Note("mismatch", message=message, **found))
-        note = Note("ok", n_residues=model.length, **{**found, "asked": ()})
+        note = Note("ok", n_residues=model.length, **{**found, "asked": (), "date": ""})
         return Result(pack(contacts=model.contacts), note)
 
-    placed = [best_placed(chains, sequence) for chains in model.fragments]
+    starts = [*model.starts, *[None] * (len(model.fragments) - len(model.starts))]
+    placed = [
+        best_placed(chains, sequence, start)
+        for chains, start in zip(model.fragments, starts, strict=True)
+    ]
     identity = min(place.identity for place in placed)
     covered = len(np.unique(np.concatenate([place.position for place in placed])))
     coverage = covered / len(sequence)
     if identity < settings.min_identity or coverage < settings.min_coverage:
-        message = (
-            f"another sequence: {100 * identity:.1f} % of the structure's residues are the "
-            f"protein's, {100 * coverage:.1f} % of the protein's are in the structure"
-        )
+        message = _difference(identity, coverage, settings)
         return Result(pack(), Note("mismatch", message=message, **found))
     fragments = [fragment_of(place, source.confidence) for place in placed]
+    remarks = [model.remark, *(fragment.remark for fragment in fragments)]
     note = Note(
-        "ok", n_residues=covered, mean_plddt=mean_plddt(fragments), **{**found, "asked": ()}
+        "ok",
+        n_residues=covered,
+        mean_plddt=mean_plddt(fragments),
+        message="; ".join(dict.fromkeys(filter(None, remarks))),
+        **{**found, "asked": (), "date": ""},
     )
     return Result(pack(fragments), note)
+
+
+def _difference(identity: float, coverage: float, settings: StructureSettings) -> str:
+    shares = (
+        f"{100 * identity:.1f} % of the structure's residues are the protein's, "
+        f"{100 * coverage:.1f} % of the protein's are in the structure"
+    )
+    if identity >= settings.min_identity:
+        least = f"min_coverage asks for {100 * settings.min_coverage:g} %"
+        return f"only a part of the protein: {shares}; {least}"
+    return f"another sequence: {shares}"

@@ -15,8 +15,8 @@ MAX_LENGTH = 65_535  # positions are stored as uint16
 class SourceSettings:
     """One place to look for structures.
 
-    `pattern` is of file names, with the fields ``{accession}``, ``{fragment}`` and
-    ``{version}``, and ``*`` for anything else.
+    `pattern` is of file names, or with ``/`` of paths below `path`, with the fields
+    ``{accession}``, ``{fragment}`` and ``{version}``, and ``*`` for anything else.
     """
 
     kind: Literal["afdb", "folder", "archive", "contacts"] = setting(
@@ -27,14 +27,17 @@ class SourceSettings:
     path: str = setting("", "the folder, or the archive (wildcards in the file name for several)")
     pattern: str = setting(
         AFDB_PATTERN,
-        "names of the files, with the fields {accession}, {fragment} and {version}, and * for "
-        "anything",
+        "names of the files, with the fields {accession}, {fragment} and {version}, * for "
+        "anything, and / for folders below the path",
         min_length=1,
     )
     version: int | None = setting(
         None, "take this version of AlphaFold DB's models; null for the current one", ge=1
     )
-    confidence: Literal["plddt", "none"] = setting("plddt", "whether the B-factor holds the pLDDT")
+    confidence: Literal["plddt", "none"] = setting(
+        "plddt",
+        "whether the files hold the pLDDT (0 to 100 or 0 to 1); none where it is something else",
+    )
 
     def description(self) -> dict[str, Any]:
         """What the content that comes from here depends on."""
@@ -77,6 +80,12 @@ class StructureSettings:
     )
     retry_missing: bool = setting(
         False, "ask again for proteins that had no structure at an earlier run"
+    )
+    retry_after_days: int | None = setting(
+        30,
+        "days after which a protein that had no structure is asked for again, when structures are "
+        "sought; null for never",
+        ge=1,
     )
     names: str | None = setting(
         None, "table (name, accession) for ids that are no accessions, or null"

@@ -1,7 +1,7 @@
 """What the sources of structures have in common."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,28 +25,42 @@ class Model:
         Digest of the text; of several fragments, of their digests.
     fragments
         The protein chains of each fragment, in the order of the sequence.
+    starts
+        Where in the sequence each fragment begins, from 0, as the source tells; None, or
+        nothing at all, where it does not.
     contacts, length
         For sources that have contacts alone: uint16 [n, 2], positions i < j, and the
         length of the protein that they are of.
+    remark
+        What is to be said of it.
     """
 
     accession: str
     version: str
     sha256: str
     fragments: Sequence[Sequence[Chain]] = ()
+    starts: Sequence[int | None] = ()
     contacts: np.ndarray | None = None
     length: int = 0
+    remark: str = ""
 
 
 class Source(Protocol):
-    """A place to look for structures; `find` is called from many threads."""
+    """A place to look for structures; its methods are called from many threads."""
 
-    def find(self, name: str, sequence: str) -> Model | None:
-        """The structure of the protein called `name`, or None where there is none.
+    def candidates(self, name: str, sequence: str) -> Iterable[Callable[[], Model]]:
+        """Ways to read the structures of the protein called `name`, the preferred one first.
 
-        HaloError where the search itself fails. `sequence` is there for sources that
-        have several structures under one name.
+        StructureError from one of them means that this structure cannot be used;
+        `halo.structures.transport.FetchError`, also from here, that the search itself has
+        failed. `sequence` is there for sources that have several structures under one name.
         """
+
+    def not_asked(self, names: Iterable[str]) -> str:
+        """Why none of `names` can be asked for here; ``""`` where one can."""
+
+    def state(self, names: Iterable[str]) -> str:
+        """What changes when other files are there under `names`; ``""`` for none, and on a server."""
 
 
 def names_to_try(name: str) -> list[str]:
