@@ -26,6 +26,7 @@ PYPI_NAMES = {
     "matplotlib-base": "matplotlib",
     "pytorch": "torch",
     "pytorch_geometric": "torch-geometric",
+    "msgpack-python": "msgpack",
     "python-isal": "isal",
 }
 # Packages that no module imports: the interpreter, httpx's HTTP/2, and a program.

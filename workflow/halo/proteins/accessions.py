@@ -12,7 +12,9 @@ _ENTRY_NAME = re.compile(r"(?P<protein>[A-Z0-9]{1,10})_[A-Z0-9]{3,5}", re.ASCII)
 _FASTA_NAME = re.compile(r"(?:sp|tr)\|(?P<accession>[^|\s]*)(?:\||$)", re.ASCII)
 # What other databases and programs make of an accession; all without regard to case.
 _FORMS = [
-    re.compile(form.format(accession=rf"(?P<accession>(?:{_BASE})(?:-[1-9][0-9]{{0,3}})?)"), re.I | re.A)
+    re.compile(
+        form.format(accession=rf"(?P<accession>(?:{_BASE})(?:-[1-9][0-9]{{0,3}})?)"), re.I | re.A
+    )
     for form in (
         r"{accession}(?:\.[0-9]+)?",
         r"(?:uniprot|uniprotkb|uniprot/swiss-prot|uniprot/trembl|up|sp|tr|swissprot|trembl)[:|]"
