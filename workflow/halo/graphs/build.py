@@ -28,9 +28,9 @@ def build_graph(
 
     `structure` holds the arrays of the structure store, or is None. Contacts are sought
     within a fragment only: AlphaFold's fragments have no placement to each other. Where
-    fragments overlap, pLDDT is the mean of those that tell it, a contact counts if one has it (the smallest
-    distance), and geometry and coordinates are of the fragment in which the residue is
-    farthest from an end.
+    fragments overlap, pLDDT is the mean of those that tell it, a contact counts if one has it
+    (the smallest distance), and geometry and coordinates are of the fragment in which the
+    residue is farthest from an end.
     """
     length = len(sequence)
     features = np.zeros((length, len(FEATURES)), dtype=np.float32)

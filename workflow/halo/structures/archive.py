@@ -18,7 +18,6 @@ from halo.structures.files import Files, select_names
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError
 from halo.structures.settings import SourceSettings
 
-
 BLOCK = 512  # bytes
 CHUNK = 1 << 20  # bytes
 MOST_LINKS = 10  # from one to the next, before they are taken to be a circle

@@ -24,9 +24,9 @@ _FORCE_FIELDS = {
     "Y": "TYM",
 }
 _STANDARD = (
-    "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL "
-    "HID HIE HIP CYX"
-).split()
+    *("ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE", "LEU", "LYS"),
+    *("MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL", "HID", "HIE", "HIP", "CYX"),
+)
 FORCE_FIELD_LETTERS = {
     name: letter for letter, names in _FORCE_FIELDS.items() for name in names.split()
 }

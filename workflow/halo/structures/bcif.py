@@ -1,6 +1,7 @@
 """BinaryCIF: its columns decoded (Sehnal et al. 2020, 10.1371/journal.pcbi.1008247)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgpack
@@ -98,5 +99,5 @@ def _strings(data: Any, encoding: Mapping[str, Any]) -> np.ndarray:
     offsets = decode(encoding["offsets"], encoding["offsetEncoding"])
     numbers = decode(data, encoding["dataEncoding"])
     text = encoding["stringData"]
-    texts = [text[start:stop] for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+    texts = [text[start:stop] for start, stop in pairwise(offsets)]
     return np.array([*texts, ""], dtype=str)[numbers]  # -1 is an unknown one

@@ -42,8 +42,8 @@ def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
 
     Exact in the usual cases: the chain is the sequence, a stretch of it, or its residue
     numbers are the positions. `start` is where the source says that the chain begins, from
-    0, which decides between several places of such a stretch. Otherwise a global alignment decides, and residues that it
-    puts against a gap have no place.
+    0, which decides between several places of such a stretch. Otherwise a global alignment
+    decides, and residues that it puts against a gap have no place.
     """
     letters = np.frombuffer(chain.letters.encode("ascii"), np.uint8)
     target = np.frombuffer(sequence.encode("ascii"), np.uint8)

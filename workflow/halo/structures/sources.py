@@ -60,7 +60,7 @@ class Source(Protocol):
         """Why none of `names` can be asked for here; ``""`` where one can."""
 
     def state(self, names: Iterable[str]) -> str:
-        """What changes when other files are there under `names`; ``""`` for none, and on a server."""
+        """What changes with the files that are there under `names`; ``""`` where there are none."""
 
 
 def names_to_try(name: str) -> list[str]:
