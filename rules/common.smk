@@ -15,6 +15,8 @@ from halo.config.downloads import download_name
 from halo.files import sha256_of_text
 from halo.shards import is_lost
 from halo.store import BUCKETS
+from halo.uniprot.release import START as UNIPROT_START
+from halo.uniprot.settings import UniprotSettings
 
 
 def checked(config):
@@ -56,6 +58,8 @@ LONG_LABELS = bool(DATASET["labels"]["label"])
 DOWNLOADS = {
     download_name(table["url"]): table for table in (DATASET, TEST_SET) if table.get("url")
 }
+# Data sets that UniProt is asked for.
+FROM_UNIPROT = [t for t in (DATASET, TEST_SET) if t.get("uniprot") and not t["proteins"]]
 PLAN = {
     "shards": len(SHARDS),
     "folds": len(FOLDS),
@@ -93,7 +97,7 @@ def chosen(section, *keys):
 
 def ingest_settings():
     """What the ingest reads of the sections `dataset` and `dataset.test`."""
-    columns = ("id", "accession", "sequence", "annotations", "labels", "sample")
+    columns = ("id", "accession", "sequence", "annotations", "labels", "sample", "uniprot")
     rules = ("split", "task", "duplicates", "min_length", "max_length")
     settings = {"train": chosen(DATASET, *columns, *rules)}
     if TEST_SET:
@@ -127,10 +131,32 @@ def python_of(gpus):
 
 
 def dataset_file(table):
-    """The local file of the configuration, or the download of the registry's address."""
+    """The local file of the configuration, or the download of an address or from UniProt."""
     if not table:
         return []
-    return table["proteins"] or f"{STORE}/downloads/{download_name(table['url'])}"
+    if table["proteins"]:
+        return table["proteins"]
+    name = uniprot_name(table) if table["uniprot"] else download_name(table["url"])
+    return f"{STORE}/downloads/{name}"
+
+
+def uniprot_name(table):
+    """File name of the entries that a data set asks UniProt for."""
+    settings = UniprotSettings.from_config(table["uniprot"])
+    return f"{UNIPROT_START}{sha256_of_text(settings.base_url + settings.search)[:12]}.jsonl.gz"
+
+
+def uniprot_query(name):
+    """What of the configuration the entries of such a file depend on."""
+    table = next(table for table in FROM_UNIPROT if uniprot_name(table) == name)
+    return chosen(table["uniprot"], "query", "taxonomy", "reviewed", "base_url")
+
+
+def uniprot_mappings():
+    """The tables by which UniProt's locations become labels."""
+    used = [table["uniprot"] for table in (DATASET, TEST_SET) if table.get("uniprot")]
+    own = {section["mapping"] or str(BASE / "resources/uniprot_deeploc.csv") for section in used}
+    return sorted(own) + [str(BASE / "resources/uniprot_locations.csv")] * bool(used)
 
 
 def local_checkpoint(wildcards):

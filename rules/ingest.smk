@@ -16,10 +16,28 @@ rule download_dataset:
         "{params.run}/download_dataset.py --url {params.url:q} {params.sha256} --out {output:q} --log {log}"
 
 
+rule download_uniprot:
+    output:
+        f"{STORE}/downloads/{{name}}",
+    log:
+        "<logs>/download/{name}.log",
+    wildcard_constraints:
+        name="|".join(re.escape(uniprot_name(table)) for table in FROM_UNIPROT) or "none",
+    localrule: True
+    conda:
+        "../envs/download.yaml"
+    params:
+        run=RUN,
+        settings=lambda wildcards: json.dumps(uniprot_query(wildcards.name)),
+    shell:
+        "{params.run}/download_uniprot.py --settings {params.settings:q} --out {output:q} --log {log}"
+
+
 checkpoint ingest:
     input:
         table=dataset_file(DATASET),
         labels=DATASET["labels"]["table"] or [],
+        mappings=uniprot_mappings(),
         test=dataset_file(TEST_SET),
         test_labels=(TEST_SET["labels"]["table"] or []) if TEST_SET else [],
     output:

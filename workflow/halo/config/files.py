@@ -16,7 +16,9 @@ SOURCE_KINDS = {"afdb": EITHER, "folder": FOLDER, "archive": FILES, "contacts": 
 PATHS: dict[KeyPath, str] = {
     ("dataset", "proteins"): FILE,
     ("dataset", "labels", "table"): FILE,
+    ("dataset", "uniprot", "mapping"): FILE,
     ("dataset", "test", "proteins"): FILE,
+    ("dataset", "test", "uniprot", "mapping"): FILE,
     ("dataset", "test", "labels", "table"): FILE,
     ("split", "base"): FILE,
     ("structures", "names"): FILE,
@@ -62,11 +64,15 @@ def _data_faults(config: Config) -> list[Fault]:
     return [
         Fault(
             path,
-            f"no data; give the path of a table or FASTA in {'.'.join(path)}.proteins, or a name "
-            f"of resources/datasets.yaml in {'.'.join(path)}.registry",
+            f"no data; give the path of a table or FASTA in {'.'.join(path)}.proteins, a name of "
+            f"resources/datasets.yaml in {'.'.join(path)}.registry, or a query in "
+            f"{'.'.join(path)}.uniprot",
         )
         for path, section in ((("dataset",), dataset), (("dataset", "test"), dataset["test"]))
-        if section is not None and section["proteins"] is None and section["url"] is None
+        if section is not None
+        and section["proteins"] is None
+        and section["url"] is None
+        and section["uniprot"] is None
     ]
 
 

@@ -31,6 +31,7 @@ from halo.proteins.readers import (
 )
 from halo.proteins.settings import DatasetSettings
 from halo.proteins.table import CORE_COLUMNS, Proteins
+from halo.uniprot.records import read_uniprot
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,12 @@ def ingest(
     Every record of `path` is either a row of the proteins, sorted by id, or rejected with
     a reason. Faults of the whole file (no such column, malformed line) are a HaloError.
     """
-    records = read_records(path)
+    if settings.uniprot is None:
+        records = read_records(path)
+    else:
+        records, names = read_uniprot(path, settings.uniprot)
+        if labels_path is None and settings.labels.columns is None:
+            settings = replace(settings, labels=replace(settings.labels, columns=names))
     if records.empty:
         raise HaloError(f"{path}: holds no record")
     wanted = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from halo.settings import Faults, setting
+from halo.uniprot.settings import UniprotSettings
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Columns:
         (), "columns to keep for the evaluation, such as the kingdom", unique=True
     )
     labels: Labels = setting(Labels, "where the labels are")
+    uniprot: UniprotSettings | None = setting(
+        None,
+        "proteins and labels from UniProt: by a query or, with a path in proteins, from a file "
+        "that UniProt gave",
+    )
     sample: int | None = setting(
         None, "use so many of the proteins, chosen by a digest of their ids; null for all", ge=1
     )
@@ -127,7 +133,8 @@ class DatasetSettings(Columns):
     @classmethod
     def from_config(cls, section: Mapping) -> "DatasetSettings":
         """From the configuration's ``dataset`` section."""
-        return cls(**{**section, "labels": Labels(**section["labels"])})
+        uniprot = UniprotSettings.from_config(section.get("uniprot"))
+        return cls(**{**section, "labels": Labels(**section["labels"]), "uniprot": uniprot})
 
     def faults(self) -> Faults:
         """What does not fit together."""

@@ -14,6 +14,7 @@ from halo import __version__
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.split.binary import find_mmseqs
+from halo.uniprot.release import release_of
 
 # What results depend on; of those that the job's environment has, the version is noted.
 PACKAGES = (
@@ -57,9 +58,10 @@ def hardware() -> dict[str, Any]:
 
 
 def input_files(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Name, size and sha256 of the files that the user gave."""
+    """Name, size and sha256 of the files that the user gave; of UniProt's, the release too."""
     return [
         {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+        | ({"uniprot": release} if (release := release_of(path)) else {})
         for path in map(Path, paths)
     ]
 

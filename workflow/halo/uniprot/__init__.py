@@ -1,0 +1,1 @@
+"""Proteins of UniProt, labelled by their subcellular locations and the evidence for these."""

@@ -1,0 +1,68 @@
+"""Settings of a data set from UniProt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from halo.settings import Faults, setting
+
+# Evidence codes of GO for experiments, by one protein and by many.
+GO_EXPERIMENTS = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP")
+
+
+@dataclass(frozen=True)
+class UniprotSettings:
+    """The section ``dataset.uniprot`` of the configuration."""
+
+    query: str | None = setting(
+        None,
+        "query in the syntax of UniProt's website; null where taxonomy says enough, or where "
+        "dataset.proteins is a file that UniProt gave (TSV or JSON)",
+        min_length=1,
+    )
+    taxonomy: int | None = setting(
+        None, "proteins of this taxon and those below it alone, such as 9606; null for all", ge=1
+    )
+    reviewed: bool | None = setting(
+        True, "entries of Swiss-Prot alone (true), of TrEMBL alone (false), or both (null)"
+    )
+    evidence: tuple[str, ...] = setting(
+        ("ECO:0000269",),
+        "evidence codes by which a location counts; with others, or none, the label is unknown",
+        min_length=1,
+        unique=True,
+    )
+    go: bool = setting(
+        False, "whether GO's cellular components count too; a TSV has no evidence for them"
+    )
+    go_evidence: tuple[str, ...] = setting(
+        GO_EXPERIMENTS, "evidence codes by which a cellular component counts", unique=True
+    )
+    mapping: str | None = setting(
+        None,
+        "path of a table with the columns location and label; null for the ten of DeepLoc "
+        "(resources/uniprot_deeploc.csv)",
+    )
+    base_url: str = setting(
+        "https://rest.uniprot.org", "address of UniProt's REST service", pattern="^https?://[^/]+"
+    )
+
+    @classmethod
+    def from_config(cls, section: Mapping | None) -> "UniprotSettings | None":
+        """From the section, or None where there is none."""
+        return None if section is None else cls(**section)
+
+    @property
+    def search(self) -> str:
+        """The whole query, in UniProt's syntax."""
+        parts = [f"({self.query})"] if self.query else []
+        if self.taxonomy is not None:
+            parts.append(f"(taxonomy_id:{self.taxonomy})")
+        if self.reviewed is not None:
+            parts.append(f"(reviewed:{str(self.reviewed).lower()})")
+        return " AND ".join(parts)
+
+    def faults(self) -> Faults:
+        """What does not fit together."""
+        if self.search:
+            return []
+        return [("query", "all of UniProt is too much; give a query, a taxonomy or reviewed: true")]

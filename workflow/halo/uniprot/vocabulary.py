@@ -1,0 +1,82 @@
+"""From UniProt's terms for subcellular locations, and from GO's, to labels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from halo.errors import HaloError
+from halo.proteins.readers import LINE, read_table, require_columns
+
+RESOURCES = Path(__file__).parents[3] / "resources"
+TERMS = RESOURCES / "uniprot_locations.csv"
+DEEPLOC = RESOURCES / "uniprot_deeploc.csv"
+
+
+@dataclass(frozen=True)
+class _Term:
+    parents: tuple[str, ...]  # ids of what it is a kind or a part of
+    go: tuple[str, ...]
+
+
+class Vocabulary:
+    """The hierarchy of UniProt's terms, and which of them stand for a label.
+
+    A term has the label that the mapping gives it; without one, those of what it is a kind or a
+    part of. A term that the mapping gives an empty label has none. Terms are written as in
+    UniProt's entries, with the path to them (``Cytoplasm, cytoskeleton``); of one that the table
+    does not have, the longest part of the path that it has counts.
+
+    Parameters
+    ----------
+    mapping : table with the columns location and label; HaloError where a location is no term
+    """
+
+    def __init__(self, mapping: Path | None = None) -> None:
+        mapping = mapping or DEEPLOC
+        table = read_table(TERMS)
+        self._ids = dict(zip(table["location"].str.casefold(), table["id"], strict=True))
+        rows = zip(table["id"], table["parents"], table["go"], strict=True)
+        self._terms = {
+            name: _Term(tuple(filter(None, p.split(";"))), tuple(filter(None, go.split(";"))))
+            for name, p, go in rows
+        }
+        given = read_table(mapping)
+        wanted = {"its first column": "location", "its second column": "label"}
+        require_columns(mapping, given, wanted)
+        self._given: dict[str, frozenset[str]] = {}
+        columns = (given["location"], given["label"], given[LINE])
+        for location, label, line in zip(*columns, strict=True):
+            found = self._ids.get(location.casefold())
+            if found is None:
+                raise HaloError(
+                    f"{mapping}: line {line}: {location!r} is no subcellular location of UniProt "
+                    f"({TERMS.name} has all)"
+                )
+            self._given[found] = self._given.get(found, frozenset()) | {label} - {""}
+        self.labels = tuple(dict.fromkeys(label for label in given["label"] if label))
+
+    def of_location(self, term: str) -> frozenset[str]:
+        """The labels of a location of an entry."""
+        parts = [part.strip() for part in term.casefold().split(",")]
+        for length in range(len(parts), 0, -1):
+            found = self._ids.get(", ".join(parts[:length]))
+            if found is not None:
+                return self._of_id(found)
+        return frozenset()
+
+    def of_component(self, go: str) -> frozenset[str]:
+        """The labels of the terms that a cellular component of GO stands for."""
+        return self._of_go.get(go, frozenset())
+
+    @cached_property
+    def _of_go(self) -> dict[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for name, term in self._terms.items():
+            for go in term.go:
+                found[go] = found.get(go, frozenset()) | self._of_id(name)
+        return found
+
+    def _of_id(self, name: str) -> frozenset[str]:
+        if name in self._given:
+            return self._given[name]
+        return frozenset().union(*map(self._of_id, self._terms[name].parents))
