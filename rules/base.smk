@@ -9,7 +9,13 @@ from snakemake.exceptions import WorkflowError
 BASE = Path(str(workflow.current_basedir)).parent.resolve()
 sys.path.insert(0, str(BASE / "workflow"))
 
-from halo import config as halo_config
+try:
+    from halo import config as halo_config
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"Snakemake's own environment has no {error.name}: pip install {error.name}"
+    ) from None
+
 from halo.code import code_digest
 from halo.errors import HaloError
 

@@ -12,6 +12,7 @@ include: "base.smk"
 
 
 from halo.config.downloads import download_name
+from halo.config.files import worth_reading
 from halo.files import sha256_of_text
 from halo.shards import is_lost
 from halo.store import BUCKETS
@@ -103,6 +104,29 @@ def ingest_settings():
     if TEST_SET:
         settings["test"] = chosen(TEST_SET, *columns)
     return settings
+
+
+def check_data():
+    """End the run where its data do not fit its configuration, before there is a job."""
+    test_labels = TEST_SET["labels"]["table"] if TEST_SET else None
+    files = [dataset_file(DATASET), DATASET["labels"]["table"], dataset_file(TEST_SET), test_labels]
+    given = [*filter(None, [*files, config["split"]["base"]]), *CONFIGFILES]
+    made = (
+        None if workflow.config_settings.config else Path("results", config["run"], "proteins.csv")
+    )
+    if not worth_reading(given, made):
+        return
+    # Not at the top: it loads pandas, which the processes of the jobs can do without, and so can
+    # an environment of Snakemake alone. The ingest finds the same.
+    try:
+        from halo.proteins import datasets, preflight
+    except ModuleNotFoundError:
+        return
+    try:
+        data = datasets.DataFiles(*(file or None for file in files))
+        preflight.check_data(data, ingest_settings(), config["split"])
+    except HaloError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def network_settings(wildcards):
@@ -377,3 +401,7 @@ def predict_options(wildcards):
             "" if section["download"] else "--no-download",
         ]
     )
+
+
+if workflow.is_main_process:
+    check_data()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from halo.files import write_table
 from halo.job import job_parser, run_job
-from halo.proteins.ingest import DatasetSettings, ingest, rejected_table, with_test_set
+from halo.proteins.datasets import DataFiles, read_datasets
+from halo.proteins.ingest import rejected_table
 from halo.proteins.members import write_members
 from halo.proteins.plan import log_plan
 from halo.proteins.table import write_proteins
@@ -17,16 +18,10 @@ log = logging.getLogger("halo.ingest")
 
 def job(arguments: argparse.Namespace) -> None:
     """Ingest, and say what the run will need."""
-    section = arguments.settings
-    settings = DatasetSettings.from_config(section["train"])
-    proteins, rejected = ingest(arguments.input, arguments.labels, settings)
-    if arguments.test_input is not None:
-        # What holds for both sets is in the section of the training set.
-        test_settings = DatasetSettings.from_config(
-            {**section["train"], "split": None} | section["test"]
-        )
-        test, test_rejected = ingest(arguments.test_input, arguments.test_labels, test_settings)
-        proteins, rejected = with_test_set(proteins, test, rejected + test_rejected)
+    files = DataFiles(
+        arguments.input, arguments.labels, arguments.test_input, arguments.test_labels
+    )
+    proteins, rejected = read_datasets(files, arguments.settings)
     write_proteins(arguments.proteins, proteins, arguments.long_labels)
     write_table(arguments.rejected, rejected_table(rejected))
     write_members(arguments.members, arguments.digests, proteins.table)

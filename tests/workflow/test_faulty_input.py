@@ -27,9 +27,9 @@ def test_faults_of_the_configuration(tmp_path, change, words):
     assert not outcome.rules
 
 
-def test_a_fault_of_the_table_is_shown(tmp_path):
+def test_a_fault_of_the_table_is_shown_before_any_job(tmp_path):
     (tmp_path / "proteins.csv").write_text("id,sequence,A\nx,MKV,1,7\n")
-    outcome = snakemake(tmp_path, GOOD)
+    outcome = snakemake(tmp_path, GOOD, "-n")
     assert outcome.status != 0
     assert "proteins.csv: line 2 has 4 fields, the header has 3" in outcome.output
     assert "Traceback" not in outcome.output

@@ -1,6 +1,6 @@
 """Files and folders that a configuration names: found, or a fault."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from halo.config.fault import Fault
 from halo.config.fault import Path as KeyPath
 from halo.config.merge import Config
 from halo.embeddings.published import PUBLISHED
+
+LARGEST = 64 << 20  # bytes of data that are read before the first job; more is left to the ingest
 
 FILE, FOLDER, FILES, EITHER = "file", "folder", "files by wildcards", "either"
 SOURCE_KINDS = {"afdb": EITHER, "folder": FOLDER, "archive": FILES, "contacts": EITHER}
@@ -114,3 +116,14 @@ def _other_kind(place: Path, value: str, path: KeyPath, kind: str) -> list[Fault
     if kind == FILE and place.is_file() and place.stat().st_size == 0:
         return [Fault(path, f"the file {value!r} is empty; give another, or make it again")]
     return []
+
+
+def worth_reading(files: Iterable[Path], result: Path | None) -> bool:
+    """Whether data are read before the first job: all there, not too large, newer than `result`."""
+    try:
+        found = [Path(file).stat() for file in files]
+    except OSError:  # a download that is still to come
+        return False
+    made = result.stat().st_mtime if result is not None and result.exists() else 0.0
+    newest = max(stat.st_mtime for stat in found)
+    return sum(stat.st_size for stat in found) <= LARGEST and newest >= made

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 from halo.config.fault import Fault, suggestion
@@ -88,8 +89,17 @@ def _other_type(kind: str, value: Any) -> str:
     if kind == "tuple_type" and not isinstance(value, Mapping):
         return f"is {_type(value)}, but a list is wanted; write it in brackets, [{value}]"
     if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type"):
-        return f"is text, but {wanted} is wanted; write it without quotes"
+        way = "; write it without quotes" if _type(_read(value)) != "text" else ""
+        return f"is text, but {wanted} is wanted{way}"
     return f"is {_type(value)}, but {wanted} is wanted"
+
+
+def _read(text: str) -> Any:
+    """What YAML makes of a text without quotes."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _type(value: Any) -> str:

@@ -92,7 +92,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     HaloError
         where similar proteins are still in different parts after ``audit.rounds`` rounds
     """
-    _check(proteins, settings)
+    check_given(proteins, settings)
     relations = relate(proteins, settings, threads, scratch)
     auditor = Auditor(relations.table, settings.rule, settings.audit, threads, scratch)
     return settle(proteins, relations, auditor, settings)
@@ -201,7 +201,7 @@ def _base(table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
     return base
 
 
-def _check(proteins: Proteins, settings: SplitSettings) -> None:
+def check_given(proteins: Proteins, settings: SplitSettings) -> None:
     """Raise what is wrong with the partitions or the base before the long search."""
     if settings.mode in ("external", "predefined"):
         _given(proteins.table, settings)

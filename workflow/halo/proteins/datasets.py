@@ -1,0 +1,45 @@
+"""The data sets of a run: the labelled proteins and, where there is one, the test set."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from halo.errors import HaloError
+from halo.proteins.ingest import Rejected, ingest, with_test_set
+from halo.proteins.settings import DatasetSettings, ExternalSet
+from halo.proteins.table import Proteins
+
+# Keys that a test set has of its own; messages of the ingest call them those of the training set.
+_OWN_KEYS = "|".join(field.name for field in fields(ExternalSet))
+_OF_A_TEST_SET = re.compile(rf"\bdataset\.(?=(?:{_OWN_KEYS})\b)")
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """The files of a run's data: table or FASTA and, where they are apart, labels."""
+
+    proteins: Path
+    labels: Path | None = None
+    test: Path | None = None
+    test_labels: Path | None = None
+
+
+def read_datasets(files: DataFiles, section: Mapping[str, Any]) -> tuple[Proteins, list[Rejected]]:
+    """The proteins of a run, and the records that are not used; see `halo.proteins.ingest`.
+
+    `section` has the settings of the training set under ``train`` and, under ``test``, those that
+    the test set has of its own; what holds for both is in the first. HaloError names the key, the
+    file and, where it is a line that is at fault, the line.
+    """
+    settings = DatasetSettings.from_config(section["train"])
+    proteins, rejected = ingest(files.proteins, files.labels, settings)
+    if files.test is None:
+        return proteins, rejected
+    own = DatasetSettings.from_config({**section["train"], "split": None} | section["test"])
+    try:
+        test, test_rejected = ingest(files.test, files.test_labels, own)
+    except HaloError as error:
+        raise HaloError(_OF_A_TEST_SET.sub("dataset.test.", str(error))) from None
+    return with_test_set(proteins, test, rejected + test_rejected)
