@@ -10,7 +10,6 @@ import logging
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, write_json, write_table
 from halo.proteins.readers import read_records
-from halo.split.binary import mmseqs_version, run_mmseqs
-from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
+from halo.split.alignment import align, pair_tasks, total_residues
+from halo.split.audit_search import search
+from halo.split.binary import mmseqs_version
 from halo.split.settings import Rule
-from halo.split.similarity import similar_pairs
 
 log = logging.getLogger("halo.pretrain")
 
@@ -35,8 +34,6 @@ RULE = Rule(evalue=1e-2)
 VALIDATION_PROTEINS = 400
 LONGEST_VALIDATED = 1022  # residues that ESM-2 takes at once
 NO_RESIDUE = re.compile("[^A-Z]")
-FIELDS = ["query", "target", "fident", "alnlen", "qstart", "qend", "qlen"]
-FIELDS += ["tstart", "tend", "tlen", "evalue"]
 
 
 @dataclass(frozen=True)
@@ -159,35 +156,15 @@ def similar_to(
 ) -> np.ndarray:
     """Which of `targets` are similar to any of `queries`; bool [n_targets].
 
-    Searched with the settings of the split, and with no limit to the candidates of a query.
+    Proposed by a search like that of the split's audit, decided by exact alignment.
     """
-    with TemporaryDirectory(prefix="exclusion.", dir=scratch) as name:
-        work = Path(name)
-        for file, sequences in (("queries", queries), ("targets", targets)):
-            text = "".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences))
-            (work / file).write_text(text)
-        log.info("searching %s proteins among %s", f"{len(queries):,}", f"{len(targets):,}")
-        run_mmseqs(
-            *("easy-search", work / "queries", work / "targets", work / "hits", work / "scratch"),
-            *("-s", SENSITIVITY, "-k", WORD, "--min-ungapped-score", MIN_UNGAPPED_SCORE),
-            *("--alignment-mode", 3, "-e", rule.evalue, "--max-seqs", max(len(targets), 300)),
-            *("--format-output", ",".join(FIELDS), "--threads", threads),
-        )
-        raw = pd.read_csv(work / "hits", sep="\t", names=FIELDS)
-    hits = pd.DataFrame(
-        {
-            "query": raw["query"],
-            "target": raw["target"] + len(queries),
-            "identical": (raw["fident"] * raw["alnlen"]).round(),
-            "columns": raw["alnlen"],
-            "query_coverage": (raw["qend"] - raw["qstart"] + 1) / raw["qlen"],
-            "target_coverage": (raw["tend"] - raw["tstart"] + 1) / raw["tlen"],
-            "evalue": raw["evalue"],
-        }
-    )
-    lengths = np.array([len(sequence) for sequence in queries + targets])
-    similar = np.zeros(len(lengths), dtype=bool)
-    similar[similar_pairs(hits, lengths, rule)[:, 1]] = True
+    sequences = np.array(queries + targets, dtype=object)
+    log.info("searching %s proteins among %s", f"{len(queries):,}", f"{len(targets):,}")
+    asked = np.arange(len(queries))
+    pairs = search(sequences, asked, SENSITIVITY, threads, scratch)
+    aligned = align(sequences, pair_tasks(pairs), rule, total_residues(sequences), threads)
+    similar = np.zeros(len(sequences), dtype=bool)
+    similar[aligned.loc[aligned["similar"], "b"]] = True
     return similar[len(queries) :]
 
 

@@ -1,7 +1,8 @@
 """Splits all 28,303 proteins of DeepLoc 2.0 in every mode, and audits each split.
 
-The search that the splits are made of is done once, and so is that of the audit: neither depends
-on the mode. With ``--folder`` both are kept there, and a later call takes them up. Each line of
+The search that the splits are made of is done once, and so is the audit's, with all alignments:
+neither depends on the mode. With ``--folder`` they are kept there, and a later call goes on
+where an earlier one ended. Each line of
 the table is one split: how many pairs of similar proteins each audit found in different parts
 (the last number must be 0, save where the authors' partitions are reported as they are), what was
 removed, and how far a label's count is from an equal share. The last line is one JSON object.
@@ -12,12 +13,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +29,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from samples import DEEPLOC, deeploc_sample  # noqa: E402
 
+from halo.files import atomic_path  # noqa: E402
 from halo.split import audit, run  # noqa: E402
 from halo.split.audit import Auditor  # noqa: E402
 from halo.split.run import SplitResult, relate, settle  # noqa: E402
@@ -33,15 +38,67 @@ from halo.split.settings import SplitSettings  # noqa: E402
 BASE_SHARE = 0.9  # of the proteins are in the frozen base, the others come later
 
 
-def kept(search: Callable[..., pd.DataFrame], file: Path) -> Callable[..., pd.DataFrame]:
-    """`search`, which is done once and then read from `file`."""
+BLOCK = 100  # proteins that are aligned with all others before what was found is kept
 
-    def searched(*arguments: Any) -> pd.DataFrame:
+
+def keep_searches(folder: Path) -> None:
+    """Keep in `folder` what the split and the audit search and align, and take it from there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run.propose = _kept_pairs(run.propose, folder / "proposed.npy")
+    run.align = _kept_table(run.align, folder / "hits.csv.gz")
+    audit.search = _kept_pairs(audit.search, folder / "audit_proposed.npy")
+    audit.align = _kept_table(audit.align, folder / "audit_hits.csv.gz")
+    audit.align_with_all = _kept_blocks(audit.align_with_all, folder / "with_all")
+
+
+def _kept_pairs(search: Callable[..., np.ndarray], file: Path) -> Callable[..., np.ndarray]:
+    def kept(*arguments: Any) -> np.ndarray:
         if not file.exists():
-            search(*arguments).to_csv(file, index=False)
+            with timed(file.stem), atomic_path(file) as temporary, temporary.open("wb") as raw:
+                np.save(raw, search(*arguments))
+        return np.load(file)
+
+    return kept
+
+
+def _kept_table(align: Callable[..., pd.DataFrame], file: Path) -> Callable[..., pd.DataFrame]:
+    def kept(*arguments: Any) -> pd.DataFrame:
+        if not file.exists():
+            with timed(file.stem), atomic_path(file) as temporary:
+                align(*arguments).to_csv(temporary, index=False, compression="gzip")
         return pd.read_csv(file)
 
-    return searched
+    return kept
+
+
+def _kept_blocks(align: Callable[..., pd.DataFrame], folder: Path) -> Callable[..., pd.DataFrame]:
+    """`align_with_all`, of which the rows of so many proteins at a time are kept."""
+    folder.mkdir(exist_ok=True)
+
+    def kept(sequences: Sequence[str], queries: np.ndarray, *how: Any) -> pd.DataFrame:
+        done = [np.loadtxt(file, dtype=np.int64, ndmin=1) for file in folder.glob("*.txt")]
+        todo = np.setdiff1d(queries, np.concatenate(done) if done else [])
+        for start in range(0, len(todo), BLOCK):
+            block = todo[start : start + BLOCK]
+            name = f"{block[0]}_{block[-1]}_{len(block)}"
+            with timed(f"{name} with all"), atomic_path(folder / f"{name}.csv.gz") as temporary:
+                align(sequences, block, *how).to_csv(temporary, index=False, compression="gzip")
+            np.savetxt(folder / f"{name}.txt", block, fmt="%d")
+        rows = pd.concat([pd.read_csv(file) for file in folder.glob("*.csv.gz")])
+        rows = rows[np.isin(rows["a"], queries) | np.isin(rows["b"], queries)]
+        return rows.drop_duplicates(["a", "b"]).sort_values(["a", "b"], ignore_index=True)
+
+    return kept
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Print how long something took, and the memory of this process and of those it started."""
+    begin = time.perf_counter()
+    yield
+    memory = [getrusage(who).ru_maxrss / 1e6 for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    seconds = time.perf_counter() - begin
+    print(f"{name}: {seconds:.0f} s, {memory[0]:.1f} and {memory[1]:.1f} GB", flush=True)
 
 
 def modes(settings: SplitSettings) -> dict[str, SplitSettings]:
@@ -66,6 +123,7 @@ def figures(result: SplitResult, seconds: float) -> dict[str, Any]:
         "pairs_apart_by_round": report["audited_by"]["pairs_apart_by_round"],
         "identical_apart": report["identical_sequences_apart"],
         "isoforms_apart": report["isoform_families_apart"],
+        "sample": report["audited_by"]["sample"],
         "max_cross_identity": report["max_cross_identity"],
         "tested_with_relative": report["tested_proteins_above_threshold"],
         "removed": report["n_removed"],
@@ -83,14 +141,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DEEPLOC, help="table of DeepLoc 2.0")
     parser.add_argument("--proteins", type=int, help="size of a sample instead of all")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--folder", type=Path, help="keep the searches and each split's files here")
+    parser.add_argument("--folder", type=Path, help="keep searches, alignments and splits here")
     arguments = parser.parse_args()
     proteins = deeploc_sample(arguments.data, arguments.proteins)
     settings, threads = SplitSettings(), arguments.threads
     if arguments.folder:
-        arguments.folder.mkdir(parents=True, exist_ok=True)
-        run.all_against_all = kept(run.all_against_all, arguments.folder / "hits.csv")
-        audit.search = kept(audit.search, arguments.folder / "audit.csv")
+        keep_searches(arguments.folder)
     rows: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as name:
         scratch = Path(name)

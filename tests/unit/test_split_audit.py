@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from halo.files import sha256_of_text
-from halo.split import audit, audit_search, audit_units, exact
+from halo.split import alignment, audit, audit_search, audit_units
 from halo.split.audit import Auditor
-from halo.split.exact import align, align_all
 from halo.split.settings import AuditSettings, Rule
 
 RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
@@ -118,34 +117,9 @@ def test_one_auditor_examines_several_assignments(homologs, tmp_path):
     assert leaks == [1, 0]
 
 
-def test_a_pair_just_below_is_aligned_exactly(homologs, tmp_path):
-    found = Auditor(homologs, Rule(), AuditSettings(), 1, tmp_path).pairs["identity"].iloc[0]
-    auditor = Auditor(homologs, Rule(identity=found + 0.02), AuditSettings(), 1, tmp_path)
-    findings = auditor.examine(assigned(homologs, "tttttttT"))
-    assert auditor.n_aligned == 1
-    assert auditor.pairs["exact"].all()
-    assert findings.identity["max_cross_identity"].max() <= found + 0.05
-
-
-def test_exact_alignment_of_known_sequences():
-    # 10 of 11 columns identical, one of them a gap in the second.
-    assert align("WWWWWCWWWWW", "WWWWWWWWWW") == (10, 11, 1.0, 1.0)
-    assert align("AAAAWWWWWWAAAA", "CCCWWWWWWCCC")[:2] == (6, 6)
-    assert align("AAAA", "WWWW") is None
-
-
-def test_exact_alignment_in_processes_keeps_the_order(rng):
-    pairs = [(text := random_sequence(rng, 30), text[: rng.integers(10, 30)]) for _ in range(450)]
-    assert list(align_all(pairs, 2)) == [align(*pair) for pair in pairs]
-
-
-def test_unknown_letters_are_aligned():
-    assert align("MKUOJXBZ" * 5, "MKUOJXBZ" * 5)[2:] == (1.0, 1.0)
-
-
 def test_the_audit_shares_no_code_with_the_partitioner():
-    allowed = {"binary", "settings", "exact", "audit_search", "audit_units"}
-    for module in (audit, audit_search, audit_units, exact):
+    allowed = {"binary", "settings", "alignment", "audit_search", "audit_units"}
+    for module in (audit, audit_search, audit_units, alignment):
         tree = ast.parse(Path(module.__file__).read_text())
         imported = {
             node.module.removeprefix("halo.split.")

@@ -1,9 +1,10 @@
 """The audit: does an assignment keep what it promises?
 
 It trusts nothing of what made the assignment. From the proteins, the assignment and the rule
-alone it searches for similar proteins in different parts in its own way: MMseqs2 with other
-settings, then exact alignment of what the search leaves in doubt. It shares no code with the
-partitioner, save for where the program MMseqs2 is.
+alone it looks for similar proteins in different parts. A small set is aligned pair by pair. Of a
+large one it aligns what a search of its own proposes, and all pairs of a random sample of the
+proteins, which says how much the search misses. It shares no code with the partitioner, save
+for the aligner, which is the definition of what is similar, and where the program MMseqs2 is.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from halo.proteins.accessions import parse_accession
-from halo.split.audit_search import search
+from halo.split.alignment import align, align_with_all, pair_tasks, too_short, total_residues
+from halo.split.audit_search import hard_to_find, search
 from halo.split.audit_units import Units
-from halo.split.exact import align_all
 from halo.split.settings import AuditSettings, Rule
+
+CONFIDENCE = 0.95
+SEED = 1  # of the sample
 
 
 @dataclass(frozen=True)
@@ -27,18 +32,21 @@ class Findings:
     ----------
     leaks
         A row for each pair of similar sequences in different parts: ``id_a``, ``id_b`` (a
-        protein of each), ``identity``, ``coverage``, ``evalue``, ``exact`` (whether measured
-        by exact alignment), ``folds`` (those in which they are apart, separated by blanks).
+        protein of each), ``identity``, ``coverage``, ``evalue``, ``folds`` (those in which they
+        are apart, separated by blanks).
     identity
         A row for each protein: ``id``; ``max_cross_identity``, its highest identity to a
         protein in another part with the coverage of the rule; ``max_local_identity``, the
-        same whatever the coverage. Missing where no protein in another part is a hit.
+        same whatever the coverage; ``too_short``, whether not even an identical protein would
+        reach the rule's E-value. Missing where no protein in another part is a hit.
     n_leaking
         Proteins that have a similar one in another part.
     n_leaking_tests
         Proteins that, where they are the test, have a similar one in training or validation.
     n_identical_apart, n_isoforms_apart
         Sequences, and UniProt accessions, whose proteins are in different parts.
+    n_missed
+        Sequences of the sample with a similar one in another part that no search proposed.
     """
 
     leaks: pd.DataFrame
@@ -47,6 +55,7 @@ class Findings:
     n_leaking_tests: int
     n_identical_apart: int
     n_isoforms_apart: int
+    n_missed: int
 
     @property
     def clean(self) -> bool:
@@ -57,17 +66,27 @@ class Findings:
 class Auditor:
     """Audits assignments of the same proteins, one after the other.
 
-    The search is done once, at the start; what is aligned exactly is remembered.
+    All search and alignment is done once, at the start.
 
     Parameters
     ----------
     table : columns ``id``, ``accession``, ``sequence`` and ``seq_hash``, a row a protein
     rule : when two proteins are similar
     settings : how hard to look
-    threads : threads of the search, and processes of the exact alignment
+    threads : threads of the search, and processes of the alignment
     scratch : folder in which a temporary one is made and removed
     asked : bool [n_proteins], those of which the relatives are sought; None for all. Of two
         proteins that can be apart, one must be asked about
+
+    Attributes
+    ----------
+    pairs
+        The pairs of distinct sequences with an E-value that the rule admits, see
+        `halo.split.alignment.align`, and whether each was ``proposed`` by the search.
+    complete
+        Whether every pair was aligned.
+    n_sampled, n_asked
+        Sequences that were aligned with all others, of those that are asked about.
     """
 
     def __init__(
@@ -79,30 +98,48 @@ class Auditor:
         scratch: Path,
         asked: np.ndarray | None = None,
     ) -> None:
-        self.rule, self.settings, self.threads = rule, settings, threads
+        self.rule = rule
         self.table = table[["id", "accession", "seq_hash"]].reset_index(drop=True)
         distinct = table.drop_duplicates("seq_hash").sort_values("seq_hash")
         self.hashes = distinct["seq_hash"].to_numpy(dtype=object)
-        self.sequences = distinct["sequence"].to_numpy(dtype=object)
+        sequences = distinct["sequence"].to_numpy(dtype=object)
         self.place = pd.Index(distinct["seq_hash"]).get_indexer(self.table["seq_hash"])
         queries = np.unique(self.place if asked is None else self.place[asked])
-        found = search(self.sequences, queries, rule, settings.sensitivity, threads, scratch)
-        self.pairs = found.assign(similar=self._similar(found), exact=False)
-        self.n_aligned = 0
+        sample = np.random.default_rng(SEED).permutation(queries)[: settings.exact]
+        self.n_sampled, self.n_asked = len(sample), len(queries)
+        self.complete = self.n_sampled == self.n_asked
+        self.sampled = np.isin(np.arange(len(sequences)), sample)
+        how = rule, total_residues(sequences), threads
+        self.too_short = np.array([too_short(text, rule.evalue, how[1]) for text in sequences])
+        found = [align_with_all(sequences, np.sort(sample), *how).assign(proposed=False)]
+        if not self.complete:
+            hard = np.array([hard_to_find(text) for text in sequences])
+            pairs = search(sequences, queries, settings.sensitivity, threads, scratch)
+            pairs = pairs[~hard[pairs].any(axis=1)]
+            found += [
+                align(sequences, pair_tasks(pairs), *how).assign(proposed=True),
+                align_with_all(sequences, np.flatnonzero(hard), *how).assign(proposed=True),
+            ]
+        known = pd.concat(found).sort_values(["a", "b", "proposed"])
+        self.pairs = known.drop_duplicates(["a", "b"], keep="last", ignore_index=True)
 
-    def examine(self, assignments: pd.DataFrame) -> Findings:
-        """Look for similar proteins in different parts of `assignments`."""
+    def examine(self, assignments: pd.DataFrame, sample: bool = True) -> Findings:
+        """Look for similar proteins in different parts of `assignments`.
+
+        Without `sample`, as if there were only what the search has proposed.
+        """
         parts = assignments.set_index("id").filter(regex="^part_").loc[self.table["id"]]
         units = Units(self.place, parts.to_numpy(dtype=object))
-        apart = units.apart(self.pairs["a"].to_numpy(), self.pairs["b"].to_numpy())
-        self._align_doubtful(np.unique(apart["pair"]))
-        apart = apart.join(self.pairs, on="pair")
+        pairs = self._known(sample)
+        apart = units.apart(pairs["a"].to_numpy(), pairs["b"].to_numpy())
+        apart = apart.join(pairs, on="pair")
         leaks = apart[apart["similar"]]
         covered = apart[apart["coverage"] >= self.rule.coverage]
         in_unit = np.isin(units.of_record, leaks[["unit_a", "unit_b"]])
         tested = np.concatenate(
             [leaks.loc[leaks[f"tests_{side}"], f"unit_{side}"].to_numpy() for side in "ab"]
         )
+        missed = np.unique(leaks.loc[~leaks["proposed"].astype(bool), ["a", "b"]])
         return Findings(
             leaks=self._leak_table(leaks, units, parts.columns.str.removeprefix("part_")),
             identity=pd.DataFrame(
@@ -110,58 +147,40 @@ class Auditor:
                     "id": self.table["id"],
                     "max_cross_identity": units.highest(covered).round(4),
                     "max_local_identity": units.highest(apart).round(4),
+                    "too_short": self.too_short[self.place],
                 }
             ).sort_values("id", ignore_index=True),
             n_leaking=int(in_unit.sum()),
             n_leaking_tests=int(np.isin(units.of_record, tested).sum()),
             n_identical_apart=units.keys_apart(self.place.astype(str)),
             n_isoforms_apart=units.keys_apart(self.table["accession"].map(_accession_base)),
+            n_missed=int(self.sampled[missed.astype(np.int64)].sum()),
         )
 
-    def similar_pairs(self) -> np.ndarray:
-        """All pairs known to be similar so far, apart or not: hashes of sequences [n_pairs, 2]."""
-        found = self.pairs.loc[self.pairs["similar"], ["a", "b"]].to_numpy()
-        return self.hashes[found]
+    def similar_pairs(self, sample: bool = True) -> np.ndarray:
+        """All pairs known to be similar, apart or not: hashes of sequences [n_pairs, 2].
 
-    def _similar(self, pairs: pd.DataFrame) -> pd.Series:
-        rule = self.rule
-        return (pairs["identity"] >= rule.identity) & (pairs["coverage"] >= rule.coverage)
-
-    def _align_doubtful(self, rows: np.ndarray) -> None:
-        """Align exactly those of `rows` of the pairs that may be similar but were not called so.
-
-        A pair is similar where the search or the exact alignment says so.
+        Without `sample`, those that the search has proposed.
         """
-        rule, margin, pairs = self.rule, self.settings.margin, self.pairs
-        near = pairs.loc[rows]
-        near = near[
-            ~near["exact"]
-            & ~near["similar"]
-            & (near["identity"] >= rule.identity - margin)
-            & (near["coverage"] >= rule.coverage - margin)
-        ]
-        first, second = (self.sequences[near[side]] for side in "ab")
-        measured = align_all(list(zip(first, second, strict=True)), self.threads)
-        rows, values = [], []
-        for row, a, b, result in zip(near.index, first, second, measured, strict=True):
-            if result is not None:
-                rows.append(row)
-                values.append(self._measures(result, len(a), len(b)))
-        self.n_aligned += len(rows)
-        pairs.loc[rows, ["identity", "coverage"]] = np.array(values).reshape(-1, 2)
-        pairs.loc[rows, "exact"] = True
-        pairs.loc[rows, "similar"] = self._similar(pairs.loc[rows])
+        pairs = self._known(sample)
+        return self.hashes[pairs.loc[pairs["similar"], ["a", "b"]].to_numpy()]
 
-    def _measures(
-        self, result: tuple[int, int, float, float], length_a: int, length_b: int
-    ) -> tuple[float, float]:
-        """Identity and coverage by the rule."""
-        identical, columns, covered_a, covered_b = result
-        whole = columns if self.rule.identity_of == "aligned" else min(length_a, length_b)
-        if self.rule.coverage_of == "both":
-            return identical / whole, min(covered_a, covered_b)
-        shorter = {True: covered_a, False: covered_b}[length_a < length_b]
-        return identical / whole, shorter if length_a != length_b else max(covered_a, covered_b)
+    def missed_at_most(self, n_missed: int) -> float:
+        """Share of proteins of which a similar one is in another part and was not proposed.
+
+        The upper end of the one-sided interval of Clopper and Pearson (1934), at `CONFIDENCE`,
+        where `n_missed` of the sample are such; 0 where all pairs were aligned.
+        """
+        if self.complete:
+            return 0.0
+        if n_missed == self.n_sampled:
+            return 1.0
+        return float(beta.ppf(CONFIDENCE, n_missed + 1, self.n_sampled - n_missed))
+
+    def _known(self, sample: bool) -> pd.DataFrame:
+        if sample:
+            return self.pairs
+        return self.pairs[self.pairs["proposed"]].reset_index(drop=True)
 
     def _leak_table(self, leaks: pd.DataFrame, units: Units, folds: pd.Index) -> pd.DataFrame:
         ids = self.table["id"].to_numpy(dtype=object)[units.first_record]
@@ -174,7 +193,6 @@ class Auditor:
                 "identity": leaks["identity"].round(4),
                 "coverage": leaks["coverage"].round(4),
                 "evalue": leaks["evalue"],
-                "exact": leaks["exact"],
                 "folds": [" ".join(names[where]) for where in where_apart],
             }
         )

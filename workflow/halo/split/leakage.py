@@ -4,9 +4,11 @@ from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
+import parasail
 
 from halo.files import sha256_of_file
-from halo.split.audit import Auditor, Findings
+from halo.split.alignment import GAP_EXTEND, GAP_OPEN
+from halo.split.audit import CONFIDENCE, Auditor, Findings
 from halo.split.binary import mmseqs_version
 from halo.split.folds import PARTS
 from halo.split.settings import SplitSettings
@@ -20,6 +22,7 @@ def leakage_report(
     findings: Findings,
     auditor: Auditor,
     rounds: list[int],
+    n_missed: int,
     settings: SplitSettings,
 ) -> dict[str, Any]:
     """The content of ``leakage.json``.
@@ -31,6 +34,7 @@ def leakage_report(
     findings : of the last audit
     auditor : that made it
     rounds : similar pairs apart that each audit found, the last one's included
+    n_missed : sequences of the auditor's sample with a similar one apart that was not proposed
     settings : the stage's
     """
     parts = assignments.filter(regex="^part_")
@@ -47,6 +51,7 @@ def leakage_report(
         "max_cross_identity": _maximum(identity["max_cross_identity"]),
         "max_local_identity": _maximum(identity["max_local_identity"]),
         "n_proteins": len(assignments),
+        "n_too_short": int(identity["too_short"].sum()),
         "n_removed": int((parts == "removed").all(axis=1).sum()),
         "n_removed_from_a_fold": int((parts == "removed").any(axis=1).sum()),
         "n_groups": len(sizes),
@@ -60,14 +65,34 @@ def leakage_report(
         "base": settings.base
         and {"path": str(settings.base), "sha256": sha256_of_file(settings.base)},
         "audited_by": {
-            "search": f"MMseqs2 {mmseqs_version()}, words of 5, not masked, "
-            f"-s {settings.audit.sensitivity:g}, no limit of hits",
-            "alignment": "Smith-Waterman by Biopython, BLOSUM62, gaps 11 and 1, of pairs within "
-            f"{settings.audit.margin:g} of the thresholds",
-            "pairs_searched": len(auditor.pairs),
-            "pairs_aligned": auditor.n_aligned,
+            "alignment": f"Smith-Waterman by parasail {parasail.__version__}, BLOSUM62, gaps "
+            f"{GAP_OPEN} and {GAP_EXTEND}",
+            "all_pairs": auditor.complete,
+            "search": None if auditor.complete else _search(settings),
+            "sample": None if auditor.complete else _sample(auditor, n_missed),
+            "pairs_aligned": len(auditor.pairs),
             "pairs_apart_by_round": rounds,
         },
+    }
+
+
+def _search(settings: SplitSettings) -> str:
+    return (
+        f"MMseqs2 {mmseqs_version()}, words of 5, not masked, not corrected for composition, "
+        f"-s {settings.audit.sensitivity:g}, no limit of hits; short proteins and those of low "
+        "complexity against all"
+    )
+
+
+def _sample(auditor: Auditor, n_missed: int) -> dict[str, Any]:
+    """How sure the audit of a large set is: what a sample, aligned with all, has more."""
+    return {
+        "proteins": auditor.n_sampled,
+        "of": auditor.n_asked,
+        "missed": n_missed,
+        "rate": n_missed / auditor.n_sampled,
+        "upper_bound": auditor.missed_at_most(n_missed),
+        "confidence": CONFIDENCE,
     }
 
 

@@ -1,83 +1,70 @@
-"""The all-against-all search that the similarity graph is made of."""
+"""Pairs of proteins that may be similar, for the similarity graph: proposed by MMseqs2."""
 
 import logging
 from collections.abc import Sequence
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
+from halo.errors import HaloError
 from halo.split.binary import run_mmseqs
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {
-    "query": np.int64,
-    "target": np.int64,
-    "fident": float,
-    "alnlen": np.int64,
-    "qstart": np.int64,
-    "qend": np.int64,
-    "qlen": np.int64,
-    "tstart": np.int64,
-    "tend": np.int64,
-    "tlen": np.int64,
-    "evalue": float,
-    "bits": float,
-}
-# Measured by aligning all pairs of 1,500 proteins of DeepLoc 2.0: words of 5 residues find as
-# many similar pairs (193 of 196) at -s 5.7 as words of 6, MMseqs2's choice, do at -s 7.5, in a
-# fifth of the time. Candidates whose best diagonal scores below 30 are 6 in 10 and are not
-# aligned: 1 in 600 of the similar pairs of 4,000 proteins is among them.
 WORD = 5
 MIN_UNGAPPED_SCORE = 30
+# Neither the correction for biased composition nor masking: both hide similarity that an alignment
+# sees. Words of 5 residues find more than MMseqs2's 6, and faster. Of the 212 similar pairs
+# among 1,500 proteins of DeepLoc 2.0 (all pairs aligned) -s 5.7 proposes 210; candidates whose best
+# diagonal scores below 30 are two thirds, and 1 of the 212 is among them.
+OPTIONS = ("--mask", 0, "--comp-bias-corr", 0, "-k", WORD)
+OPTIONS += ("--min-ungapped-score", MIN_UNGAPPED_SCORE)
+# MMseqs2 takes no sequence above 65,535 residues; longer ones than PIECE are searched in pieces.
+PIECE, OVERLAP = 20_000, 2_000
 
 
-def all_against_all(
-    sequences: Sequence[str],
-    evalue: float,
-    sensitivity: float,
-    max_hits: int,
-    threads: int,
-    scratch: Path,
-) -> pd.DataFrame:
-    """Search every sequence against all others.
+def propose(
+    sequences: Sequence[str], sensitivity: float, max_hits: int, threads: int, scratch: Path
+) -> np.ndarray:
+    """Search every sequence against all others for shared words on a diagonal.
 
     Parameters
     ----------
     sequences : distinct sequences; their order has no influence on what is found
-    evalue : largest E-value of a hit
     sensitivity : MMseqs2's ``-s``
-    max_hits : candidates of a query that are aligned; queries with more are searched again
-        with ten times as many, until all fit
+    max_hits : candidates of a query; queries with more are searched again with ten times as
+        many, until all fit
     threads : threads of MMseqs2
     scratch : folder in which a temporary one is made and removed
 
     Returns
     -------
-    Table with a row for each hit: ``query`` and ``target`` (indices into `sequences`, never
-    equal), ``identical`` (identical residues), ``columns`` (of the alignment),
-    ``query_coverage``, ``target_coverage`` (spanned share of the sequence), ``evalue``,
-    ``bits``; sorted by query and target. A pair may be found in one direction only.
+    int64 [n_pairs, 2], the smaller index first, sorted, without repetition
     """
+    pieces = [
+        (number, text[start : start + PIECE])
+        for number, text in enumerate(sequences)
+        for start in range(0, max(len(text) - OVERLAP, 1), PIECE - OVERLAP)
+    ]
+    owner = np.array([number for number, _ in pieces])
+    tables = []
     with TemporaryDirectory(prefix="mmseqs.", dir=scratch) as folder:
         work = Path(folder)
         fasta = work / "sequences.fasta"
-        fasta.write_text("".join(f">{i}\n{text}\n" for i, text in enumerate(sequences)))
+        fasta.write_text("".join(f">{i}\n{text}\n" for i, (_, text) in enumerate(pieces)))
         run_mmseqs("createdb", fasta, work / "all", "--dbtype", 1, "--shuffle", 0)
-        tables = []
         queries, limit = work / "all", max_hits
         for attempt in range(64):
-            candidates = work / f"candidates{attempt}"
+            found = work / f"candidates{attempt}"
             run_mmseqs(
-                *("prefilter", queries, work / "all", candidates),
-                *("-s", sensitivity, "-k", WORD, "--min-ungapped-score", MIN_UNGAPPED_SCORE),
+                *("prefilter", queries, work / "all", found, *OPTIONS, "-s", sensitivity),
                 *("--max-seqs", limit, "--threads", threads),
             )
-            tables.append(_align(work, queries, candidates, evalue, threads))
-            full = _queries_at_limit(candidates, limit)
+            tables.append(_read(queries, found))
+            counts = tables[-1]["query"].value_counts()
+            full = sorted(counts.index[counts >= limit])
             if not full:
                 break
             limit *= 10
@@ -86,58 +73,24 @@ def all_against_all(
             keys.write_text("".join(f"{key}\n" for key in full))
             queries = work / f"queries{attempt}"
             run_mmseqs("createsubdb", keys, work / "all", queries)
-    hits = pd.concat(tables, ignore_index=True)
-    hits = hits[hits["query"] != hits["target"]]
-    hits = hits.drop_duplicates(["query", "target"], keep="last")
-    return hits.sort_values(["query", "target"], ignore_index=True)
+    pairs = np.concatenate([owner[table[["query", "target"]].to_numpy()] for table in tables])
+    _require_found(sequences, pairs)
+    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
+    return np.unique(pairs, axis=0).reshape(-1, 2)
 
 
-def _align(
-    work: Path, queries: Path, candidates: Path, evalue: float, threads: int
-) -> pd.DataFrame:
-    aligned, text = candidates.with_suffix(".aligned"), candidates.with_suffix(".tsv")
-    run_mmseqs(
-        *("align", queries, work / "all", candidates, aligned),
-        *("--alignment-mode", 3, "-e", evalue, "--threads", threads),
-    )
-    run_mmseqs(
-        *("convertalis", queries, work / "all", aligned, text),
-        *("--format-output", ",".join(COLUMNS), "--threads", threads),
-    )
-    raw = pd.read_csv(text, sep="\t", header=None, names=list(COLUMNS), dtype=COLUMNS)
-    return pd.DataFrame(
-        {
-            "query": raw["query"],
-            "target": raw["target"],
-            "identical": (raw["fident"] * raw["alnlen"]).round().astype(np.int64),
-            "columns": raw["alnlen"],
-            "query_coverage": (raw["qend"] - raw["qstart"] + 1) / raw["qlen"],
-            "target_coverage": (raw["tend"] - raw["tstart"] + 1) / raw["tlen"],
-            "evalue": raw["evalue"],
-            "bits": raw["bits"],
-        }
-    )
+def _read(queries: Path, found: Path) -> pd.DataFrame:
+    """The candidates of a prefilter: columns ``query`` and ``target``, places in the FASTA."""
+    text = found.with_suffix(".tsv")
+    run_mmseqs("createtsv", queries, found.parent / "all", found, text)
+    names = ["query", "target"]
+    return pd.read_csv(text, sep="\t", header=None, names=names, usecols=[0, 1], dtype=np.int64)
 
 
-def _queries_at_limit(candidates: Path, limit: int) -> list[int]:
-    """Keys of the queries for which `limit` candidates were written.
-
-    The index of a database has a row for each query: its key, and where its entry starts and
-    how long it is, in bytes. An entry has a line for each candidate. A database may be in
-    several files, of which the second continues the first.
-    """
-    index = np.loadtxt(f"{candidates}.index", dtype=np.int64, ndmin=2)
-    parts = sorted(
-        candidates.parent.glob(f"{candidates.name}.[0-9]*"), key=lambda path: int(path.suffix[1:])
-    )
-    full, begin = [], 0
-    for path in parts or [candidates]:
-        size = path.stat().st_size
-        here = index[(index[:, 1] >= begin) & (index[:, 1] < begin + size)]
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            for key, start, length in here.tolist():
-                entry = data[start - begin : start - begin + length]
-                if entry.count(b"\n") >= limit:
-                    full.append(key)
-        begin += size
-    return full
+def _require_found(sequences: Sequence[str], pairs: np.ndarray) -> None:
+    """Raise where MMseqs2 has not even found proteins that are long enough in themselves."""
+    if not len(pairs) and any(len(text) >= 100 for text in sequences):
+        raise HaloError(
+            f"MMseqs2 finds nothing among {len(sequences):,} proteins, not even each protein "
+            "in itself; its installation is broken: install it again"
+        )

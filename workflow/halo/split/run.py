@@ -10,6 +10,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.proteins.table import Proteins
+from halo.split.alignment import align, pair_tasks, total_residues
 from halo.split.audit import Auditor
 from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
 from halo.split.given import GivenFold, given_folds
@@ -23,9 +24,8 @@ from halo.split.growth import (
     sequence_parts,
 )
 from halo.split.leakage import leak_message, leakage_report
-from halo.split.mmseqs import all_against_all
+from halo.split.mmseqs import propose
 from halo.split.settings import SplitSettings
-from halo.split.similarity import similar_pairs
 from halo.split.tables import assignment_table, hit_table
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Relations:
     lengths
         Residues of each distinct sequence, sorted by hash, int64 [n_sequences].
     hits
-        See `halo.split.mmseqs.all_against_all`.
+        Pairs of these with an E-value that the rule admits, see `halo.split.alignment.align`.
     homology
         See there; records are rows of `table`.
     """
@@ -84,7 +84,7 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     ----------
     proteins : with the authors' partitions in ``split``, where the mode needs them
     settings : the stage's
-    threads : threads of MMseqs2, and processes of the audit
+    threads : threads of MMseqs2, and processes of the alignment
     scratch : folder in which temporary ones are made and removed
 
     Raises
@@ -108,25 +108,35 @@ def settle(
     """
     table, homology = relations.table, relations.homology
     ids = table["id"].to_numpy(dtype=object)
+    as_it_is = settings.mode == "predefined" and not settings.repair
+    # First only with what the search proposes. Where that is clean, the sample says how much
+    # it has missed.
+    sample = as_it_is or auditor.complete
+    n_missed: int | None = None
     rounds: list[int] = []
     while True:
         assignments = assign(table, homology, settings)
         _check_parts(assignments, settings)
-        findings = auditor.examine(assignments)
+        findings = auditor.examine(assignments, sample)
+        if findings.clean and not sample:
+            sample = True
+            findings = auditor.examine(assignments)
+        if sample and n_missed is None:
+            n_missed = findings.n_missed
         rounds.append(len(findings.leaks))
         log.info("audit %s: %s similar pairs are apart", len(rounds), f"{rounds[-1]:,}")
-        if findings.clean or (settings.mode == "predefined" and not settings.repair):
+        if findings.clean or as_it_is:
             break
         if len(rounds) > settings.audit.rounds:
             raise HaloError(leak_message(findings, _mend(settings)))
-        homology = joined_by(auditor, table, homology)
+        homology = joined_by(auditor, table, homology, sample)
     labels = pd.DataFrame(proteins.labels, columns=list(proteins.label_names), index=proteins.ids)
     return SplitResult(
         assignments,
         hit_table(ids, homology.sequence_of, relations.hits, relations.lengths),
         findings.leaks,
         findings.identity,
-        leakage_report(assignments, labels, findings, auditor, rounds, settings),
+        leakage_report(assignments, labels, findings, auditor, rounds, n_missed, settings),
     )
 
 
@@ -141,11 +151,11 @@ def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: P
     weights = np.zeros((len(distinct), 1 + proteins.labels.shape[1]))
     np.add.at(weights[:, 0], sequence_of, 1)
     np.add.at(weights[:, 1:], sequence_of, proteins.labels[order])
-    hits = all_against_all(
-        table["sequence"].to_numpy(dtype=object)[first],
-        *(settings.evalue, settings.sensitivity, settings.max_hits, threads, scratch),
-    )
-    similar = similar_pairs(hits, lengths, settings.rule)
+    sequences = table["sequence"].to_numpy(dtype=object)[first]
+    proposed = propose(sequences, settings.sensitivity, settings.max_hits, threads, scratch)
+    tasks = pair_tasks(proposed)
+    hits = align(sequences, tasks, settings.rule, total_residues(sequences), threads)
+    similar = hits.loc[hits["similar"], ["a", "b"]].to_numpy()
     log.info("%s similar pairs of %s sequences", f"{len(similar):,}", f"{len(distinct):,}")
     isoforms = pairs_of_equals([accession_base(text) for text in table["accession"]])
     adjacency = graph(len(distinct), similar, sequence_of[isoforms])
@@ -159,14 +169,18 @@ def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> 
     return assignment_table(table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts)
 
 
-def joined_by(auditor: Auditor, table: pd.DataFrame, homology: Homology) -> Homology:
+def joined_by(
+    auditor: Auditor, table: pd.DataFrame, homology: Homology, sample: bool = True
+) -> Homology:
     """The homology with all pairs that the audit knows to be similar; `table` holds its records.
+
+    Without `sample`, with those that the audit's search has proposed.
 
     Those in one part are joined too: they would else come apart when the next split is made.
     """
     sequence_of = pd.Series(homology.sequence_of, index=table["seq_hash"])
     sequence_of = sequence_of[~sequence_of.index.duplicated()]
-    pairs = auditor.similar_pairs()
+    pairs = auditor.similar_pairs(sample)
     return homology.joined(sequence_of.loc[pairs.ravel()].to_numpy().reshape(-1, 2))
 
 

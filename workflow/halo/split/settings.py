@@ -1,9 +1,11 @@
 """Settings of the stage; see ``split`` in the configuration."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from halo.errors import HaloError
 from halo.settings import Faults, setting
 
 
@@ -36,6 +38,12 @@ class Rule:
     coverage_of: Literal["shorter", "both"] = setting("shorter", "sequence that must be covered")
     evalue: float = setting(1e-3, "largest E-value of similar proteins", gt=0)
 
+    def __post_init__(self) -> None:
+        for name, highest in (("identity", 1), ("coverage", 1), ("evalue", math.inf)):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= highest):
+                raise HaloError(f"split.{name}: {value} is not from 0 to {highest}; correct it")
+
 
 @dataclass(frozen=True)
 class Fractions:
@@ -52,8 +60,11 @@ class AuditSettings:
     """How hard the audit looks, and how often its findings go back into the graph."""
 
     sensitivity: float = setting(6.5, "sensitivity (-s) of the audit's search", ge=1, le=7.5)
-    margin: float = setting(
-        0.05, "pairs this far below identity or coverage are aligned exactly", ge=0, le=1
+    exact: int = setting(
+        3000,
+        "proteins, drawn at random, that are aligned with all others; where there are no more, "
+        "every pair is aligned",
+        ge=1,
     )
     rounds: int = setting(10, "times that the split is made again with what the audit found", ge=0)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from halo.files import atomic_path
+from halo.split.alignment import LAMBDA, K, coverage, identity
 from halo.split.folds import PARTS, TEST
-from halo.split.similarity import coverage, identity
 
 
 def assignment_table(ids: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> pd.DataFrame:
@@ -41,28 +41,28 @@ def hit_table(
 ) -> pd.DataFrame:
     """The content of ``hits.csv.gz``: a row for each pair of ids whose sequences hit.
 
-    A hit that was found in one direction is there in both. Ids with the same sequence hit
-    each other with identity and coverage 1; their E-value and bits are missing, since MMseqs2
-    does not compare a sequence with itself.
+    Each is there in both directions. Ids with the same sequence hit each other with identity
+    and coverage 1; their E-value and bits are missing, since they are not aligned.
 
     Parameters
     ----------
     ids, sequence_of : text and int64 [n_records], ids and their sequences
-    hits : see `halo.split.mmseqs.all_against_all`
+    hits : see `halo.split.alignment.align`
     lengths : int64 [n_sequences]
     """
+    covered, both_lengths = (hits["covered_a"], hits["covered_b"]), lengths[hits[["a", "b"]].T]
+    same = identity(hits["identical"], hits["columns"], both_lengths, "aligned")
     found = pd.DataFrame(
         {
-            "query": hits["query"],
-            "target": hits["target"],
-            "identity": identity(hits, lengths, "aligned").round(3),
-            "shorter_coverage": coverage(hits, lengths, "shorter").round(3),
+            "query": hits["a"],
+            "target": hits["b"],
+            "identity": same.round(3),
+            "shorter_coverage": coverage(covered, both_lengths, "shorter").round(3),
             "evalue": hits["evalue"],
-            "bits": hits["bits"],
+            "bits": ((LAMBDA * hits["score"] - np.log(K)) / np.log(2)).round(1),
         }
     )
-    swapped = found.rename(columns={"query": "target", "target": "query"})
-    both = pd.concat([found, swapped]).drop_duplicates(["query", "target"])
+    both = pd.concat([found, found.rename(columns={"query": "target", "target": "query"})])
     several = np.flatnonzero(np.bincount(sequence_of) > 1)
     same = pd.DataFrame({"query": several, "target": several}).assign(
         identity=1.0, shorter_coverage=1.0

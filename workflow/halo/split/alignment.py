@@ -1,0 +1,273 @@
+"""Optimal local alignment: what decides whether two proteins are similar.
+
+Two proteins are aligned by Smith and Waterman's algorithm with BLOSUM62; a gap of n residues costs
+11 + (n - 1). No score overflows, whatever the length. The E-value of a score S is
+K m n exp(-lambda S) (Karlin and Altschul 1990), where m is the length of the longer protein and n
+the number of residues of the data set, so that it is the same for either order of a pair.
+
+Several alignments of a pair can have the highest score. Where the first one found comes near to the
+rule, those that end first and last in either protein are looked at, up to four; the pair is
+similar where one of them is so by the rule.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import parasail
+
+from halo.split.settings import Rule
+
+GAP_OPEN, GAP_EXTEND = 11, 1
+# Of BLOSUM62 with gaps of 11 and 1 (Altschul et al. 1997).
+LAMBDA, K = 0.267, 0.041
+MATRIX = parasail.blosum62
+# Letters that BLOSUM62 has no row for, as what resembles them most.
+AS_KNOWN = str.maketrans("UOJ", "CKL")
+NEAR = 0.1  # below the rule's identity or coverage, within which other optimal alignments count
+
+Task = tuple[int, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """An optimal local alignment of two sequences.
+
+    Attributes
+    ----------
+    identical, columns
+        Columns with the same residue twice, and all columns, gaps included.
+    covered_a, covered_b
+        Share of each sequence from its first to its last aligned residue, 0 to 1.
+    """
+
+    identical: int
+    columns: int
+    covered_a: float
+    covered_b: float
+
+
+def evalue(score: float, longer: int, residues: int) -> float:
+    """Alignments with such a `score` that are expected by chance.
+
+    Parameters
+    ----------
+    score : of the alignment
+    longer : residues of the longer of the two proteins
+    residues : of all proteins of the data set
+    """
+    return K * longer * residues * math.exp(-LAMBDA * score)
+
+
+def total_residues(sequences: Iterable[str]) -> int:
+    """The size of a data set that E-values refer to: each distinct sequence counts once."""
+    return sum(map(len, set(sequences)))
+
+
+def too_short(sequence: str, limit: float, residues: int) -> bool:
+    """Whether not even an identical protein would reach the E-value `limit`."""
+    known = sequence.translate(AS_KNOWN)
+    score = parasail.sw_striped_sat(known, known, GAP_OPEN, GAP_EXTEND, MATRIX).score
+    return evalue(score, len(sequence), residues) > limit
+
+
+def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
+    """Local alignments of the highest score, of two sequences in letters that BLOSUM62 has.
+
+    At most four, which may be the same: those that end first and last in either sequence. None
+    where nothing aligns.
+    """
+    for a, b in ((first, second), (first[::-1], second[::-1])):
+        for swapped in (False, True):
+            found = _ending_first(b, a) if swapped else _ending_first(a, b)
+            if found is None:
+                return
+            identical, columns, span_a, span_b = found
+            if swapped:
+                span_a, span_b = span_b, span_a
+            yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
+
+
+def _ending_first(query: str, target: str) -> tuple[int, int, int, int] | None:
+    """The alignment that ends first in `target`, and of those the one that ends first in `query`.
+
+    Since no other alignment of that score ends within the two prefixes, aligning these backwards
+    finds where it begins, and a global alignment of what is between is it.
+
+    Returns
+    -------
+    identical residues, columns, residues of `query` and of `target` from end to end
+    """
+    forward = _local(query, target)
+    if forward.score <= 0:
+        return None
+    head_query, head_target = query[: forward.end_query + 1], target[: forward.end_ref + 1]
+    backward = _local(head_query[::-1], head_target[::-1])
+    span_query, span_target = backward.end_query + 1, backward.end_ref + 1
+    whole = parasail.nw_stats_striped_sat(
+        head_query[-span_query:], head_target[-span_target:], GAP_OPEN, GAP_EXTEND, MATRIX
+    )
+    if not forward.score == backward.score == whole.score:
+        raise AssertionError(f"{query} and {target}: the alignment's score is not reproduced")
+    return whole.matches, whole.length, span_query, span_target
+
+
+def _local(query: str, target: str) -> parasail.Result:
+    """Striped Smith-Waterman with 8 bits a score, and with 16 and 32 where they overflow."""
+    return parasail.sw_striped_sat(query, target, GAP_OPEN, GAP_EXTEND, MATRIX)
+
+
+def identity(identical, columns, lengths, identity_of: str) -> np.ndarray:
+    """Identity of alignments, see `Rule.identity_of`; numbers, or arrays of equal length.
+
+    `lengths` are those of the two sequences.
+    """
+    return identical / (columns if identity_of == "aligned" else np.minimum(*lengths))
+
+
+def coverage(covered, lengths, coverage_of: str) -> np.ndarray:
+    """Coverage by alignments: of the shorter sequence, or the lesser of both.
+
+    Of two equally long ones it is the greater. `covered` and `lengths` have a number or an array
+    for each of the two sequences.
+    """
+    if coverage_of == "both":
+        return np.minimum(*covered)
+    of_shorter = np.where(lengths[0] < lengths[1], *covered)
+    return np.where(lengths[0] == lengths[1], np.maximum(*covered), of_shorter)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process needs to align pairs.
+
+    Attributes
+    ----------
+    sequences
+        Those that tasks have the indices of.
+    rule
+        When two proteins are similar.
+    residues
+        Of the data set, for the E-value; see `total_residues`.
+    """
+
+    sequences: Sequence[str]
+    rule: Rule
+    residues: int
+
+    def hits(self, task: Task) -> list[tuple]:
+        """The pairs of `task` with an E-value that the rule admits; rows of `align`'s table."""
+        query, targets = task
+        text = self.sequences[query]
+        profile = parasail.profile_create_sat(text, MATRIX)
+        rows = []
+        for target in targets:
+            other = self.sequences[target]
+            found = parasail.sw_striped_profile_sat(profile, other, GAP_OPEN, GAP_EXTEND)
+            expected = evalue(found.score, max(len(text), len(other)), self.residues)
+            if expected <= self.rule.evalue:
+                a, b = sorted((query, int(target)))
+                rows.append((a, b, found.score, expected, *self._measured(a, b)))
+        return rows
+
+    def _measured(self, a: int, b: int) -> tuple:
+        """Of the optimal alignments the one that comes nearest to the rule."""
+        rule = self.rule
+        lengths = len(self.sequences[a]), len(self.sequences[b])
+        choices: list[tuple] = []
+        for found in optimal_alignments(self.sequences[a], self.sequences[b]):
+            same = float(identity(found.identical, found.columns, lengths, rule.identity_of))
+            spanned = float(coverage((found.covered_a, found.covered_b), lengths, rule.coverage_of))
+            similar = same >= rule.identity and spanned >= rule.coverage
+            values = found.identical, found.columns, found.covered_a, found.covered_b
+            choices.append((similar, spanned >= rule.coverage, same, spanned, *values))
+            if similar or same < rule.identity - NEAR or spanned < rule.coverage - NEAR:
+                break
+        similar, _, same, spanned, *values = max(choices)
+        return *values, same, spanned, similar
+
+
+COLUMNS = {
+    "a": np.int64,
+    "b": np.int64,
+    "score": np.int64,
+    "evalue": float,
+    "identical": np.int64,
+    "columns": np.int64,
+    "covered_a": float,
+    "covered_b": float,
+    "identity": float,
+    "coverage": float,
+    "similar": bool,
+}
+
+
+def align(
+    sequences: Sequence[str], tasks: Iterable[Task], rule: Rule, residues: int, processes: int
+) -> pd.DataFrame:
+    """Align pairs of sequences, and see which are similar.
+
+    Parameters
+    ----------
+    sequences : all that `tasks` have the indices of
+    tasks : a sequence and those that it is aligned with; see `pair_tasks` and `align_with_all`
+    rule : when two proteins are similar
+    residues : of the data set, for the E-value; see `total_residues`
+    processes : to work with
+
+    Returns
+    -------
+    A row for each pair with an E-value of at most the rule's: ``a`` < ``b``, ``score``,
+    ``evalue``; of the optimal alignment that comes nearest to the rule ``identical`` and
+    ``columns``, ``covered_a`` and ``covered_b`` (see `Alignment`), ``identity`` and ``coverage``
+    as the rule has them, and whether they are ``similar``. Sorted by ``a`` and ``b``.
+    """
+    work = Work([text.translate(AS_KNOWN) for text in sequences], rule, residues)
+    if processes == 1:
+        found = [work.hits(task) for task in tasks]
+    else:
+        with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(work,)) as pool:
+            found = list(pool.map(_hits, tasks, chunksize=4))
+    table = pd.DataFrame(chain.from_iterable(found), columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["a", "b"], ignore_index=True)
+
+
+def align_with_all(
+    sequences: Sequence[str], queries: np.ndarray, rule: Rule, residues: int, processes: int
+) -> pd.DataFrame:
+    """Align each of `queries` (distinct indices) with all other sequences; see `align`."""
+    rest = np.setdiff1d(np.arange(len(sequences)), queries)
+    order = np.concatenate([queries, rest]).astype(np.int64)
+    tasks = [(place, range(place + 1, len(order))) for place in range(len(queries))]
+    table = align([sequences[i] for i in order], tasks, rule, residues, processes)
+    swap = order[table["a"]] > order[table["b"]]
+    for one, other in (("a", "b"), ("covered_a", "covered_b")):
+        first, second = table[one].to_numpy(), table[other].to_numpy()
+        if one == "a":
+            first, second = order[first], order[second]
+        table[one], table[other] = np.where(swap, second, first), np.where(swap, first, second)
+    return table.sort_values(["a", "b"], ignore_index=True)
+
+
+def pair_tasks(pairs: np.ndarray) -> list[Task]:
+    """The tasks that align `pairs` of sequences, int64 [n_pairs, 2]; no pair twice."""
+    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    queries, starts = np.unique(pairs[:, 0], return_index=True)
+    return list(zip(queries.tolist(), np.split(pairs[:, 1], starts[1:]), strict=False))
+
+
+_work: Work  # of this process
+
+
+def _prepare(work: Work) -> None:
+    global _work
+    _work = work
+
+
+def _hits(task: Task) -> list[tuple]:
+    return _work.hits(task)
