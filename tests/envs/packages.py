@@ -12,6 +12,7 @@ CONDA_NAMES = {
     "isal": "python-isal",
     "matplotlib": "matplotlib-base",
     "msgpack": "msgpack-python",
+    "parasail": "parasail-python",
     "torch": "pytorch",
     "torch-geometric": "pytorch_geometric",
 }

@@ -24,6 +24,7 @@ DISTRIBUTIONS = {"Bio": "biopython", "esm": "fair-esm", "sklearn": "scikit-learn
 # Names on PyPI of packages that conda-forge calls otherwise.
 PYPI_NAMES = {
     "matplotlib-base": "matplotlib",
+    "parasail-python": "parasail",
     "pytorch": "torch",
     "pytorch_geometric": "torch-geometric",
     "msgpack-python": "msgpack",

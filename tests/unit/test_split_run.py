@@ -114,6 +114,7 @@ def test_input_order_has_no_influence(families, result, tmp_path):
 def test_what_the_first_search_misses_the_audit_finds_and_mends(
     families, result, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(run, "NOT_SEARCHED", 0)
     monkeypatch.setattr(run, "propose", lambda *_: np.empty((0, 2), dtype=np.int64))
     mended = split(families, SETTINGS, 1, tmp_path)
     assert mended.leakage["audited_by"]["pairs_apart_by_round"][0] > 0

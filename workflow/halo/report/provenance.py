@@ -18,7 +18,7 @@ from halo.uniprot.release import release_of
 
 # What results depend on; of those that the job's environment has, the version is noted.
 PACKAGES = (
-    "numpy", "pandas", "scipy", "scikit-learn", "h5py", "gemmi", "biopython", "torch",
+    "numpy", "pandas", "scipy", "scikit-learn", "h5py", "gemmi", "parasail", "torch",
     "torch-geometric", "fair-esm", "safetensors", "httpx", "matplotlib", "jinja2",
 )  # fmt: skip
 

@@ -68,26 +68,48 @@ def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
     identity, coverage = percent(leakage["identity"], 0), percent(leakage["coverage"], 0)
     covered = f", over at least {coverage} of {COVERAGE_OF[leakage['coverage_of']]}"
     yield (
-        f"Two proteins count as similar when they are aligned with at least {identity} identity "
-        f"{IDENTITY_OF[leakage['identity_of']]}{covered if leakage['coverage'] else ''} (E-value "
-        f"of at most {leakage['evalue']:g})."
+        "Two proteins count as similar when their optimal local alignment has at least "
+        f"{identity} identity {IDENTITY_OF[leakage['identity_of']]}"
+        f"{covered if leakage['coverage'] else ''} (E-value of at most {leakage['evalue']:g})."
     )
+    if leakage["n_too_short"]:
+        yield (
+            f"Too short for this E-value, whatever it is aligned with: "
+            f"{count(leakage['n_too_short'], 'proteins')}. Of these, only identical sequences and "
+            "isoforms were kept together."
+        )
     yield f"Similar pairs across partitions: {leakage['pairs_above_threshold']:,}."
     if leakage["max_cross_identity"] is not None:
         highest = percent(leakage["max_cross_identity"])
         yield f"The highest identity between two partitions is {highest}."
     yield f"Removed to get there: {count(leakage['n_removed'], 'proteins')}."
     audit = leakage["audited_by"]
-    yield (
-        f"This was checked by a search of its own ({audit['search']}), with exact alignments near "
-        f"the thresholds ({audit['alignment']})."
-    )
-    apart = [number for number in audit["pairs_apart_by_round"] if number]
-    if apart:
+    if audit["all_pairs"]:
+        yield f"Every pair of proteins was aligned to check this ({audit['alignment']})."
+    else:
+        yield from _searched(audit)
+    apart = audit["pairs_apart_by_round"]
+    if sum(apart) and not apart[-1]:
         yield (
-            f"It found {sum(apart):,} similar pairs that the first search had missed; the split "
-            "was made again with them."
+            f"The audit found {sum(apart):,} similar pairs apart; the split was made again with "
+            "them."
         )
+
+
+def _searched(audit: Mapping[str, Any]) -> Iterator[str]:
+    """What the audit of a set says that is too large to align every pair."""
+    sample = audit["sample"]
+    yield (
+        f"This was checked by exact alignment ({audit['alignment']}) of the pairs that a search of "
+        f"its own proposes ({audit['search']}), not of all pairs."
+    )
+    yield (
+        f"How much the search misses was measured: of {sample['proteins']:,} proteins drawn at "
+        f"random, each aligned with all others, {sample['missed']:,} had a similar one in another "
+        "partition that was not proposed. With a confidence of "
+        f"{percent(sample['confidence'], 0)} this is so for at most "
+        f"{1000 * sample['upper_bound']:.2g} in 1,000 proteins."
+    )
 
 
 def machine(provenance: Mapping[str, Any]) -> Iterator[str]:

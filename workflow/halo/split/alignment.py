@@ -28,6 +28,7 @@ LAMBDA, K = 0.267, 0.041
 MATRIX = parasail.blosum62
 # Letters that BLOSUM62 has no row for, as what resembles them most.
 AS_KNOWN = str.maketrans("UOJ", "CKL")
+LONG = 2000  # residues, above which 8 and 16 bits need not be tried
 NEAR = 0.1  # below the rule's identity or coverage, within which other optimal alignments count
 
 Task = tuple[int, Sequence[int]]
@@ -108,7 +109,8 @@ def _ending_first(query: str, target: str) -> tuple[int, int, int, int] | None:
     head_query, head_target = query[: forward.end_query + 1], target[: forward.end_ref + 1]
     backward = _local(head_query[::-1], head_target[::-1])
     span_query, span_target = backward.end_query + 1, backward.end_ref + 1
-    whole = parasail.nw_stats_striped_sat(
+    long = max(span_query, span_target) > LONG
+    whole = (parasail.nw_stats_scan_32 if long else parasail.nw_stats_striped_sat)(
         head_query[-span_query:], head_target[-span_target:], GAP_OPEN, GAP_EXTEND, MATRIX
     )
     if not forward.score == backward.score == whole.score:

@@ -30,6 +30,8 @@ from halo.split.tables import assignment_table, hit_table
 
 log = logging.getLogger(__name__)
 
+NOT_SEARCHED = 500  # proteins; aligning all pairs of so few takes no longer than a search
+
 
 @dataclass(frozen=True)
 class Relations:
@@ -152,7 +154,10 @@ def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: P
     np.add.at(weights[:, 0], sequence_of, 1)
     np.add.at(weights[:, 1:], sequence_of, proteins.labels[order])
     sequences = table["sequence"].to_numpy(dtype=object)[first]
-    proposed = propose(sequences, settings.sensitivity, settings.max_hits, threads, scratch)
+    if len(sequences) <= NOT_SEARCHED:
+        proposed = np.stack(np.triu_indices(len(sequences), 1), axis=1)
+    else:
+        proposed = propose(sequences, settings.sensitivity, settings.max_hits, threads, scratch)
     tasks = pair_tasks(proposed)
     hits = align(sequences, tasks, settings.rule, total_residues(sequences), threads)
     similar = hits.loc[hits["similar"], ["a", "b"]].to_numpy()

@@ -42,7 +42,7 @@ class Rule:
         for name, highest in (("identity", 1), ("coverage", 1), ("evalue", math.inf)):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= highest):
-                raise HaloError(f"split.{name}: {value} is not from 0 to {highest}; correct it")
+                raise HaloError(f"split.{name}: {value} is not in its range; correct it")
 
 
 @dataclass(frozen=True)

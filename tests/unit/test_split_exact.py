@@ -1,0 +1,345 @@
+"""The split's promise, checked by loops of their own: no code of the splitter, of the audit, or
+of what they align; parasail and Biopython are called directly."""
+
+import math
+from dataclasses import replace
+from itertools import combinations, islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import parasail
+import pytest
+from Bio.Align import PairwiseAligner, substitution_matrices
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from halo.errors import HaloError
+from halo.files import sha256_of_text
+from halo.proteins.table import Proteins
+from halo.split import run
+from halo.split.alignment import (
+    align,
+    align_with_all,
+    evalue,
+    optimal_alignments,
+    pair_tasks,
+    total_residues,
+)
+from halo.split.audit import Auditor
+from halo.split.run import split
+from halo.split.settings import AuditSettings, Rule, SplitSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+CASES = SHARED / "cases/proteins"
+DEEPLOC = SHARED / "data/deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
+DEMO = ROOT / "resources/demo/proteins.csv"
+RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
+SEARCHED = AuditSettings(exact=10)  # a sample of ten: what is found is found by the search
+needs_cases = pytest.mark.skipif(not CASES.exists(), reason="the failing inputs are not there")
+needs_deeploc = pytest.mark.skipif(not DEEPLOC.exists(), reason="DeepLoc 2.0 is not there")
+
+
+def proteins_of(sequences, given="", names=None):
+    ids = names if names is not None else [f"p{number:04d}" for number in range(len(sequences))]
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "accession": "",
+            "sequence": sequences,
+            "seq_hash": [sha256_of_text(text) for text in sequences],
+            "length": [len(text) for text in sequences],
+            "split": given,
+        }
+    )
+    labels = np.random.default_rng(0).random((len(table), 3)) < (0.5, 0.3, 0.2)
+    return Proteins(table, ("A", "B", "C"), labels.astype(np.uint8), "multilabel")
+
+
+def biopython():
+    aligner = PairwiseAligner(mode="local")
+    aligner.substitution_matrix = substitution_matrices.load("BLOSUM62")
+    aligner.open_gap_score, aligner.extend_gap_score = -11, -1
+    return aligner
+
+
+def measured(found, first, second):
+    """Identical residues, columns and both coverages of an alignment by Biopython."""
+    spans = np.ptp(found.coordinates, axis=1)
+    counts = found.counts().identities, found.length
+    return *counts, spans[0] / len(first), spans[1] / len(second)
+
+
+def similar_by_hand(sequences):
+    """All pairs that are similar at the default rule: scores by parasail, the rest by Biopython."""
+    residues, aligner, similar = sum(map(len, sequences)), biopython(), set()
+    for a, b in combinations(range(len(sequences)), 2):
+        first, second = sequences[a], sequences[b]
+        score = parasail.sw_striped_sat(first, second, 11, 1, parasail.blosum62).score
+        longer = max(len(first), len(second))
+        if 0.041 * longer * residues * math.exp(-0.267 * score) > 1e-3:
+            continue
+        same, columns, *covered = measured(aligner.align(first, second)[0], first, second)
+        shorter = covered[int(len(second) < len(first))]
+        if len(first) == len(second):
+            shorter = max(covered)
+        if same / columns >= 0.3 and shorter >= 0.8:
+            similar.add((a, b))
+    return similar
+
+
+def apart_by_hand(proteins, similar, assignments):
+    """Those of `similar` that have different parts in a fold, where neither is removed."""
+    parts = assignments.set_index("id").filter(regex="^part_").loc[proteins.ids].to_numpy()
+    return [
+        (a, b)
+        for a, b in similar
+        if any(x != y and "removed" not in (x, y) for x, y in zip(parts[a], parts[b], strict=True))
+    ]
+
+
+def mutated(rng, text, identity):
+    letters = np.array(list(text))
+    change = rng.random(len(letters)) > identity
+    return "".join(np.where(change, rng.choice(RESIDUES, len(letters)), letters))
+
+
+def random_protein(rng, length):
+    return "".join(rng.choice(RESIDUES, length))
+
+
+# The definition
+
+
+sequences = st.text("ARNDWY", min_size=1, max_size=40) | st.text("QG", min_size=1, max_size=12)
+
+
+@given(sequences, sequences)
+@settings(max_examples=150, deadline=None)
+def test_what_is_measured_is_an_optimal_alignment(first, second):
+    every = biopython().align(first, second)
+    optimal = {measured(found, first, second) for found in islice(every, 3000)}
+    found = list(optimal_alignments(first, second))
+    assert bool(found) == (every.score > 0)
+    if len(every) <= 3000:
+        assert {(f.identical, f.columns, f.covered_a, f.covered_b) for f in found} <= optimal
+
+
+def test_the_e_value_is_karlins_and_altschuls():
+    assert evalue(100, 500, 10**6) == pytest.approx(0.041 * 500 * 1e6 * math.exp(-26.7))
+    assert total_residues(["MKV", "MKV", "MK"]) == 5
+
+
+def one_pair(first, second, rule):
+    table = align([first, second], [(0, [1])], rule, len(first) + len(second), 1)
+    return table.iloc[0]
+
+
+def test_identity_and_coverage_are_of_the_shorter(tmp_path):
+    rng = np.random.default_rng(2)
+    part = random_protein(rng, 100)
+    whole = random_protein(rng, 150) + part + random_protein(rng, 150)
+    for first, second in ((part, whole), (whole, part)):
+        for identity_of in ("aligned", "shorter"):
+            pair = one_pair(first, second, Rule(identity_of=identity_of))
+            assert (pair["identity"], pair["coverage"], pair["similar"]) == (1, 1, True)
+        both = one_pair(first, second, Rule(coverage_of="both"))
+        assert both["coverage"] == pytest.approx(0.25)
+        assert not both["similar"]
+    # 40 of 100 residues: of the aligned columns all are identical, of the shorter protein 40 %.
+    share = random_protein(rng, 300) + part[:40]
+    pair = one_pair(part, share, Rule(identity_of="shorter", coverage=0))
+    assert pair["identity"] == pytest.approx(0.4, abs=0.03)
+    assert one_pair(part, share, Rule(coverage=0))["identity"] > 0.9
+    assert one_pair(part, share, Rule())["coverage"] == pytest.approx(0.4, abs=0.03)
+
+
+@pytest.mark.parametrize("rule", [Rule(identity_of="shorter", coverage=0.0), Rule()])
+def test_the_audit_measures_by_the_shorter(rule, tmp_path):
+    rng = np.random.default_rng(3)
+    part = random_protein(rng, 120)
+    whole = random_protein(rng, 400) + mutated(rng, part, 0.5)
+    strangers = [random_protein(rng, 200) for _ in range(12)]
+    table = proteins_of([part, whole, *strangers]).table
+    assignments = pd.DataFrame({"id": table["id"], "part_0": ["test"] + ["train"] * 13})
+    for audit in (AuditSettings(), SEARCHED):
+        leaks = Auditor(table, rule, audit, 1, tmp_path).examine(assignments).leaks
+        assert leaks[["id_a", "id_b"]].to_numpy().ravel().tolist() in (
+            ["p0000", "p0001"],
+            ["p0001", "p0000"],
+        )
+        assert leaks["identity"].iloc[0] == pytest.approx(0.5, abs=0.1)
+
+
+def test_pairs_are_the_same_however_they_are_asked_for():
+    rng = np.random.default_rng(4)
+    texts = [random_protein(rng, 80) for _ in range(4)]
+    texts += [mutated(rng, text, 0.6) for text in texts]
+    residues = total_residues(texts)
+    every = np.array(list(combinations(range(8), 2)))
+    pairs = align(texts, pair_tasks(every[:, ::-1]), Rule(), residues, 1)
+    assert pairs.loc[pairs["similar"], ["a", "b"]].to_numpy().tolist() == [
+        [i, i + 4] for i in range(4)
+    ]
+    for queries in (range(8), range(4), range(4, 8)):
+        asked = align_with_all(texts, np.array(queries), Rule(), residues, 2)
+        pd.testing.assert_frame_equal(asked, pairs)
+
+
+@pytest.mark.parametrize("name", ["identity", "coverage", "evalue"])
+def test_a_rule_that_is_no_number_is_refused(name):
+    with pytest.raises(HaloError, match=rf"split\.{name}: nan"):
+        SplitSettings(**{name: math.nan})
+
+
+# Nothing similar is apart
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """Both the partitioner and the audit search, however few the proteins are."""
+    monkeypatch.setattr(run, "NOT_SEARCHED", 0)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    table = pd.read_csv(DEMO)
+    given = np.where(np.arange(len(table)) % 4 == 0, "test", "train")
+    proteins = proteins_of(table["sequence"].tolist(), given, table["id"].tolist())
+    return proteins, similar_by_hand(table["sequence"].tolist())
+
+
+@pytest.mark.parametrize("mode", ["kfold", "fractions", "external", "predefined", "growth"])
+def test_the_demo(demo, mode, tmp_path):
+    proteins, similar = demo
+    base = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1)
+    chosen = {
+        "kfold": base,
+        "fractions": replace(base, mode="fractions"),
+        "external": replace(base, mode="external"),
+        "predefined": replace(base, mode="predefined", folds=1, repair=True),
+        "growth": base,
+    }[mode]
+    if mode == "growth":
+        some = np.random.default_rng(1).random(len(proteins)) < 0.8
+        table = proteins.table[some].reset_index(drop=True)
+        part = replace(proteins, table=table, labels=proteins.labels[some])
+        file = tmp_path / "base.csv"
+        split(part, base, 1, tmp_path).assignments.to_csv(file, index=False)
+        chosen = replace(base, base=str(file))
+    result = split(proteins, chosen, 1, tmp_path)
+    assert len(similar) > 100
+    assert apart_by_hand(proteins, similar, result.assignments) == []
+    assert result.leakage["pairs_above_threshold"] == 0
+
+
+@needs_deeploc
+@pytest.mark.parametrize("which", ["random", "hard"])
+def test_real_proteins(which, searched, tmp_path):
+    sequences = pd.read_csv(DEEPLOC)["Sequence"]
+    sequences = sequences[sequences.str.len() <= 1000]
+    if which == "random":
+        chosen = sequences.sample(250, random_state=3).tolist()
+    else:  # the ones of fewest different residues
+        letters = sequences.str.slice(0, 1000).map(lambda text: len(set(text[10:90])))
+        chosen = sequences[np.argsort(letters.to_numpy(), kind="stable")[:120]].tolist()
+    proteins = proteins_of(list(dict.fromkeys(chosen)))
+    result = split(proteins, SplitSettings(folds=3, audit=SEARCHED), 1, tmp_path)
+    similar = similar_by_hand(proteins.table["sequence"].tolist())
+    assert similar
+    assert apart_by_hand(proteins, similar, result.assignments) == []
+
+
+# Cases that were missed
+
+
+def read_fasta(file):
+    records = file.read_text().split(">")[1:]
+    return {name: "".join(rest) for name, *rest in (record.split("\n") for record in records)}
+
+
+@needs_cases
+@pytest.mark.parametrize("audit", [AuditSettings(), SEARCHED], ids=["all pairs", "searched"])
+def test_homologs_in_training_and_test_are_reported(audit, tmp_path):
+    table = pd.read_csv(CASES / "leak_pairs.csv")
+    proteins = proteins_of(table["sequence"].tolist(), table["part"].tolist(), table["id"].tolist())
+    chosen = SplitSettings(mode="predefined", folds=1, audit=audit)
+    result = split(proteins, chosen, 1, tmp_path)
+    similar = similar_by_hand(table["sequence"].tolist())
+    apart = apart_by_hand(proteins, similar, result.assignments)
+    names = {frozenset(proteins.ids[list(pair)]) for pair in apart}
+    found = {frozenset(pair) for pair in result.leaks[["id_a", "id_b"]].to_numpy()}
+    assert len(names) >= 11
+    assert found == names
+    assert result.leakage["max_cross_identity"] > 0.6
+
+
+@needs_cases
+@pytest.mark.parametrize("audit", [AuditSettings(), SEARCHED], ids=["all pairs", "searched"])
+def test_repeats_of_low_complexity_stay_together(audit, searched, tmp_path):
+    records = read_fasta(CASES / "low_complexity_pairs.fasta")
+    rng = np.random.default_rng(6)
+    more = {f"s{i}": random_protein(rng, 200) for i in range(40)}
+    proteins = proteins_of([*records.values(), *more.values()], names=[*records, *more])
+    # Whether what is of one kind is one group or several depends on the kind; in no fold may a
+    # similar pair be apart, and no pair of the file.
+    chosen = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1, audit=audit)
+    result = split(proteins, chosen, 1, tmp_path)
+    similar = similar_by_hand(proteins.table["sequence"].tolist())
+    assert len(similar) >= 20
+    assert apart_by_hand(proteins, similar, result.assignments) == []
+
+
+def repeats(rng, unit, length=120, identity=0.95):
+    return mutated(rng, (unit * length)[:length], identity)
+
+
+@pytest.mark.parametrize("audit", [AuditSettings(), SEARCHED], ids=["all pairs", "searched"])
+def test_six_kinds_of_repeats_are_seen_by_the_audit(audit, tmp_path):
+    rng = np.random.default_rng(8)
+    units = ["SR", "GGGGS", "Q", "DE", "QN", "PPG"]
+    sequences = [repeats(rng, unit) for unit in units for _ in range(2)]
+    table = proteins_of(sequences + [random_protein(rng, 150) for _ in range(12)]).table
+    parts = ["test", "train"] * 6 + ["train"] * 12
+    assignments = pd.DataFrame({"id": table["id"], "part_0": parts})
+    findings = Auditor(table, Rule(), audit, 1, tmp_path).examine(assignments)
+    found = {frozenset(pair) for pair in findings.leaks[["id_a", "id_b"]].to_numpy()}
+    assert {frozenset(table["id"][i : i + 2]) for i in range(0, 12, 2)} <= found
+
+
+@pytest.mark.parametrize("length", [20_000, 70_000])
+def test_long_proteins_are_aligned_to_their_end(length, searched, tmp_path):
+    rng = np.random.default_rng(9)
+    long = random_protein(rng, length)
+    # The copy of the longer one is a part of it, and ends where it ends.
+    copy = mutated(rng, long if length == 20_000 else long[-3000:], 0.95)
+    strangers = [random_protein(rng, 150) for _ in range(30)]
+    proteins = proteins_of([long, copy, *strangers])
+    chosen = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1, audit=SEARCHED)
+    result = split(proteins, chosen, 1, tmp_path)
+    parts = result.assignments.set_index("id").loc[["p0000", "p0001"]].filter(like="part_")
+    assert len(parts.drop_duplicates()) == 1
+    hit = result.hits.set_index(["query", "target"]).loc[("p0000", "p0001")]
+    assert hit["shorter_coverage"] > 0.99
+    assert hit["identity"] == pytest.approx(0.9525, abs=0.02)
+
+
+def test_peptides_are_protected_where_they_are_identical_and_counted(tmp_path):
+    rng = np.random.default_rng(10)
+    peptides = [random_protein(rng, length) for length in range(4, 12)]
+    strangers = [random_protein(rng, 150) for _ in range(40)]
+    proteins = proteins_of([*peptides, *peptides, *strangers])
+    result = split(proteins, SplitSettings(folds=3), 1, tmp_path)
+    groups = result.assignments.set_index("id")["group"].loc[proteins.ids[:16]].to_numpy()
+    assert (groups[:8] == groups[8:]).all()
+    matrix, residues = biopython().substitution_matrix, sum(map(len, peptides + strangers))
+    scores = [sum(matrix[letter, letter] for letter in text) for text in peptides]
+    short = [
+        0.041 * len(text) * residues * math.exp(-0.267 * score) > 1e-3
+        for text, score in zip(peptides, scores, strict=True)
+    ]
+    assert 2 <= sum(short) < len(short)
+    assert result.leakage["n_too_short"] == 2 * sum(short)
+    told = result.identity.set_index("id")["too_short"].loc[proteins.ids[:16]]
+    assert told.tolist() == 2 * short
