@@ -151,7 +151,15 @@ def python_of(gpus):
     """The program that runs a script in one process, or in one for each of several GPUs."""
     if gpus == 1:
         return "python"
-    return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus}"
+    # After -- torchrun takes no option of the script for its own: --log would be its --log-dir.
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus} --"
+
+
+def device(wildcards, resources):
+    """What a job computes on: what the configuration says, and a GPU where the job asks for one."""
+    wanted = config["device"]
+    asked = getattr(resources, "gpu", 0)
+    return Untracked("cuda" if wanted == "auto" and asked else wanted)
 
 
 def dataset_file(table):

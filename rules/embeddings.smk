@@ -42,6 +42,7 @@ rule embeddings:
     threads: 8
     params:
         run=RUN,
+        device=device,
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
@@ -59,4 +60,4 @@ rule embeddings:
     shell:
         "{params.run}/embeddings.py --members {input.members} --buckets {params.buckets}"
         " --language-model {input.language_model} --store {params.store} --shard {output}"
-        " --threads {threads} --settings {params.settings:q} --log {log}"
+        " --threads {threads} --device {params.device} --settings {params.settings:q} --log {log}"

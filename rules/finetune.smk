@@ -24,6 +24,7 @@ rule finetune:
     threads: 8
     params:
         run=run_with(python_of(config["finetune"]["gpus"])),
+        device=device,
         store=Untracked(STORE),
         model=chosen(config["embeddings"], "model", "sha256"),
         seed=config["seeds"][0],
@@ -35,7 +36,7 @@ rule finetune:
         "{params.run}/finetune.py --proteins {input.proteins} --assignments {input.assignments}"
         " --language-model {input.language_model} --fold {wildcards.fold} --seed {params.seed}"
         " --out {params.folder} --store {params.store} --save-minutes {params.save_minutes}"
-        " --threads {threads} --settings {params.settings:q} --log {log}"
+        " --threads {threads} --device {params.device} --settings {params.settings:q} --log {log}"
 
 
 # The fine-tuned language model alone, as a method.

@@ -79,10 +79,11 @@ rule predict:
     threads: 8
     params:
         run=RUN,
+        device=lambda wildcards, resources: Untracked(f"--device {device(wildcards, resources)}"),
         options=predict_options,
         page=config["predict"]["page"],
         folder=subpath(output.table, parent=True),
         code=script_digest("predict.py"),
     shell:
         "{params.run}/predict.py {input.queries:q} --bundle {input.bundle:q} -o {params.folder:q}"
-        " --stage predict --threads {threads} --page {params.page} {params.options} --log {log}"
+        " --stage predict --threads {threads} {params.device} --page {params.page} {params.options} --log {log}"

@@ -21,6 +21,7 @@ rule train:
     threads: 8
     params:
         run=RUN,
+        device=device,
         kind=lambda wildcards: METHODS[wildcards.method],
         settings=network_settings,
         trained_on=lambda wildcards, input: option("trained-on", input.trained_on),
@@ -31,4 +32,4 @@ rule train:
         " --graphs {input.graphs} --embeddings {input.embeddings}"
         " {params.trained_on} --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --method {wildcards.method} --kind {params.kind} --out {params.folder} --threads {threads}"
-        " --settings {params.settings:q} --log {log}"
+        " --device {params.device} --settings {params.settings:q} --log {log}"

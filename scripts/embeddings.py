@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from halo.device import DEVICES, choose_device
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import read_weights
@@ -19,13 +20,12 @@ def job(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     members = read_members(arguments.members, arguments.buckets)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     store = embed_buckets(
         members,
         arguments.store,
         read_weights(arguments.language_model),
         EmbeddingSettings(**arguments.settings),
-        device,
+        choose_device(arguments.device),
         shard=arguments.shard,
     )
     write_shard(arguments.shard, store, members)
@@ -38,5 +38,6 @@ if __name__ == "__main__":
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--store", type=Path, required=True, help="root of the store")
     parser.add_argument("--shard", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda: require a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_job(parser, job)

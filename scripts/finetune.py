@@ -1,6 +1,6 @@
 """Fine-tune the language model on the training proteins of one fold.
 
-With several GPUs: python -m torch.distributed.run --standalone --nproc-per-node N finetune.py …
+With several GPUs: python -m torch.distributed.run --standalone --nproc-per-node N -- finetune.py …
 """
 
 import argparse
@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from halo.device import DEVICES
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import read_weights
 from halo.finetuning.processes import processes
@@ -23,7 +24,7 @@ def job(arguments: argparse.Namespace) -> None:
     """Fine-tune one fold."""
     proteins = read_proteins(arguments.proteins)
     parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
-    with processes() as (group, device):
+    with processes(arguments.device) as (group, device):
         torch.set_num_threads(max(1, arguments.threads // group.count))
         keep_freed_memory()
         finetune_fold(
@@ -51,5 +52,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--store", type=Path, required=True, help="root of the store")
     parser.add_argument("--save-minutes", type=float, default=10, help="how often to save")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda: require a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_job(parser, job)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from halo.device import DEVICES, choose_device
 from halo.finetuning.leakage import require_no_leak
 from halo.job import job_parser, run_job
 from halo.memory import keep_freed_memory
@@ -36,7 +37,7 @@ def job(arguments: argparse.Namespace) -> None:
         NetworkSettings(**arguments.settings["network"]),
         TrainingSettings(**arguments.settings["training"]),
         arguments.out,
-        "cuda" if torch.cuda.is_available() else "cpu",
+        choose_device(arguments.device),
     )
 
 
@@ -53,5 +54,6 @@ if __name__ == "__main__":
     parser.add_argument("--method", required=True, help="name of the method")
     parser.add_argument("--kind", required=True, choices=NETWORKS, help="its class")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda: require a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_job(parser, job)

@@ -56,7 +56,9 @@ def run(tmp_path_factory):
         AlphaFoldServer(ROOT / "resources/demo/afdb") as server,
     ):
         transport = {"structures": {"transport": {"base_url": server.url}}}
-        config = merged(load_yaml(ROOT / "config/config.yaml"), {**SHORT, **transport})
+        # The node's GPUs are false: nothing can compute on them.
+        here = {"device": "cpu", **transport}
+        config = merged(load_yaml(ROOT / "config/config.yaml"), {**SHORT, **here})
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         # Jobs wait until the first one has lost its memory.
         slurm("scontrol", "update", "PartitionName=all", "State=DOWN")

@@ -1,6 +1,7 @@
 """Embeddings: equal to fair-esm's own, whatever the batch; windows lose no residue."""
 
 import argparse
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed, embed_buckets, next_batch, windows_of
 from halo.embeddings.find import find_weights
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.limits import out_of_range
 from halo.embeddings.onednn import linear
 from halo.embeddings.packed import PackedEncoder
 from halo.embeddings.padded import PaddedEncoder
@@ -258,17 +260,38 @@ def test_a_window_beyond_the_memory_is_a_clear_error(checkpoint):
         list(embed([member("MKV" * 10)], small, EmbeddingSettings()))
 
 
-def test_what_float16_does_not_hold_is_an_error(checkpoint, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("value", "layer", "words"),
+    [
+        (1e6, 1, r"no precision changes that; set embeddings\.layer to -1"),
+        (1e6, -1, r"beyond 65,504.*the checkpoint is damaged"),
+        (math.nan, -1, r"no numbers, in float32; the checkpoint is damaged"),
+    ],
+)
+def test_what_float16_does_not_hold_is_an_error_with_a_fix_that_helps(
+    checkpoint, tmp_path, monkeypatch, value, layer, words
+):
     weights = find_weights(str(checkpoint), tmp_path, None)
     one = member("MKV")
     monkeypatch.setattr(
-        PackedEncoder, "start", lambda self, texts: lambda: [torch.full((3, 32), 1e6)]
+        PackedEncoder, "start", lambda self, texts: lambda: [torch.full((3, 32), value)]
     )
-    with pytest.raises(HaloError, match=r"beyond what float16 holds; set embeddings\.precision"):
+    with pytest.raises(HaloError, match=rf"protein {one.seq_hash[:12]}: .*{words}"):
         embed_buckets(
-            {bucket_of(one.seq_hash): [one]}, tmp_path, weights, EmbeddingSettings(), "cpu"
+            {bucket_of(one.seq_hash): [one]},
+            tmp_path,
+            weights,
+            EmbeddingSettings(layer=layer),
+            "cpu",
         )
     assert not list(tmp_path.glob("embeddings/*/*/*.h5"))
+
+
+def test_computing_in_float16_is_told_apart_from_storing_in_it():
+    said = str(out_of_range("a" * 64, finite=False, dtype=torch.float16, is_last=True))
+    assert "set embeddings.precision (halo predict: --precision) to float32" in said
+    stored = str(out_of_range("a" * 64, finite=True, dtype=torch.float16, is_last=False))
+    assert "no precision changes that" in stored
 
 
 def test_segments_say_how_they_were_computed(checkpoint, tmp_path):

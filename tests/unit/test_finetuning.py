@@ -317,11 +317,12 @@ def test_two_processes_give_what_one_gives(root, weights, inputs, tmp_path, monk
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     finetune(weights, tmp_path / "one")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    command = script(root, inputs, tmp_path, *launcher)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--")
+    command = [*script(root, inputs, tmp_path, *launcher), "--log", str(tmp_path / "log")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "on 2 x cpu" in done.stderr
+    assert "on 2 x cpu" in (tmp_path / "log").read_text()
     one, two = (outcome(tmp_path / name)[0] for name in ("one/out", "out"))
     pd.testing.assert_frame_equal(one, two, rtol=1e-3)
     one, two = (load_file(tmp_path / name / "head.safetensors") for name in ("one/out", "out"))

@@ -21,7 +21,8 @@ CONFIG = merged(
             "annotations": ["kingdom"],
         },
         "structures": {"sources": []},
-        "finetune": {"model": "finetuned", "epochs": 2, "rank": 2, "hidden": 16},
+        # Two processes with torchrun, each with a GPU, or on the CPU.
+        "finetune": {"model": "finetuned", "epochs": 2, "rank": 2, "hidden": 16, "gpus": 2},
         "methods": {
             "halo": {"class": "network"},
             "esm": {"class": "esm"},
@@ -82,6 +83,10 @@ def test_the_language_model_of_a_fold(tmp_path):
     first = snakemake(tmp_path, CONFIG)
     assert first.status == 0, first.output
     assert first.rules.count("finetune") == len(FOLDS)
+    for fold in FOLDS:
+        log = (tmp_path / f"logs/small/finetune/kfold-{fold}.log").read_text()
+        assert "on 2 x c" in log  # cpu, or cuda
+        assert "pass 2/2" in log
     require_no_training_id_in_the_evaluation(results)
     before = stores(results)
     assert len(set(before.values())) == len(FOLDS)
@@ -92,7 +97,7 @@ def test_the_language_model_of_a_fold(tmp_path):
     assert snakemake(tmp_path, CONFIG).nothing_to_do
 
     # How the job runs is no reason to fine-tune again, nor are other methods.
-    other = merged(CONFIG, {"finetune": {"gpus": 2, "save_minutes": 1, "rank": 2}})
+    other = merged(CONFIG, {"finetune": {"gpus": 1, "save_minutes": 1, "rank": 2}})
     assert snakemake(tmp_path, other).nothing_to_do
 
     shutil.copy(results / "split/assignments.csv", tmp_path / "base.csv")

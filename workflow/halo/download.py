@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -18,15 +19,22 @@ TIMEOUT_S = 60.0
 CHUNK = 1 << 20
 
 
-def download(url: str, path: Path, sha256: str | None, max_bytes: int) -> str:
+def download(
+    url: str,
+    path: Path,
+    sha256: str | None,
+    max_bytes: int,
+    fault_of: Callable[[Path], str | None] = lambda path: None,
+) -> str:
     """Download `url` to `path` and return the sha256 of its bytes.
 
     Passing faults (connection, time-out, 429, 5xx, a body that is cut off) are retried
     with growing pauses. HaloError where the file is not to be had, is larger than
-    `max_bytes`, or does not have the `sha256` that is expected.
+    `max_bytes`, is not what `fault_of` takes for whole (it says what it is instead), or does not
+    have the `sha256` that is expected; then nothing is kept.
     """
     try:
-        digest = _download(url, Path(path), sha256, max_bytes)
+        digest = _download(url, Path(path), sha256, max_bytes, fault_of)
     except httpx.HTTPError as error:
         raise HaloError(
             f"{url}: could not be downloaded ({error}); check the connection, or give the path of "
@@ -48,7 +56,13 @@ def _passing(error: BaseException) -> bool:
     wait=wait_exponential_jitter(initial=1, max=60),
     reraise=True,
 )
-def _download(url: str, path: Path, sha256: str | None, max_bytes: int) -> str:
+def _download(
+    url: str,
+    path: Path,
+    sha256: str | None,
+    max_bytes: int,
+    fault_of: Callable[[Path], str | None],
+) -> str:
     digest = hashlib.sha256()
     with (
         httpx.stream("GET", url, follow_redirects=True, timeout=TIMEOUT_S) as response,
@@ -64,6 +78,12 @@ def _download(url: str, path: Path, sha256: str | None, max_bytes: int) -> str:
             if progress.done > max_bytes:
                 raise HaloError(f"{url}: larger than the {max_bytes:,} bytes that are allowed")
         file.flush()
+        fault = fault_of(temporary)
+        if fault is not None:
+            raise HaloError(
+                f"{url}: what came from there was not kept ({fault}). Does a proxy or a sign-in "
+                "page answer instead? Give the path of a local copy in the configuration"
+            )
         if sha256 is not None and digest.hexdigest() != sha256:
             raise HaloError(
                 f"{url}: the sha256 is {digest.hexdigest()}, but {sha256} is expected; the file at "

@@ -42,7 +42,7 @@ def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace],
     arguments = parser.parse_args()
     name = Path(sys.argv[0]).stem
     # Of several processes that torchrun started, the first one writes the file.
-    start_log(arguments.log if os.environ.get("RANK", "0") == "0" else None, name)
+    start_log(arguments.log if process_number() == 0 else None, name)
     try:
         job(arguments)
     except HaloError as error:
@@ -59,6 +59,14 @@ def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace],
             sys.exit(1)
         log.exception("unexpected error; please report it with this log")
         sys.exit(1)
+
+
+def process_number() -> int:
+    """Number of this process among those that torchrun has started, or 0.
+
+    RANK and WORLD_SIZE alone say nothing: other programs leave them in the environment too.
+    """
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 class _Formatter(logging.Formatter):

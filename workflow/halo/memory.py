@@ -2,10 +2,15 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 KEPT = 2**31 - 1  # bytes at the heap's end that are not given back, the most that can be said
+MMAP_MAX = 65536  # large blocks that are taken from the system one by one: glibc's default
+
+_kept = False  # whether `keep_freed_memory` is in force
 
 
 def keep_freed_memory() -> None:
@@ -17,10 +22,35 @@ def keep_freed_memory() -> None:
     process holds up to a quarter more at its peak. Where the C library is another one than glibc
     nothing changes.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
+    global _kept
+    library = _glibc()
+    if library is None:
         return
     library.mallopt(M_MMAP_MAX, 0)
     library.mallopt(M_TRIM_THRESHOLD, KEPT)
+    _kept = True
+
+
+@contextmanager
+def give_back_freed_memory() -> Iterator[None]:
+    """Undo `keep_freed_memory` for what is large, replaced piece by piece, and kept for long.
+
+    So are the weights of a language model while they are loaded: the gaps that their first form
+    leaves between the pieces of their last one would fit nothing else.
+    """
+    library = _glibc() if _kept else None
+    if library is None:
+        yield
+        return
+    library.mallopt(M_MMAP_MAX, MMAP_MAX)
+    try:
+        yield
+    finally:
+        library.mallopt(M_MMAP_MAX, 0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None

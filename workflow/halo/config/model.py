@@ -1,6 +1,6 @@
 """The configuration of a run as one typed model."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,12 @@ class RunConfig(BaseModel):
     )
     store: str = Field(
         "store", description="folder of the store, shared by runs and data sets", min_length=1
+    )
+    device: Literal["auto", "cuda", "cpu"] = Field(
+        "auto",
+        description="what jobs with a language model or a network compute on; auto is a GPU where "
+        "there is one, and one that the job asks for (slurm/profile.yaml) must be there; cuda "
+        "requires one; cpu uses none",
     )
     pathvars: dict[str, str] | None = Field(
         None,

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from halo.device import within_memory
 from halo.embeddings.language_model import load_language_model, require_layer
 from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description
+from halo.embeddings.limits import OutOfRange, out_of_range
 from halo.embeddings.packed import PackedEncoder
 from halo.embeddings.padded import PaddedEncoder
 from halo.embeddings.precision import matrix_dtype
@@ -23,21 +26,28 @@ from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
 from halo.job import Progress
+from halo.memory import give_back_freed_memory
 from halo.proteins.members import Member
 from halo.store import Store, Writer
 
 log = logging.getLogger(__name__)
 
-WAITING = 32  # proteins that are done and not yet written; more would only fill the memory
+# Bytes that are done and not yet written: what is computed while segments are written must fit.
+WAITING = 1 << 29
 
 
 class Encoder(Protocol):
     """A language model that begins with a batch, and gives its states when asked for them."""
 
     ahead: int  # batches that are begun before the one that is fetched
+    dtype: torch.dtype  # of the products of matrices
+    is_last: bool  # whether the states are those of the last layer
 
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
-        """Begin; the function that comes back waits for float32 [length, dim] of each."""
+        """Begin; the function that comes back waits for [length, dim] of each.
+
+        They are float32, or float16 that is in range: else `OutOfRange` is raised.
+        """
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,12 @@ class Window:
 
 def make_encoder(weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
     """The language model of `weights`, made ready for `device` and matrix products in `dtype`."""
-    model, alphabet = load_language_model(weights)
-    require_layer(model, layer)
-    if device == "cpu" and dtype == torch.float32:
-        return PackedEncoder(model, alphabet, layer)
-    return PaddedEncoder(model, alphabet, layer, device, dtype)
+    with give_back_freed_memory():
+        model, alphabet = load_language_model(weights)
+        require_layer(model, layer)
+        if device == "cpu" and dtype == torch.float32:
+            return PackedEncoder(model, alphabet, layer)
+        return PaddedEncoder(model, alphabet, layer, device, dtype)
 
 
 def embed_buckets(
@@ -90,15 +101,37 @@ def embed_buckets(
     encoder = encoder_of(weights, settings.layer, device, dtype)
     progress = Progress(sum(len(member.sequence) for member in missing), "residues")
     with store.writer(provenance=_provenance(weights, device, dtype)) as writer:
-        for written in _write(embed(missing, encoder, settings), writer):
+        for written in _write(embed(missing, encoder, settings), writer, encoder):
             progress.add(written)
     return store
+
+
+class OneEncoder:
+    """`make_encoder` that keeps the last encoder: another one comes when the last is gone.
+
+    The folds of a bundle have a language model each, and the memory need not hold them all.
+    """
+
+    def __init__(self) -> None:
+        self._of: tuple[Weights, int, str, torch.dtype] | None = None
+        self._encoder: Encoder | None = None
+
+    def __call__(self, weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
+        """See `make_encoder`."""
+        wanted = (weights, layer, device, dtype)
+        if self._of != wanted or self._encoder is None:
+            self._encoder = None
+            self._encoder, self._of = make_encoder(*wanted), wanted
+        return self._encoder
 
 
 def embed(
     members: Sequence[Member], encoder: Encoder, settings: EmbeddingSettings
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Hash and float32 [length, dim] of each member, in the order in which they are done."""
+    """Hash and [length, dim] of each member, in the order in which they are done.
+
+    float32, or what the encoder gives where one window holds the protein.
+    """
     lengths = {member.seq_hash: len(member.sequence) for member in members}
     found = windows_of(members, settings)
     missing = Counter(window.seq_hash for window in found)
@@ -140,22 +173,27 @@ def _encoded(
     position = 0
     while position < len(found):
         batch = next_batch(found, position, tokens)
-        try:
-            running.append((batch, encoder.start([window.residues for window in batch])))
-        except torch.OutOfMemoryError:
+        begun = within_memory(partial(encoder.start, [window.residues for window in batch]))
+        if begun is None:
             tokens = _less(batch)
             continue
+        running.append((batch, begun))
         position += len(batch)
         if len(running) > encoder.ahead:
-            yield from _rows(*running.popleft())
+            yield from _rows(*running.popleft(), encoder)
     while running:
-        yield from _rows(*running.popleft())
+        yield from _rows(*running.popleft(), encoder)
 
 
 def _rows(
-    batch: Sequence[Window], states: Callable[[], list[Tensor]]
+    batch: Sequence[Window], states: Callable[[], list[Tensor]], encoder: Encoder
 ) -> Iterator[tuple[Window, np.ndarray]]:
-    for window, rows in zip(batch, states(), strict=True):
+    try:
+        found = states()
+    except OutOfRange as error:
+        name = batch[error.number].seq_hash
+        raise out_of_range(name, error.finite, encoder.dtype, encoder.is_last) from None
+    for window, rows in zip(batch, found, strict=True):
         yield window, rows.numpy()
 
 
@@ -174,35 +212,45 @@ def _less(batch: Sequence[Window]) -> int:
         f"{2 * tokens:,}",
         f"{tokens:,}",
     )
-    torch.cuda.empty_cache()
     return tokens
 
 
-def _write(embedded: Iterator[tuple[str, np.ndarray]], writer: Writer) -> Iterator[int]:
+def _write(
+    embedded: Iterator[tuple[str, np.ndarray]], writer: Writer, encoder: Encoder
+) -> Iterator[int]:
     """Add what comes to the store in a thread of its own; gives the residues of each protein.
 
     The thread is never far behind. What it fails at, a full disk, is raised here.
     """
 
     def add(name: str, rows: np.ndarray) -> int:
-        with np.errstate(over="ignore"):
-            half = rows.astype(np.float16)
-        if not np.isfinite(half).all():
-            raise HaloError(
-                f"protein {name[:12]}: an embedding is beyond what float16 holds; set "
-                "embeddings.precision to float32 or bfloat16, or embeddings.layer to -1"
-            )
-        writer.add(name, {"residues": half})
-        return len(half)
+        if rows.dtype != np.float16:  # else the encoder has converted and checked them
+            rows = _half(name, rows, encoder)
+        writer.add(name, {"residues": rows})
+        return len(rows)
 
-    waiting: deque[Future[int]] = deque()
+    waiting: deque[tuple[Future[int], int]] = deque()
+    size = 0
     with ThreadPoolExecutor(1) as thread:
         for name, rows in embedded:
-            waiting.append(thread.submit(add, name, rows))
-            while len(waiting) > WAITING or (waiting and waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            waiting.append((thread.submit(add, name, rows), rows.nbytes))
+            size += rows.nbytes
+            while waiting and (size > WAITING or waiting[0][0].done()):
+                done, taken = waiting.popleft()
+                size -= taken
+                yield done.result()
+        for done, _ in waiting:
+            yield done.result()
+
+
+def _half(name: str, rows: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """The rows as float16; HaloError where it does not hold them."""
+    with np.errstate(over="ignore"):
+        half = rows.astype(np.float16)
+    if not np.isfinite(half).all():
+        finite = bool(np.isfinite(rows).all())
+        raise out_of_range(name, finite, encoder.dtype, encoder.is_last)
+    return half
 
 
 def _provenance(weights: Weights, device: str, dtype: torch.dtype) -> Mapping[str, str]:

@@ -41,7 +41,7 @@ def encode(
     hidden = embedded(model, tokens, padding)
     # Whether there is padding is not asked of `tokens`: the CPU would wait for the GPU.
     mask = ~padding[:, None, None, :] if padded else None
-    turns = rotation(model, tokens.shape[1], hidden.device)
+    turns = rotation(frequencies(model), tokens.shape[1], hidden.device) if index else ()
     for module in model.layers[:index]:
         if checkpointing:
             hidden = checkpoint(_layer, module, hidden, turns, mask, use_reentrant=False)
@@ -77,9 +77,13 @@ def _layer(
     return hidden + module.fc2(functional.gelu(module.fc1(module.final_layer_norm(hidden))))
 
 
-def rotation(model: ESM2, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary positions, float32 [T, head_dim] each (Su et al. 2021)."""
-    frequencies = model.layers[0].self_attn.rot_emb.inv_freq.float()
+def frequencies(model: ESM2) -> Tensor:
+    """Frequencies of the rotary positions, float32 [head_dim / 2] (Su et al. 2021)."""
+    return model.layers[0].self_attn.rot_emb.inv_freq.float()
+
+
+def rotation(frequencies: Tensor, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the first `length` rotary positions, float32 [length, head_dim]."""
     angles = torch.outer(torch.arange(length, device=device).float(), frequencies)
     angles = torch.cat([angles, angles], dim=1)
     return angles.cos(), angles.sin()

@@ -4,37 +4,47 @@ import logging
 from pathlib import Path
 
 from halo.download import download
-from halo.embeddings.published import PUBLISHED
+from halo.embeddings.checkpoint_file import AGAIN, checkpoint_fault, require_checkpoint
+from halo.embeddings.published import PUBLISHED, URL
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 
 log = logging.getLogger(__name__)
 
-URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
-
 
 def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
     """The checkpoint that `model` means: the path of a local file or a published name.
 
-    A published one is downloaded to `folder` once. HaloError where there is no such
-    file, where the name is not known, or where the bytes are not those of `sha256`.
+    A published one is downloaded to `folder` once, and kept only if it has the published
+    checksum, or `sha256` where that is given. HaloError where there is no such file, where the
+    name is not known, where the file is damaged or no checkpoint of ESM-2 (see
+    `halo.embeddings.checkpoint_file`), or where the bytes are not those of the checksum.
     """
-    path = Path(model)
+    path, fix, wanted = Path(model), AGAIN, "embeddings.sha256"
+    expected = sha256
     if model in PUBLISHED:
         path = Path(folder) / f"{model}.pt"
+        published = PUBLISHED[model]
+        expected = sha256 or published.sha256
+        wanted = wanted if sha256 else "that of the published file"
         if not path.exists():
-            download(URL.format(name=model), path, sha256, PUBLISHED[model])
-    elif not path.is_file():
+            download(URL.format(name=model), path, expected, published.max_bytes, checkpoint_fault)
+        fix = f"delete {path}, it is then downloaded again"
+    elif not path.exists():
         raise HaloError(
             f"embeddings.model: {model!r} is neither a file nor one of {', '.join(PUBLISHED)}; "
             "on a machine without internet download the checkpoint elsewhere and give its path"
         )
+    require_checkpoint(path, fix)
     found = sha256_of_file(path)
-    if sha256 is not None and found != sha256:
+    if expected is not None and found != expected:
         raise HaloError(
-            f"{path}: the sha256 is {found}, but embeddings.sha256 is {sha256}; the file is "
-            "truncated or another one: download it again, or mend the sha256"
+            f"{path}: the sha256 is {found}, but {wanted} is {expected}; the file is "
+            f"truncated or another one: {fix}, or correct embeddings.sha256"
         )
+    known = PUBLISHED.get(path.stem)
+    if known is not None and found != known.sha256:
+        log.warning("%s: not the published file of that name, its sha256 is another one", path)
     log.info("language model %s, sha256 %s", path, found)
     return Weights(path.stem, str(path), found)

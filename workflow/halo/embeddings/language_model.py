@@ -1,5 +1,6 @@
 """The language model of a run: as it was published, or with a fold's adapter."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from esm import Alphabet
@@ -17,18 +18,16 @@ def load_language_model(weights: Weights) -> tuple[ESM2, Alphabet]:
 
     HaloError where the checkpoint or the adapter is not the one that `weights` names.
     """
+    _require_same(weights.path, weights.sha256, "it was found", "run again")
     model, alphabet = load_esm2(Path(weights.path))
     if weights.adapter is None:
         return model, alphabet
-    for path, expected in (
-        (weights.path, weights.sha256),
-        (weights.adapter, weights.adapter_sha256),
-    ):
-        if sha256_of_file(path) != expected:
-            raise HaloError(
-                f"{path}: changed since the fine-tuning; put the old file back, or raise "
-                "finetune.refresh by one to fine-tune again"
-            )
+    _require_same(
+        weights.adapter,
+        weights.adapter_sha256,
+        "the fine-tuning",
+        "raise finetune.refresh by one to fine-tune again",
+    )
     return apply(model, Path(weights.adapter)), alphabet
 
 
@@ -38,3 +37,17 @@ def require_layer(model: ESM2, layer: int) -> None:
         raise HaloError(
             f"embeddings.layer: {layer}, but the language model has {model.num_layers} layers"
         )
+
+
+def _require_same(path: str, sha256: str | None, since: str, fix: str) -> None:
+    file = Path(path)
+    if not file.is_file():
+        raise HaloError(f"{path}: there is no such file any more; put it back, or {fix}")
+    state = file.stat()
+    if _sha256(path, state.st_size, state.st_mtime_ns) != sha256:
+        raise HaloError(f"{path}: changed since {since}; put the old file back, or {fix}")
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: str, size: int, modified_ns: int) -> str:
+    return sha256_of_file(Path(path))

@@ -8,7 +8,7 @@ from halo.embeddings.weights import Weights
 from halo.store import Array, Layout, store_name
 
 CONTENT_MODULES = (
-    "halo.embeddings.checkpoint",
+    "halo.embeddings.esm2",
     "halo.embeddings.packed",
     "halo.embeddings.padded",
     "halo.embeddings.tokens",

@@ -17,7 +17,7 @@ from esm.model.esm2 import ESM2
 from torch import Tensor
 
 from halo.embeddings.attention import attention
-from halo.embeddings.encoder import embedded, rotation
+from halo.embeddings.encoder import embedded, frequencies, rotation
 from halo.embeddings.onednn import linear
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
@@ -60,20 +60,28 @@ class PackedEncoder:
     """Hidden states of sequences with a model on the CPU, as `halo.embeddings.encoder` has them.
 
     Args:
-        model, alphabet: the language model, in float32.
+        model, alphabet: the language model, in float32. Its layers are taken out of it, one by one,
+            so that the memory never holds them twice.
         layer: whose states are wanted, counted as `encode` does.
 
     It uses as many threads as PyTorch is set to, and `ahead` batches can be begun at a time.
     """
+
+    dtype = torch.float32
 
     def __init__(self, model: ESM2, alphabet: Alphabet, layer: int) -> None:
         self.tokenizer = Tokenizer(alphabet)
         self.model = model
         self.heads = model.attention_heads
         index = layer % (model.num_layers + 1)
-        with torch.inference_mode():
-            self.layers = [_Layer.of(module) for module in model.layers[:index]]
         self.is_last = index == model.num_layers
+        self.frequencies = frequencies(model)
+        self.layers = []
+        with torch.inference_mode():
+            for number in range(index):
+                self.layers.append(_Layer.of(model.layers[number]))
+                model.layers[number] = torch.nn.Identity()
+        model.layers = torch.nn.ModuleList()
         threads = torch.get_num_threads()
         self.pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         self.ahead = 1 + threads // 2  # a batch has several parts
@@ -90,7 +98,7 @@ class PackedEncoder:
         tokens = self.tokenizer.packed(sequences)
         # One row: to the embedding layer, a batch without any padding.
         hidden = embedded(self.model, tokens[None], torch.zeros_like(tokens[None], dtype=bool))[0]
-        cosines, sines = rotation(self.model, max(lengths), hidden.device)
+        cosines, sines = rotation(self.frequencies, max(lengths), hidden.device)
         half = cosines.shape[1] // 2
         turn = torch.complex(cosines[:, :half], sines[:, :half])
         turns = torch.cat([turn[:length] for length in lengths])[:, None, None]

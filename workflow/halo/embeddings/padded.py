@@ -7,15 +7,18 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch import Tensor
 
+from halo.device import needing_memory
 from halo.embeddings.encoder import encode
-from halo.embeddings.tokens import Tokenizer
+from halo.embeddings.limits import require_in_range
+from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
 
 class PaddedEncoder:
     """Hidden states of sequences with a model on `device`.
 
     Args:
-        model, alphabet: the language model; it is moved to the device.
+        model, alphabet: the language model; it is moved to the device, and its products of
+            matrices get weights in `dtype`.
         layer: whose states are wanted, counted as `encode` does.
         device: ``cpu`` or ``cuda``.
         dtype: of the matrix products.
@@ -27,42 +30,93 @@ class PaddedEncoder:
         self, model: ESM2, alphabet: Alphabet, layer: int, device: str, dtype: torch.dtype
     ) -> None:
         self.tokenizer = Tokenizer(alphabet)
-        self.model = model.to(device)
         self.layer = layer
+        self.is_last = layer % (model.num_layers + 1) == model.num_layers
         self.device = device
         self.dtype = dtype
         self.on_gpu = device != "cpu"
+        cast_products(model, dtype)
+        size = sum(value.nbytes for value in model.parameters()) / 1e9
+        with needing_memory(
+            f"the language model ({size:.1f} GB)",
+            "choose a smaller one, set embeddings.precision to bfloat16 or float16, free the GPU, "
+            "or ask for one with more memory",
+        ):
+            self.model = model.to(device)
 
     @torch.inference_mode()
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
         """Begin with a batch.
 
         The function that comes back waits for its end and gives the states of the residues of
-        each sequence, float32 [length, dim] on the CPU. Between the two the GPU computes, and the
-        next batch can be begun.
+        each sequence on the CPU: float32 [length, dim], from a GPU float16, checked there
+        (`OutOfRange` where float16 does not hold them). Between the two the GPU computes, and
+        the next batch can be begun.
         """
         tokens, _ = self.tokenizer.padded(sequences)
-        if self.on_gpu:
-            tokens = tokens.pin_memory()
         lengths = [len(text) for text in sequences]
-        half = self.dtype != torch.float32
-        with torch.autocast(self.device, self.dtype, enabled=half):
+        with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
             hidden = encode(
                 self.model,
-                tokens.to(self.device, non_blocking=True),
+                self._moved(tokens),
                 self.layer,
                 padded=min(lengths) < max(lengths),
-            ).float()
-        done = None
-        if self.on_gpu:
-            pinned = torch.empty(hidden.shape, pin_memory=True)
-            hidden = pinned.copy_(hidden, non_blocking=True)
-            done = torch.cuda.Event()
-            done.record()
+            )
+        if not self.on_gpu:
+            whole = hidden.float()
+            return lambda: [row[1 : n + 1] for row, n in zip(whole, lengths, strict=True)]
+        rows, in_range = (self._fetched(part) for part in packed_half(hidden, self._rows(lengths)))
+        done = torch.cuda.Event()
+        done.record()
 
         def states() -> list[Tensor]:
-            if done is not None:
-                done.synchronize()
-            return [row[1 : length + 1] for row, length in zip(hidden, lengths, strict=True)]
+            done.synchronize()
+            # A copy, so that the few pinned buffers serve all batches.
+            parts = list(rows.clone().split(lengths))
+            require_in_range(in_range.tolist(), parts)
+            return parts
 
         return states
+
+    def _rows(self, lengths: Sequence[int]) -> Tensor:
+        return self._moved(residue_rows(lengths))
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """To the device; the CPU does not wait for it."""
+        if not self.on_gpu:
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def _fetched(self, tensor: Tensor) -> Tensor:
+        """A buffer in the CPU's memory that will hold the tensor; the CPU does not wait for it."""
+        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        return pinned.copy_(tensor, non_blocking=True)
+
+
+def cast_products(model: ESM2, dtype: torch.dtype) -> None:
+    """Give the layers' products of matrices weights in `dtype`, once.
+
+    What autocast does with them in every pass, so that the results are the same. Norms and
+    embeddings stay in float32.
+    """
+    for module in model.layers.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.to(dtype)
+
+
+def residue_rows(lengths: Sequence[int]) -> Tensor:
+    """Rows of a padded batch [B * T] that are residues, int64 [sum of lengths]."""
+    width = max(lengths) + SPECIAL_TOKENS
+    rows = [torch.arange(n) + number * width + 1 for number, n in enumerate(lengths)]
+    return torch.cat(rows)
+
+
+def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The `rows` of the states [B, T, dim] as float16 [n, dim], and whether they are in range.
+
+    bool [2]: whether the states are finite, and whether they are in float16. All of it happens
+    on the device of `hidden`, which the CPU does not wait for.
+    """
+    found = hidden.flatten(0, 1).index_select(0, rows)
+    half = found.half()
+    return half, torch.stack([found.isfinite().all(), half.isfinite().all()])

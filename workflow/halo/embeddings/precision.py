@@ -1,6 +1,12 @@
 """Which numbers the matrix products are made of."""
 
+import logging
+
 import torch
+
+from halo.device import has_bfloat16
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -11,8 +17,10 @@ def matrix_dtype(precision: str, device: str) -> torch.dtype:
     ``auto`` is bfloat16 on a GPU that computes with it (compute capability 8.0 and above), else
     float16 on a GPU, and float32 on a CPU.
     """
-    if precision != "auto":
-        return getattr(torch, precision)
-    if device == "cpu":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability() >= (8, 0) else torch.float16
+    if precision == "auto":
+        if device == "cpu":
+            return torch.float32
+        return torch.bfloat16 if has_bfloat16(device) else torch.float16
+    if precision == "bfloat16" and device != "cpu" and not has_bfloat16(device):
+        log.warning("this GPU only emulates bfloat16: float16 is faster on it, or auto")
+    return getattr(torch, precision)

@@ -26,10 +26,11 @@ def blend(length: int, parts: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
 
     `parts` are (start, stop, rows [stop - start, dim]). Where windows overlap, a row is
     their mean, weighted by the distance to the window's nearer end: a residue at the rim
-    of a window saw the least of its neighbourhood. Returns float32 [length, dim].
+    of a window saw the least of its neighbourhood. Returns float32 [length, dim], or the rows of a
+    single window as they are.
     """
     if len(parts) == 1:
-        return parts[0][2].astype(np.float32, copy=False)
+        return parts[0][2]
     total = np.zeros((length, parts[0][2].shape[1]), dtype=np.float32)
     weights = np.zeros((length, 1), dtype=np.float32)
     for start, stop, rows in parts:

@@ -15,6 +15,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
+from halo.device import choose_device
+from halo.errors import HaloError
+
 Item = TypeVar("Item")
 
 
@@ -51,17 +54,22 @@ class Processes:
 
 
 @contextmanager
-def processes() -> Iterator[tuple[Processes, str]]:
-    """The processes of this job, and this one's device; torchrun tells by the environment."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    if count == 1:
+def processes(wanted: str = "auto") -> Iterator[tuple[Processes, str]]:
+    """The processes that torchrun has started, or this one alone, and this one's device.
+
+    `wanted` is as `halo.device.choose_device` has it. HaloError where there are more processes
+    than GPUs.
+    """
+    device = choose_device(wanted)
+    if not distributed.is_torchelastic_launched():
         yield Processes(), device
         return
+    count = int(os.environ["WORLD_SIZE"])
     if device == "cuda":
+        _require_gpus(int(os.environ["LOCAL_WORLD_SIZE"]))
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group("gloo" if device == "cpu" else "nccl")
     number = distributed.get_rank()
     if number:
         logging.getLogger("halo").setLevel(logging.WARNING)
@@ -69,3 +77,13 @@ def processes() -> Iterator[tuple[Processes, str]]:
         yield Processes(number, count), device
     finally:
         distributed.destroy_process_group()
+
+
+def _require_gpus(count: int) -> None:
+    """HaloError where this job sees fewer GPUs than that."""
+    found = torch.cuda.device_count()
+    if found < count:
+        raise HaloError(
+            f"finetune.gpus is {count}, but this job sees {found}: lower finetune.gpus, or ask for "
+            f"as many (in slurm/profile.yaml, set-resources: finetune: gpu: {count})"
+        )

@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only fetch what comes from the internet, or only predict with what was fetched: for "
         "GPUs without internet; needs --store",
     )  # fmt: skip
-    machine.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    machine.add_argument(
+        "--device", choices=("auto", "cuda", "cpu"), default="auto",
+        help="auto: a GPU if there is one; cuda: an error without (default: auto)",
+    )  # fmt: skip
     machine.add_argument(
         "--precision", choices=("auto", "float32", "bfloat16", "float16"),
         help="of the language model; default: as the bundle was trained",

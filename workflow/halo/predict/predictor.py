@@ -1,6 +1,5 @@
 """From a chunk of proteins to a record of each, with a bundle that is loaded once."""
 
-import functools
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -12,7 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from halo.embeddings.embed import embed_buckets, make_encoder
+from halo.device import choose_device
+from halo.embeddings.embed import OneEncoder, embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
@@ -60,7 +60,7 @@ class Predictor:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
         description = bundle.description
-        self.device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = choose_device(settings.device or "auto")
         self.judge = Judge(bundle, self.device)
         self._embedding = EmbeddingSettings(**description["embeddings"])
         if settings.precision is not None:
@@ -68,7 +68,7 @@ class Predictor:
         self._graphs = GraphSettings(**description["graphs"])
         weights = find_language_model(bundle, settings)
         self._weights = [_adapted(weights, model) for model in self.judge.models]
-        self._encoder_of = functools.cache(make_encoder)
+        self._encoder_of = OneEncoder()
         self._scratch = TemporaryDirectory(prefix="halo.")
         self._training = None
         if bundle.training is not None:

@@ -29,7 +29,7 @@ class PredictSettings:
     language_model
         Path of the checkpoint; None: the published one, which is downloaded once.
     device
-        ``cpu`` or ``cuda``; None: a GPU where there is one.
+        ``cpu`` or ``cuda``; None or ``auto``: a GPU where there is one.
     precision
         Of the language model, where it is not to be the bundle's own.
     threads

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from halo.embeddings.find import PUBLISHED, find_weights
+from halo.embeddings.find import find_weights
+from halo.embeddings.published import PUBLISHED
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 from halo.predict.bundle import Bundle

@@ -1,0 +1,351 @@
+"""What is taken for a language model: whole ESM-2 checkpoints, and a name for everything else."""
+
+import argparse
+import gzip
+import json
+import logging
+import os
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from esm import Alphabet
+from esm.model.esm2 import ESM2
+from safetensors.torch import save_file
+from torch.nn.utils import parametrize
+
+from halo.embeddings import find
+from halo.embeddings.checkpoint import load_esm2
+from halo.embeddings.find import find_weights
+from halo.embeddings.language_model import load_language_model
+from halo.embeddings.published import PUBLISHED, Published
+from halo.embeddings.weights import Weights, write_weights
+from halo.errors import HaloError
+from halo.files import read_json, sha256_of_file, write_json
+from halo.finetuning.adapters import adapt, described
+from halo.finetuning.settings import FinetuneSettings
+
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in &amp; go on</title></head></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 2604537549\n"
+ESM1B = {
+    "args": argparse.Namespace(arch="roberta_large"),
+    "model": {
+        "encoder.sentence_encoder.embed_positions.weight": torch.zeros(3, 4),
+        "encoder.sentence_encoder.layers.0.self_attn.q_proj.weight": torch.zeros(4, 4),
+    },
+}
+CONTACTS = {"model": {"contact_head.regression.weight": torch.zeros(1, 660)}}
+ESMC = {"transformer.blocks.0.attn.layernorm_qkv.0.weight": torch.zeros(4)}
+T5 = {"encoder.block.0.layer.0.SelfAttention.q.weight": torch.zeros(4, 4)}
+WORDS = "esm.embeddings.word_embeddings.weight"
+
+
+class Harmful:
+    """Would run a program when it is unpickled."""
+
+    def __reduce__(self):
+        return (print, ("harm",))
+
+
+@pytest.fixture(scope="module")
+def whole(root) -> bytes:
+    return (root / "resources/demo/esm2_demo.pt").read_bytes()
+
+
+def saved(content: object) -> Callable[[Path, bytes], None]:
+    return lambda path, _: torch.save(content, path)
+
+
+def written(content: bytes) -> Callable[[Path, bytes], None]:
+    return lambda path, _: path.write_bytes(content)
+
+
+def changed(change: Callable[[bytes], bytes]) -> Callable[[Path, bytes], None]:
+    return lambda path, whole: path.write_bytes(change(whole))
+
+
+def a_folder(config: dict[str, object] | None) -> Callable[[Path, bytes], None]:
+    def make(path: Path, _: bytes) -> None:
+        path.mkdir()
+        if config is not None:
+            (path / "config.json").write_text(json.dumps(config))
+
+    return make
+
+
+def flipped(whole: bytes) -> bytes:
+    """One bit of a weight, as a faulty disk or memory leaves it."""
+    content = bytearray(whole)
+    content[len(content) // 2] ^= 0x40
+    return bytes(content)
+
+
+# How a file is made, and what its message must say.
+FAULTS = {
+    "missing": (lambda path, _: None, "neither a file nor one of"),
+    "empty": (written(b""), "the file is empty"),
+    "page": (written(PAGE), r"a web page \(Sign in & go on\), not a checkpoint"),
+    "answer": (written(b'{"error": "not found"}'), "a message of a server"),
+    "pointer": (written(POINTER), "a pointer of Git LFS.*git lfs pull"),
+    "packed": (changed(gzip.compress), "packed with gzip; unpack it first"),
+    "truncated": (changed(lambda whole: whole[: len(whole) // 2]), r"truncated.* [\d,]+ bytes"),
+    "flipped": (changed(flipped), r"damaged: \S+/data/\d+ does not have its checksum"),
+    "text": (written(b"P12345\nP67890\n"), "not a PyTorch checkpoint"),
+    "folder": (a_folder(None), "a folder, not a checkpoint"),
+    "hf folder": (
+        a_folder({"model_type": "esm", "num_hidden_layers": 33, "vocab_size": 33}),
+        "Hugging Face's format; set embeddings.model to esm2_t33_650M_UR50D, which is the same",
+    ),
+    "saprot folder": (a_folder({"model_type": "esm", "vocab_size": 446}), "SaProt"),
+    "t5 folder": (a_folder({"model_type": "t5"}), r"Hugging Face's format \(t5\)"),
+    "hf file": (saved({WORDS: torch.zeros(33, 8)}), "ESM-2 in Hugging Face's format"),
+    "hf safetensors": (
+        lambda path, _: save_file({WORDS: torch.zeros(33, 8)}, path),
+        "ESM-2 in Hugging Face's format",
+    ),
+    "saprot file": (saved({"model": {WORDS: torch.zeros(446, 8)}}), "SaProt"),
+    "saprot safetensors": (lambda path, _: save_file({WORDS: torch.zeros(446, 8)}, path), "SaProt"),
+    "esm-1b": (saved(ESM1B), "ESM-1b or ESM-1v"),
+    "esm c": (saved(ESMC), "ESM C or ESM3"),
+    "prott5": (saved(T5), "a T5 such as ProtT5"),
+    "contacts": (saved(CONTACTS), "the contact regression of a model"),
+}
+
+
+def command(root: Path, monkeypatch, *arguments: str) -> int:
+    """The status of ``scripts/language_model.py``, which the rule of that name calls."""
+    path = str(root / "scripts/language_model.py")
+    monkeypatch.setattr(sys, "argv", [path, *arguments])
+    log = logging.getLogger("halo")
+    before = log.handlers[:], log.level, log.propagate
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:
+        return int(end.code)
+    finally:
+        log.handlers[:], log.level, log.propagate = before
+    return 0
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_no_checkpoint_has_a_name(name, root, whole, tmp_path, monkeypatch, capsys):
+    make, message = FAULTS[name]
+    path = tmp_path / "esm2.pt"
+    make(path, whole)
+    out = tmp_path / "language_model.json"
+    arguments = ("--model", str(path), "--folder", str(tmp_path), "--out", str(out))
+    assert command(root, monkeypatch, *arguments) == 1
+    said = capsys.readouterr().err
+    assert str(path) in said
+    with pytest.raises(HaloError, match=message):
+        find_weights(str(path), tmp_path, None)
+    assert "Traceback" not in said
+    assert "weights_only" not in said
+    assert not out.exists()
+
+
+def test_a_whole_checkpoint_passes(root, whole, tmp_path, monkeypatch):
+    path, out = tmp_path / "esm2.pt", tmp_path / "language_model.json"
+    path.write_bytes(whole)
+    arguments = ("--model", str(path), "--folder", str(tmp_path), "--out", str(out))
+    assert command(root, monkeypatch, *arguments) == 0
+    assert read_json(out)["sha256"] == sha256_of_file(path)
+
+
+def test_nothing_is_said_of_loading_unsafely(tmp_path):
+    """PyTorch's own message tells how to run what the file brings along."""
+    path = tmp_path / "harmful.pt"
+    torch.save({"cfg": {}, "model": Harmful()}, path)
+    with pytest.raises(HaloError, match=r"more than weights.*print is not loaded") as error:
+        load_esm2(path)
+    assert "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_found(whole, tmp_path, value):
+    path = tmp_path / "esm2.pt"
+    path.write_bytes(whole)
+    content = torch.load(path, weights_only=False)
+    name = next(name for name in content["model"] if name.endswith("layers.1.fc2.weight"))
+    content["model"][name][3, 5] = value
+    torch.save(content, path)
+    with pytest.raises(HaloError, match=r"esm2.pt: 1 of the .* layers.1.fc2.weight are no numbers"):
+        load_esm2(path)
+
+
+def test_a_checkpoint_that_changed_is_not_used(whole, tmp_path):
+    path = tmp_path / "esm2.pt"
+    path.write_bytes(whole)
+    weights = find_weights(str(path), tmp_path, None)
+    load_language_model(weights)
+    content = torch.load(path, weights_only=False)
+    content["model"]["encoder.sentence_encoder.layers.0.fc1.bias"] += 1
+    torch.save(content, path)
+    with pytest.raises(HaloError, match="changed since it was found"):
+        load_language_model(weights)
+
+
+def test_every_published_checkpoint_has_a_checksum():
+    digests = {published.sha256 for published in PUBLISHED.values()}
+    assert len(digests) == len(PUBLISHED) == 5
+    assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
+
+
+# Downloads
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Gives `body` for every address."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[type[Answers]]:
+    """What ``dl.fbaipublicfiles.com`` seems to be behind a proxy."""
+    answers = type("Own", (Answers,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), answers) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.setattr(find, "URL", f"http://127.0.0.1:{running.server_port}/{{name}}.pt")
+        yield answers
+        running.shutdown()
+
+
+NAME = "esm2_t6_8M_UR50D"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (PAGE, r"not kept \(a web page \(Sign in & go on\)"),
+        (b"", r"not kept \(the file is empty"),
+        ("truncated", r"not kept \(truncated"),
+        ("another", r"but 46f002a9\w+ is expected"),
+    ],
+)
+def test_what_is_not_the_published_file_is_not_kept(server, whole, tmp_path, body, message):
+    cut = {"truncated": whole[:9000], "another": whole}
+    server.body = cut.get(body, body) if isinstance(body, str) else body
+    with pytest.raises(HaloError, match=message):
+        find_weights(NAME, tmp_path, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_published_file_is_downloaded_once(server, whole, tmp_path, monkeypatch):
+    server.body = whole
+    (tmp_path / "whole.pt").write_bytes(whole)
+    digest = sha256_of_file(tmp_path / "whole.pt")
+    monkeypatch.setitem(PUBLISHED, NAME, Published(6, digest, 100_000_000))
+    found = find_weights(NAME, tmp_path / "cache", None)
+    assert found.sha256 == digest
+    server.body = PAGE
+    assert find_weights(NAME, tmp_path / "cache", None) == found
+
+
+@pytest.mark.parametrize("body", [PAGE, b"", "another"])
+def test_what_an_earlier_version_has_kept_is_not_used(server, whole, tmp_path, body):
+    kept = tmp_path / f"{NAME}.pt"
+    kept.write_bytes(whole if body == "another" else body)
+    with pytest.raises(HaloError, match=rf"{NAME}.pt: .*delete .*{NAME}.pt, it is then downloaded"):
+        find_weights(NAME, tmp_path, None)
+    assert kept.exists()
+
+
+def test_a_local_file_of_a_published_name_is_told_to_be_another(whole, tmp_path, caplog):
+    path = tmp_path / f"{NAME}.pt"
+    path.write_bytes(whole)
+    with caplog.at_level("WARNING", "halo"):
+        find_weights(str(path), tmp_path, None)
+    assert "not the published file of that name" in caplog.text
+
+
+# Memory
+
+LARGEST = 1.3  # times the size of the file
+PROBE = """
+import resource, sys
+from pathlib import Path
+import torch
+from halo.embeddings.embed import OneEncoder
+from halo.embeddings.weights import read_weights
+from halo.memory import keep_freed_memory
+
+torch.set_num_threads(1)
+keep_freed_memory()
+begun = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+encoder_of = OneEncoder()
+for file in sys.argv[2:]:
+    encoder = encoder_of(read_weights(Path(file)), -1, "cpu", getattr(torch, sys.argv[1]))
+    assert encoder.start(["MKV"])()[0].isfinite().all()
+    del encoder
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - begun)
+"""
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory) -> Iterator[list[Path]]:
+    """A model of the shape of t30_150M (592 MB in float32), fine-tuned on two folds.
+
+    All its weights are one number, and so are those of the adapters.
+    """
+    folder = tmp_path_factory.mktemp("large")
+    with torch.device("meta"):
+        model = ESM2(30, 640, 20, Alphabet.from_architecture("ESM-1b"))
+    state = {
+        f"encoder.sentence_encoder.{name}": torch.full(value.shape, 1e-3)
+        for name, value in model.state_dict().items()
+        if not name.startswith("contact_head")
+    }
+    config = argparse.Namespace(
+        encoder_layers=30, encoder_embed_dim=640, encoder_attention_heads=20, token_dropout=True
+    )
+    path = folder / "esm2_large.pt"
+    torch.save({"cfg": {"model": config}, "model": state}, path)
+    del state
+    published = Weights("esm2_large", str(path), sha256_of_file(path))
+    settings = FinetuneSettings()
+    files = []
+    for fold in range(2):
+        adapter = folder / f"{fold}.safetensors"
+        shapes = {name: value.shape for name, value in adapt(model, settings, -1).items()}
+        save_file({name: torch.full(shape, 1e-3) for name, shape in shapes.items()}, adapter)
+        write_json(adapter.with_suffix(".json"), {"adapted": described(settings, -1)})
+        found = replace(published, adapter=str(adapter), adapter_sha256=sha256_of_file(adapter))
+        files.append(folder / f"{fold}.model.json")
+        write_weights(files[-1], found)
+        for module in model.modules():
+            if parametrize.is_parametrized(module, "weight"):
+                parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
+    yield files
+    path.unlink()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory is read from /proc")
+@pytest.mark.parametrize(("dtype", "count"), [("float32", 2), ("bfloat16", 1)])
+def test_the_memory_holds_the_weights_of_one_fold_once(folds, root, dtype, count):
+    size = Path(read_json(folds[0])["path"]).stat().st_size
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, dtype, *map(str, folds[:count])],
+        env={**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 0.9 * size < int(done.stdout) < LARGEST * size

@@ -1,0 +1,39 @@
+"""A run that requires a GPU: without one that can be used it ends with the reason."""
+
+import pandas as pd
+import pytest
+import torch
+
+from halo.config import merged
+from pipeline import ROOT, SMALL, snakemake
+
+CONFIG = merged(
+    SMALL,
+    {
+        "run": "small",
+        "shards": 1,
+        "dataset": {"proteins": "proteins.csv", "accession": "accession"},
+        "structures": {"sources": []},
+    },
+)
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch is a build for GPUs")
+def test_a_gpu_that_is_asked_for_must_be_there(tmp_path):
+    demo = pd.read_csv(ROOT / "resources/demo/proteins.csv", dtype=str, keep_default_na=False)
+    demo.head(60).to_csv(tmp_path / "proteins.csv", index=False)
+
+    # As the Slurm profile asks for it, and as the configuration requires it.
+    profile = snakemake(tmp_path, CONFIG, "--set-resources", "embeddings:gpu=1")
+    config = snakemake(tmp_path, merged(CONFIG, {"device": "cuda"}))
+    for found in (profile, config):
+        assert found.status != 0
+        assert "a GPU is required (device: cuda), but PyTorch" in found.output
+        assert "is a build for CPUs" in found.output
+        assert "Traceback" not in found.output
+
+    # A machine without GPUs may be made to do.
+    cpu = merged(CONFIG, {"device": "cpu"})
+    asked = ("--set-resources", "embeddings:gpu=1", "--until", "embeddings")
+    assert snakemake(tmp_path, cpu, *asked).status == 0
+    assert snakemake(tmp_path, CONFIG, "--until", "embeddings").nothing_to_do

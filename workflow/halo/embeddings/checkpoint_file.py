@@ -1,0 +1,177 @@
+"""What a file is that should be a checkpoint of ESM-2, told by its bytes and without PyTorch.
+
+Nothing is unpickled here. A checkpoint is a zip archive of PyTorch's, whose records have CRC-32
+checksums; the names of its parameters are texts in the record ``data.pkl``.
+"""
+
+import html
+import json
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from halo.embeddings.published import PUBLISHED, URL
+from halo.errors import HaloError
+
+HEAD = 4096  # bytes that tell what a file is
+REPLACE = (
+    "HALO reads ESM-2 in fair-esm's format: set embeddings.model to a published name, "
+    f"{min(PUBLISHED, key=lambda name: PUBLISHED[name].layers)} to "
+    f"{max(PUBLISHED, key=lambda name: PUBLISHED[name].layers)}, to have it downloaded, or give "
+    f"the path of such a file ({URL.format(name='NAME')})"
+)
+AGAIN = "download it again"
+ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7-zip",
+}
+SAPROT_TOKENS = 446  # pairs of a residue and a letter of its structure; ESM-2 has 33
+HUGGING_FACE = "word_embeddings.weight"
+
+# By a part of a parameter's name, the first that is found: models that are not fair-esm's ESM-2.
+FAMILIES = {
+    "SelfAttention.q.weight": "a T5 such as ProtT5 or ProstT5",
+    "layernorm_qkv": "ESM C or ESM3",
+    "msa_position_embedding": "the MSA Transformer",
+    "trunk.structure_module": "ESMFold",
+    "gvp": "ESM-IF1",
+    "bert.encoder.layer": "a BERT such as ProtBert",
+    HUGGING_FACE: "ESM-2 in Hugging Face's format",
+    "embed_positions": "ESM-1, ESM-1b or ESM-1v",
+}
+
+
+def require_checkpoint(path: Path, fix: str = AGAIN) -> None:
+    """HaloError where the file is missing, damaged, or none of PyTorch's with ESM-2's weights.
+
+    All its bytes are read, once in a process. `fix` is what to do with a damaged one.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise HaloError(f"{path}: there is no such checkpoint; correct the path")
+    state = path.stat()
+    fault = _fault(path, state.st_size, state.st_mtime_ns, fix)
+    if fault is not None:
+        raise HaloError(f"{path}: {fault}")
+
+
+def checkpoint_fault(path: Path, fix: str = AGAIN) -> str | None:
+    """What is wrong with a file, as the end of a sentence that begins with its name, or None."""
+    if path.is_dir():
+        return _folder_fault(path)
+    size = path.stat().st_size
+    if not size:
+        return f"the file is empty; {fix}"
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(ZIP):
+        return _archive_fault(path, fix)
+    if head.startswith(LEGACY_PICKLE):
+        return None  # PyTorch before 1.6: no checksums
+    if head.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
+    if head.lstrip().startswith(b"<"):
+        return f"a web page{_title(head)}, not a checkpoint; {fix}, without a sign-in in between"
+    if head.lstrip().startswith((b"{", b"[")):
+        return f"a message of a server or another text, not a checkpoint; {fix}"
+    for magic, program in PACKED.items():
+        if head.startswith(magic):
+            return f"packed with {program}; unpack it first"
+    if head[8:9] == b"{":
+        return _other_model(_safetensors(path)) or f"a safetensors file; {REPLACE}"
+    return f"not a PyTorch checkpoint; {REPLACE}"
+
+
+@lru_cache(maxsize=16)
+def _fault(path: Path, size: int, modified_ns: int, fix: str) -> str | None:
+    return checkpoint_fault(path, fix)
+
+
+def _archive_fault(path: Path, fix: str) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            if not records:
+                return f"a zip archive, but not of PyTorch; unpack it, or: {REPLACE}"
+            damaged = archive.testzip()
+            if damaged is not None:
+                return f"damaged: {damaged} does not have its checksum (CRC-32); {fix}"
+            return _other_model(dict(_parameters(archive.read(records[0]))))
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError):
+        return f"truncated or damaged, it has {path.stat().st_size:,} bytes; {fix}"
+    except ValueError:
+        return f"damaged, its list of weights cannot be read; {fix}"
+
+
+def _parameters(pickled: bytes) -> Iterator[tuple[str, list[int]]]:
+    """Each text of a pickle, and the integers that stand between it and the next ones.
+
+    After the name of a tensor these are the size of its storage, an offset, and its shape.
+    """
+    name, numbers = "", []
+    for opcode, value, _ in pickletools.genops(pickled):
+        if "UNICODE" in opcode.name:
+            if "." in value:
+                yield name, numbers
+                name, numbers = value, []
+        elif isinstance(value, int) and opcode.name.startswith("BININT"):
+            numbers.append(value)
+    yield name, numbers
+
+
+def _safetensors(path: Path) -> dict[str, list[int]]:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(min(length, 1 << 26)))
+            return {name: entry.get("shape", []) for name, entry in header.items()}
+        except (ValueError, AttributeError):
+            return {}
+
+
+def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
+    """What the parameters are of, where it is not fair-esm's ESM-2."""
+    contacts = [name for name in parameters if "contact_head" in name]
+    if contacts and not any(".layers.0." in name for name in parameters):
+        return (
+            "the contact regression of a model, which HALO does not need, and not the model; "
+            f"{REPLACE}"
+        )
+    for part, family in FAMILIES.items():
+        for name, numbers in parameters.items():
+            if part in name:
+                if part == HUGGING_FACE and SAPROT_TOKENS in numbers:
+                    family = "SaProt, which reads structures too"
+                return f"it holds {family}; {REPLACE}"
+    return None
+
+
+def _folder_fault(path: Path) -> str:
+    config = path / "config.json"
+    if not config.is_file():
+        return f"a folder, not a checkpoint; {REPLACE}"
+    try:
+        told: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError:
+        told = {}
+    if told.get("vocab_size") == SAPROT_TOKENS:
+        return f"a folder with SaProt, which reads structures too; {REPLACE}"
+    if told.get("model_type") != "esm":
+        return f"a folder in Hugging Face's format ({told.get('model_type')}); {REPLACE}"
+    layers = told.get("num_hidden_layers")
+    same = [name for name, known in PUBLISHED.items() if known.layers == layers]
+    hint = f"set embeddings.model to {same[0]}, which is the same model; " if same else ""
+    return f"a folder in Hugging Face's format; {hint}{REPLACE}"
+
+
+def _title(head: bytes) -> str:
+    found = re.search(rb"<title[^>]*>([^<]{1,80})", head, re.IGNORECASE)
+    return f" ({html.unescape(found[1].decode('utf-8', 'replace')).strip()})" if found else ""

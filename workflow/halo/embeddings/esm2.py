@@ -1,0 +1,60 @@
+"""From the content of a checkpoint in fair-esm's format to ESM-2."""
+
+from typing import Any
+
+import torch
+from esm import Alphabet
+from esm.model.esm2 import ESM2
+
+PREFIXES = ("encoder.sentence_encoder.", "encoder.")
+CONTACT_HEAD = "contact_head."
+
+
+def build_esm2(content: dict[str, Any]) -> tuple[ESM2, Alphabet]:
+    """The model, float32 on the CPU and in eval mode, and its alphabet.
+
+    The tensors of ``content["model"]`` become the model's own, and that mapping is emptied on the
+    way: tensors of another dtype are converted one by one, so that the memory never holds the
+    weights twice. Contacts are not predicted here; that part of the model is zero.
+
+    KeyError, TypeError or AttributeError where the architecture is not told, ValueError where the
+    weights do not fit it or are no numbers.
+    """
+    config = content["cfg"]["model"]
+    shape = (config.encoder_layers, config.encoder_embed_dim, config.encoder_attention_heads)
+    alphabet = Alphabet.from_architecture("ESM-1b")  # ESM-2 uses the alphabet of ESM-1b
+    with torch.device("meta"):  # no memory, and no random numbers, for weights to be replaced
+        model = ESM2(*shape, alphabet, config.token_dropout)
+    try:
+        missing, unexpected = model.load_state_dict(
+            _state(content["model"]), strict=False, assign=True
+        )
+    except RuntimeError as error:
+        raise ValueError(_misfit(str(error).splitlines()[1].strip())) from None
+    missing = [name for name in missing if not name.startswith(CONTACT_HEAD)]
+    if missing or unexpected:
+        raise ValueError(_misfit(f"such as {(missing + unexpected)[0]}"))
+    model.contact_head.to_empty(device="cpu")
+    for value in model.contact_head.parameters():
+        torch.nn.init.zeros_(value)
+    return model.eval(), alphabet
+
+
+def _state(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights by the names of `ESM2`, in float32; `weights` is empty afterwards."""
+    state = {}
+    for key in list(weights):
+        name, value = key, weights.pop(key).float()
+        for prefix in PREFIXES:
+            name = name.removeprefix(prefix)
+        if name.startswith(CONTACT_HEAD):
+            continue  # fair-esm keeps it in a file of its own
+        bad = value.numel() - int(value.isfinite().sum())
+        if bad:
+            raise ValueError(f"{bad:,} of the {value.numel():,} values of {name} are no numbers")
+        state[name] = value
+    return state
+
+
+def _misfit(fault: str) -> str:
+    return f"the weights do not fit the architecture that the file names ({fault})"
