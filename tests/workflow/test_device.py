@@ -12,7 +12,11 @@ CONFIG = merged(
     {
         "run": "small",
         "shards": 1,
-        "dataset": {"proteins": "proteins.csv", "accession": "accession"},
+        "dataset": {
+            "proteins": "proteins.csv",
+            "accession": "accession",
+            "annotations": ["kingdom"],
+        },
         "structures": {"sources": []},
     },
 )
@@ -24,8 +28,9 @@ def test_a_gpu_that_is_asked_for_must_be_there(tmp_path):
     demo.head(60).to_csv(tmp_path / "proteins.csv", index=False)
 
     # As the Slurm profile asks for it, and as the configuration requires it.
-    profile = snakemake(tmp_path, CONFIG, "--set-resources", "embeddings:gpu=1")
-    config = snakemake(tmp_path, merged(CONFIG, {"device": "cuda"}))
+    only, asked = ("--until", "embeddings"), ("--set-resources", "embeddings:gpu=1")
+    profile = snakemake(tmp_path, CONFIG, *only, *asked)
+    config = snakemake(tmp_path, merged(CONFIG, {"device": "cuda"}), *only)
     for found in (profile, config):
         assert found.status != 0
         assert "a GPU is required (device: cuda), but PyTorch" in found.output
@@ -34,6 +39,5 @@ def test_a_gpu_that_is_asked_for_must_be_there(tmp_path):
 
     # A machine without GPUs may be made to do.
     cpu = merged(CONFIG, {"device": "cpu"})
-    asked = ("--set-resources", "embeddings:gpu=1", "--until", "embeddings")
-    assert snakemake(tmp_path, cpu, *asked).status == 0
-    assert snakemake(tmp_path, CONFIG, "--until", "embeddings").nothing_to_do
+    assert snakemake(tmp_path, cpu, *only, *asked).status == 0
+    assert snakemake(tmp_path, CONFIG, *only).nothing_to_do

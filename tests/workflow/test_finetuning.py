@@ -84,7 +84,7 @@ def test_the_language_model_of_a_fold(tmp_path):
     assert first.status == 0, first.output
     assert first.rules.count("finetune") == len(FOLDS)
     for fold in FOLDS:
-        log = (tmp_path / f"logs/small/finetune/kfold-{fold}.log").read_text()
+        log = (results / f"logs/finetune/kfold-{fold}.log").read_text()
         assert "on 2 x c" in log  # cpu, or cuda
         assert "pass 2/2" in log
     require_no_training_id_in_the_evaluation(results)

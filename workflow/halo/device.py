@@ -14,6 +14,7 @@ from halo.errors import HaloError
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Movable = TypeVar("Movable")
 
 DEVICES = ("auto", "cuda", "cpu")
 BFLOAT16_FROM = (8, 0)  # compute capability; older GPUs emulate it, far slower than float16
@@ -69,6 +70,13 @@ def has_bfloat16(device: torch.device | str) -> bool:
     PyTorch's ``is_bf16_supported`` is true for those too that emulate it (T4, V100, RTX 20).
     """
     return torch.cuda.get_device_capability(device) >= BFLOAT16_FROM
+
+
+def moved(data: Movable, device: torch.device | str) -> Movable:
+    """A tensor or a batch on the device; the CPU does not wait until a GPU has it."""
+    if torch.device(device).type == "cpu":
+        return data
+    return data.pin_memory().to(device, non_blocking=True)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch import Tensor
 
-from halo.device import needing_memory
+from halo.device import moved, needing_memory
 from halo.embeddings.encoder import encode
 from halo.embeddings.limits import require_in_range
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
@@ -58,14 +58,15 @@ class PaddedEncoder:
         with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
             hidden = encode(
                 self.model,
-                self._moved(tokens),
+                moved(tokens, self.device),
                 self.layer,
                 padded=min(lengths) < max(lengths),
             )
         if not self.on_gpu:
             whole = hidden.float()
             return lambda: [row[1 : n + 1] for row, n in zip(whole, lengths, strict=True)]
-        rows, in_range = (self._fetched(part) for part in packed_half(hidden, self._rows(lengths)))
+        where = moved(residue_rows(lengths), self.device)
+        rows, in_range = (fetched(part) for part in packed_half(hidden, where))
         done = torch.cuda.Event()
         done.record()
 
@@ -77,20 +78,6 @@ class PaddedEncoder:
             return parts
 
         return states
-
-    def _rows(self, lengths: Sequence[int]) -> Tensor:
-        return self._moved(residue_rows(lengths))
-
-    def _moved(self, tensor: Tensor) -> Tensor:
-        """To the device; the CPU does not wait for it."""
-        if not self.on_gpu:
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
-
-    def _fetched(self, tensor: Tensor) -> Tensor:
-        """A buffer in the CPU's memory that will hold the tensor; the CPU does not wait for it."""
-        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        return pinned.copy_(tensor, non_blocking=True)
 
 
 def cast_products(model: ESM2, dtype: torch.dtype) -> None:
@@ -120,3 +107,9 @@ def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     found = hidden.flatten(0, 1).index_select(0, rows)
     half = found.half()
     return half, torch.stack([found.isfinite().all(), half.isfinite().all()])
+
+
+def fetched(tensor: Tensor) -> Tensor:
+    """A buffer in the CPU's memory that will hold a GPU's tensor; the CPU does not wait for it."""
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return pinned.copy_(tensor, non_blocking=True)

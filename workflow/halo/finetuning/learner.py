@@ -8,6 +8,7 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch import Tensor, nn
 
+from halo.device import moved
 from halo.embeddings.encoder import encode
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.tokens import Tokenizer
@@ -84,7 +85,9 @@ class Learner(nn.Module):
         long = lengths > self.embedding.window
         budget = self.settings.tokens_per_batch
         for rows in processes.share(token_batches(lengths, np.flatnonzero(~long), budget)):
-            logits[torch.from_numpy(rows)] = self([sequences[row] for row in rows])
+            logits[moved(torch.from_numpy(rows), self._device)] = self(
+                [sequences[row] for row in rows]
+            )
         for row in processes.share(np.flatnonzero(long)):
             states = self._blended(sequences[row])
             every = torch.ones(states.shape[:2], dtype=torch.bool, device=self._device)
@@ -97,7 +100,7 @@ class Learner(nn.Module):
         return self.tau.device
 
     def _states(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        tokens, residues = (part.to(self._device) for part in self.tokenizer.padded(sequences))
+        tokens, residues = (moved(part, self._device) for part in self.tokenizer.padded(sequences))
         checkpointing = self.settings.checkpointing and torch.is_grad_enabled()
         with half_precision(self._device, self.settings.precision):
             states = encode(self.model, tokens, self.embedding.layer, checkpointing)

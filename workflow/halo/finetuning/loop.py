@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from halo.device import moved
 from halo.errors import HaloError
 from halo.finetuning.data import DROPOUT, Examples, cropped, epoch_batches
 from halo.finetuning.learner import Learner
@@ -64,6 +65,7 @@ class Finetuning:
         self.optimizer = self._optimizer()
         self.position = Position()
         self.best: dict[str, Tensor] = {}
+        self._loss = torch.zeros(1, dtype=torch.float64, device=self.device)
         self._saved = time.monotonic()
 
     def run(self) -> Position:
@@ -88,6 +90,7 @@ class Finetuning:
         """The steps of one pass that are not yet done."""
         position, settings = self.position, self.settings
         lengths = np.minimum(self.train.lengths, self.learner.embedding.window)
+        self._loss = torch.zeros(1, dtype=torch.float64, device=self.device)
         batches = epoch_batches(lengths, settings.tokens_per_batch, self.seed, position.epoch)
         steps = range(0, len(batches), settings.accumulate)
         for number in range(position.step, len(steps)):
@@ -96,13 +99,27 @@ class Finetuning:
             done = (position.epoch - 1 + (number + 0.5) / len(steps)) / settings.epochs
             loss, count = self._step(batches[first : first + settings.accumulate], first, done)
             position.step = number + 1
-            position.loss += loss
+            self._loss += loss
             position.proteins += count
             position.seconds += time.monotonic() - start
             self._save_if_due()
+        self._count_loss()
 
-    def _step(self, batches: Sequence[np.ndarray], first: int, done: float) -> tuple[float, int]:
-        """One step of the optimizer: the sum of the proteins' losses, and their number."""
+    def _count_loss(self) -> None:
+        """Take the losses from the GPU, which the CPU has to wait for; HaloError if one is NaN."""
+        self.position.loss += self._loss.item()
+        self._loss.zero_()
+        if not math.isfinite(self.position.loss):
+            raise HaloError(
+                f"pass {self.position.epoch}: the loss is no longer a number; lower "
+                "finetune.learning_rate, or set finetune.precision to float32"
+            )
+
+    def _step(self, batches: Sequence[np.ndarray], first: int, done: float) -> tuple[Tensor, int]:
+        """One step of the optimizer: the sum of the proteins' losses, and their number.
+
+        The sum, float32 [1], is on the device.
+        """
         count = sum(map(len, batches))
         for parameter in self.trained.values():
             parameter.grad = torch.zeros_like(parameter)
@@ -112,7 +129,7 @@ class Finetuning:
             rows = batches[number]
             torch.manual_seed(_seed_of(self.seed, self.position.epoch, first + number))
             found = self._logits(rows)
-            targets = self.train.labels[torch.from_numpy(rows)].to(self.device)
+            targets = moved(self.train.labels[torch.from_numpy(rows)], self.device)
             loss = self.loss_of(found, targets, self.settings.gamma, self.weights) * len(rows)
             (loss / count).backward()
             total += loss.detach()
@@ -121,12 +138,7 @@ class Finetuning:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * _rate(done, self.settings)
         self.optimizer.step()
-        if not math.isfinite(total.item()):
-            raise HaloError(
-                f"pass {self.position.epoch}: the loss is no longer a number; lower "
-                "finetune.learning_rate, or set finetune.precision to float32"
-            )
-        return total.item(), count
+        return total, count
 
     def _logits(self, rows: np.ndarray) -> Tensor:
         window, epoch = self.learner.embedding.window, self.position.epoch
@@ -184,6 +196,7 @@ class Finetuning:
             return
         if time.monotonic() - self._saved < self.save_seconds:
             return
+        self._count_loss()
         now = {f"now.{name}": value for name, value in self._state().items()}
         best = {f"best.{name}": value for name, value in self.best.items()}
         save_state(self.state_file, self.position, now | best | optimizer_tensors(self.optimizer))

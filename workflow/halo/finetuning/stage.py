@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from halo import __version__
 from halo.code import code_digest
+from halo.device import needing_memory
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.language_model import require_layer
 from halo.embeddings.layout import EmbeddingSettings
@@ -73,18 +74,21 @@ def finetune_fold(
             f"{sum(value.numel() for value in learner.parameters()):,}",
             processes.count, device,
         )  # fmt: skip
-    finetuning = Finetuning(
-        learner.to(device), examples["train"], examples["val"], proteins.task, seed, processes,
-        state, save_seconds,
-    )  # fmt: skip
-    try:
+    with needing_memory(
+        "the language model and its head",
+        "choose a smaller one in embeddings.model, or ask for a GPU with more memory",
+    ):
+        learner = learner.to(device)
+    with needing_memory(
+        f"{settings.tokens_per_batch:,} tokens of a batch",
+        "set finetune.checkpointing, or lower finetune.tokens_per_batch and raise "
+        "finetune.accumulate by as much",
+    ):
+        finetuning = Finetuning(
+            learner, examples["train"], examples["val"], proteins.task, seed, processes, state,
+            save_seconds,
+        )  # fmt: skip
         position = finetuning.run()
-    except torch.OutOfMemoryError:
-        raise HaloError(
-            f"the GPU's memory does not hold {settings.tokens_per_batch:,} tokens; set "
-            "finetune.checkpointing, or lower finetune.tokens_per_batch and raise "
-            "finetune.accumulate by as much"
-        ) from None
     if not processes.first:
         return
     trained = learner.trained().items()

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch_geometric.data import Batch, Data
+from torch_geometric.utils import add_self_loops
 
 from halo.biochemistry import scales
 from halo.graphs.build import (
@@ -123,6 +124,26 @@ def edge_features(
     ).float()
     confidence = torch.stack([ends.min(dim=1).values, ends.mean(dim=1)], dim=1)
     return torch.cat([radial, decays, flags, confidence], dim=1)
+
+
+def split_edges(batch: Batch) -> Batch:
+    """The batch with what layers of graph attention read, made once for all of them.
+
+    The edges along the sequence and across contacts apart, each with a loop at every residue:
+    ``sequence_index`` and ``contact_index`` int64 [2, E], ``sequence_attr`` and ``contact_attr``
+    float32 [E, EDGE_DIM]. A loop's features are the mean of the edges that end at the residue, as
+    `torch_geometric.nn.GATv2Conv` has them. How many edges are of which kind is known from the
+    data alone: on a GPU the CPU would wait for it, so this is best done before the batch is moved.
+    """
+    made = copy(batch)
+    for name, chosen in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
+        made[f"{name}_index"], made[f"{name}_attr"] = add_self_loops(
+            batch.edge_index[:, chosen],
+            batch.edge_attr[chosen],
+            fill_value="mean",
+            num_nodes=batch.num_nodes,
+        )
+    return made
 
 
 def hide_structure(batch: Batch, hidden: torch.Tensor) -> Batch:

@@ -17,6 +17,7 @@ from halo.network.features import (
     STRUCTURE_DIM,
     hide_contacts,
     shuffle_structure,
+    split_edges,
 )
 from halo.network.modalities import ModalityFusion
 from halo.network.settings import NetworkSettings
@@ -32,7 +33,7 @@ class Output(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Directed edges of one kind and what is known of them."""
+    """Directed edges of one kind, with a loop at each residue, and what is known of them."""
 
     index: Tensor  # int64 [2, E]
     features: Tensor  # [E, EDGE_DIM]
@@ -64,6 +65,7 @@ class AttentionBlock(nn.Module):
                 heads=settings.heads // 2,
                 edge_dim=EDGE_DIM,
                 dropout=settings.dropout,
+                add_self_loops=False,  # they are among the edges: see `split_edges`
             )
             for _ in range(2)
         )
@@ -157,19 +159,28 @@ class HaloNetwork(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Output:
-        """Logits of a batch of proteins made by `halo.network.features.protein_data`."""
-        batch = self._seen(batch)
+        """Logits of a batch of proteins made by `halo.network.features.protein_data`.
+
+        One that `prepare` was not called for is prepared here.
+        """
+        if "sequence_index" not in batch:
+            batch = self.prepare(batch)
         features = {name: batch[name].float() for name in MODALITIES}
         features["embedding"] = self.units(batch.embedding)
         h, weights = self.fusion(features, batch.present, batch.batch)
-        sequence, contacts = (
-            Edges(batch.edge_index[:, kind], batch.edge_attr[kind])
-            for kind in (~batch.edge_contact, batch.edge_contact)
-        )
+        sequence = Edges(batch.sequence_index, batch.sequence_attr)
+        contacts = Edges(batch.contact_index, batch.contact_attr)
         for block in self.blocks:
             h = block(h, sequence, contacts)
         pooled, attention = self.pooling(self.norm(h), batch.batch, batch.num_graphs)
         return Output(self.head(pooled), weights, attention)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """What `forward` reads of a batch: best made on the CPU, before the batch is moved."""
+        made = split_edges(self._seen(batch))
+        for name in ("edge_index", "edge_attr", "edge_contact", "coordinates"):
+            del made[name]  # not read any more, and not to be moved
+        return made
 
     def _seen(self, batch: Batch) -> Batch:
         """What the settings let the network see of a batch."""

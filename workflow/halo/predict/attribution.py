@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from halo.device import within_memory
 from halo.finetuning.head import AttentionHead
 from halo.network.baselines import MeanEmbedding
 from halo.network.features import MODALITIES
@@ -70,20 +71,20 @@ def network_attribution(
             batch[name] = point.flatten(0, 1)
         return _told(network(batch).logits, task)
 
-    inputs = [protein[name].float().to(device) for name in MODALITIES]
-    try:
+    def work() -> Attribution:
+        inputs = [protein[name].float().to(device) for name in MODALITIES]
         values, change = integrated_gradients(
             scores, inputs, _unknown(network, inputs), labels, steps
         )
         with torch.inference_mode():
             attention = network(Batch.from_data_list([protein]).to(device)).attention
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        if device == "cpu":
-            raise
-        own = deepcopy(network).cpu()
-        return network_attribution(own, protein, labels, task, "cpu", steps)
-    return Attribution(values, change, attention.float().mean(dim=1).cpu().numpy())
+        return Attribution(values, change, attention.float().mean(dim=1).cpu().numpy())
+
+    found = work() if device == "cpu" else within_memory(work)
+    if found is not None:
+        return found
+    own = deepcopy(network).cpu()
+    return network_attribution(own, protein, labels, task, "cpu", steps)
 
 
 def head_attribution(

@@ -13,8 +13,10 @@ from torch_geometric.data import Batch, Data
 from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, Judgement, combine
 from halo.cascade.conformal import label_sets
+from halo.device import needing_memory, within_memory
 from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
+from halo.network.classes import prepared
 from halo.predict.attribution import (
     Attribution,
     head_attribution,
@@ -60,7 +62,8 @@ class Member:
         self.is_network = entry["class"] != "esm"
         network, _ = load_model(folder) if self.is_network else load_head(folder)
         # The head reads one protein at a time, on the CPU.
-        self.network = network.to(device if self.is_network else "cpu")
+        with needing_memory("the networks of the bundle", "free the GPU, or give --device cpu"):
+            self.network = network.to(device if self.is_network else "cpu")
         self.device = device
         self.task = bundle.task
         shifts = np.array([entry["shifts"][name] for name in labels])
@@ -208,11 +211,15 @@ def network_outputs(
 
 def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[tuple[Tensor, Tensor]]:
     """Outputs of a batch; halved where the GPU's memory runs out, at last on the CPU."""
-    try:
-        out = network(Batch.from_data_list(proteins).to(device))
+
+    def work() -> list[tuple[Tensor, Tensor]]:
+        batch = prepared(network, Batch.from_data_list(proteins))
+        out = network(batch.to(device))
         return [(out.logits.float().cpu(), out.modality_weights.float().cpu())]
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
+
+    found = work() if device == "cpu" else within_memory(work)
+    if found is not None:
+        return found
     if len(proteins) == 1:
         return _forward(deepcopy(network).cpu(), proteins, "cpu")
     half = len(proteins) // 2

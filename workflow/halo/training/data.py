@@ -99,5 +99,4 @@ def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> Dat
         num_workers=workers,
         collate_fn=Batch.from_data_list,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
     )

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from halo.device import moved
 from halo.errors import HaloError
 from halo.job import Progress
+from halo.network.classes import prepared
 from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.training.data import ProteinDataset, ResidueBudget, loader
@@ -115,17 +117,25 @@ class Training:
         progress = Progress(len(self.train_rows), "proteins", label=f"epoch {position.epoch}")
         self.network.train()
         start = time.monotonic()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for step, batch in enumerate(self.batches):
             done = (position.epoch - 1 + step / steps) / self.settings.epochs
             self.optimizer.param_groups[0]["lr"] = self._rate(done)
-            loss = self._step(drop_modalities(batch, self.settings).to(self.device))
-            position.loss += loss * batch.num_graphs
+            batch = prepared(self.network, drop_modalities(batch, self.settings))
+            total += self._step(moved(batch, self.device)) * batch.num_graphs
             position.proteins += batch.num_graphs
             progress.add(batch.num_graphs)
+        # Only here does the CPU wait for the GPU: before, it makes the next batches ready.
+        position.loss = total.item()
+        if not math.isfinite(position.loss):
+            raise HaloError(
+                f"epoch {position.epoch}: the loss is no longer a number; lower "
+                "training.learning_rate, or set training.precision to float32"
+            )
         position.seconds = time.monotonic() - start
 
-    def _step(self, batch: Batch) -> float:
-        """One step of the optimizer; its loss."""
+    def _step(self, batch: Batch) -> Tensor:
+        """One step of the optimizer; its loss, on the device."""
         with half_precision(self.device, self.settings.precision):
             logits = self.network(batch).logits
         logits = logits.float()
@@ -134,13 +144,7 @@ class Training:
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
         self.optimizer.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise HaloError(
-                f"epoch {self.position.epoch}: the loss is no longer a number; lower "
-                "training.learning_rate, or set training.precision to float32"
-            )
-        return value
+        return loss.detach()
 
     def _judge(self) -> None:
         """The end of a pass: the scores of the validation, and whether it is kept."""
@@ -215,17 +219,19 @@ def score(
     rows: Sequence[int],
     settings: TrainingSettings,
 ) -> tuple[Tensor, Tensor]:
-    """Logits and labels (0, 1, NaN) of `rows`, in their order, float32 [n, n_labels] on the CPU."""
+    """Logits and labels (0, 1, NaN) of `rows`, in their order, float32 [n, n_labels] on the CPU.
+
+    In float32 whatever the training's precision is, as predictions are: thresholds that are
+    learned from these logits hold for those.
+    """
     network.eval()
     device = next(network.parameters()).device
     sampler = ResidueBudget(lengths, rows, settings.residues_per_batch, seed=0, shuffle=False)
-
-    def logits() -> Iterator[Tensor]:
-        for batch in loader(dataset, sampler, 0):
-            with half_precision(device, settings.precision):
-                yield network(batch.to(device)).logits.float().cpu()
-
-    return torch.cat(list(logits())), dataset.labels[list(rows)]
+    logits = [
+        network(moved(prepared(network, batch), device)).logits
+        for batch in loader(dataset, sampler, 0)
+    ]
+    return torch.cat(logits).cpu(), dataset.labels[list(rows)]
 
 
 def drop_modalities(batch: Batch, settings: TrainingSettings) -> Batch:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from halo.code import code_digest
+from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
 from halo.files import write_table
@@ -93,8 +94,10 @@ def train_fold(
         "embeddings": dataset.embeddings.fingerprint,
     }
     state = folder / f"state-{fingerprint_of(note | _content(proteins, part))}.safetensors"
+    with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
+        network = network.to(device)
     training = Training(
-        network.to(device),
+        network,
         dataset,
         lengths,
         rows["train"].tolist(),
@@ -104,10 +107,14 @@ def train_fold(
         run.seed,
         state,
     )
-    training.run()
-    write_table(folder / "history.csv", pd.DataFrame(training.position.history))
     held_out = np.concatenate([rows[name] for name in HELD_OUT])
-    logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
+    with needing_memory(
+        f"a batch of {settings.residues_per_batch:,} residues or of the longest protein",
+        "lower training.residues_per_batch or network.hidden, or ask for a GPU with more memory",
+    ):
+        training.run()
+        logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
+    write_table(folder / "history.csv", pd.DataFrame(training.position.history))
     found = probabilities(logits, proteins.task).numpy()
     write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
     thresholds = training.tau.sigmoid().tolist()
