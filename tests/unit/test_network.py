@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter
 
 from halo.graphs.build import GraphSettings, build_graph
 from halo.network.classes import NETWORKS
 from halo.network.features import (
+    EDGE_DIM,
     HIDE,
     MODALITIES,
     hide_contacts,
@@ -20,6 +23,7 @@ from halo.network.features import (
     hide_structure,
     protein_data,
     shuffle_structure,
+    split_edges,
 )
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
@@ -293,3 +297,48 @@ def test_a_shuffled_structure_is_on_other_residues():
     after = moved.structure[moved.edge_index[:, contact]]
     assert torch.equal(before, after)
     assert torch.equal(batch.edge_index[:, ~contact], moved.edge_index[:, ~contact])
+
+
+def test_loops_made_once_give_what_pytorch_geometric_makes_in_every_layer():
+    """Its layer removes loops and adds them, with the mean of a residue's edges, at every call."""
+    proteins = [protein(length, seed, length != 33) for seed, length in enumerate((5, 60, 1, 33))]
+    batch = Batch.from_data_list(proteins)
+    split = split_edges(batch)
+    torch.manual_seed(0)
+    theirs = GATv2Conv(16, 8, heads=2, edge_dim=EDGE_DIM)
+    ours = GATv2Conv(16, 8, heads=2, edge_dim=EDGE_DIM, add_self_loops=False)
+    ours.load_state_dict(theirs.state_dict())
+    h = torch.randn(batch.num_nodes, 16)
+    for name, kind in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
+        expected = theirs(h, batch.edge_index[:, kind], batch.edge_attr[kind])
+        found = ours(h, split[f"{name}_index"], split[f"{name}_attr"])
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("edges", ["contacts", "neighbours", "shuffled"])
+@pytest.mark.parametrize("modalities", [MODALITIES, ("embedding", "biochemistry")])
+def test_a_batch_that_is_prepared_before_gives_the_same(edges, modalities):
+    torch.manual_seed(0)
+    settings = replace(SETTINGS, edges=edges, modalities=modalities)
+    net = HaloNetwork(DIM, LABELS, settings).eval()
+    proteins = [protein(length, seed) for seed, length in enumerate((5, 60, 1, 33))]
+    with torch.inference_mode():
+        expected = net(Batch.from_data_list(proteins)).logits
+        found = net(net.prepare(Batch.from_data_list(proteins))).logits
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_on_the_gpu_nothing_has_to_be_waited_for(training):
+    """Fake tensors have no values: what reads one, or takes a shape from one, is an error."""
+    batch = network().prepare(Batch.from_data_list([protein(20, 1), protein(30, 2)]))
+    count = batch.num_graphs  # known since the batch was made
+
+    def without_values(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.empty(tensor.shape, dtype=tensor.dtype)
+
+    with FakeTensorMode():
+        net = HaloNetwork(DIM, LABELS, SETTINGS).train(training)
+        out = net(batch.apply(without_values))
+        focal_loss(out.logits, torch.empty(count, LABELS), 1.0, torch.ones(LABELS)).backward()
+    assert out.logits.shape == (count, LABELS)

@@ -20,6 +20,7 @@ from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
+from halo.predict.judge import network_outputs
 from halo.proteins.table import Proteins
 from halo.store import Store
 from halo.training import stage
@@ -232,10 +233,24 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     assert not list(killed.glob("state-*"))
 
 
-def test_half_precision_trains_too(setting, tmp_path):
+def test_trained_in_half_precision_it_is_scored_as_it_predicts(setting, tmp_path):
+    """Thresholds are learned from the scores, and hold for what a bundle predicts."""
     run(setting, tmp_path, training=replace(TRAINING, epochs=2, precision="bfloat16"))
     history = pd.read_csv(tmp_path / "history.csv")
     assert np.isfinite(history["train_loss"]).all()
+    network, _ = load_model(tmp_path)
+    proteins, _, root = setting
+    scored = pd.read_csv(tmp_path / "predictions.csv").set_index("id")
+    rows = [proteins.ids.tolist().index(name) for name in scored.index]
+    stores = (
+        Store.create(root, "graphs", {}, GRAPHS),
+        Store.create(root, "embeddings", {}, EMBEDDINGS),
+    )
+    table = proteins.table.iloc[rows]
+    hashes = table["seq_hash"].to_numpy(dtype=object)
+    dataset = ProteinDataset(hashes, proteins.labels[rows], *stores)
+    predicted, _ = network_outputs(network, dataset, table["length"].to_numpy(), "cpu")
+    np.testing.assert_allclose(predicted.sigmoid(), scored[["A", "B"]], rtol=0, atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):

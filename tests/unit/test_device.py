@@ -1,0 +1,249 @@
+"""The GPU's side of things, without a GPU: what is chosen, what runs out, what waits."""
+
+import weakref
+from pathlib import Path
+
+import pytest
+import torch
+from esm import Alphabet
+from esm.model.esm2 import ESM2
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from halo.device import (
+    choose_device,
+    is_out_of_memory,
+    needing_memory,
+    within_memory,
+)
+from halo.embeddings import padded
+from halo.embeddings.checkpoint import load_esm2
+from halo.embeddings.encoder import encode
+from halo.embeddings.limits import OutOfRange, require_in_range
+from halo.embeddings.padded import PaddedEncoder, cast_products, packed_half, residue_rows
+from halo.embeddings.precision import matrix_dtype
+from halo.embeddings.tokens import Tokenizer
+from halo.errors import HaloError
+from halo.finetuning import processes
+from halo.finetuning.processes import Processes
+from halo.job import process_number
+from halo.training.precision import half_precision
+
+T4, V100, RTX_20, A100, H100 = (7, 5), (7, 0), (7, 5), (8, 0), (9, 0)
+SEQUENCES = ["MKVLAA", "MK", "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGG"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(root) -> Path:
+    return root / "resources/demo/esm2_demo.pt"
+
+
+# Which device, and which numbers
+
+
+@pytest.mark.parametrize("capability", [T4, V100, RTX_20])
+def test_auto_takes_no_bfloat16_that_is_emulated(capability, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)  # as PyTorch says
+    assert matrix_dtype("auto", "cuda") == torch.float16
+    monkeypatch.setattr(torch, "autocast", lambda *given, enabled: enabled)
+    assert half_precision(torch.device("cuda"), "auto") is False
+    with caplog.at_level("WARNING", "halo"):
+        assert matrix_dtype("bfloat16", "cuda") == torch.bfloat16
+    assert "only emulates bfloat16" in caplog.text
+
+
+@pytest.mark.parametrize("capability", [A100, H100])
+def test_auto_takes_bfloat16_where_the_gpu_has_it(capability, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    assert matrix_dtype("auto", "cuda") == torch.bfloat16
+    monkeypatch.setattr(torch, "autocast", lambda *given, enabled: enabled)
+    assert half_precision(torch.device("cuda"), "auto") is True
+
+
+def test_on_a_cpu_all_is_float32():
+    assert matrix_dtype("auto", "cpu") == torch.float32
+    with half_precision(torch.device("cpu"), "auto"):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize(
+    ("build", "visible", "fault", "message"),
+    [
+        (None, None, None, r"PyTorch \S+ is a build for CPUs"),
+        ("13.0", "", None, "CUDA_VISIBLE_DEVICES hides every GPU"),
+        ("13.0", None, "driver too old\nmore", r"the driver cannot be used \(driver too old\)"),
+        ("13.0", None, None, "there is none on this machine"),
+    ],
+)
+def test_a_gpu_that_is_required_and_cannot_be_used(build, visible, fault, message, monkeypatch):
+    def init() -> None:
+        if fault:
+            raise RuntimeError(fault)
+
+    monkeypatch.setattr(torch.version, "cuda", build)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(HaloError, match=message):
+        choose_device("cuda")
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+
+
+def test_a_gpu_that_is_there_and_not_used_is_told(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("halo.device.DRIVER", tmp_path)
+    with caplog.at_level("WARNING", "halo"):
+        assert choose_device("auto") == "cpu"
+    assert "this machine has a GPU" in caplog.text
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == choose_device("cuda") == "cuda"
+    assert choose_device("cpu") == "cpu"
+
+
+# Several processes
+
+
+def test_what_another_program_left_in_the_environment_starts_no_group(monkeypatch):
+    for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert process_number() == 0
+    with processes.processes("cpu") as (group, device):
+        assert (group, device) == (Processes(), "cpu")
+
+
+def test_more_gpus_than_there_are(monkeypatch):
+    names = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "RANK": "0"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with (
+        pytest.raises(HaloError, match=r"finetune.gpus is 4, but this job sees 2: lower"),
+        processes.processes(),
+    ):
+        pass
+
+
+# Memory
+
+RUN_OUT = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("error", RUN_OUT)
+def test_what_failed_is_gone_before_the_cache_is_emptied(error, monkeypatch):
+    """Else the cache is emptied of nothing, and the next attempt fails as well."""
+    held, alive = [], []
+
+    def work() -> None:
+        large = torch.ones(10)
+        held.append(weakref.ref(large))
+        raise error.__class__(*error.args)
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(held[0]() is not None))
+    assert is_out_of_memory(error)
+    assert within_memory(work) is None
+    assert alive == [False]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory")])
+def test_other_errors_stay_what_they_are(error):
+    def work() -> None:
+        raise error
+
+    assert not is_out_of_memory(error)
+    with pytest.raises(type(error)):
+        within_memory(work)
+
+
+@pytest.mark.parametrize("error", RUN_OUT)
+def test_a_model_that_does_not_fit_is_told_with_its_size(error, checkpoint, monkeypatch):
+    def refuse(self, device):
+        raise error
+
+    model, alphabet = load_esm2(checkpoint)
+    monkeypatch.setattr(torch.nn.Module, "to", refuse)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1_000_000_000, 16_000_000_000))
+    monkeypatch.setattr(padded, "cast_products", lambda *_: None)
+    message = (
+        r"the GPU's memory \(16.0 GB, 1.0 GB of it free\) does not hold the language model "
+        r"\(0.0 GB\); choose a smaller one"
+    )
+    with pytest.raises(HaloError, match=message):
+        PaddedEncoder(model, alphabet, -1, "cuda", torch.bfloat16)
+
+
+def test_an_error_of_another_kind_passes_through():
+    with pytest.raises(RuntimeError, match="shape"), needing_memory("it", "lower it"):
+        raise RuntimeError("shape mismatch")
+
+
+# What the GPU is asked to do with the states
+
+
+def test_packed_half_is_the_residues_without_padding(checkpoint):
+    model, alphabet = load_esm2(checkpoint)
+    tokens, is_residue = Tokenizer(alphabet).padded(SEQUENCES)
+    lengths = list(map(len, SEQUENCES))
+    with torch.inference_mode():
+        hidden = encode(model, tokens)
+        rows, in_range = packed_half(hidden, residue_rows(lengths))
+    torch.testing.assert_close(rows, hidden[is_residue].half(), rtol=0, atol=0)
+    assert rows.dtype == torch.float16
+    assert in_range.tolist() == [True, True]
+    assert [len(part) for part in rows.split(lengths)] == lengths
+
+
+@pytest.mark.parametrize(("value", "finite"), [(1e5, True), (torch.inf, False), (torch.nan, False)])
+def test_what_float16_does_not_hold_is_told_by_the_device(value, finite):
+    lengths = [3, 1, 4]
+    hidden = torch.ones(3, 6, 2)
+    hidden[0, 5] = torch.nan  # padding, of which nothing is asked
+    rows = residue_rows(lengths)
+    fine, in_range = packed_half(hidden, rows)
+    require_in_range(in_range.tolist(), fine.split(lengths))
+    hidden[2, 4, 1] = value
+    found, in_range = packed_half(hidden, rows)
+    with pytest.raises(OutOfRange) as error:
+        require_in_range(in_range.tolist(), found.split(lengths))
+    assert (error.value.number, error.value.finite) == (2, finite)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_that_are_cast_once_give_what_autocast_gives(checkpoint, dtype):
+    model, alphabet = load_esm2(checkpoint)
+    tokens, _ = Tokenizer(alphabet).padded(SEQUENCES)
+    with torch.inference_mode(), torch.autocast("cpu", dtype):
+        every_time = encode(model, tokens)
+        cast_products(model, dtype)
+        once = encode(model, tokens)
+    assert torch.equal(every_time, once)
+    kinds = {value.dtype for value in model.layers.parameters()}
+    assert kinds == {dtype, torch.float32}  # norms stay as they are
+
+
+def without_values(tensor: torch.Tensor) -> torch.Tensor:
+    """One like it, within a `FakeTensorMode`."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype)
+
+
+def test_on_the_gpu_nothing_has_to_be_waited_for():
+    """Fake tensors have no values: what reads one, or takes a shape from one, is an error."""
+    alphabet = Alphabet.from_architecture("ESM-1b")
+    tokens, _ = Tokenizer(alphabet).padded(SEQUENCES)
+    rows = residue_rows(list(map(len, SEQUENCES)))
+    with FakeTensorMode(), torch.no_grad():
+        model = ESM2(2, 32, 4, alphabet)
+        hidden = encode(model, without_values(tokens))
+        packed, _ = packed_half(hidden, without_values(rows))
+    assert packed.shape == (sum(map(len, SEQUENCES)), 32)
