@@ -142,7 +142,7 @@ def _write_csv(file: Path, header: Mapping[str, Any], chunks: Sequence[Path]) ->
 def _columns(header: Mapping[str, Any]) -> list[str]:
     return [
         *("id", "labels", "set", "uncertainty", "decided_by"),
-        *("structure", "nearest_training", "nearest_identity", "far"),
+        *("structure", "structure_message", "nearest_training", "nearest_identity", "far"),
         *("weight_embedding", "weight_structure", "weight_biochemistry"),
         *(f"p:{label}" for label in header["labels"]),
         *(f"threshold:{label}" for label in header["labels"]),
@@ -161,6 +161,7 @@ def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]
         "uncertainty": record["uncertainty"],
         "decided_by": record["decided_by"],
         "structure": record["structure"]["status"],
+        "structure_message": record["structure"]["message"],
         "nearest_training": near.get("id", ""),
         "nearest_identity": near.get("identity", ""),
         "far": "" if record["far"] is None else str(record["far"]).lower(),

@@ -234,13 +234,17 @@ def _names(labels: list[str], chosen: np.ndarray) -> list[str]:
 
 def _structure(note: Note | None) -> dict[str, Any]:
     if note is None:
-        return {"status": "not used", "source": "", "name": "", "version": "", "mean_plddt": None}
+        return {
+            **{"status": "not used", "source": "", "name": "", "version": "", "mean_plddt": None},
+            "message": "",
+        }
     return {
         "status": note.status,
-        "source": note.source if note.status == "ok" else "",
+        "source": note.source if note.status in ("ok", "error") else "",
         "name": note.accession,
         "version": note.version,
         "mean_plddt": note.mean_plddt,
+        "message": note.message,
     }
 
 

@@ -175,7 +175,8 @@ def _clear(store: Path, own: bool) -> None:
 
 
 def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
-    common, files = _common(bundle, settings), StructureFiles(settings)
+    names = pd.concat([table["accession"], table["id"]])
+    common, files = _common(bundle, settings), StructureFiles(settings, names[names != ""])
     shown = min(settings.page, int((np.cumsum(table["length"]) <= PAGE_RESIDUES).sum()))
     parts = []
     for start in range(0, len(table), settings.chunk):
@@ -191,7 +192,9 @@ def _finished(file: Path) -> bool:
     if not file.exists():
         return False
     chunk = read_chunk(file)
-    failed = any(record["structure"]["status"] == "error" for record in chunk.records)
+    searches = [record["structure"] for record in chunk.records]
+    # A file that cannot be used stays so until it is another one, and then the chunk is, too.
+    failed = any(s["status"] == "error" and s["source"] in ("", "afdb") for s in searches)
     return not failed and is_whole(file, chunk)
 
 
@@ -211,11 +214,11 @@ def _name(
 ) -> str:
     """Name of a chunk: a digest of all that its content depends on."""
     columns = ["id", "accession", "seq_hash", LINE]
-    names = table["accession"].where(table["accession"] != "", table["id"])
+    names = zip(table["accession"], table["id"], strict=True)
     content = {
         **common,
         "proteins": table[columns].astype(str).to_numpy().tolist(),
-        "files": [files.of(name) for name in names],
+        "files": [files.of(filter(None, pair)) for pair in names],
         "explained": explained,
     }
     text = json.dumps(content, sort_keys=True)

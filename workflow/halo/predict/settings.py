@@ -70,7 +70,7 @@ class PredictSettings:
     def _in_folder(self, folder: Path) -> list[SourceSettings]:
         if not folder.is_dir():
             raise HaloError(f"--structures: there is no folder {folder}; mend the path")
-        names = [entry.name for entry in folder.iterdir()]
+        names = [entry.name for entry in folder.iterdir() if not entry.is_dir()]
         found = [
             SourceSettings("folder", str(folder), pattern, confidence=self.confidence)
             for pattern in PATTERNS

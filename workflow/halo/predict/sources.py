@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from halo.predict.settings import PATTERNS, PREDICT, PredictSettings
 from halo.proteins.members import Member
 from halo.store import Store
 from halo.structures.fetch import fetch_structures
-from halo.structures.files import NamePattern
+from halo.structures.files import NamePattern, files_below, spellings
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.settings import StructureSettings
 from halo.structures.sources import names_to_try
@@ -79,23 +79,34 @@ def find_structures(
 class StructureFiles:
     """The files of the folder of structures, by what they are of.
 
-    What a protein's files are called and how large they are says whether its prediction is made
-    of what is there now.
+    Name, size and time of a protein's files say whether its prediction is made of what is there
+    now. `names` are what the proteins are called.
     """
 
-    def __init__(self, settings: PredictSettings) -> None:
+    def __init__(self, settings: PredictSettings, names: Iterable[str]) -> None:
         self._files: dict[str, list[list[str | int]]] = defaultdict(list)
         if settings.structures is None:
             return
+        wanted = spellings(text for name in names for text in names_to_try(name))
         patterns = [NamePattern(pattern) for pattern in PATTERNS]
-        for path in sorted(settings.structures.iterdir()):
-            names = {told.accession for pattern in patterns if (told := pattern.read(path.name))}
-            for name in names:
-                self._files[name].append([path.name, path.stat().st_size])
+        for file in sorted(files_below(settings.structures, 1)):
+            found = (pattern.find(file, wanted) for pattern in patterns)
+            for name in {told.accession for told in found if told is not None}:
+                self._files[name].append([file, *_size_and_time(settings.structures / file)])
 
-    def of(self, name: str) -> list[list[str | int]]:
-        """Name and size of each file of the protein that is called so."""
-        return [file for text in names_to_try(name) for file in self._files.get(text, ())]
+    def of(self, names: Iterable[str]) -> list[list[str | int]]:
+        """Name, size and time of each file of the protein that is called so."""
+        texts = dict.fromkeys(text for name in names for text in names_to_try(name))
+        return [file for text in texts for file in self._files.get(text, ())]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes and nanoseconds; 0 for a link to nowhere."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _downloads(settings: PredictSettings) -> Path:

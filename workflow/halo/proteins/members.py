@@ -19,7 +19,7 @@ SEPARATORS = set(";\t\r\n")  # an id with one of them cannot name a structure
 class Member:
     """A distinct sequence of a run, with the names that its structure is sought by.
 
-    `accessions` are UniProt accessions; the id itself where a record has none.
+    `accessions` are the UniProt accessions of its records, then their ids.
     """
 
     seq_hash: str
@@ -35,8 +35,8 @@ def members_of(table: pd.DataFrame) -> dict[str, list[Member]]:
     """
     members: dict[str, list[Member]] = {}
     for seq_hash, rows in table.sort_values(["seq_hash", "id"]).groupby("seq_hash"):
-        names = rows["accession"].where(rows["accession"] != "", rows["id"])
-        accessions = sorted({name for name in names if not SEPARATORS & set(name)})
+        names = (*sorted(rows["accession"]), *sorted(rows["id"]))
+        accessions = dict.fromkeys(name for name in names if name and not SEPARATORS & set(name))
         member = Member(seq_hash, tuple(accessions), rows["sequence"].iat[0])
         members.setdefault(bucket_of(seq_hash), []).append(member)
     return members
