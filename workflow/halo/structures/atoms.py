@@ -15,7 +15,7 @@ _FAR = 1e5  # angstrom; PDB has room for four digits
 # Names that force fields and their programs give to protonation states, and to residues at an
 # end of a chain (Amber: N or C before the name): Amber 22 manual, table 12.1; CHARMM36; GROMACS.
 _FORCE_FIELDS = {
-    "H": "HID HIE HIP HSD HSE HSP HISD HISE HISH HISA HISB HIS1 HIS2 HISP",
+    "H": "HID HIE HIP HSD HSE HSP HISD HISE HISH HISB HIS1 HIS2 HISP",
     "C": "CYX CYM CYS2 CYSH CYSX",
     "D": "ASH ASPH ASPP AS4",
     "E": "GLH GLUH GLUP GL4",

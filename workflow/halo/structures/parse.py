@@ -138,18 +138,19 @@ def _models(text: bytes, name: str) -> Iterator[tuple[Atoms, Header]]:
     text = _plain(text)
     if text.startswith(_PDB_STARTS) and _PDB.search(text):
         return read_pdb(text)
-    if not text.strip(b"\x00 \r\n\t"):
+    start = text.lstrip()[:40]
+    if not start.strip(b"\x00") and not text.strip(b"\x00 \r\n\t"):
         raise StructureError(f"{name}: the file is empty; get it anew")
+    for magic, what in _OTHERS.items():
+        if start.startswith(magic):
+            raise StructureError(f"{name}: neither PDB nor mmCIF: {what}")
     if _CIF.search(text, 0, 1 << 16):
         return read_cif(text)
     if _PDB.search(text):
         return read_pdb(text)
-    start = text.lstrip()[:40]
     if start.startswith(_PDB_STARTS):
         raise StructureError(f"{name}: a PDB file without atoms; get it anew")
-    known = (what for magic, what in _OTHERS.items() if start.startswith(magic))
-    what = next(known, f"it starts with {start!r}")
-    raise StructureError(f"{name}: neither PDB nor mmCIF: {what}")
+    raise StructureError(f"{name}: neither PDB nor mmCIF: it starts with {start!r}")
 
 
 def _plain(text: bytes) -> bytes:

@@ -97,10 +97,10 @@ def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
     columns = lines.columns(starts, 30, 36)
     axes = columns[:24].reshape(3, 8, -1).transpose(1, 0, 2).reshape(8, -1)
     position = np.ascontiguousarray(_decimals(axes, 4).reshape(3, -1).T)
+    _check_last(lines, atom)
     if not np.isfinite(position).all() or width.min(initial=54) < 54:
         bad = np.flatnonzero(~np.isfinite(position).all(axis=1) | (width < 54))
         raise ValueError(f"line {line[bad[0]] + 1}: no coordinates in columns 31 to 54")
-    _check_last(lines, atom)
     # Short lines have no such columns, and what stands there is of the next line.
     occupancy = np.where(width > 56, _decimals(columns[24:30], 3), np.nan)
     b_factor = np.full(len(line), np.nan)
@@ -161,7 +161,8 @@ def _names(lines: _Lines, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if len(used):
         residue, chain = residue.astype("S4"), chain.astype("S2")
         long = lines.field(starts[used], 17, "S4")
-        four = np.isin(long, list(FOUR_LETTERS))
+        # A letter in every line is of the chain.
+        four = np.isin(long, list(FOUR_LETTERS)) & (len(used) < len(starts))
         residue[used[four]] = long[four]
         chain[used[~four]] = lines.field(starts[used[~four]], 20, "S2")
     return residue, chain
