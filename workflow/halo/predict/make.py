@@ -89,6 +89,8 @@ def make_bundle(
 ) -> None:
     """Write the bundle to `folder`, which is there as a whole or not at all.
 
+    A bundle that is there is replaced; HaloError where there are other files.
+
     Parameters
     ----------
     assignments : content of ``split/assignments.csv``, as text, indexed by id
@@ -98,6 +100,7 @@ def make_bundle(
     licence : text of the bundle's licence
     """
     folder = Path(folder)
+    _require_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         work = Path(scratch) / "bundle"
@@ -140,6 +143,23 @@ def make_bundle(
         if folder.exists():
             shutil.rmtree(folder)
         work.rename(folder)
+
+
+def _require_replaceable(folder: Path) -> None:
+    """HaloError where `folder` holds anything that its manifest does not list."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise HaloError(f"{folder}: a file; give a folder for the bundle")
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    listed_before = {*manifest.get("files", {}), MANIFEST, ".snakemake_timestamp"}
+    files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
+    foreign = [str(path) for path in files if str(path) not in listed_before]
+    if foreign:
+        raise HaloError(
+            f"{folder}: {', '.join(foreign[:5])}: there already, and of no bundle; give another "
+            "folder, or move it away"
+        )
 
 
 def _model(

@@ -13,19 +13,11 @@ from halo.predict.evidence import Evidence
 from halo.predict.regions import smoothed
 from halo.proteins.accessions import parse_accession
 
-FOLDER = "structures"
-INDEX = "index.csv"  # whose rows say which file is of which protein; a folder of ours has it
+INDEX = "index.csv"  # whose rows say which file is of which protein
+MARK = "(HALO)"  # the end of the title of every file
+HEAD = 4096  # characters in which the title is
 BACKBONE = ("N", "CA", "C")
 ELEMENTS = ("N", "C", "C")
-
-
-def require_own(folder: Path) -> None:
-    """HaloError where `folder` has files that are not of `write_structures`, which removes some."""
-    if folder.exists() and not (folder / INDEX).exists() and any(folder.iterdir()):
-        raise HaloError(
-            f"{folder}: there are files of something else, and the structures that HALO writes "
-            "would be among them; give another output folder"
-        )
 
 
 def write_structures(
@@ -33,16 +25,19 @@ def write_structures(
 ) -> list[str | None]:
     """Write the structures of what is shown, and remove those of an earlier call.
 
-    Returns the file of each protein, None where it has no coordinates.
+    Only files whose title has the `MARK` are replaced or removed. Returns the file of each
+    protein, None where it has no coordinates.
     """
-    require_own(folder)
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX
     earlier = pd.read_csv(index, dtype=str)["file"] if index.exists() else []
     names = file_names(list(zip(shown, accessions, strict=True)))
     files = [name if e.structure else None for e, name in zip(shown, names, strict=True)]
     rows = [(name, e.id, e.labels[0]) for name, e in zip(files, shown, strict=True) if name]
-    removed = sorted(set(earlier) - set(files))
+    removed = sorted(name for name in set(earlier) - set(files) if _is_ours(folder, name))
+    for name in filter(None, files):
+        if (folder / name).exists() and not _is_ours(folder, name):
+            raise HaloError(f"{folder / name}: made by another program; move it away")
     # Before any file and with what is removed, so that a call that is killed leaves no file that
     # is not listed.
     _write_index(index, rows + [(name, "", "") for name in removed])
@@ -50,10 +45,19 @@ def write_structures(
         if name:
             write_structure(folder / name, evidence, name.removesuffix(".cif"))
     for name in removed:
-        (folder / Path(name).name).unlink(missing_ok=True)
+        (folder / name).unlink()
     if removed:
         _write_index(index, rows)
     return files
+
+
+def _is_ours(folder: Path, name: str) -> bool:
+    """Whether `name` is a file of `write_structure` in `folder`."""
+    file = folder / name
+    if Path(name).name != name or not file.is_file():
+        return False
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return MARK in lines.read(HEAD)
 
 
 def _write_index(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -95,7 +99,7 @@ def write_structure(file: Path, evidence: Evidence, name: str) -> None:
     structure = gemmi.Structure()
     structure.name = name
     structure.info["_struct.title"] = (
-        f"Backbone; B-factor: contribution to the label {evidence.labels[0]}, 0 to 100 (HALO)"
+        f"Backbone; B-factor: contribution to the label {evidence.labels[0]}, 0 to 100 {MARK}"
     )
     for number, (start, stop) in enumerate(arrays["fragment"].astype(int), start=1):
         model = gemmi.Model(number)

@@ -13,10 +13,10 @@ from halo import __version__
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_table, write_text
 from halo.predict.evidence import Evidence, read_evidence, write_evidence
+from halo.predict.folder import CSV_FILE, JSON_FILE, REJECTED_FILE, OutputFolder
 from halo.proteins.ingest import Rejected, rejected_table
 
 FORMAT = 1
-JSON_FILE, CSV_FILE, REJECTED_FILE = "predictions.json", "predictions.csv", "rejected.csv"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def _beside(file: Path) -> Path:
     return file.with_suffix(".npz")
 
 
-def write_predictions(out: Path, chunks: Sequence[Path], rejected: Sequence[Rejected]) -> int:
+def write_predictions(
+    out: OutputFolder, chunks: Sequence[Path], rejected: Sequence[Rejected]
+) -> int:
     """Write all files of a run from its chunks, one chunk in memory at a time.
 
     `rejected` are the records that were refused when they were read. Returns the number of
@@ -89,10 +91,10 @@ def write_predictions(out: Path, chunks: Sequence[Path], rejected: Sequence[Reje
     for file in chunks:
         refused += read_chunk(file).rejected
     refused.sort(key=lambda record: record.line)
-    write_table(out / REJECTED_FILE, rejected_table(refused))
+    write_table(out.claim(REJECTED_FILE), rejected_table(refused))
     header = {"format": FORMAT, "halo": __version__, **read_chunk(chunks[0]).header}
-    _write_json(out / JSON_FILE, header, chunks, refused)
-    return _write_csv(out / CSV_FILE, header, chunks)
+    _write_json(out.claim(JSON_FILE), header, chunks, refused)
+    return _write_csv(out.claim(CSV_FILE), header, chunks)
 
 
 def table_of(header: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -12,12 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from halo import __version__
 from halo.files import write_text
 from halo.predict.evidence import Evidence
-from halo.predict.mmcif import FOLDER, write_structures
+from halo.predict.folder import PAGE_FILE, STRUCTURES, OutputFolder
+from halo.predict.mmcif import write_structures
 from halo.predict.output import read_chunk, read_chunk_evidence
 from halo.predict.regions import GAIN, SHARE, WINDOW, smoothed
 from halo.report.words import count
 
-PAGE_FILE = "predictions.html"
 WEB = Path(__file__).parent / "web"
 SCRIPTS = ("sequence.js", "structure.js", "page.js")
 # What a protein is compared with (halo.predict.attribution), by the class of the method.
@@ -27,7 +27,7 @@ BASELINES = {"esm": OWN, "mean_embedding": OWN}
 ANGSTROM = 10  # steps of a coordinate on the page
 
 
-def write_page(out: Path, chunks: Sequence[Path], kind: str) -> None:
+def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
     """Write the page and the structures from a run's chunks, and remove older structures.
 
     `kind` is the class of the bundle's method. Memory holds what the page holds.
@@ -44,11 +44,11 @@ def write_page(out: Path, chunks: Sequence[Path], kind: str) -> None:
             proteins.append({**record, **_evidence(evidence)})
             shown.append(evidence)
     accessions = [protein["accession"] for protein in proteins]
-    files = write_structures(out / FOLDER, shown, accessions)
+    files = write_structures(out.claim(STRUCTURES), shown, accessions)
     for protein, name in zip(proteins, files, strict=True):
-        protein["file"] = f"{FOLDER}/{name}" if name else None
+        protein["file"] = f"{STRUCTURES}/{name}" if name else None
     text = render(header, summary, proteins, kind)
-    write_text(out / PAGE_FILE, text)
+    write_text(out.claim(PAGE_FILE), text)
 
 
 def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:

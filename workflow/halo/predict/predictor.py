@@ -51,14 +51,18 @@ class Predictor:
     ----------
     bundle : see `halo.predict.bundle.read_bundle`
     settings : where structures and the language model are, and what to compute on
-    store : root of the store that structures, graphs and embeddings are kept in
+    store : root of the store that structures are kept in
+    scratch : root of the store of graphs and embeddings; None: the same
 
     To be closed in the end, best by ``with``.
     """
 
-    def __init__(self, bundle: Bundle, settings: PredictSettings, store: Path) -> None:
+    def __init__(
+        self, bundle: Bundle, settings: PredictSettings, store: Path, scratch: Path | None = None
+    ) -> None:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
+        self.scratch = Path(scratch or store)
         description = bundle.description
         self.device = choose_device(settings.device or "auto")
         self.judge = Judge(bundle, self.device)
@@ -154,10 +158,10 @@ class Predictor:
         members = members_of(table)
         graphs = None
         if structures is not None:
-            graphs = build_graphs(members, self.store, structures, self._graphs)
+            graphs = build_graphs(members, self.scratch, structures, self._graphs)
         embeddings = [
             embed_buckets(
-                members, self.store, weights, self._embedding, self.device, self._encoder_of
+                members, self.scratch, weights, self._embedding, self.device, self._encoder_of
             )
             for weights in self._weights
         ]

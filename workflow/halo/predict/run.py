@@ -4,7 +4,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,17 +20,19 @@ from halo.errors import HaloError
 from halo.files import write_json
 from halo.job import Progress, log
 from halo.predict.bundle import Bundle, read_bundle
-from halo.predict.lock import only_one
-from halo.predict.mmcif import FOLDER, require_own
-from halo.predict.output import (
+from halo.predict.folder import (
+    CHUNKS,
     CSV_FILE,
-    is_whole,
-    read_chunk,
-    table_of,
-    write_chunk,
-    write_predictions,
+    FETCHED,
+    PAGE_FILE,
+    SEQUENCES,
+    STORE,
+    OutputFolder,
+    output_folder,
+    path_faults,
 )
-from halo.predict.page import PAGE_FILE, write_page
+from halo.predict.output import is_whole, read_chunk, table_of, write_chunk, write_predictions
+from halo.predict.page import write_page
 from halo.predict.predictor import Predictor
 from halo.predict.records import Queries, read_queries
 from halo.predict.settings import PREDICT, PredictSettings
@@ -38,9 +41,8 @@ from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
 from halo.proteins.members import members_of
 from halo.proteins.readers import LINE
 
-FETCHED = "fetched.json"
 PAGE_RESIDUES = 1_000_000  # that the page holds at most: some 15 MB
-LARGE = ("embeddings", "graphs")  # kinds of the store that are not kept without --store
+STORED = ("structures", "graphs", "embeddings", "language_models")  # folders of a store
 
 
 @dataclass(frozen=True)
@@ -72,25 +74,26 @@ def predict(
 
     HaloError, naming file, line or id and the mend, where nothing can be predicted.
     """
-    settings, out = settings or PredictSettings(), Path(out)
-    with only_one(out):
-        model, queries = _inputs(proteins, bundle, out, settings)
-        parts = _parts(queries.table, out, model, settings)
+    settings = settings or PredictSettings()
+    with _folder(proteins, bundle, out, settings) as folder:
+        model, queries = _inputs(proteins, bundle, folder, settings)
+        parts = _parts(queries.table, folder.path, model, settings)
         missing = [part for part in parts if not _finished(part.file)]
         log.info(
             "%s proteins, %s of %s chunks to do",
             f"{len(queries.table):,}", f"{len(missing):,}", f"{len(parts):,}",
         )  # fmt: skip
         if missing:
-            _predict_parts(missing, model, settings, out)
+            _predict_parts(missing, model, settings, folder)
         files = [part.file for part in parts]
-        count = write_predictions(out, files, queries.rejected)
+        count = write_predictions(folder, files, queries.rejected)
         if not count:
             raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
-        write_page(out, files, model.description["class"])
-    log.info("%s proteins predicted: %s", f"{count:,}", out / CSV_FILE)
-    log.info("what mattered, in a browser: %s", out / PAGE_FILE)
-    return out / CSV_FILE
+        write_page(folder, files, model.description["class"])
+    table = Path(out) / CSV_FILE
+    log.info("%s proteins predicted: %s", f"{count:,}", table)
+    log.info("what mattered, in a browser: %s", table.with_name(PAGE_FILE))
+    return table
 
 
 def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) -> Path:
@@ -99,9 +102,8 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
     The parameters are those of `predict`, with a store and the stage `FETCH`. Returns the path of
     ``fetched.json``, which says what was found.
     """
-    out = Path(out)
-    with only_one(out):
-        model, queries = _inputs(proteins, bundle, out, settings)
+    with _folder(proteins, bundle, out, settings) as folder:
+        model, queries = _inputs(proteins, bundle, folder, settings)
         weights = find_language_model(model, settings)
         counts: Counter[str] = Counter()
         for start in range(0, len(queries.table), settings.chunk):
@@ -114,8 +116,8 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
             "proteins": len(queries.table),
             "structures": dict(sorted(counts.items())),
         }
-        write_json(out / FETCHED, content)
-    return out / FETCHED
+        write_json(folder.claim(FETCHED), content)
+    return Path(out) / FETCHED
 
 
 def predict_sequences(
@@ -142,36 +144,47 @@ def predict_sequences(
     return table_of(chunk.header, chunk.records)
 
 
-def _inputs(
+@contextmanager
+def _folder(
     proteins: Path, bundle: Path, out: Path, settings: PredictSettings
+) -> Iterator[OutputFolder]:
+    """The output folder, in which nothing of what the user gives may lie where it is written."""
+    given = [proteins, bundle, settings.structures, settings.language_model]
+    if settings.store is not None:
+        given += [settings.store, *(settings.store / kind for kind in STORED)]
+    with path_faults(), output_folder(Path(out), [Path(path) for path in given if path]) as folder:
+        yield folder
+
+
+def _inputs(
+    proteins: Path, bundle: Path, out: OutputFolder, settings: PredictSettings
 ) -> tuple[Bundle, Queries]:
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
-    require_own(out / FOLDER)
     transport = settings.transport if ask else None
-    return model, read_queries(proteins, transport, out / "sequences.fasta")
+    return model, read_queries(proteins, transport, out.path / SEQUENCES)
 
 
 def _predict_parts(
-    missing: list[Part], bundle: Bundle, settings: PredictSettings, out: Path
+    missing: list[Part], bundle: Bundle, settings: PredictSettings, out: OutputFolder
 ) -> None:
-    store = settings.store or out / "store"
-    own = settings.store is None
-    # What a killed call has left would be joined with batches of other proteins, and they differ
-    # by rounding: without it the result is the same to the last digit.
-    _clear(store, own)
+    """Predict the chunks that are missing, with embeddings and graphs in a scratch folder.
+
+    Of one chunk alone: joined with batches of other proteins, of which a killed call may have
+    left some, they differ by rounding.
+    """
+    out.claim(CHUNKS)
+    store = settings.store or out.claim(STORE)
     progress = Progress(sum(len(part.table) for part in missing), "predicted proteins")
-    with Predictor(bundle, settings, store) as predictor:
+    with (
+        out.scratch() as scratch,
+        Predictor(bundle, settings, store, settings.store or scratch) as predictor,
+    ):
         for part in missing:
             write_chunk(part.file, predictor.predict(part.table, part.explained))
-            _clear(store, own)
+            for folder in scratch.iterdir():
+                shutil.rmtree(folder)
             progress.add(len(part.table))
-
-
-def _clear(store: Path, own: bool) -> None:
-    if own:
-        for kind in LARGE:
-            shutil.rmtree(store / kind, ignore_errors=True)
 
 
 def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
@@ -183,7 +196,7 @@ def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSett
         some = table[start : start + settings.chunk]
         explained = min(max(0, shown - start), len(some))
         name = _name(some, explained, files, common)
-        parts.append(Part(some, explained, out / "chunks" / f"{name}.json"))
+        parts.append(Part(some, explained, out / CHUNKS / f"{name}.json"))
     return parts
 
 

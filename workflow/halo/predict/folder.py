@@ -1,0 +1,170 @@
+"""The output folder: one prediction at a time in it, and no harm to what others have there."""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from halo import __version__
+from halo.errors import HaloError
+from halo.files import read_json, write_json
+from halo.job import log
+from halo.predict.bundle import DESCRIPTION, MANIFEST
+
+LOCK, MARK = ".halo-predict.lock", ".halo-predict.json"
+CHUNKS, STORE, STRUCTURES = "chunks", "store", "structures"
+SEQUENCES, FETCHED = "sequences.fasta", "fetched.json"
+CSV_FILE, JSON_FILE, PAGE_FILE = "predictions.csv", "predictions.json", "predictions.html"
+REJECTED_FILE = "rejected.csv"
+# Everything that a prediction makes below its output folder.
+NAMES = (
+    CSV_FILE, JSON_FILE, PAGE_FILE, REJECTED_FILE, SEQUENCES, FETCHED, CHUNKS, STORE, STRUCTURES,
+)  # fmt: skip
+UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+# Faults of a path that the user gave, and not of the program.
+_OF_PATHS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EINVAL,
+)  # fmt: skip
+
+
+class OutputFolder:
+    """A folder that this process holds; made by `output_folder`.
+
+    The file `MARK` lists which of `NAMES` were made by predictions in this folder, and the
+    scratch folders. Nothing else is replaced or removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        found = _refuse_foreign(path)
+        self._made: list[str] = list(found.get("made", []))
+        self._scratch: list[str] = list(found.get("scratch", []))
+        self._remove_scratch()  # what a killed call has left
+
+    def claim(self, name: str) -> Path:
+        """The path of one of `NAMES`, to write to; HaloError where others have made it."""
+        path = self.path / name
+        if name not in self._made:
+            if os.path.lexists(path):
+                raise HaloError(f"{path}: made by another program in the meantime; move it away")
+            self._made.append(name)
+            self._write()
+        return path
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A new folder below this one, which is removed in the end, or else by the next call."""
+        path = Path(tempfile.mkdtemp(prefix=".scratch.", dir=self.path))
+        self._scratch.append(path.name)
+        self._write()
+        try:
+            yield path
+        finally:
+            self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        for name in self._scratch:
+            shutil.rmtree(self.path / Path(name).name, ignore_errors=True)
+        if self._scratch:
+            self._scratch = []
+            self._write()
+
+    def _write(self) -> None:
+        content = {
+            "about": "what `halo predict` has made in this folder, and may replace or remove",
+            "halo": __version__,
+            "made": self._made,
+            "scratch": self._scratch,
+        }
+        write_json(self.path / MARK, content)
+
+
+@contextmanager
+def output_folder(path: Path, given: Sequence[Path] = ()) -> Iterator[OutputFolder]:
+    """Hold the folder `path`, which is made.
+
+    HaloError where it cannot be written to, is a model bundle, has files of others with one of
+    `NAMES`, where one of the paths `given` by the user lies in what will be written, or where
+    another process holds it; then it says who.
+    """
+    with path_faults():
+        if path.exists() and not path.is_dir():
+            raise HaloError(f"{path}: a file; give a folder to write to (-o)")
+        if (path / DESCRIPTION).exists() and (path / MANIFEST).exists():
+            raise HaloError(f"{path}: a model bundle; give another folder to write to (-o)")
+        _require_outside(path, given)
+        if not (path / LOCK).exists():
+            _refuse_foreign(path)  # before anything is written there
+        path.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            yield OutputFolder(path)
+
+
+@contextmanager
+def path_faults() -> Iterator[None]:
+    """An OSError that is no fault of the program (no permission, say) becomes a HaloError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_PATHS or error.filename is None:
+            raise
+        raise HaloError(
+            f"{error.filename}: {error.strerror}; give another path, or change what is there"
+        ) from None
+
+
+def _refuse_foreign(path: Path) -> dict[str, list[str]]:
+    """The content of `MARK`; HaloError where there is something with one of `NAMES` beyond it."""
+    found = read_json(path / MARK) if (path / MARK).exists() else {}
+    made = found.get("made", [])
+    foreign = [name for name in NAMES if os.path.lexists(path / name) and name not in made]
+    if foreign:
+        raise HaloError(
+            f"{path}: {', '.join(foreign)}: there already, and not made by a prediction in this "
+            "folder; give another folder to write to (-o), or move it away"
+        )
+    return found
+
+
+def _require_outside(path: Path, given: Sequence[Path]) -> None:
+    written = [(path / name).resolve() for name in NAMES if name != STORE]
+    for place in given:
+        inside = [name for name in written if name in (place.resolve(), *place.resolve().parents)]
+        if inside:
+            raise HaloError(
+                f"{place}: lies where the prediction writes {inside[0].name}; give another output "
+                "folder (-o)"
+            )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which ends with the process, however it ends; the file stays.
+
+    On a file system without locks there is a warning.
+    """
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise HaloError(
+                f"{folder}: another prediction is at work here ({file.read().strip() or 'unknown'}"
+                "); wait until it has ended, or give another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            log.warning("%s: no locks here (%s); start one prediction only", folder, error.strerror)
+        file.truncate(0)
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")
+        file.flush()
+        yield
