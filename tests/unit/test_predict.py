@@ -23,7 +23,7 @@ from halo.predict import predictor as predictor_module
 from halo.predict.bundle import read_bundle
 from halo.predict.output import table_of
 from halo.predict.predictor import Predictor
-from halo.predict.records import read_queries
+from halo.predict.records import KnownSequences, read_queries
 from halo.predict.run import fetch, predict, predict_sequences
 from halo.predict.settings import PredictSettings
 from halo.structures.settings import TransportSettings
@@ -78,7 +78,7 @@ def test_one_by_one_in_chunks_and_without_files(fasta, bundle, expected, tmp_pat
     predict(fasta, bundle, tmp_path, replace(OFFLINE, chunk=7))
     require_same(table(tmp_path / "predictions.csv"), together)
     require_same(predict_sequences(queries(), bundle, OFFLINE), together)
-    proteins = read_queries(fasta, None, tmp_path / "none").table
+    proteins = read_queries(fasta, None, KnownSequences(tmp_path / "none")).table
     with Predictor(read_bundle(bundle), OFFLINE, tmp_path / "alone") as predictor:
         for row in range(6):
             chunk = predictor.predict(proteins[row : row + 1])
@@ -190,7 +190,10 @@ def test_bad_proteins_are_reported_and_the_others_predicted(bundle, tmp_path):
     ("content", "words"),
     [
         ("", "in.fasta: empty"),
-        (">a\nMK1\n", r"in.fasta: none of 1 proteins.*line 1, 'a': illegal residue letters.*Mend"),
+        (
+            ">a\nMK1\n",
+            r"in.fasta: none of 1 proteins.*line 1, 'a': illegal residue.*Correct",
+        ),
         ("name,sequence\na,MKV\n", r"in.fasta: no column 'id', it has name, sequence; rename"),
         (">\n", "none of 1"),
     ],

@@ -34,7 +34,13 @@ NO_TEXT = (
     (b"PAR1", "a Parquet file; write it as CSV"),
     (b"\x89HDF", "an HDF5 file; a table or a FASTA is wanted"),
     (b"%PDF", "a PDF; a table or a FASTA is wanted"),
+    (b"\x89PNG", "an image; a table or a FASTA is wanted"),
+    (b"\xff\xd8\xff", "an image; a table or a FASTA is wanted"),
+    (b"SQLite ", "an SQLite database; write it as CSV"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; extract the file that is wanted"),
+    (b"Rar!", "a RAR archive; extract the file that is wanted"),
 )
+MOST_CONTROLS = 0.05  # share of control characters in a text; an eighth of random bytes are
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1c-\x1f]")
 _UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile)
 
@@ -42,14 +48,16 @@ _UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile)
 def open_text(path: Path) -> IO[str]:
     """Open a text, told apart by its first bytes: plain, gzip, xz, bzip2 or zip.
 
-    The encoding is that of the byte-order mark, else UTF-8, else UTF-16 where every other byte
-    is zero, else `FALLBACK`, which the log says. Line ends become ``\\n``. The whole file is read
-    once before it is opened, so that a damaged or binary file is a HaloError here.
+    The encoding is that of the byte-order mark, else UTF-16 where every other byte is zero, else
+    UTF-8. Bytes that are not of UTF-8 are read as `FALLBACK`, which the log says, and what no
+    encoding knows becomes U+FFFD, so that it harms its own record alone. Line ends become ``\\n``.
+    The whole file is read once before it is opened, so that a damaged or binary file is a
+    HaloError here.
     """
     path = Path(path)
     try:
         encoding = _encoding(path)
-        return io.TextIOWrapper(open_bytes(path), encoding=encoding)
+        return io.TextIOWrapper(open_bytes(path), encoding, _errors(encoding))
     except FileNotFoundError:
         raise HaloError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -109,25 +117,40 @@ def _open_zip(path: Path) -> IO[bytes]:
 
 
 def _encoding(path: Path) -> str:
-    """The encoding of a file all of whose bytes it can decode."""
+    """The encoding of a file, all of which is decoded once."""
     with open_bytes(path) as file:
         start = file.read(SNIFFED)
+    if start[257:262] == b"ustar":
+        raise HaloError(f"{path}: a tar archive; extract the file that is wanted")
     marked = next((name for mark, name in MARKS if start.startswith(mark)), None)
     encoding = marked or _utf16_without_mark(start) or "utf-8"
     try:
-        _check(path, encoding)
+        _check(path, encoding, "strict")
     except UnicodeDecodeError as error:
-        if encoding != "utf-8":
-            raise
-        _check(path, FALLBACK)
+        _check(path, encoding, _errors(encoding))
         log.warning(
-            "%s: is not UTF-8 (byte 0x%02x): read as Windows-1252 (Latin-1); save it as UTF-8 "
-            "where letters look wrong",
+            "%s: byte 0x%02x is not of %s%s; save it as UTF-8 where letters look wrong",
             path,
             error.object[error.start],
+            encoding.upper(),
+            ": such bytes are read as Windows-1252 (Latin-1)" if encoding == "utf-8" else "",
         )
-        return FALLBACK
     return encoding
+
+
+def _errors(encoding: str) -> str:
+    """How bytes that are not of `encoding` are decoded: a name for `codecs`."""
+    return f"halo.{FALLBACK}" if encoding.startswith("utf-8") else "replace"
+
+
+def _in_fallback(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of `codecs`: the bytes that are not of UTF-8, as `FALLBACK`."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode(FALLBACK, "replace"), error.end
+
+
+codecs.register_error(f"halo.{FALLBACK}", _in_fallback)
 
 
 def _utf16_without_mark(start: bytes) -> str | None:
@@ -139,17 +162,21 @@ def _utf16_without_mark(start: bytes) -> str | None:
     return None
 
 
-def _check(path: Path, encoding: str) -> None:
-    """Decode the whole file; UnicodeDecodeError, or HaloError where it is no text."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+def _check(path: Path, encoding: str, errors: str) -> None:
+    """Decode the whole file; UnicodeDecodeError, or HaloError where it is no text.
+
+    A control character among many others harms its own record alone.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
     with open_bytes(path) as file:
         while True:
             chunk = file.read(CHUNK)
-            found = _CONTROL.search(decoder.decode(chunk, final=not chunk))
-            if found:
+            text = decoder.decode(chunk, final=not chunk)
+            found = _CONTROL.findall(text)
+            if len(found) > max(1, MOST_CONTROLS * len(text)):
                 raise HaloError(
-                    f"{path}: not a readable text, it holds the control character "
-                    f"{found.group()!r}; give a table (CSV, TSV, xlsx) or a FASTA"
+                    f"{path}: not a readable text, it holds control characters like "
+                    f"{found[0]!r}; give a table (CSV, TSV, xlsx) or a FASTA"
                 )
             if not chunk:
                 return

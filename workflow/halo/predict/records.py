@@ -1,17 +1,22 @@
 """The proteins to predict: a FASTA, a table, or a list of UniProt accessions."""
 
-from collections.abc import Iterable
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import write_text
 from halo.job import Progress, log
-from halo.proteins.accessions import parse_accession
+from halo.predict.accession_list import HEADERS, SEQUENCES, Entry, accession_of, find_list
+from halo.proteins.fasta import read_fasta
+from halo.proteins.formats import refuse_other_formats
 from halo.proteins.ingest import (
     DatasetSettings,
     Rejected,
@@ -19,13 +24,16 @@ from halo.proteins.ingest import (
     identity_faults,
     sequence_faults,
 )
-from halo.proteins.readers import LINE, read_records
+from halo.proteins.readers import FASTA, LINE, LOOKED_AT, read_records
+from halo.proteins.workbook import is_workbook
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.settings import TransportSettings
 from halo.structures.transport import Client, FetchError
 from halo.text import open_text
 
+STANDARD_INPUT = Path("-")
 ASKED_AT_ONCE = 200  # accessions whose sequences are asked for before they are written
+IDS = ("id", *HEADERS)  # what a table's column of ids may be called
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Queries:
     Attributes
     ----------
     table
-        The columns of `halo.proteins.table.CORE_COLUMNS` and ``line``.
+        The columns of `halo.proteins.table.CORE_COLUMNS` and `LINE`.
     rejected
         Records that cannot be predicted, and why.
     """
@@ -44,52 +52,138 @@ class Queries:
     rejected: list[Rejected]
 
 
-def read_queries(path: Path, transport: TransportSettings | None, known: Path) -> Queries:
+class KnownSequences:
+    """The file in which sequences of accessions are kept, for a call that goes on later.
+
+    `file` is where it is, `claim` gives it to be written to.
+    """
+
+    def __init__(self, file: Path, claim: Callable[[], Path] | None = None) -> None:
+        self.file, self._claim = file, claim or (lambda: file)
+
+    def read(self) -> dict[str, str]:
+        """Sequence by accession, as far as they are known."""
+        if not self.file.exists():
+            return {}
+        return {record.id: record.sequence for record in read_fasta(self.file)}
+
+    def write(self, sequences: dict[str, str]) -> None:
+        """Keep the sequences that are not empty."""
+        records = (f">{name}\n{text}\n" for name, text in sequences.items() if text)
+        write_text(self._claim(), "".join(records))
+
+
+def read_queries(
+    path: Path,
+    transport: TransportSettings | None,
+    known: KnownSequences,
+    max_length: int = DatasetSettings.max_length,
+) -> Queries:
     """Read and check the proteins of `path`; one that cannot be used is no reason to stop.
 
     Parameters
     ----------
-    path : FASTA, CSV or TSV with the columns id and sequence (and accession), or a text with a
-        UniProt accession a line; plain or gzipped
+    path : what `halo.proteins.readers.read_records` reads, with the columns id and sequence (and
+        accession), or a list of accessions (see `halo.predict.accession_list`); ``-`` is the
+        standard input, and pipes are read too
     transport : how AlphaFold DB is asked for the sequences of accessions; None: it must not be
-    known : FASTA in which such sequences are kept, for a call that goes on later
+    known : where such sequences are kept
+    max_length : residues; longer proteins are rejected
 
     HaloError where the file as a whole cannot be used.
     """
-    path = Path(path)
-    rejected: list[Rejected] = []
-    accessions = _accessions(path)
-    if accessions:
-        records, rejected = _with_sequences(path, accessions, transport, known)
-    else:
-        records = read_records(path)
-    if records.empty and not rejected:
-        raise HaloError(f"{path}: holds no protein; give a FASTA with at least one")
+    with regular_file(Path(path)) as file:
+        return _read_queries(file, transport, known, max_length)
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[Path]:
+    """`path`, or a copy of what a pipe or the standard input gives, to be read more than once."""
+    if path != STANDARD_INPUT and (not path.exists() or path.is_file() or path.is_dir()):
+        yield path
+        return
+    name = "standard input" if path == STANDARD_INPUT else str(path)
+    with TemporaryDirectory(prefix="halo.") as folder:
+        copy = Path(folder) / "standard input"
+        with copy.open("wb") as target:
+            if path == STANDARD_INPUT:
+                shutil.copyfileobj(sys.stdin.buffer, target)
+            else:
+                with path.open("rb") as pipe:
+                    shutil.copyfileobj(pipe, target)
+        try:
+            yield copy
+        except HaloError as error:
+            raise HaloError(str(error).replace(str(copy), name)) from None
+
+
+def _read_queries(
+    path: Path, transport: TransportSettings | None, known: KnownSequences, max_length: int
+) -> Queries:
+    records, rejected = _records(path, transport, known)
     columns = [name for name in records.columns if name != LINE]
-    for wanted in ("id", "sequence"):
-        if wanted not in columns:
-            raise HaloError(
-                f"{path}: no column {wanted!r}, it has {', '.join(columns)}; rename the column, "
-                "or give a FASTA"
-            )
-    settings = DatasetSettings(accession="accession" if "accession" in columns else None)
+    settings = DatasetSettings(
+        id=_column(path, columns, IDS),
+        sequence=_column(path, columns, SEQUENCES),
+        accession=None if records.attrs.get(FASTA) else _first(columns, ("accession",)),
+        max_length=max_length,
+    )
     table = core_table(records, settings).reset_index(drop=True)
-    faults = sequence_faults(table, settings) | identity_faults(table)
+    faults = sequence_faults(table, settings, "--max-length") | identity_faults(table)
     for row, (reason, detail) in faults.items():
         entry = table.iloc[row]
         rejected.append(Rejected(entry["id"], int(entry[LINE]), reason, detail))
     rejected.sort(key=lambda record: record.line)
     good = table[~table.index.isin(list(faults))].reset_index(drop=True)
     for record in rejected[:20]:
-        log.warning("%s: %s", path, explained(record))
+        log.warning("%s: %s", path.name, explained(record))
+    if good.empty and not rejected:
+        raise HaloError(f"{path}: holds no protein; give a FASTA with at least one")
     if good.empty:
         raise HaloError(
             f"{path}: none of {len(rejected):,} proteins can be predicted; the first: "
-            f"{explained(rejected[0])}. Mend the file"
+            f"{explained(rejected[0])}. Correct the file"
         )
     if rejected:
         log.warning("%s proteins are not predicted: see rejected.csv", f"{len(rejected):,}")
     return Queries(good, rejected)
+
+
+def _records(
+    path: Path, transport: TransportSettings | None, known: KnownSequences
+) -> tuple[pd.DataFrame, list[Rejected]]:
+    """Id, sequence and line of each record, and the rejected entries of a list."""
+    if not is_workbook(path):
+        with open_text(path) as file:
+            lines = file.readlines()
+        refuse_other_formats(path, lines[:LOOKED_AT])
+        entries = find_list(path, lines)
+        if entries is not None:
+            return _with_sequences(path, entries, transport, known)
+    records = read_records(path)
+    columns = [name for name in records.columns if name != LINE]
+    accessions = _first(columns, HEADERS)
+    if accessions is None or _first(columns, SEQUENCES) is not None:
+        return records, []
+    pairs = zip(records[LINE], records[accessions], strict=True)
+    entries = [Entry(int(line), text, accession_of(text)) for line, text in pairs]
+    return _with_sequences(path, entries, transport, known)
+
+
+def _first(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The column whose name is the first of `names` that there is, in whatever case."""
+    known = {column.strip().lower(): column for column in reversed(columns)}
+    return next((known[name] for name in names if name in known), None)
+
+
+def _column(path: Path, columns: Sequence[str], names: Sequence[str]) -> str:
+    found = _first(columns, names)
+    if found is None:
+        raise HaloError(
+            f"{path}: no column {names[0]!r}, it has {', '.join(columns)}; rename the column, "
+            "or give a FASTA"
+        )
+    return found
 
 
 def explained(record: Rejected) -> str:
@@ -98,62 +192,41 @@ def explained(record: Rejected) -> str:
     return f"line {record.line}, {record.id!r}: {record.reason}{detail}"
 
 
-def _accessions(path: Path) -> list[tuple[int, str]] | None:
-    """Line and accession of each line, or None where the file is something else."""
-    found = []
-    try:
-        with open_text(path) as lines:
-            for number, line in enumerate(lines, start=1):
-                text = line.strip()
-                if not text:
-                    continue
-                accession = parse_accession(text)
-                if accession is None and not found:
-                    return None
-                found.append((number, str(accession) if accession else text))
-    except HaloError:
-        return None  # reading it as a table or FASTA says what is wrong
-    return found or None
-
-
 def _with_sequences(
-    path: Path,
-    accessions: list[tuple[int, str]],
-    transport: TransportSettings | None,
-    known: Path,
+    path: Path, entries: Sequence[Entry], transport: TransportSettings | None, known: KnownSequences
 ) -> tuple[pd.DataFrame, list[Rejected]]:
     """The records of a list of accessions; those without a sequence are rejected."""
-    sequences = _read_known(known)
-    missing = [
-        text
-        for _, text in accessions
-        if text not in sequences and parse_accession(text) is not None
-    ]
-    if missing and transport is None and not known.exists():
+    sequences = known.read()
+    wanted = dict.fromkeys(entry.accession for entry in entries if entry.accession)
+    missing = [name for name in wanted if name not in sequences]
+    if missing and transport is None and not known.file.exists():
         raise HaloError(
             f"{path}: a list of accessions, whose sequences AlphaFold DB would have to be asked "
             "for; leave out --no-download, or give a FASTA"
         )
     if missing and transport is not None:
-        sequences |= _ask(missing, transport, sequences, known)
+        sequences = _ask(missing, transport, sequences, known)
     found, rejected = [], []
-    for line, text in accessions:
-        if parse_accession(text) is None:
-            rejected.append(Rejected(text, line, "no UniProt accession", "mend or remove the line"))
-        elif not sequences.get(text):
+    for entry in entries:
+        if not entry.accession:
+            rejected.append(Rejected(entry.text, entry.line, *entry.fault))
+        elif not sequences.get(entry.accession):
             detail = "AlphaFold DB does not have it in one piece; give its sequence in a FASTA"
-            rejected.append(Rejected(text, line, "no sequence", detail))
+            rejected.append(Rejected(entry.accession, entry.line, "no sequence", detail))
         else:
-            found.append((text, sequences[text], line))
+            found.append((entry.accession, sequences[entry.accession], entry.line))
     table = pd.DataFrame(found, columns=["id", "sequence", LINE])
     return table.astype({"id": str, "sequence": str}), rejected
 
 
 def _ask(
-    accessions: Iterable[str], transport: TransportSettings, sequences: dict[str, str], known: Path
+    accessions: Iterable[str],
+    transport: TransportSettings,
+    sequences: dict[str, str],
+    known: KnownSequences,
 ) -> dict[str, str]:
-    """Sequences of accessions, written to `known` now and then; empty where there is none."""
-    accessions = list(dict.fromkeys(accessions))
+    """Sequences of accessions, kept now and then; empty where there is none."""
+    accessions = list(accessions)
     found = dict(sequences)
     progress = Progress(len(accessions), "sequences")
     with closing(Client(transport)) as client, ThreadPoolExecutor(transport.concurrency) as pool:
@@ -168,13 +241,6 @@ def _ask(
                     "run again where there is internet (what was found is kept), or give a FASTA"
                 ) from None
             found |= {name: text or "" for name, text in zip(some, texts, strict=True)}
-            write_text(known, "".join(f">{name}\n{text}\n" for name, text in found.items() if text))
+            known.write(found)
             progress.add(len(some))
     return found
-
-
-def _read_known(known: Path) -> dict[str, str]:
-    if not known.exists():
-        return {}
-    records = read_records(known)
-    return dict(zip(records["id"], records["sequence"], strict=True))

@@ -34,7 +34,7 @@ from halo.predict.folder import (
 from halo.predict.output import is_whole, read_chunk, table_of, write_chunk, write_predictions
 from halo.predict.page import write_page
 from halo.predict.predictor import Predictor
-from halo.predict.records import Queries, read_queries
+from halo.predict.records import KnownSequences, Queries, read_queries
 from halo.predict.settings import PREDICT, PredictSettings
 from halo.predict.sources import StructureFiles, find_language_model, find_structures
 from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
@@ -162,7 +162,8 @@ def _inputs(
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
-    return model, read_queries(proteins, transport, out.path / SEQUENCES)
+    known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
+    return model, read_queries(proteins, transport, known, settings.max_length)
 
 
 def _predict_parts(

@@ -36,6 +36,8 @@ class PredictSettings:
         CPU threads.
     chunk
         Proteins that are worked on together, and lost at most when the run is killed.
+    max_length
+        Residues; longer proteins are not predicted.
     page
         Proteins of which the page and `structures` show the evidence, the first of the input.
     stage
@@ -54,6 +56,7 @@ class PredictSettings:
     precision: str | None = None
     threads: int = 1
     chunk: int = 1000
+    max_length: int = 40_000
     page: int = 100
     stage: str | None = None
     transport: TransportSettings = field(default_factory=TransportSettings)

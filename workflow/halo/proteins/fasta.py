@@ -9,6 +9,9 @@ from halo.errors import HaloError
 from halo.text import open_text
 
 COMMENTS = (";", "#")  # lines that begin so are no part of a record
+# Characters that are not seen and are no blanks: byte-order marks, where files were joined, zero
+# width, and the end of a file under DOS.
+UNSEEN = "\ufeff\u200b\u2060\x1a"
 _PIR = re.compile(r">(?:P1|F1|D[LC]|R[LC]|N[13]|XX);")
 _KEY_VALUE = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=(.*?)(?=\s+[A-Za-z_]\w*=|$)")
 # DeepLoc's and Light Attention's headers: location, then membrane, soluble or unknown.
@@ -51,7 +54,7 @@ def read_fasta(path: Path) -> Iterator[FastaRecord]:
 def is_fasta(lines: Iterable[str]) -> bool:
     """Whether the first of `lines` that is neither blank nor a comment is a FASTA header."""
     for line in lines:
-        text = line.strip()
+        text = _stripped(line)
         if text and not text.startswith(COMMENTS):
             return text.startswith(">")
     return False
@@ -66,7 +69,7 @@ def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecor
     header: tuple[str, str, int] | None = None
     parts: list[str] = []
     for number, line in enumerate(lines, start=1):
-        text = line.strip()
+        text = _stripped(line)
         if text.startswith(">"):
             if _PIR.match(text):
                 raise HaloError(
@@ -86,6 +89,10 @@ def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecor
             parts.append("".join(text.split()))
     if header is not None:
         yield FastaRecord(*header[:2], "".join(parts), header[2])
+
+
+def _stripped(line: str) -> str:
+    return line.strip().strip(UNSEEN).strip()
 
 
 def header_fields(descriptions: Iterable[str]) -> list[dict[str, str]]:

@@ -39,8 +39,14 @@ OTHER_FORMATS = (
 
 
 def refuse_other_formats(path: Path | str, lines: Iterable[str]) -> None:
-    """HaloError where `lines`, the first ones of a file, are of one of `OTHER_FORMATS`."""
-    text = "\n".join(stripped for line in lines if (stripped := line.strip()))
+    """HaloError where `lines`, the first ones of a file, are of one of `OTHER_FORMATS`, or are a
+    FASTA with other text before it.
+    """
+    content = [stripped for line in lines if (stripped := line.strip())]
+    text = "\n".join(content)
     for pattern, what, fix in OTHER_FORMATS:
         if re.match(pattern, text, re.MULTILINE):
             raise HaloError(f"{path}: {what}; {fix}")
+    first = next((line for line in content if not line.startswith((";", "#"))), "")
+    if not re.search(r"^>|[,;\t|]", first) and any(line.startswith(">") for line in content):
+        raise HaloError(f"{path}: {first[:40]!r} stands before the first FASTA header; remove it")

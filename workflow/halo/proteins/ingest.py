@@ -35,6 +35,13 @@ from halo.uniprot.records import read_uniprot
 
 log = logging.getLogger(__name__)
 
+# What letters that are no residues mostly are.
+ILLEGAL = {
+    "*": "a stop codon inside of the sequence",
+    "-": "gaps of an alignment, which are to be taken out",
+    ".": "gaps of an alignment, which are to be taken out",
+}
+REPLACEMENT = "\ufffd"  # what stands for bytes that no encoding knows
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
 OWNER = "(id)"  # column with the id of a row of labels
 MERGED = "(merged)"  # column with the ids of the records that were merged into one
@@ -292,6 +299,8 @@ def identity_faults(table: pd.DataFrame) -> Faults:
     for row, (name, line) in enumerate(zip(table["id"], table[LINE], strict=True)):
         if not name or name.casefold() in NO_ID:
             faults[row] = ("no id", "give every record an id of its own")
+        elif not name.isprintable() or REPLACEMENT in name:
+            faults[row] = ("unreadable id", f"{name!a} has a character that cannot be shown")
         elif name in first:
             detail = f"the id stands in line {first[name]} already; one row a protein is wanted"
             faults[row] = ("duplicated id", detail)
@@ -300,23 +309,31 @@ def identity_faults(table: pd.DataFrame) -> Faults:
     return faults
 
 
-def sequence_faults(table: pd.DataFrame, settings: DatasetSettings) -> Faults:
-    """Rows of `core_table` whose sequence cannot be used."""
+def sequence_faults(
+    table: pd.DataFrame, settings: DatasetSettings, limit: str = "dataset.{}"
+) -> Faults:
+    """Rows of `core_table` whose sequence cannot be used.
+
+    `limit` is how messages name ``min_length`` and ``max_length``.
+    """
     faults: Faults = {}
+    lowest, highest = limit.format("min_length"), limit.format("max_length")
     for row, sequence in enumerate(table["sequence"]):
         illegal = sorted(set(sequence) - RESIDUES)
         if not sequence:
             faults[row] = ("empty sequence", "none is given")
         elif illegal:
             place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
-            letters = " ".join(map(_shown, illegal))
-            faults[row] = ("illegal residue letters", f"{letters}, first at residue {place}")
+            detail = f"{' '.join(map(_shown, illegal))}, first at residue {place}"
+            kinds = dict.fromkeys(ILLEGAL.get(letter, "") for letter in illegal)
+            detail += "".join(f": {kind}" for kind in kinds if kind)
+            faults[row] = ("illegal residue letters", detail)
         elif is_nucleotides(sequence):
             faults[row] = ("DNA or RNA", "not a protein; translate it")
         elif len(sequence) < settings.min_length:
-            faults[row] = ("too short", f"{len(sequence)} residues, below dataset.min_length")
+            faults[row] = ("too short", f"{len(sequence)} residues, below {lowest}")
         elif len(sequence) > settings.max_length:
-            faults[row] = ("too long", f"{len(sequence)} residues, above dataset.max_length")
+            faults[row] = ("too long", f"{len(sequence)} residues, above {highest}")
     return faults
 
 

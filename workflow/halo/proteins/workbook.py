@@ -4,7 +4,6 @@ import datetime
 import logging
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import openpyxl
 
@@ -34,10 +33,13 @@ def workbook_rows(path: Path) -> list[tuple[int, list[str]]]:
     Rows without content are left out. Whole numbers lose the ``.0`` that they have in Excel.
     """
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheets = {sheet.title: _rows(path, sheet) for sheet in book.worksheets}
-        book.close()
-    except (BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        with path.open("rb") as file:  # whatever its name ends in
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            sheets = {sheet.title: _rows(path, sheet) for sheet in book.worksheets}
+            book.close()
+    except HaloError:
+        raise
+    except Exception as error:  # what openpyxl raises for a damaged workbook has no common kind
         raise HaloError(f"{path}: not a readable workbook ({error}); save it again") from None
     filled = [name for name, rows in sheets.items() if rows]
     if len(filled) > 1:
