@@ -10,14 +10,14 @@ ALPHABET = "ACDEFGHIKLMNPQRSTVWYUOBZJX"
 STANDARD = ALPHABET[:20]
 # Which standard residues the other letters stand for; their scales are the mean.
 STANDS_FOR = {"U": "C", "O": "K", "B": "DN", "Z": "EQ", "J": "IL", "X": STANDARD}
-SCALES_FILE = Path(__file__).parents[2] / "resources" / "amino_acids.csv"
+SCALES_FILE = Path(__file__).parent / "data" / "amino_acids.csv"
 
 
 @cache
 def scales() -> pd.DataFrame:
     """Standardized scales, float32 [26 letters of `ALPHABET`, n_scales].
 
-    Each scale of ``resources/amino_acids.csv`` (which see for the sources) is brought to
+    Each scale of ``data/amino_acids.csv`` (its sources: ``resources/README.md``) is brought to
     mean 0 and standard deviation 1 over the 20 standard amino acids.
     """
     raw = pd.read_csv(SCALES_FILE, index_col="residue").loc[list(STANDARD)]

@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -36,18 +37,27 @@ def job_parser(description: str) -> argparse.ArgumentParser:
 def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line, start the log, run `job`, and exit.
 
-    A `HaloError` and a full disk end the process with status 1 and a message alone; any
-    other exception is a fault of the program and keeps its traceback.
+    A `HaloError` and a full disk end the process with status 1 and a message alone, Ctrl-C with
+    130; any other exception is a fault of the program and keeps its traceback.
     """
     arguments = parser.parse_args()
     name = Path(sys.argv[0]).stem
     # Of several processes that torchrun started, the first one writes the file.
-    start_log(arguments.log if process_number() == 0 else None, name)
+    file = arguments.log if process_number() == 0 else None
+    try:
+        start_log(file, name)
+    except OSError as error:
+        parser.error(f"--log: {file}: {error.strerror}; give another file")
+    except HaloError as error:
+        parser.error(str(error))
     try:
         job(arguments)
     except HaloError as error:
         log.error("%s", error)
         sys.exit(1)
+    except KeyboardInterrupt:
+        log.error("interrupted; what is done is kept, the same call goes on from there")
+        sys.exit(130)  # 128 and the number of the signal, as shells have it
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             log.error("the disk is full: make room and run again, what is done is kept (%s)", error)
@@ -83,6 +93,7 @@ def start_log(file: Path | None, name: str) -> None:
     """Send messages of level INFO and above to stderr and, if given, to `file`."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file is not None:
+        _require_log(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(file, mode="w", encoding="utf-8"))
     formatter = _Formatter(f"%(asctime)s {name}: %(message)s", "%H:%M:%S")
@@ -91,6 +102,15 @@ def start_log(file: Path | None, name: str) -> None:
     log.handlers[:] = handlers
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+def _require_log(file: Path) -> None:
+    """HaloError where `file` holds something else than a log, which would be overwritten."""
+    if file.is_file():
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            start = lines.read(9)
+        if start and not re.match(r"\d\d:\d\d:\d\d ", start):
+            raise HaloError(f"--log: {file} holds something else than a log; give another file")
 
 
 class Progress:

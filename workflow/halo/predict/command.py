@@ -1,6 +1,7 @@
 """The options of ``halo predict``, which ``scripts/predict.py`` has too."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from halo.predict.settings import FETCH, PREDICT, PredictSettings
@@ -18,12 +19,24 @@ Open out/predictions.html in a browser; docs/predict.md says what else lies in o
 """
 
 
+def at_least(lowest: int) -> Callable[[str], int]:
+    """A type of `argparse`: whole numbers from `lowest` on."""
+
+    def whole_number(text: str) -> int:
+        number = int(text)
+        if number < lowest:
+            raise argparse.ArgumentTypeError(f"{number} is below {lowest}")
+        return number
+
+    return whole_number
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options, and how they become settings."""
     parser.add_argument(
         "proteins", type=Path,
-        help="FASTA, a table (CSV, TSV) with the columns id and sequence, or a list of UniProt "
-        "accessions; plain or gzipped",
+        help="FASTA, a table (CSV, TSV, xlsx) with the columns id and sequence, or a list of "
+        "UniProt accessions; plain or compressed; - reads the standard input",
     )  # fmt: skip
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
@@ -41,9 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
     parser.add_argument(
-        "--page", type=int, default=100, metavar="N",
+        "--page", type=at_least(0), default=100, metavar="N",
         help="explain the first N proteins residue by residue, on the page and in structures/ "
         "(default: 100); the predictions of all are in the tables",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-length", type=at_least(1), default=40_000, metavar="RESIDUES",
+        help="do not predict longer proteins, whose memory grows with the length (default: 40000)",
     )  # fmt: skip
     machine = parser.add_argument_group("language model and machine")
     machine.add_argument(
@@ -67,9 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", choices=("auto", "float32", "bfloat16", "float16"),
         help="of the language model; default: as the bundle was trained",
     )  # fmt: skip
-    machine.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    machine.add_argument("--threads", type=at_least(1), default=1, help="CPU threads (default: 1)")
     machine.add_argument(
-        "--chunk", type=int, default=1000,
+        "--chunk", type=at_least(1), default=1000,
         help="proteins that are worked on together (default: 1000); fewer need less memory",
     )  # fmt: skip
 
@@ -90,8 +107,9 @@ def job(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         precision=arguments.precision,
         threads=arguments.threads,
-        chunk=max(1, arguments.chunk),
-        page=max(0, arguments.page),
+        chunk=arguments.chunk,
+        max_length=arguments.max_length,
+        page=arguments.page,
         stage=arguments.stage,
         transport=TransportSettings(**transport),
     )

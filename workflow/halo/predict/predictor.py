@@ -62,7 +62,7 @@ class Predictor:
     ) -> None:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
-        self.scratch = Path(scratch or store)
+        self.own_store = Path(scratch or store)
         description = bundle.description
         self.device = choose_device(settings.device or "auto")
         self.judge = Judge(bundle, self.device)
@@ -158,10 +158,10 @@ class Predictor:
         members = members_of(table)
         graphs = None
         if structures is not None:
-            graphs = build_graphs(members, self.scratch, structures, self._graphs)
+            graphs = build_graphs(members, self.own_store, structures, self._graphs)
         embeddings = [
             embed_buckets(
-                members, self.scratch, weights, self._embedding, self.device, self._encoder_of
+                members, self.own_store, weights, self._embedding, self.device, self._encoder_of
             )
             for weights in self._weights
         ]

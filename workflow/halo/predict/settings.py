@@ -62,6 +62,9 @@ class PredictSettings:
     transport: TransportSettings = field(default_factory=TransportSettings)
 
     def __post_init__(self) -> None:
+        for name, lowest in (("threads", 1), ("chunk", 1), ("max_length", 1), ("page", 0)):
+            if getattr(self, name) < lowest:
+                raise HaloError(f"{name}: {getattr(self, name)} is below {lowest}; give more")
         if self.stage is not None and self.store is None:
             raise HaloError("--stage: give a --store too, in which what is fetched is kept")
 
