@@ -20,3 +20,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no real data: ../shared/data is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """A small run of the demo's proteins, from which bundles are made; it takes some seconds."""
+    from predict_bundle import make_small_run  # loads PyTorch: not for tests that need no run
+
+    return make_small_run(tmp_path_factory.mktemp("small_run"))
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_run, tmp_path_factory) -> Path:
+    """The bundle of its cascade; not to be changed."""
+    return small_run.bundle(tmp_path_factory.mktemp("small_bundle") / "small")

@@ -28,15 +28,15 @@ from halo.predict.run import fetch, predict, predict_sequences
 from halo.predict.settings import PredictSettings
 from halo.structures.settings import TransportSettings
 from halo.training.checkpoint import load_model
-from predict_bundle import CHECKPOINT, DEMO, OFFLINE, make_small_run, queries, write_fasta
+from predict_bundle import CHECKPOINT, DEMO, OFFLINE, queries, write_fasta
 from serve import AlphaFoldServer
 
 TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return make_small_run(tmp_path_factory.mktemp("run"))
+def small(small_run):
+    return small_run
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from halo.errors import HaloError
 from halo.files import read_json, write_json
 from halo.predict import bundle as module
 from halo.predict.bundle import read_bundle
-from predict_bundle import make_small_run
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return make_small_run(tmp_path_factory.mktemp("run"))
+def small(small_run):
+    return small_run
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +121,71 @@ def test_models_are_read_from_the_bundle_alone(copy):
     write_json(copy / "manifest.json", manifest)
     with pytest.raises(HaloError, match=r"lists no file of \.\./elsewhere"):
         read_bundle(copy)
+
+
+def rewritten(copy, change):
+    """The bundle with another description, listed as it is."""
+    description = read_json(copy / "bundle.json")
+    change(description)
+    content = json.dumps(description).encode()
+    (copy / "bundle.json").write_bytes(content)
+    manifest = read_json(copy / "manifest.json")
+    digest = hashlib.sha256(content).hexdigest()
+    manifest["files"]["bundle.json"] = {"bytes": len(content), "sha256": digest}
+    write_json(copy / "manifest.json", manifest)
+
+
+KEYS = (
+    "name", "version", "method", "class", "task", "labels", "simulated", "language_model", "code",
+    "embeddings", "graphs", "structures", "search", "models", "halo", "models.0.fold",
+    "models.0.members", "models.0.band", "models.0.conformal", "models.0.adapter",
+    "models.1.members.0.thresholds", "models.1.members.0.shifts", "models.1.members.1.temperature",
+    "models.1.members.1.class", "models.1.members.1.folder", "language_model.sha256",
+    "search.evalue", "structures.max_length", "models.0.members.0.thresholds.Nucleus",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_missing_key_is_named(copy, key):
+    *places, last = (int(word) if word.isdigit() else word for word in key.split("."))
+
+    def remove(description):
+        for place in places:
+            description = description[place]
+        del description[last]
+
+    rewritten(copy, remove)
+    with pytest.raises(HaloError, match=rf"bundle.json: damaged, .*{last}.*copy the bundle again"):
+        read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d["embeddings"].update(window="long"), "embeddings.window: .*integer"),
+        (lambda d: d["graphs"].update(shape="round"), "graphs: .*unknown keys: shape"),
+        (lambda d: d.update(task="both"), "task: Input should be 'multilabel' or 'singlelabel'"),
+        (lambda d: d["models"].clear(), "models: .*at least 1"),
+        (lambda d: d["models"][0]["members"][0].update(temperature=0), "temperature: .*greater"),
+    ],
+)
+def test_a_wrong_value_is_named(copy, change, words):
+    rewritten(copy, change)
+    with pytest.raises(HaloError, match=rf"bundle.json: damaged, .*{words}"):
+        read_bundle(copy)
+
+
+def test_a_bundle_takes_the_place_of_a_bundle_alone(small, tmp_path):
+    folder = small.bundle(tmp_path / "bundle")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(HaloError, match=r"bundle: notes\.txt: there already, and of no bundle"):
+        small.bundle(folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (tmp_path / "other/store").mkdir(parents=True)
+    (tmp_path / "other/store/segment.h5").write_text("mine")
+    with pytest.raises(HaloError, match=r"other: store/segment\.h5: there already"):
+        small.bundle(tmp_path / "other")
+    assert (tmp_path / "other/store/segment.h5").read_text() == "mine"
 
 
 def test_another_format_is_refused(copy):

@@ -44,10 +44,10 @@ from halo.predict.mmcif import b_factors, file_names, write_structure
 from halo.predict.output import read_chunk_evidence
 from halo.predict.page import laid_flat
 from halo.predict.predictor import Predictor
-from halo.predict.records import read_queries
+from halo.predict.records import KnownSequences, read_queries
 from halo.predict.regions import GAIN, MOST, SHARE, WINDOW, regions, smoothed
 from halo.predict.run import predict
-from predict_bundle import DEMO, OFFLINE, make_small_run, queries, write_fasta
+from predict_bundle import DEMO, OFFLINE, queries, write_fasta
 
 LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
 DIM = 12
@@ -323,8 +323,8 @@ def test_a_trace_is_turned_and_not_mirrored():
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return make_small_run(tmp_path_factory.mktemp("run"))
+def small(small_run):
+    return small_run
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +334,7 @@ def bundle(small, tmp_path_factory):
 
 def explained(bundle, folder, settings=OFFLINE, sequences=None) -> dict[str, Evidence]:
     proteins = write_fasta(folder / "q.fasta", sequences or queries(6))
-    table = read_queries(proteins, None, folder / "none").table
+    table = read_queries(proteins, None, KnownSequences(folder / "none")).table
     with Predictor(read_bundle(bundle), settings, folder / "store") as predictor:
         return {e.id: e for e in predictor.predict(table, len(table)).evidence}
 
@@ -403,13 +403,17 @@ def test_structures_of_others_are_not_touched(bundle, tmp_path):
     mine = out / "structures/mine.cif"
     mine.parent.mkdir(parents=True)
     mine.write_text("data_mine")
-    with pytest.raises(HaloError, match="files of something else"):
+    with pytest.raises(HaloError, match="structures: there already, and not made by"):
         predict(fasta, bundle, out, OFFLINE)
     mine.rename(tmp_path / "mine.cif")
     predict(fasta, bundle, out, replace(OFFLINE, page=2))
     (tmp_path / "mine.cif").rename(mine)
+    with (mine.parent / "index.csv").open("a") as index:
+        index.write("mine.cif,a,Nucleus\n../../q.fasta,a,Nucleus\n")
     predict(fasta, bundle, out, replace(OFFLINE, page=0))
     assert {path.name for path in mine.parent.iterdir()} == {"mine.cif", "index.csv"}
+    assert mine.read_text() == "data_mine"
+    assert fasta.exists()
 
 
 def test_no_page_no_parts(bundle, tmp_path, monkeypatch):

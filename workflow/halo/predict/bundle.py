@@ -15,6 +15,7 @@ from halo.code import code_digest
 from halo.embeddings.layout import CONTENT_MODULES
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
+from halo.predict.description import description_fault
 
 FORMAT = 1
 DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
@@ -118,6 +119,9 @@ def read_bundle(folder: Path) -> Bundle:
             f"({description.get('halo', 'unknown')}), or make the bundle again with this one"
         )
     files = _checked(folder, _read(folder / MANIFEST))
+    fault = description_fault((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    if fault is not None:
+        raise HaloError(f"{folder}/{DESCRIPTION}: damaged, {fault}; copy the bundle again")
     _require_same_code(folder, description)
     for entry in (member for model in description["models"] for member in model["members"]):
         if not any(name.startswith(f"{entry['folder']}/") for name in files):

@@ -52,7 +52,7 @@ class OutputFolder:
         """The path of one of `NAMES`, to write to; HaloError where others have made it."""
         path = self.path / name
         if name not in self._made:
-            if os.path.lexists(path):
+            if _is_there(path):
                 raise HaloError(f"{path}: made by another program in the meantime; move it away")
             self._made.append(name)
             self._write()
@@ -124,13 +124,20 @@ def _refuse_foreign(path: Path) -> dict[str, list[str]]:
     """The content of `MARK`; HaloError where there is something with one of `NAMES` beyond it."""
     found = read_json(path / MARK) if (path / MARK).exists() else {}
     made = found.get("made", [])
-    foreign = [name for name in NAMES if os.path.lexists(path / name) and name not in made]
+    foreign = [name for name in NAMES if name not in made and _is_there(path / name)]
     if foreign:
         raise HaloError(
             f"{path}: {', '.join(foreign)}: there already, and not made by a prediction in this "
             "folder; give another folder to write to (-o), or move it away"
         )
     return found
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, a link, or a folder that is not empty."""
+    if path.is_dir() and not path.is_symlink():
+        return any(path.iterdir())
+    return os.path.lexists(path)
 
 
 def _require_outside(path: Path, given: Sequence[Path]) -> None:

@@ -14,6 +14,7 @@ from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, Judgement, combine
 from halo.cascade.conformal import label_sets
 from halo.device import needing_memory, within_memory
+from halo.errors import HaloError
 from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
 from halo.network.classes import prepared
@@ -60,7 +61,10 @@ class Member:
         folder = bundle.folder / entry["folder"]
         self.method = entry["method"]
         self.is_network = entry["class"] != "esm"
-        network, _ = load_model(folder) if self.is_network else load_head(folder)
+        try:
+            network, _ = load_model(folder) if self.is_network else load_head(folder)
+        except (KeyError, TypeError, ValueError) as error:  # of a description that lacks something
+            raise HaloError(f"{folder}: damaged ({error!r}); copy the bundle again") from None
         # The head reads one protein at a time, on the CPU.
         with needing_memory("the networks of the bundle", "free the GPU, or give --device cpu"):
             self.network = network.to(device if self.is_network else "cpu")

@@ -1,0 +1,309 @@
+"""``halo predict`` as users call it: what it refuses, by a message, and what it leaves alone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from halo.__main__ import main
+from halo.predict.folder import NAMES
+from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
+
+OPTIONS = ("--no-download", "--language-model", str(CHECKPOINT), "--page", "1")
+
+
+@pytest.fixture(scope="module")
+def fasta(tmp_path_factory):
+    return write_fasta(tmp_path_factory.mktemp("fasta") / "q.fasta", queries(3))
+
+
+@pytest.fixture
+def halo(monkeypatch, capfd):
+    """The command in this process: its status and its messages."""
+
+    def call(*words) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["halo", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code
+        return status, capfd.readouterr().err
+
+    return call
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """The files below a folder but those of predictions themselves, by their paths."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".halo-predict")
+    }
+
+
+def somebody_s_store(folder: Path) -> Path:
+    for kind in ("embeddings", "graphs", "structures", "language_models"):
+        segment = folder / kind / "0123456789abcdef/00/00000000000000000001-aaaaaaaa.h5"
+        segment.parent.mkdir(parents=True)
+        segment.write_bytes(b"of somebody else")
+    return folder
+
+
+# ------------------------------------------------------------------ nothing of others is lost
+
+
+@pytest.mark.parametrize("place", [".", "store", "chunks", "structures", "other", "store/store"])
+def test_a_store_of_somebody_else_in_the_output_folder(
+    halo, small_bundle, fasta, tmp_path, monkeypatch, place
+):
+    """Wherever it is in what -o points to: kept, and refused where it would be in the way."""
+    out = tmp_path / "out"
+    somebody_s_store(out / place)
+    before = content(out)
+    monkeypatch.chdir(out)
+    status, messages = halo("predict", fasta, "--bundle", small_bundle, "-o", ".", *OPTIONS)
+    after = content(out)
+    assert before.items() <= after.items()
+    in_the_way = any((out / name).exists() and name in Path(place).parts for name in NAMES)
+    in_the_way |= place == "."  # its structures
+    assert status == (1 if in_the_way else 0), messages
+    if in_the_way:
+        assert "there already, and not made by a prediction in this folder" in messages
+        assert after == before
+
+
+def test_a_store_of_somebody_else_after_a_prediction(halo, small_bundle, fasta, tmp_path):
+    """In the very folder that an earlier prediction has made."""
+    out = tmp_path / "out"
+    words = ("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS)
+    assert halo(*words)[0] == 0
+    somebody_s_store(out / "store")
+    somebody_s_store(out / "chunks")
+    before = content(out)
+    for more in ((), ("--chunk", "2"), ("--page", "0")):
+        assert halo(*words, *more)[0] == 0
+        kept = {name for name in before if "0123456789abcdef" in name}
+        assert len(kept) == 8
+        assert {name: before[name] for name in kept}.items() <= content(out).items()
+
+
+@pytest.mark.parametrize("place", ["", "structures", "chunks", "store", "predictions.csv"])
+def test_a_store_that_is_given(halo, small_bundle, fasta, tmp_path, place):
+    """--store at, above and below what is written: nothing of it is lost."""
+    out = tmp_path / "out"
+    store = somebody_s_store(out / place)
+    before = content(out)
+    words = ("predict", fasta, "--bundle", small_bundle, "-o", out, "--store", store, *OPTIONS)
+    status, messages = halo(*words)
+    assert before.items() <= content(out).items()
+    assert status == 1, messages
+    assert "Traceback" not in messages
+
+
+def test_a_store_of_somebody_else_is_added_to(halo, small_bundle, fasta, tmp_path):
+    store = somebody_s_store(tmp_path / "store")
+    before = content(store)
+    words = ("--bundle", small_bundle, "-o", tmp_path / "out", "--store", store, *OPTIONS)
+    assert halo("predict", fasta, *words)[0] == 0
+    assert before.items() < content(store).items()
+
+
+@pytest.mark.parametrize("place", ["structures", "structures/models", "store", "models", "chunks"])
+def test_structures_that_are_given(halo, small_bundle, fasta, tmp_path, place):
+    """--structures at, above and below what is written, with an index and a store beside them."""
+    out = tmp_path / "out"
+    folder = out / place
+    shutil.copytree(DEMO / "afdb", folder)
+    name = next(folder.glob("AF-*")).name
+    (folder / "index.csv").write_text(f"file,id,label\n{name},a,Nucleus\n")
+    somebody_s_store(folder / "store")
+    before = content(out)
+    words = ("--bundle", small_bundle, "-o", out, "--structures", folder, *OPTIONS)
+    status, messages = halo("predict", fasta, *words)
+    assert before.items() <= content(out).items()
+    assert status == (0 if place == "models" else 1), messages
+
+
+def test_files_with_the_names_of_ours(halo, small_bundle, fasta, tmp_path):
+    for name in ("predictions.csv", "rejected.csv"):
+        (tmp_path / name).write_text("mine")
+    words = ("--bundle", small_bundle, "-o", tmp_path, *OPTIONS)
+    status, messages = halo("predict", fasta, *words)
+    assert status == 1
+    assert "predictions.csv, rejected.csv: there already" in messages
+    assert (tmp_path / "predictions.csv").read_text() == "mine"
+
+
+def test_a_bundle_as_output_folder(halo, small_bundle, fasta, tmp_path):
+    bundle = shutil.copytree(small_bundle, tmp_path / "bundle")
+    before = content(bundle)
+    words = ("predict", fasta, "--bundle", bundle, "-o", bundle, *OPTIONS)
+    status, messages = halo(*words)
+    assert status == 1
+    assert "bundle: a model bundle; give another folder" in messages
+    assert content(bundle) == before
+
+
+def test_a_log_takes_the_place_of_a_log_alone(halo, small_bundle, fasta, tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    words = ("predict", fasta, "--bundle", small_bundle, "-o", tmp_path / "out", "--log")
+    status, messages = halo(*words, mine)
+    assert (status, mine.read_text()) == (2, "mine")
+    assert "mine.txt holds something else than a log" in messages
+    status, messages = halo(*words, tmp_path)
+    assert status == 2
+    assert "Is a directory" in messages
+
+
+# ------------------------------------------------------------------ messages, no tracebacks
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("--threads", "0"), 2, "argument --threads: 0 is below 1"),
+        (("--chunk", "0"), 2, "argument --chunk: 0 is below 1"),
+        (("--page", "-1"), 2, "argument --page: -1 is below 0"),
+        (("--max-length", "x"), 2, "argument --max-length: invalid"),
+        (("--max-length", "10"), 1, "too long .* above --max-length"),
+        (("--device", "cuda"), 1, "cuda"),
+        (("--stage", "predict"), 1, "--stage: give a --store too"),
+        (("--structures", "gone"), 1, "--structures: there is no folder gone"),
+        (("-o", "{file}"), 1, "a file; give a folder to write to"),
+        (("-o", "{file}/below"), 1, "Not a directory"),
+        (("-o", "/proc/nothing/below"), 1, "/proc.*; give another path"),
+        (("--store", "{file}"), 1, "{file}.*; give another path"),
+        (("--store", "/proc/nothing"), 1, "/proc.*; give another path"),
+        (("--language-model", "gone.pt"), 1, "--language-model: there is no file gone.pt"),
+        (("--language-model", "{folder}"), 1, "--language-model: there is no file"),
+        (("--language-model", "{file}"), 1, "its sha256 is"),
+        (("--bundle", "gone"), 1, "gone: there is no such folder"),
+        (("--bundle", "{file}"), 1, "there is no such folder"),
+        (("--bundle", "{folder}"), 1, "bundle.json: missing"),
+    ],
+)
+def test_wrong_options_are_named(halo, small_bundle, fasta, tmp_path, words, status, message):
+    import re
+
+    import torch
+
+    if "cuda" in words and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("mine")
+    folder.mkdir()
+    given = [word.format(file=file, folder=folder) for word in words]
+    out = tmp_path / "out"
+    found = halo("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS, *given)
+    assert found[0] == status, found[1]
+    assert re.search(message.format(file=re.escape(str(file))), found[1])
+    assert "Traceback" not in found[1]
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["chunks", "predictions.json"])
+def test_what_cannot_be_written(halo, small_bundle, fasta, tmp_path, monkeypatch, name):
+    """A folder without permission, also of a prediction that is finished."""
+    from halo import files
+
+    words = ("predict", fasta, "--bundle", small_bundle, "-o", tmp_path / "out", *OPTIONS)
+    if name != "chunks":
+        assert halo(*words)[0] == 0
+    real = files.tempfile.mkstemp
+
+    def refuse(*args, **kwargs):
+        if name in (kwargs["prefix"][1:-1], Path(kwargs["dir"]).name):
+            raise PermissionError(13, "Permission denied", str(kwargs["dir"]))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    status, messages = halo(*words)
+    assert status == 1, messages
+    assert "Permission denied; give another path" in messages
+    assert "Traceback" not in messages
+
+
+def test_left_over_variables_of_a_launcher_do_no_harm(
+    halo, small_bundle, fasta, tmp_path, monkeypatch
+):
+    for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3"}.items():
+        monkeypatch.setenv(name, value)
+    log = tmp_path / "log"
+    words = ("predict", fasta, "--bundle", small_bundle, "-o", tmp_path / "out", *OPTIONS)
+    status, messages = halo(*words, "--log", log)
+    assert status == 0, messages
+    assert "proteins predicted" in log.read_text()
+
+
+def test_interrupted(halo, small_bundle, fasta, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("halo.predict.run.write_chunk", interrupt)
+    out = tmp_path / "out"
+    status, messages = halo("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS)
+    assert status == 130
+    assert "interrupted" in messages
+    assert "Traceback" not in messages
+    assert not list(out.glob(".scratch*"))
+
+
+# ------------------------------------------------------------------ as processes of their own
+
+
+def test_from_a_pipe_and_interrupted(root, small_bundle, fasta, tmp_path):
+    """``cat q.fasta | halo predict - …``, and Ctrl-C while it waits for more."""
+    environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "halo", "predict", "-", "--bundle", small_bundle, "-o"]
+
+    def start(out: Path) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*map(str, (*words, out, *OPTIONS, "--log", out / "log"))], env=environment,
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+        )  # fmt: skip
+
+    piped, waiting = start(tmp_path / "piped"), start(tmp_path / "waiting")
+    _, messages = piped.communicate(fasta.read_bytes())
+    assert piped.returncode == 0, messages.decode()
+    assert (tmp_path / "piped/predictions.csv").read_text().count("\n") == 4
+    while not (tmp_path / "waiting/.halo-predict.lock").exists():
+        assert waiting.poll() is None
+    waiting.send_signal(signal.SIGINT)
+    _, messages = waiting.communicate()
+    assert waiting.returncode == 130
+    assert b"interrupted" in messages
+    assert b"Traceback" not in messages
+
+
+def test_the_wheel_predicts_from_another_folder(root, small_bundle, fasta, tmp_path):
+    """Installed as ``pip install .`` does, into an empty folder, and called by its command."""
+    source = tmp_path / "source"
+    for name in ("pyproject.toml", "README.md", "LICENSE", "workflow/halo"):
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ignored = shutil.ignore_patterns("__pycache__")
+        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
+        copy(root / name, target, **({"ignore": ignored} if copy is shutil.copytree else {}))
+    place = tmp_path / "place"
+    install = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index"]
+    install += ["--no-build-isolation", "--target", place, source]
+    done = subprocess.run([*map(str, install)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(source)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    words = [place / "bin/halo", "predict", fasta, "--bundle", small_bundle, "-o", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*map(str, (*words, *OPTIONS, "--structures", DEMO / "afdb"))],
+        cwd=elsewhere, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (elsewhere / "out/predictions.csv").read_text().count("\n") == 4
+    assert (elsewhere / "out/predictions.html").read_text().count("<tr data-row=") == 1

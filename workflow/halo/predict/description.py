@@ -1,0 +1,137 @@
+"""What ``bundle.json`` has to hold, checked before any of it is used."""
+
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from halo.embeddings.settings import EmbeddingSettings
+from halo.graphs.settings import GraphSettings
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    """A part of the description; keys that this HALO does not know are passed over."""
+
+    model_config = ConfigDict(strict=True, populate_by_name=True)
+
+
+class LanguageModel(_Part):
+    """Which language model is needed."""
+
+    name: str
+    sha256: Sha256
+
+
+class Structures(_Part):
+    """What a structure must be like."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_identity: Share
+    min_coverage: Share
+    max_length: int
+
+
+class Search(_Part):
+    """When a training protein counts as found."""
+
+    evalue: FiniteFloat
+    sensitivity: FiniteFloat
+
+
+class Member(_Part):
+    """One method of a model."""
+
+    method: str
+    kind: str = Field(alias="class")
+    folder: str
+    thresholds: dict[str, FiniteFloat]
+    temperature: Annotated[FiniteFloat, Field(gt=0)]
+    shifts: dict[str, FiniteFloat]
+
+
+class Band(_Part):
+    """Where the second member of a cascade is asked, and how much it counts."""
+
+    certainty: FiniteFloat
+    weight: FiniteFloat
+
+
+class Conformal(_Part):
+    """The cut of the conformal sets."""
+
+    risk: FiniteFloat
+    cut: FiniteFloat
+
+
+class Model(_Part):
+    """One fold and seed of the bundle's method."""
+
+    fold: str
+    seed: int
+    adapter: str | None
+    members: Annotated[list[Member], Field(min_length=1)]
+    band: Band | None
+    conformal: Conformal | None
+
+
+class Description(_Part):
+    """The content of ``bundle.json``."""
+
+    format: int
+    halo: str
+    name: str
+    version: str
+    method: str
+    kind: str = Field(alias="class")
+    task: Literal["multilabel", "singlelabel"]
+    labels: Annotated[list[str], Field(min_length=1)]
+    simulated: bool
+    language_model: LanguageModel
+    embeddings: EmbeddingSettings
+    graphs: GraphSettings
+    structures: Structures
+    search: Search
+    code: dict[str, str]
+    models: Annotated[list[Model], Field(min_length=1)]
+
+    @field_validator("embeddings", "graphs", mode="before")
+    @classmethod
+    def _knows_every_key(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = {"embeddings": EmbeddingSettings, "graphs": GraphSettings}[info.field_name]
+        unknown = sorted({*value} - {field.name for field in fields(kind)})
+        if unknown:
+            raise ValueError(f"unknown keys: {', '.join(unknown)}")
+        return value
+
+    @model_validator(mode="after")
+    def _has_every_label(self) -> "Description":
+        for member in (member for model in self.models for member in model.members):
+            for name, found in (("thresholds", member.thresholds), ("shifts", member.shifts)):
+                missing = [label for label in self.labels if label not in found]
+                if missing:
+                    raise ValueError(f"{name} of {member.folder} lack {', '.join(missing)}")
+        return self
+
+
+def description_fault(text: str) -> str | None:
+    """What is wrong with the text of a ``bundle.json``, at which key; None where nothing is."""
+    try:
+        Description.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"{place}: {first['msg']}" if place else first["msg"]
+    return None
