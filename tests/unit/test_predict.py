@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from torch import nn
 
 from halo.errors import HaloError
-from halo.predict import judge
+from halo.predict import judge, nearest
 from halo.predict import predictor as predictor_module
 from halo.predict.bundle import read_bundle
 from halo.predict.output import table_of
@@ -147,7 +147,7 @@ def test_other_methods(small, fasta, tmp_path, method):
     assert set(found["far"]) == {""}
 
 
-def test_the_nearest_training_protein(small, bundle, expected, tmp_path):
+def test_the_nearest_training_protein(small, bundle, expected, monkeypatch):
     trained = small.assignments[(small.assignments == "train").any(axis=1)].index
     found = table(expected / "predictions.csv").set_index("id")
     proteins = small.proteins.table.set_index("accession")
@@ -160,6 +160,9 @@ def test_the_nearest_training_protein(small, bundle, expected, tmp_path):
     first = proteins.loc[seen[0]]
     half = first["sequence"][: len(first["sequence"]) * 3 // 4] + "GG"
     answer = predict_sequences({"random": text, "part": half}, bundle, OFFLINE).set_index("id")
+    monkeypatch.setattr(nearest, "EXHAUSTIVE", 0)  # as for a large training set
+    again = predict_sequences({"random": text, "part": half}, bundle, OFFLINE).set_index("id")
+    assert again["nearest_training"].equals(answer["nearest_training"])
     assert answer.loc["random", "far"] == "true"
     assert answer.loc["random", "nearest_training"] == ""
     assert answer.loc["part", "far"] == "false"
@@ -168,7 +171,7 @@ def test_the_nearest_training_protein(small, bundle, expected, tmp_path):
 
 def test_bad_proteins_are_reported_and_the_others_predicted(bundle, tmp_path):
     names = list(queries(3).items())
-    text = f">{names[0][0]}\n{names[0][1]}\n>bad\nMKV1*Z?\n>{names[0][0]}\nMKV\n>\nMKVL\n>none\n"
+    text = f">{names[0][0]}\n{names[0][1]}\n>bad\nMKV1*Z?\n>{names[0][0]}\nMKV\n>\nMKVL\n>nothing\n"
     text += f">{names[1][0]}\n{names[1][1]}\n"
     (tmp_path / "in.fasta").write_text(text)
     found = table(predict(tmp_path / "in.fasta", bundle, tmp_path / "out", OFFLINE))
