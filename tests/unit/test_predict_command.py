@@ -229,6 +229,15 @@ def test_what_cannot_be_written(halo, small_bundle, fasta, tmp_path, monkeypatch
     assert "Traceback" not in messages
 
 
+def test_a_bundle_above_the_working_folder(halo, small_bundle, fasta, tmp_path, monkeypatch):
+    shutil.copytree(small_bundle, tmp_path / "bundle")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    status, messages = halo("predict", fasta, "--bundle", "../bundle", "-o", "../out", *OPTIONS)
+    assert status == 0, messages
+    assert (tmp_path / "out/predictions.csv").exists()
+
+
 def test_left_over_variables_of_a_launcher_do_no_harm(
     halo, small_bundle, fasta, tmp_path, monkeypatch
 ):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 SHIFT_DEVIATION = 1.0  # of a label's shift from the common one, in logits: the prior's
@@ -95,5 +94,7 @@ def calibrate(
 
     scales = tuple(-np.log(TEMPERATURES)[::-1])
     bounds = [scales, *[(None, None)] * (1 + n_labels)]
+    from scipy.optimize import minimize  # half a second, which predictions do not need
+
     found = minimize(loss, np.zeros(2 + n_labels), jac=True, method="L-BFGS-B", bounds=bounds).x
     return Calibration(float(np.exp(-found[0])), found[1] + found[2:], task)

@@ -1,7 +1,6 @@
 """From probabilities to decisions, and which thresholds are the better ones."""
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve
 
 FIXED = 0.5
 
@@ -39,6 +38,8 @@ def tuned_thresholds(
 def _best_threshold(truth: np.ndarray, probabilities: np.ndarray) -> float:
     if not truth.any():
         return FIXED
+    from sklearn.metrics import precision_recall_curve  # a second, which predictions do not need
+
     precision, recall, cuts = precision_recall_curve(truth, probabilities)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = int(f1[:-1].argmax())  # the last pair is by definition precision 1, recall 0

@@ -1,7 +1,6 @@
 """Local geometry of a protein's backbone: numbers that no rotation or translation changes."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 N, CA, C = 0, 1, 2
 CONTACT_SCALE = 25.0  # contacts below 10 Å of a typical residue of an AlphaFold model
@@ -38,6 +37,8 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """
     there = np.flatnonzero(np.isfinite(ca).all(axis=1))
     points = ca[there].astype(np.float64)
+    from scipy.spatial import cKDTree  # half a second: only where there is a structure
+
     tree = cKDTree(points, balanced_tree=False)  # no faster for so few points, but slower to make
     pairs = tree.query_pairs(radius, output_type="ndarray").astype(np.int64)
     # One number a pair: sorted four times as fast as two columns.

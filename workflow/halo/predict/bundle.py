@@ -149,7 +149,7 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
         raise HaloError(f"{folder}/{MANIFEST}: damaged, it lists no files; copy the bundle again")
     for name, entry in expected.items():
         path = folder / name
-        if ".." in path.parts or Path(name).is_absolute():
+        if ".." in Path(name).parts or Path(name).is_absolute():
             raise HaloError(f"{folder}/{MANIFEST}: refused, {name} is outside of the bundle")
         if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
             raise HaloError(

@@ -5,8 +5,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-
 from halo.errors import HaloError
 from halo.text import ZIP_MAGIC, zip_members
 
@@ -32,6 +30,8 @@ def workbook_rows(path: Path) -> list[tuple[int, list[str]]]:
 
     Rows without content are left out. Whole numbers lose the ``.0`` that they have in Excel.
     """
+    import openpyxl  # takes as long as a small job: only where there is a workbook
+
     try:
         with path.open("rb") as file:  # whatever its name ends in
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)

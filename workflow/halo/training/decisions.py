@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 
 RESAMPLES = 200
@@ -13,6 +12,8 @@ def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
 
     `targets` [n, n_labels] are 0, 1 or, where it is unknown, NaN, which does not count.
     """
+    from sklearn.metrics import f1_score  # a second, which predictions do not need
+
     truth, decisions = _known(targets.numpy(), decide(logits, tau, task))
     return float(f1_score(truth, decisions, average="macro", zero_division=0))
 
