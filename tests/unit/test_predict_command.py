@@ -182,7 +182,7 @@ def test_a_log_takes_the_place_of_a_log_alone(halo, small_bundle, fasta, tmp_pat
         (("--store", "/proc/nothing"), 1, "/proc.*; give another path"),
         (("--language-model", "gone.pt"), 1, "--language-model: there is no file gone.pt"),
         (("--language-model", "{folder}"), 1, "--language-model: there is no file"),
-        (("--language-model", "{file}"), 1, "its sha256 is"),
+        (("--language-model", "{file}"), 1, "{file}: "),
         (("--bundle", "gone"), 1, "gone: there is no such folder"),
         (("--bundle", "{file}"), 1, "there is no such folder"),
         (("--bundle", "{folder}"), 1, "bundle.json: missing"),
