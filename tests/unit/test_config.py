@@ -3,6 +3,8 @@
 import copy
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from halo.config import checked_config, completed_config, folds, load_yaml, merged, methods_of
 from halo.config.command_line import with_command_line
@@ -110,6 +112,8 @@ FAULTS = [
     ({"dataset": {"sha256": "ABC"}}, "dataset.sha256: 'ABC' is text that does not match"),
     ({"dataset": {"url": "ftp://x/y.csv"}}, "dataset.url: 'ftp://x/y.csv' is text that does not"),
     ({"structures": {"transport": {"base_url": "alphafold"}}}, "structures.transport.base_url"),
+    ({"seeds": [2**32]}, "seeds[0]: 4294967296 is not at most 4294967295"),
+    ({"split": {"seed": 10**30}}, "split.seed: "),
     # Numbers that are none.
     ({"training": {"learning_rate": float("nan")}}, "training.learning_rate: nan is not a finite"),
     ({"training": {"cache_gb": float("inf")}}, "training.cache_gb: inf is not a finite number"),
@@ -144,7 +148,20 @@ FAULTS = [
     (split(mode="kfold", folds=1), "split.folds: 1 fold has nothing to train on"),
     (split(val_fraction=0.5, cal_fraction=0.5), "split.val_fraction: with cal_fraction it leaves"),
     (split(repair=True), "split.repair: the mode kfold keeps similar proteins apart already"),
+    (split(name="members"), "split.name: the results have a folder 'members' for something else"),
     # Between sections.
+    ({"embeddings": {"layer": 40}}, "embeddings.layer: 40, but esm2_t33_650M_UR50D has 33 layers"),
+    (
+        {"finetune": {"model": "finetuned", "last_layers": 34}},
+        "finetune.last_layers: 34, but esm2_t33_650M_UR50D has 33 layers",
+    ),
+    (
+        merged(
+            split(mode="external"),
+            {"dataset": {"url": "http://x/y", "test": {"url": "http://x/y", "sha256": "0" * 64}}},
+        ),
+        "dataset.test.sha256: not that of dataset",
+    ),
     (TEST_SET, "split.mode: kfold, but there is a test set in dataset.test"),
     (merged(TEST_SET, split(mode="fractions")), "split.mode: fractions, but there is a test set"),
     (
@@ -317,6 +334,15 @@ def test_files_and_data_sets_that_are_not_there(folder, root, change, words):
     assert words in str(error.value)
 
 
+def test_a_base_that_the_run_writes_over(folder, root):
+    own = folder / "results/mine/split/assignments.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text("id\n")
+    with pytest.raises(HaloError, match=r"split\.base: .* is what this run writes"):
+        completed_config(merged(MINIMAL, split(base=str(own))), root)
+    assert completed_config(merged(MINIMAL, {"run": "other", **split(base=str(own))}), root)
+
+
 def test_files_that_are_there(folder, root, monkeypatch):
     (folder / "a_1.tar").write_bytes(b"x")
     monkeypatch.setenv("HOME", str(folder))
@@ -330,6 +356,37 @@ def test_files_that_are_there(folder, root, monkeypatch):
     assert found["dataset"]["proteins"] == str(folder / "x.csv")
     assert found["embeddings"]["model"] == str(root / "resources/demo/esm2_demo.pt")
     assert [source["path"] for source in found["structures"]["sources"]] == ["a_*.tar", "folder"]
+
+
+KEYS = st.one_of(st.text(max_size=3), st.integers(), st.sampled_from(["class", "of", "kind"]))
+ANYTHING = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.dates(),
+        st.sampled_from(["1e-3", "20.0", "x.csv", "network", "[0]", 20.0, 1e308, "kfold"]),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_whatever_a_configuration_says_it_is_read_or_refused(data):
+    """One to three keys of a whole configuration, at any depth, have any value."""
+    config = checked_config(merged(MINIMAL, merged(TEST_SET, split(mode="external"))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        node, parent, key = config, None, None
+        while isinstance(node, dict | list) and node and data.draw(st.integers(0, 3)):
+            keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+            parent, key = node, data.draw(st.sampled_from(keys))
+            node = parent[key]
+        if parent is not None:
+            parent[key] = data.draw(ANYTHING)
+    try:
+        found = checked_config(config)
+    except HaloError:
+        return
+    assert checked_config(found) == found
 
 
 def test_lines_of_the_faults(folder, root):

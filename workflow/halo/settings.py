@@ -10,6 +10,7 @@ from dataclasses import MISSING, field
 from typing import Any
 
 REQUIRED = MISSING  # in place of a default
+MOST_SEED = 2**32 - 1  # what the generators of NumPy, PyTorch and scikit-learn all take
 
 Faults = list[tuple[str, str]]  # key within a section, and what is wrong with it and the fix
 

@@ -54,6 +54,7 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
         more = _find(found["embeddings"], ("embeddings", "model"), EITHER, base)
         names = f"; or give a published name, one of {', '.join(PUBLISHED)}"
         faults += [Fault(fault.path, fault.text + names) for fault in more]
+    faults += _own_split(found)
     store = Path(found["store"]).expanduser()
     if store.exists() and not store.is_dir():
         faults.append(Fault(("store",), f"{found['store']!r} is a file; name a folder"))
@@ -76,6 +77,15 @@ def _data_faults(config: Config) -> list[Fault]:
         and section["url"] is None
         and section["uniprot"] is None
     ]
+
+
+def _own_split(config: Config) -> list[Fault]:
+    """A base that the run itself would write over."""
+    base = config["split"]["base"]
+    own = Path("results", config["run"], "split/assignments.csv")
+    if base is None or Path(base).resolve() != own.resolve():
+        return []
+    return [Fault(("split", "base"), f"{base!r} is what this run writes; copy it elsewhere first")]
 
 
 def _find(section: Config | None, path: KeyPath, kind: str, base: Path) -> list[Fault]:

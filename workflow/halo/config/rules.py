@@ -1,5 +1,6 @@
 """What keys of several sections have to do with each other."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
@@ -9,6 +10,7 @@ from halo.config.fault import Fault, Path, suggestion
 from halo.config.merge import merged
 from halo.config.methods import methods_of
 from halo.config.model import RunConfig
+from halo.embeddings.published import PUBLISHED
 from halo.methods import JOINING, NETWORKS
 from halo.network.settings import NetworkSettings
 
@@ -189,6 +191,36 @@ def _chosen_methods(config: RunConfig) -> Iterator[Fault]:
         yield Fault(("evaluation", "main"), _no_method(main, made.all, config))
     if method is not None and method not in made.trained + made.joined:
         yield Fault(("release", "method"), _no_method(method, made.trained + made.joined, config))
+
+
+@reads("embeddings", "finetune")
+def _layers(config: RunConfig) -> Iterator[Fault]:
+    """A published model tells its number of layers by its name; others are looked at when read."""
+    found = re.search(r"_t(\d+)_", config.embeddings.model)
+    if config.embeddings.model not in PUBLISHED or found is None:
+        return
+    layers, finetune = int(found[1]), config.finetune
+    if not -layers <= config.embeddings.layer <= layers:
+        yield Fault(
+            ("embeddings", "layer"),
+            f"{config.embeddings.layer}, but {config.embeddings.model} has {layers} layers; -1 is "
+            "the last",
+        )
+    if finetune.model == "finetuned" and finetune.last_layers > layers:
+        yield Fault(
+            ("finetune", "last_layers"),
+            f"{finetune.last_layers}, but {config.embeddings.model} has {layers} layers; lower it",
+        )
+
+
+@reads("dataset")
+def _one_download(config: RunConfig) -> Iterator[Fault]:
+    one, other = config.dataset, config.dataset.test
+    if other is not None and one.url and one.url == other.url and one.sha256 != other.sha256:
+        yield Fault(
+            ("dataset", "test", "sha256"),
+            "not that of dataset, though both have the same url; give both the same",
+        )
 
 
 def _no_method(name: str, known: Sequence[str], config: RunConfig) -> str:

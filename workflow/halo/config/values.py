@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from halo.config.fault import Path
+from halo.errors import HaloError
 
 # A number that YAML 1.1, which Python's readers follow, takes for text: 1e-3 instead of 1.0e-3.
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -13,8 +14,14 @@ FOLDS = (("folds",), ("release", "folds"))  # names of folds, which are numbers
 
 
 def as_json(value: Any) -> str:
-    """A configuration as JSON: mappings of other kinds and dates as text."""
-    return json.dumps(_plain(value), default=str)
+    """A configuration as JSON: mappings of other kinds and dates as text.
+
+    HaloError where a value contains itself, as YAML's anchors allow.
+    """
+    try:
+        return json.dumps(_plain(value), default=str)
+    except RecursionError:
+        raise HaloError("an anchor of the configuration contains itself; write it out") from None
 
 
 def _plain(value: Any) -> Any:
@@ -40,7 +47,7 @@ def corrected(config: dict[str, Any], errors: Iterable[Mapping[str, Any]]) -> bo
     changed = False
     for error in errors:
         found = _meant(error["type"], error["loc"], error["input"])
-        if found is not None:
+        if found is not None and error["loc"]:
             _put(config, error["loc"], found)
             changed = True
     return changed

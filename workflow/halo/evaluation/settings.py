@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from halo.settings import setting
+from halo.settings import MOST_SEED, setting
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class EvaluationSettings:
     resamples: int = setting(
         1000, "bootstrap resamples of homology groups behind each interval", ge=100
     )
-    seed: int = setting(1, "seed of the bootstrap", ge=0)
+    seed: int = setting(1, "seed of the bootstrap", ge=0, le=MOST_SEED)
 
 
 @dataclass(frozen=True)

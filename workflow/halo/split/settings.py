@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from halo.errors import HaloError
-from halo.settings import Faults, setting
+from halo.settings import MOST_SEED, Faults, setting
+
+# Folders of the results that are no splits.
+TAKEN = (
+    *("audit", "benchmarks", "bundle", "embeddings", "evaluation", "finetune", "graphs"),
+    *("language_model", "logs", "members", "predict", "split", "structures"),
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class SplitSettings(Rule, SplitMode):
         ge=0,
         le=0.5,
     )
-    seed: int = setting(1, "chooses among splits that are equally good", ge=0)
+    seed: int = setting(1, "chooses among splits that are equally good", ge=0, le=MOST_SEED)
     base: str | None = setting(
         None, "assignments.csv of an earlier run, whose proteins do not move, or null"
     )
@@ -144,6 +150,10 @@ class SplitSettings(Rule, SplitMode):
     def faults(self) -> Faults:
         """What does not fit together."""
         found = []
+        if self.name in TAKEN:
+            found.append(
+                ("name", f"the results have a folder {self.name!r} for something else; rename it")
+            )
         shares = self.fractions
         total = shares.train + shares.val + shares.cal + shares.test
         if abs(total - 1) > 1e-6:
