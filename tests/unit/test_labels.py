@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from halo.errors import HaloError
 from halo.proteins.identifiers import forms, matched
 from halo.proteins.ingest import ingest, rejected_table, with_test_set
-from halo.proteins.settings import DatasetSettings, Labels
-from halo.proteins.table import read_proteins, write_proteins
+from halo.proteins.settings import RESERVED, DatasetSettings, Labels
+from halo.proteins.table import CORE_COLUMNS, read_proteins, write_proteins
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,8 @@ def test_labels_with_the_name_of_another_column_are_refused(tmp_path, name):
     wide = DatasetSettings(annotations=["kind"])
     path = written(tmp_path, "id,sequence,kind\na,MKV,x\nb,MKL,y\n")
     labels = written(tmp_path, f"key,{name}\na,1\nb,0\n", "labels.csv")
+    assert bool(Labels(columns=(name,)).faults()) == (name != "kind")
+    assert set(CORE_COLUMNS) <= RESERVED
     with pytest.raises(HaloError, match=rf"labels\.csv: the label '{name}'.*rename"):
         ingest(path, labels, replace(wide, labels=Labels(id="key")))
     if name != "kind":
@@ -105,6 +107,16 @@ def test_a_misspelt_label_is_no_negative(tmp_path, log):
     assert "fewer than 10 proteins have the label Golgi (1), Nucleus (1), Nuclues (1)" in log.text
 
 
+def test_a_rare_label_that_is_like_a_common_one_is_named(tmp_path, log):
+    rows = [("Nucleus", 12), ("nucleus", 1), ("Golgi", 11), ("GO:1", 12), ("GO:2", 1)]
+    names = [name for name, count in rows for _ in range(count)]
+    text = "".join(f"p{n},{'MKV' + 'A' * n},{name}\n" for n, name in enumerate(names))
+    path = written(tmp_path, "id,sequence,where\n" + text)
+    ingest(path, None, DatasetSettings(labels=Labels(label="where")))
+    assert "the label nucleus may be a misspelling of Nucleus" in log.text
+    assert log.text.count("misspelling") == 1
+
+
 def test_labels_without_positives_are_named(tmp_path, log):
     ingest(written(tmp_path, "id,sequence,N,G\na,MKV,1,0\n"), None, DatasetSettings())
     assert "no protein has the label G" in log.text
@@ -152,6 +164,7 @@ def test_negative_names_and_a_second_sequence(tmp_path):
         ("id,sequence,N\na,MKV,2\n", "labels.positive"),
         (">a\nMKV\n", "a FASTA has no columns of labels; give a table"),
         (">a TARGET=N SET=train\nMKV\n", r"TARGET, SET\), the one with the labels"),
+        ("Entry,Sequence,N\na,MKV,1\n", "as UniProt exports it.*uniprot: {}.*dataset.id: Entry"),
         ("ID,Sequence,N\na,MKV,1\n", r"no column 'id' \(did you mean 'ID'\?\).*dataset.sequence"),
     ],
 )

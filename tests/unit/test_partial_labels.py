@@ -10,20 +10,29 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from halo.baselines.methods import Training, homology, majority
+from halo.baselines.stage import Run, run_baseline
 from halo.cascade.calibration import calibrate
 from halo.cascade.combination import Judgement, choose_band
+from halo.cascade.stage import CascadeSettings, join_fold
 from halo.evaluation.bootstrap import GroupBootstrap
 from halo.evaluation.metrics import (
     decision_replicates,
     probability_replicates,
     reliability_replicates,
 )
+from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.thresholds import tuned_thresholds
+from halo.files import read_json
+from halo.finetuning.stage import _examples
 from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.predict.make import _calibrated
 from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
+from halo.training.settings import TrainingSettings
 from halo.training.thresholds import ThresholdLoss, learn_thresholds
 from simulated_run import make_run
+from test_training import random_sequence, setting_of
+from test_training import run as train
 
 N, LABELS = 80, 3
 
@@ -220,3 +229,94 @@ def test_the_evaluation_of_a_run(tmp_path):
     assert sum(table["unknown"] == name) == len(before["methods"]) * (~known).sum()
     exact = [m["methods"]["majority"]["overall"]["exact_match"]["value"] for m in (before, after)]
     assert exact[0] < exact[1]
+
+
+# -- stages: what stands in the table of labels where it is not known makes no difference --------
+
+
+def both(proteins):
+    """The same proteins, partly unknown, with 0 and with 1 in the table where they are."""
+    known = np.random.default_rng(3).random(proteins.labels.shape) < 0.7
+    rows = np.arange(len(known))
+    known[rows, rows % known.shape[1]] = True  # something is known of every protein
+    for value in (0, 1):
+        labels = np.where(known, proteins.labels, value).astype(np.uint8)
+        yield replace(proteins, labels=labels, known=known)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+def test_the_stage_of_the_evaluation(run):
+    assignments, settings = run.assignments.set_index("id"), EvaluationSettings(resamples=100)
+    strata = {"half": {"first": np.arange(len(run.proteins)) % 2 == 0}}
+    strata["half"]["second"] = ~strata["half"]["first"]
+    one, two = (
+        evaluate(proteins, assignments, run.models, strata, settings)[0]
+        for proteins in both(run.proteins)
+    )
+    for metrics in (one, two):
+        metrics.pop("support")
+        metrics.pop("labels_averaged")
+    assert one == two
+
+
+@pytest.mark.parametrize("kind", ["majority", "homology"])
+def test_the_stage_of_the_baselines(run, tmp_path, kind):
+    parts = run.assignments.set_index("id")["part_0"]
+    ids = run.proteins.ids
+    hits = pd.DataFrame({"query": ids[:-1], "target": ids[1:], "bits": 50.0})
+    found = []
+    for proteins in both(run.proteins):
+        run_baseline(proteins, parts, hits, Run(kind, kind, "kfold", "0", 1), tmp_path)
+        found.append((tmp_path / "predictions.csv").read_bytes())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["cascade", "average"])
+def test_the_stage_of_the_cascade(run, tmp_path, kind):
+    """But for the conformal sets, which are made of the labels that proteins are known to have."""
+    members = [next(p for p in run.models if p.parts[-2] == m) for m in ("halo", "homology")]
+    names = {"method": kind, "split": "kfold", "fold": "0", "seed": 1}
+    found = []
+    for proteins in both(run.proteins):
+        assignments = run.assignments.set_index("id")
+        join_fold(proteins, assignments, members, kind, names, CascadeSettings(), tmp_path)
+        description = read_json(tmp_path / "model.json")
+        found.append((description["members"], description["band"], description["thresholds"]))
+    assert found[0] == found[1]
+
+
+def test_the_calibration_of_a_bundle(run):
+    path = next(p for p in run.models if p.parts[-2] == "halo")
+    model = read_model(path, run.proteins, run.assignments.set_index("id"))
+    one, two = (_calibrated(model, proteins, 0.1)[0] for proteins in both(run.proteins))
+    assert one == two
+
+
+def test_the_stage_of_the_training(tmp_path):
+    """Thresholds, weights and predictions are the same numbers."""
+    rng = np.random.default_rng(0)
+    sequences = [random_sequence(rng, 20) for _ in range(30)]
+    labels = rng.integers(0, 2, (30, 2))
+    parts = ["train"] * 18 + ["val"] * 6 + ["test"] * 6
+    proteins, part, root = setting_of(tmp_path, rng, sequences, labels, parts)
+    found = []
+    for partly in both(proteins):
+        folder = tmp_path / str(len(found))
+        folder.mkdir()
+        setting = partly, part, root
+        train(setting, folder, training=TrainingSettings(epochs=2, residues_per_batch=200))
+        found.append((folder / "predictions.csv").read_bytes())
+        history = pd.read_csv(folder / "history.csv")
+        assert np.isfinite(history[["train_loss", "val_loss", "val_macro_f1"]]).all(axis=None)
+    assert found[0] == found[1]
+
+
+def test_the_examples_of_the_fine_tuning(run):
+    one, two = (_examples(p, np.ones(len(p), dtype=bool)).labels for p in both(run.proteins))
+    known = next(both(run.proteins)).known
+    np.testing.assert_array_equal(one.isnan().numpy(), ~known)
+    torch.testing.assert_close(one, two, equal_nan=True)

@@ -22,7 +22,7 @@ def test_deeploc_1_one_label_a_protein(shared, tmp_path):
             "proteins": "deeploc1.csv",
             "id": "ACC",
             "sequence": "Sequence",
-            "labels": {"table": "deeploc1.csv", "id": "ACC", "label": "label"},
+            "labels": {"label": "label"},
             "task": "singlelabel",
         },
         "methods": {"halo": {"class": "network"}, "majority": {"class": "majority"}},
@@ -46,18 +46,26 @@ def test_five_hundred_labels_from_a_long_table(tmp_path):
     (tmp_path / "in.fasta").write_text(
         "".join(f">{name}\n{text}\n" for name, text in zip(names, sequences, strict=True))
     )
-    rows = [f"{names[label % 150]}\tGO:{label:07d}\n" for label in range(500)]
+    rows = [f"{names[label % 150]}\tGO:{label:07d}\tIDA\n" for label in range(500)]
     rows += [
-        f"{name}\tGO:{label:07d}\n"
+        f"{name}\tGO:{label:07d}\t{code}\n"
         for name in names
-        for label in rng.choice(500, 20, replace=False)
+        for label, code in zip(
+            rng.choice(500, 20, replace=False), ["IDA"] * 12 + ["IEA"] * 8, strict=True
+        )
     ]
-    (tmp_path / "labels.tsv").write_text("id\tterm\n" + "".join(dict.fromkeys(rows)))
+    (tmp_path / "labels.tsv").write_text("id\tterm\tevidence\n" + "".join(dict.fromkeys(rows)))
     config = {
         "run": "terms",
         "dataset": {
             "proteins": "in.fasta",
-            "labels": {"table": "labels.tsv", "label": "term"},
+            "labels": {
+                "table": "labels.tsv",
+                "label": "term",
+                "evidence": "evidence",
+                "positive": ["IDA"],
+                "unknown": ["IEA"],
+            },
         },
         "methods": {"halo": {"class": "network"}, "homology": {"class": "homology"}},
     }
@@ -66,4 +74,7 @@ def test_five_hundred_labels_from_a_long_table(tmp_path):
     results = tmp_path / "results/terms"
     description = json.loads((results / "fractions/0/1/halo/model.json").read_text())
     assert len(description["labels"]) == len(description["thresholds"]) == 500
+    metrics = json.loads((results / "evaluation/metrics.json").read_text())
+    assert 0 < sum(metrics["unknown"].values()) <= 8 * metrics["proteins"]
+    assert np.isfinite(pd.read_csv(results / "fractions/0/1/halo/history.csv")["train_loss"]).all()
     assert (results / "report.html").is_file()

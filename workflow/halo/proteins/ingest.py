@@ -104,6 +104,12 @@ def ingest(
         of_labels = settings.labels
         wanted["dataset.labels.label"] = of_labels.label
         wanted["dataset.labels.evidence"] = of_labels.evidence
+    if {"Entry", "Sequence"} <= set(records.columns) and settings.id not in records.columns:
+        raise HaloError(
+            f"{path}: a table as UniProt exports it, without the column {settings.id!r}; to take "
+            "its locations as labels, write 'uniprot: {}' below dataset, else set dataset.id: "
+            "Entry and dataset.sequence: Sequence"
+        )
     require_columns(path, records, wanted)
     table, found = _labelled(path, labels_path, records, settings)
     proteins, rejected = _checked(table, found, settings)
@@ -252,11 +258,14 @@ def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame
     """The columns of `CORE_COLUMNS`, the annotations and the line of each record, unchecked."""
     sequence = records[settings.sequence].map(_residues)
     ids = records[settings.id]
-    accession = records[settings.accession] if settings.accession else ids
+    given = records[settings.accession] if settings.accession else ids
+    accession = [_accession(text) for text in given]
+    if settings.accession:
+        _warn_of_no_accessions(settings.accession, given, accession)
     table = pd.DataFrame(
         {
             "id": ids,
-            "accession": [_accession(text) for text in accession],
+            "accession": accession,
             "sequence": sequence,
             "seq_hash": [sha256_of_text(text) for text in sequence],
             "length": sequence.str.len(),
@@ -270,6 +279,15 @@ def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame
             )
         table[name] = records[name]
     return table.assign(**{LINE: records[LINE]})
+
+
+def _warn_of_no_accessions(column: str, given: pd.Series, parsed: Sequence[str]) -> None:
+    wrong = [text for text, found in zip(given, parsed, strict=True) if text and not found]
+    if wrong:
+        log.warning(
+            "%s values of the column %s are no UniProt accession, such as %r",
+            *(f"{len(wrong):,}", column, wrong[0]),
+        )
 
 
 def _residues(text: str) -> str:
@@ -321,7 +339,7 @@ def sequence_faults(
     for row, sequence in enumerate(table["sequence"]):
         illegal = sorted(set(sequence) - RESIDUES)
         if not sequence:
-            faults[row] = ("empty sequence", "none is given")
+            faults[row] = ("empty sequence", "none is given; nan, None and the like are none")
         elif illegal:
             place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
             detail = f"{' '.join(map(_shown, illegal))}, first at residue {place}"

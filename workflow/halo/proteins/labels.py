@@ -14,22 +14,15 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.proteins.identifiers import matched
 from halo.proteins.readers import LINE, require_columns
-from halo.proteins.settings import Labels
-from halo.proteins.table import CORE_COLUMNS
+from halo.proteins.settings import Labels, fault_of_label
 
 log = logging.getLogger(__name__)
 
-TRUE, FALSE = ("1", "1.0", "true"), ("0", "0.0", "false")
+TRUE, FALSE = ("1", "1.0", "1,0", "true"), ("0", "0.0", "0,0", "false")
 WRONG_COLUMN_SHARE = 0.5  # above it, it is not the rows that are wrong but the column
 FEW = 10  # positives below which a label can hardly be learned or tested
 NAMED = 10  # labels that a warning names
-# Columns beside those of the labels in some table that a run writes.
-OTHER_COLUMNS = (
-    *("part", "decided_by", "method", "fold", "group", "labels", "decisions", "uncertainty"),
-    *("set", "line", "proteins", "all", "unknown"),
-)
-RESERVED = frozenset((*CORE_COLUMNS, *OTHER_COLUMNS))
-JOINS = ";\t\r\n"  # what stands between labels in tables that a run writes
+ALIKE = 0.85  # of two names, by `difflib`: above it one of them may be misspelt
 POSITIVE, NEGATIVE, UNKNOWN = "positive", "negative", "unknown"
 
 Faults = dict[int, tuple[str, str]]  # row to reason and detail
@@ -299,18 +292,13 @@ def check_names(
     at = lines or {}
     for name in names:
         place = f"{path}: line {at[name]}" if name in at else f"{path}"
-        if name in RESERVED or name in taken:
+        if name in taken:
             raise HaloError(
-                f"{place}: the label {name!r} has the name of a column that HALO writes "
-                f"({', '.join(sorted(RESERVED))}) or that is in use; rename it"
+                f"{place}: the label {name!r} has the name of another column that is in use; "
+                "rename one of them"
             )
-        joins = [letter for letter in JOINS if letter in name]
-        if joins:
-            raise HaloError(
-                f"{place}: the label {name!r} contains {joins[0]!r}, which stands between "
-                "labels in HALO's tables; rename it, or where these are several labels in a cell, "
-                f"set dataset.labels.separator: {joins[0]!r}"
-            )
+        if fault := fault_of_label(name):
+            raise HaloError(f"{place}: {fault}")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise HaloError(f"dataset.labels.columns: {repeated[0]!r} stands there twice; remove one")
@@ -324,6 +312,11 @@ def warn_of_rare(names: Sequence[str], values: np.ndarray, known: np.ndarray) ->
     unknown = dict(zip(names, (~known).sum(axis=0).tolist(), strict=True))
     if none:
         log.warning("no protein has the label %s", _listed(none))
+    for rare in few:
+        common = [name for name, count in counts.items() if count >= FEW and name.isascii()]
+        alike = difflib.get_close_matches(rare, common, n=1, cutoff=ALIKE)
+        if alike and not any(letter.isdigit() for letter in rare):
+            log.warning("the label %s may be a misspelling of %s", rare, alike[0])
     if few:
         log.warning("fewer than %s proteins have the label %s", FEW, _listed(few))
     if any(unknown.values()):

@@ -241,6 +241,8 @@ def _check_width(path: Path, line: int, row: Sequence[str], names: Sequence[str]
     if len(row) != len(names):
         missing = ", ".join(names[len(row) :])
         what = f"the last column(s) {missing} are missing" if missing else "too many"
+        if len(row) == len(names) + 1:
+            what += "; does the header lack the name of the first column, as from R's write.table?"
         raise HaloError(
             f"{path}: line {line} has {len(row)} fields, the header has {len(names)} ({what})"
         )

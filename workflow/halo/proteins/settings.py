@@ -7,6 +7,30 @@ from typing import Literal
 from halo.settings import Faults, setting
 from halo.uniprot.settings import UniprotSettings
 
+# Columns beside those of the labels in some table that a run writes.
+RESERVED = frozenset(
+    {
+        *("id", "accession", "sequence", "seq_hash", "length", "split", "part", "decided_by"),
+        *("method", "fold", "group", "labels", "unknown", "decisions", "uncertainty", "set"),
+        *("line", "proteins", "all"),
+    }
+)
+JOINS = ";\t\r\n"  # what stands between labels in tables that a run writes
+
+
+def fault_of_label(name: str) -> str | None:
+    """Why a label cannot have this name, and the fix; None where it can."""
+    if name in RESERVED:
+        return f"the label {name!r} has the name of a column that HALO writes; rename it"
+    joins = [letter for letter in JOINS if letter in name]
+    if joins:
+        return (
+            f"the label {name!r} contains {joins[0]!r}, which stands between labels in HALO's "
+            "tables; rename it, or where these are several labels in a cell, set labels.separator "
+            f"to {joins[0]!r}"
+        )
+    return None
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -61,9 +85,14 @@ class Labels:
 
     def faults(self) -> Faults:
         """What does not fit together."""
+        found = [
+            (f"columns[{number}]", fault)
+            for number, name in enumerate(self.columns or ())
+            if (fault := fault_of_label(name))
+        ]
         if self.label is not None:
-            return []
-        return [
+            return found
+        return found + [
             (key, "only names of labels have it; set labels.label to their column, or leave it out")
             for key in ("separator", "evidence")
             if getattr(self, key) is not None
