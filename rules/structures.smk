@@ -48,7 +48,10 @@ rule structures_manifest:
         "../envs/structures.yaml"
     params:
         run=RUN,
+        store=STORE,
+        settings=as_json({"sources": config["structures"]["sources"]}),
         code=script_digest("structures_manifest.py"),
     shell:
         "{params.run}/structures_manifest.py --parts {input.parts} --proteins {input.proteins}"
-        " --manifest {output.manifest} --log {log}"
+        " --store {params.store} --manifest {output.manifest} --settings {params.settings:q}"
+        " --log {log}"

@@ -78,7 +78,8 @@ def atoms(sequence, plddt=PREDICTED, numbers=None, names=None, **more):
 def seqres(sequence, chain="A"):
     names = names_of(sequence)
     return [
-        f"SEQRES {start // 13 + 1:3d} {chain} {len(names):4d}  {' '.join(names[start : start + 13])}"
+        f"SEQRES {start // 13 + 1:3d} {chain} {len(names):4d}  "
+        + " ".join(names[start : start + 13])
         for start in range(0, len(names), 13)
     ]
 

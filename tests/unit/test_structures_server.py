@@ -68,14 +68,18 @@ class _Server(ThreadingHTTPServer):
 class AlphaFoldServer:
     """Predictions and files of some sequences by accession, with faults on demand.
 
-    ``faults`` maps a path to a list of handlers, taken one a request, before the honest
-    answer; ``always`` is a handler for every request of a path.
+    ``records`` maps an accession to the records of its reply, ``files`` a path to its bytes,
+    where they are other than one model of the sequence. ``faults`` maps a path to a list of
+    handlers, taken one a request, before the honest answer; ``always`` is a handler for every
+    request of a path.
     """
 
     def __init__(self, sequences, version=4):
         self.sequences = dict(sequences)
         self.version = version
         self.requests = []
+        self.records = {}
+        self.files = {}
         self.faults = {}
         self.always = {}
         self.random_fault = None
@@ -124,6 +128,8 @@ class AlphaFoldServer:
     def body(self, path):
         if match := re.fullmatch(r"/api/prediction/([A-Z0-9-]+)", path):
             return self.reply(match[1])
+        if path in self.files:
+            return self.files[path]
         match = re.fullmatch(r"/files/AF-(.+)-F1-model_v(\d+)\.(cif|pdb)", path)
         if match is None or match[1] not in self.sequences or int(match[2]) != self.version:
             return None
@@ -131,22 +137,42 @@ class AlphaFoldServer:
         return make(self.sequences[match[1]], seed=zlib.crc32(match[1].encode()))
 
     def reply(self, accession):
+        if accession in self.records:
+            return json.dumps(self.records[accession]).encode()
         if accession not in self.sequences:
             return None
         return json.dumps([self.entry(accession)]).encode()
 
     def entry(self, accession):
-        stem = f"{self.url}/files/AF-{accession}-F1-model_v{self.version}"
+        return self.record(accession, self.sequences[accession])
+
+    def record(self, accession, sequence, name=None, start=1, **fields):
+        """A record of AlphaFold DB for `sequence`, which begins at residue `start`."""
+        name = name or f"AF-{accession}-F1"
+        stem = f"{self.url}/files/{name}-model_v{self.version}"
         return {
-            "modelEntityId": f"AF-{accession}-F1",
+            "toolUsed": "AlphaFold Monomer v2.0 pipeline",
+            "providerId": "GDM",
+            "entityType": "protein",
+            "isComplex": False,
+            "modelEntityId": name,
             "uniprotAccession": accession,
             "latestVersion": self.version,
-            "sequenceStart": 1,
-            "sequenceEnd": len(self.sequences[accession]),
-            "sequence": self.sequences[accession],
+            "sequenceStart": start,
+            "sequenceEnd": start + len(sequence) - 1,
+            "sequence": sequence,
             "cifUrl": f"{stem}.cif",
             "pdbUrl": f"{stem}.pdb",
+            **fields,
         }
+
+    def add(self, accession, sequence, name=None, start=1, plddt=90.0, **fields):
+        """List a record with its model, beside those that are listed."""
+        record = self.record(accession, sequence, name, start, **fields)
+        self.records.setdefault(accession, []).append(record)
+        path = f"/files/{record['modelEntityId']}-model_v{self.version}.cif"
+        self.files[path] = model_cif(sequence, plddt)
+        return record
 
 
 def respond(handler, body, status=200, headers=(), length=None):

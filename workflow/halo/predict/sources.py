@@ -89,10 +89,19 @@ class StructureFiles:
             return
         wanted = spellings(text for name in names for text in names_to_try(name))
         patterns = [NamePattern(pattern) for pattern in PATTERNS]
+        unused = []
         for file in sorted(files_below(settings.structures, 1)):
-            found = (pattern.find(file, wanted) for pattern in patterns)
-            for name in {told.accession for told in found if told is not None}:
+            told = [told for pattern in patterns if (told := pattern.find(file, wanted))]
+            for name in {one.accession for one in told}:
                 self._files[name].append([file, *_size_and_time(settings.structures / file)])
+            if not told and any(pattern.read(file) for pattern in patterns):
+                unused.append(file)
+        if unused:
+            some = ", ".join(unused[:3])
+            log.info(
+                "%s: %s files are called like none of the proteins, such as %s",
+                settings.structures, f"{len(unused):,}", some,
+            )  # fmt: skip
 
     def of(self, names: Iterable[str]) -> list[list[str | int]]:
         """Name, size and time of each file of the protein that is called so."""

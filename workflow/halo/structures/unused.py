@@ -1,0 +1,46 @@
+"""Files that are of none of a run's proteins: mostly the sign of ids that files do not carry."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from halo.structures.archive import archives, read_index
+from halo.structures.files import NamePattern, files_below, spellings
+from halo.structures.settings import SourceSettings
+from halo.structures.sources import names_to_try
+
+EXAMPLES = 3
+
+
+def unused_files(
+    sources: Iterable[SourceSettings], names: Iterable[str], cache: Path
+) -> Iterator[str]:
+    """For each folder and archive, a line on its files that are called none of `names`.
+
+    `cache` is the folder in which the indexes of archives are kept.
+    """
+    wanted = spellings(text for name in set(names) for text in names_to_try(name))
+    for source in sources:
+        if source.kind not in ("folder", "archive"):
+            continue
+        pattern = NamePattern(source.pattern)
+        total, unused = 0, []
+        for file in sorted(_files(source, pattern.depth, cache)):
+            path = "/".join(file.split("/")[-pattern.depth :])
+            if pattern.read(path) is not None:
+                total += 1
+                if pattern.find(path, wanted) is None:
+                    unused.append(path)
+        if unused:
+            yield (
+                f"{source.path}: {len(unused):,} of {total:,} files are called like none of the "
+                f"proteins: {', '.join(unused[:EXAMPLES])}{', ...' * (len(unused) > EXAMPLES)}"
+            )
+
+
+def _files(source: SourceSettings, depth: int, cache: Path) -> Iterator[str]:
+    if source.kind == "folder":
+        yield from files_below(Path(source.path), depth)
+        return
+    for path in archives(source.path):
+        for name in read_index(path, cache).name.tolist():
+            yield name.decode("utf-8", "replace")
