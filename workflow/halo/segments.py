@@ -19,27 +19,9 @@ import h5py
 import numpy as np
 
 from halo.errors import HaloError
+from halo.layout import Layout
 
 FORMAT = 2  # of the segments; part of every fingerprint
-
-
-@dataclass(frozen=True)
-class Array:
-    """An array of a protein: its dtype and the shape of one row (None: the same for all)."""
-
-    dtype: str
-    row: tuple[int, ...] | None = ()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a kind of store holds of a protein.
-
-    `arrays` have any number of rows a protein; `attributes` are one string each.
-    """
-
-    arrays: Mapping[str, Array]
-    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ import numpy as np
 
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_json
-from halo.segments import FORMAT, Array, Layout, Record, Segment, segment_content
+from halo.layout import Array, Layout
+from halo.segments import FORMAT, Record, Segment, segment_content
 from halo.users import register
 
 __all__ = ["BUCKETS", "Array", "Layout", "Record", "Store", "Writer", "bucket_of", "fingerprint_of"]
@@ -102,13 +103,13 @@ class Store:
         """
         Path(root).mkdir(parents=True, exist_ok=True)
         path = Path(root) / kind / store_name(description)
+        if shard is not None:  # first: what has a fingerprint and no user is garbage
+            register(path, shard)
         note = path / "fingerprint.json"
         if not note.exists():
             write_json(note, dict(description), shared=True)
         with suppress(OSError):
             os.utime(note)  # in use: not to be removed for some days
-        if shard is not None:
-            register(path, shard)
         return cls(path, layout)
 
     @property
@@ -261,7 +262,7 @@ class Store:
                 folder = folder.parent
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise HaloError(
-                    f"{folder}: no permission to write here, it belongs to {folder.owner()}; for a "
+                    f"{folder}: no permission to write here, it belongs to {_owner(folder)}; for a "
                     "store of several users give all its folders to their group, with the right to "
                     "write: chgrp -R GROUP STORE; chmod -R g+rwX STORE; "
                     "find STORE -type d -exec chmod g+s {} +"
@@ -309,6 +310,13 @@ class Store:
         self._hashes[path.name] = [record.sequence_hash for record in records]
         self._indices.pop(bucket, None)
         return path
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:  # an id without an entry in passwd
+        return f"user {path.stat().st_uid}"
 
 
 class Writer:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from halo.errors import HaloError
-from halo.segments import DamagedSegment, Layout, Record, Segment
+from halo.layout import Layout
+from halo.segments import DamagedSegment, Record, Segment
 from halo.store import BUCKETS, Store, number_of
 from halo.users import Registration, registrations, unregister, write_registration
 

@@ -5,7 +5,8 @@ from typing import Any
 from halo.code import code_digest
 from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import Weights
-from halo.store import Array, Layout, store_name
+from halo.layout import Array, Layout
+from halo.store import store_name
 
 CONTENT_MODULES = (
     "halo.embeddings.esm2",

@@ -2,14 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 
 from halo import __version__
 from halo.code import code_digest
@@ -19,7 +18,7 @@ from halo.embeddings.language_model import require_layer
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
-from halo.files import atomic_path, sha256_of_file, write_json, write_table
+from halo.files import sha256_of_file, write_json, write_table
 from halo.finetuning.adapters import described
 from halo.finetuning.data import Examples
 from halo.finetuning.leakage import write_training
@@ -29,6 +28,7 @@ from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.proteins.table import Proteins
 from halo.store import fingerprint_of
+from halo.tensors import save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +93,8 @@ def finetune_fold(
         return
     trained = learner.trained().items()
     adapter = {name.removeprefix("model."): v for name, v in trained if name.startswith("model.")}
-    _save(folder / "adapter.safetensors", adapter)
-    _save(folder / "head.safetensors", learner.head.state_dict())
+    save_tensors(folder / "adapter.safetensors", adapter)
+    save_tensors(folder / "head.safetensors", learner.head.state_dict())
     write_training(folder / "training.csv", proteins, part)
     write_table(folder / "history.csv", pd.DataFrame(position.history))
     thresholds = learner.tau.sigmoid().tolist()
@@ -114,9 +114,8 @@ def finetune_fold(
     file = folder / "adapter.safetensors"
     found = replace(weights, adapter=str(file), adapter_sha256=sha256_of_file(file))
     write_weights(folder / "language_model.json", found)
-    state.unlink(missing_ok=True)
-    state.with_name("fingerprint.json").unlink()
-    state.parent.rmdir()
+    # With what a killed job was writing; the folder is this fine-tuning's alone.
+    shutil.rmtree(state.parent, ignore_errors=True)
 
 
 def _examples(proteins: Proteins, chosen: np.ndarray) -> Examples:
@@ -157,9 +156,3 @@ def _digest(proteins: Proteins, part: np.ndarray) -> str:
         digest.update(f"{proteins.table['seq_hash'].iat[row]} {part[row]}".encode())
         digest.update(targets[row].tobytes())
     return digest.hexdigest()
-
-
-def _save(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    with atomic_path(file) as temporary:
-        cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        save_file(cpu, temporary)

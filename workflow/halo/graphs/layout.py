@@ -6,7 +6,7 @@ from typing import Any
 from halo.code import code_digest
 from halo.graphs.build import GraphSettings
 from halo.graphs.geometry import FEATURES
-from halo.store import Array, Layout
+from halo.layout import Array, Layout
 
 LAYOUT = Layout(
     arrays={

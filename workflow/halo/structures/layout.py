@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from halo.store import Array, Layout
+from halo.layout import Array, Layout
 
 # One row a residue of the structure, but for `fragment` (start and stop rows of each
 # fragment) and `contacts` (positions i < j, of sources that have contacts alone).

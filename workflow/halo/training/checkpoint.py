@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from halo import __version__
 from halo.errors import HaloError
-from halo.files import atomic_path, read_json, write_json
+from halo.files import read_json, write_json
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
+from halo.tensors import save_tensors
 
 FORMAT = 1
 
@@ -27,9 +28,7 @@ def save_model(
     `description` holds at least the network's ``class``, its settings as ``network``, and the
     ``labels``.
     """
-    with atomic_path(Path(folder) / "model.safetensors") as temporary:
-        weights = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
-        save_file(weights, temporary)
+    save_tensors(Path(folder) / "model.safetensors", network.state_dict())
     content = {
         "format": FORMAT,
         "halo": __version__,

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from halo.files import atomic_path
+from halo.tensors import save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +70,7 @@ class Position:
 
 def save_state(file: Path, position: Position, tensors: dict[str, Tensor]) -> None:
     """Write the state in place of an earlier one."""
-    tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
-    with atomic_path(file) as temporary:
-        save_file(tensors, temporary, {"position": json.dumps(asdict(position))})
+    save_tensors(file, tensors, {"position": json.dumps(asdict(position))})
 
 
 def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:

@@ -1,0 +1,83 @@
+/* A file system that fails, for one process: preloaded, and told by set_fault() what to do.
+ *
+ * A step is an fsync or a rename. Faults: 1 counts the steps and the bytes; 2 kills the process before step
+ * `value`; 3 fills the disk after `value` bytes; 4 answers every lock with the error `value`;
+ * 5 answers the fsync of a folder with the error `value`.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NONE, COUNT, KILL, DISK, LOCK, FOLDER };
+static int fault = NONE;
+static long value, steps, written;
+
+void set_fault(int what, long number) { fault = what; value = number; steps = written = 0; }
+long count_steps(void) { return steps; }
+long count_bytes(void) { return written; }
+
+static void step(void) {
+  if (++steps == value && fault == KILL) raise(SIGKILL);
+}
+
+int fsync(int fd) {
+  static int (*real)(int);
+  struct stat found;
+  if (!real) real = dlsym(RTLD_NEXT, "fsync");
+  step();
+  if (fault == FOLDER && !fstat(fd, &found) && S_ISDIR(found.st_mode)) { errno = value; return -1; }
+  return real(fd);
+}
+
+int rename(const char *from, const char *to) {
+  static int (*real)(const char *, const char *);
+  if (!real) real = dlsym(RTLD_NEXT, "rename");
+  step();
+  return real(from, to);
+}
+
+ssize_t write(int fd, const void *data, size_t size) {
+  static ssize_t (*real)(int, const void *, size_t);
+  struct stat found;
+  if (!real) real = dlsym(RTLD_NEXT, "write");
+  if ((fault == DISK || fault == COUNT) && fd > 2 && !fstat(fd, &found) && S_ISREG(found.st_mode)) {
+    if (fault == DISK && written >= value) { errno = ENOSPC; return -1; }
+    if (fault == DISK && size > (size_t)(value - written)) size = value - written;
+    written += size;
+  }
+  return real(fd, data, size);
+}
+
+int flock(int fd, int operation) {
+  static int (*real)(int, int);
+  if (!real) real = dlsym(RTLD_NEXT, "flock");
+  if (fault == LOCK) { errno = value; return -1; }
+  return real(fd, operation);
+}
+
+int fcntl(int fd, int command, ...) {
+  static int (*real)(int, int, ...);
+  va_list arguments;
+  void *argument;
+  if (!real) real = dlsym(RTLD_NEXT, "fcntl");
+  va_start(arguments, command);
+  argument = va_arg(arguments, void *);
+  va_end(arguments);
+  if (fault == LOCK && (command == F_SETLK || command == F_SETLKW)) { errno = value; return -1; }
+  return real(fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...) {
+  va_list arguments;
+  void *argument;
+  va_start(arguments, command);
+  argument = va_arg(arguments, void *);
+  va_end(arguments);
+  return fcntl(fd, command, argument);
+}
