@@ -1,19 +1,23 @@
 """Segments: the immutable HDF5 files of a store, each value of which is checked when it is read.
 
-Layout of a segment: ``hash`` [n] (64 hexadecimal digits), and each array as the rows of its
-proteins, one after the other, with ``<array>_offset`` int64 [n + 1] and ``<array>_crc`` uint32 [n].
-An attribute is an array of its UTF-8 bytes. The file's own attributes say how its proteins were
-computed.
+Layout of a segment with n proteins: ``hash`` [n] (64 hexadecimal digits), and each array as the
+rows of its proteins, one after the other; an attribute is an array of its UTF-8 bytes. ``offset``
+int64 [n + 1, arrays] says where the rows begin, ``crc`` uint32 [n, arrays] is their checksum; the
+columns are in the order of the file's attribute ``arrays``. Its other attributes say how the
+proteins were computed.
 
 A segment never changes once it has its name, so it is read without any lock: many file systems of
-clusters have none.
+clusters have none. HDF5 is only asked where the arrays begin, then they are read directly.
 """
 
+import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, FileIO
+from math import prod
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -22,6 +26,9 @@ from halo.errors import HaloError
 from halo.layout import Layout
 
 FORMAT = 2  # of the segments; part of every fingerprint
+ARRAYS = "arrays"
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -51,64 +58,88 @@ def segment_content(
     It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
     process with a segmentation fault.
     """
-    content = BytesIO()
     hashes = [record.sequence_hash for record in records]
+    names = (*layout.attributes, *layout.arrays)
+    offset = np.zeros((len(records) + 1, len(names)), np.int64)
+    crc = np.zeros((len(records), len(names)), np.uint32)
+    content = BytesIO()
     with h5py.File(content, "w", libver="latest") as file:
-        for name, value in provenance.items():
+        for key, value in {**provenance, ARRAYS: " ".join(names)}.items():
             text = value.encode()
-            dtype = h5py.string_dtype(length=max(len(text), 1))
-            file.attrs.create(name, text, dtype=dtype)
+            file.attrs.create(key, text, dtype=h5py.string_dtype(length=max(len(text), 1)))
+        for column, name in enumerate(names):
+            rows = [_rows(layout, record, name) for record in records]
+            offset[1:, column] = np.cumsum([len(part) for part in rows])
+            crc[:, column] = [
+                checksum(sequence_hash, name, part)
+                for sequence_hash, part in zip(hashes, rows, strict=True)
+            ]
+            file.create_dataset(name, data=np.concatenate(rows))
         file.create_dataset("hash", data=hashes, dtype=h5py.string_dtype(length=64))
-        for name in layout.attributes:
-            texts = [record.attributes[name].encode() for record in records]
-            rows = [np.frombuffer(text, np.uint8) for text in texts]
-            _write(file, name, hashes, rows, "uint8")
-        for name, kind in layout.arrays.items():
-            _write(file, name, hashes, [record.arrays[name] for record in records], kind.dtype)
+        file.create_dataset("offset", data=offset)
+        file.create_dataset("crc", data=crc)
     return content.getbuffer()
 
 
-def _write(
-    file: h5py.File, name: str, hashes: Sequence[str], rows: Sequence[np.ndarray], dtype: str
-) -> None:
-    offset = np.cumsum([0, *(len(part) for part in rows)], dtype=np.int64)
-    data = np.concatenate(rows).astype(dtype, copy=False)
-    parts = zip(hashes, offset[:-1], offset[1:], strict=True)
-    crc = [checksum(sequence_hash, name, data[start:stop]) for sequence_hash, start, stop in parts]
-    file.create_dataset(name, data=data)
-    file.create_dataset(f"{name}_offset", data=offset)
-    file.create_dataset(f"{name}_crc", data=np.array(crc, np.uint32))
+def _rows(layout: Layout, record: Record, name: str) -> np.ndarray:
+    if name in layout.attributes:
+        return np.frombuffer(record.attributes[name].encode(), np.uint8)
+    return record.arrays[name].astype(layout.arrays[name].dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Where an array lies in the file: byte of its begin, dtype, and shape of a row."""
+
+    start: int
+    dtype: np.dtype
+    row: tuple[int, ...]
+    column: int  # of the tables
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What HDF5 tells of a segment, without its arrays; small, and kept when the file is closed."""
+
+    size: int
+    provenance: dict[str, str]
+    offset: np.ndarray
+    crc: np.ndarray
+    blocks: dict[str, _Block]
 
 
 class Segment:
-    """An open segment.
+    """A segment to read from.
 
-    Every method raises `DamagedSegment` where the content is damaged, and the `OSError` of the
-    file system (no such file, no permission, a stale handle) where it cannot be read.
+    Its file is opened when it is needed. It may be forked and pickled. Every method raises
+    `DamagedSegment` where the content is damaged, and the `OSError` of the file system (no such
+    file, no permission, a stale handle) where it cannot be read.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
-        self._tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        try:
-            self._file = h5py.File(path, "r", locking=False)
-        except OSError:
-            self._file = self._from_memory()
+        self._tables: _Tables | None = None
+        self._memory: bytes | None = None
+        self._file: FileIO | None = None
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; the next read opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}
 
     def hashes(self) -> list[str]:
         """Sequence hashes of its proteins, in the order of their rows."""
-        return self._checked(lambda: list(self._file["hash"].asstr()[:]), "the hashes")
+        return self._checked(
+            lambda: self._ask_hdf5(lambda file: list(file["hash"].asstr()[:])), "the hashes"
+        )
 
     def provenance(self) -> dict[str, str]:
         """How its proteins were computed."""
-        return self._checked(
-            lambda: {name: value.decode() for name, value in self._file.attrs.items()},
-            "the attributes",
-        )
+        return self._checked(lambda: self._told().provenance, "the attributes")
 
     def read(self, sequence_hash: str, row: int, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Those arrays of the protein in `row`, whose hash is `sequence_hash`."""
@@ -123,16 +154,57 @@ class Segment:
         return {name: values.tobytes().decode() for name, values in found.items()}
 
     def _array(self, sequence_hash: str, row: int, name: str) -> np.ndarray:
-        if name not in self._tables:
-            self._tables[name] = self._file[f"{name}_offset"][:], self._file[f"{name}_crc"][:]
-        offset, crc = self._tables[name]
-        values = self._file[name][offset[row] : offset[row + 1]]
-        if checksum(sequence_hash, name, values) != crc[row]:
+        tables = self._told()
+        block = tables.blocks[name]
+        first, last = tables.offset[row : row + 2, block.column].tolist()
+        size = prod(block.row) * block.dtype.itemsize
+        if not 0 <= first <= last or block.start + last * size > tables.size:
+            raise ValueError(f"{name}: no such rows")
+        values = np.empty((last - first, *block.row), block.dtype)
+        self._fill(values, block.start + first * size)
+        if checksum(sequence_hash, name, values) != tables.crc[row, block.column]:
             raise ValueError(f"{name}: the checksum does not match")
         return values
 
-    def _checked(self, read, what: str):
-        """The result of `read`; once more, from the file's bytes alone, where it fails.
+    def _fill(self, values: np.ndarray, start: int) -> None:
+        """Read the bytes from `start` on into `values`."""
+        todo = memoryview(values.reshape(-1).view(np.uint8))
+        if self._memory is not None:
+            todo[:] = self._memory[start : start + len(todo)]
+            return
+        if self._file is None:
+            self._file = FileIO(self.path)
+        while todo:
+            count = os.preadv(self._file.fileno(), [todo], start)
+            if not count:
+                raise ValueError("the file is too short")
+            todo, start = todo[count:], start + count
+
+    def _told(self) -> _Tables:
+        if self._tables is None:
+            self._tables = self._ask_hdf5(self._read_tables)
+        return self._tables
+
+    def _read_tables(self, file: h5py.File) -> _Tables:
+        texts = {name: value.decode() for name, value in file.attrs.items()}
+        names = texts.pop(ARRAYS).split()
+        blocks = {}
+        for column, name in enumerate(names):
+            data = file[name]
+            start = data.id.get_offset() or 0  # None where there are no rows
+            blocks[name] = _Block(start, data.dtype, data.shape[1:], column)
+        size = self.path.stat().st_size if self._memory is None else len(self._memory)
+        return _Tables(size, texts, file["offset"][:], file["crc"][:], blocks)
+
+    def _ask_hdf5(self, question: Callable[[h5py.File], Answer]) -> Answer:
+        if self._memory is None:
+            with h5py.File(self.path, "r", locking=False) as file:
+                return question(file)
+        with h5py.File(BytesIO(self._memory), "r") as file:
+            return question(file)
+
+    def _checked(self, read: Callable[[], Answer], what: str) -> Answer:
+        """The result of `read`; once more, from the file's bytes in memory, where it fails.
 
         HDF5 answers a damaged content with exceptions of many kinds, and a fault of the file
         system with some of the same.
@@ -140,23 +212,14 @@ class Segment:
         try:
             return read()
         except Exception:
-            self._file.close()
-            self._tables.clear()
-            self._file = self._from_memory()
+            self.close()
+            self._memory, self._tables = self.path.read_bytes(), None
         try:
             return read()
         except Exception as error:
-            raise self._damaged(f"{what}: {error}") from None
-
-    def _from_memory(self) -> h5py.File:
-        content = self.path.read_bytes()
-        try:
-            return h5py.File(BytesIO(content), "r")
-        except OSError as error:
-            raise self._damaged(str(error)) from None
-
-    def _damaged(self, why: str) -> DamagedSegment:
-        return DamagedSegment(
-            f"{self.path}: damaged segment ({why}); delete this file and run again, "
-            "its proteins will be computed again"
-        )
+            raise DamagedSegment(
+                f"{self.path}: damaged segment ({what}: {error}); delete this file and run again, "
+                "its proteins will be computed again"
+            ) from None
+        finally:
+            self._memory = None

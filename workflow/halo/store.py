@@ -71,8 +71,7 @@ class Store:
     """One store, to write to and to read from.
 
     Several processes may write at once: the worst that can happen is that a protein is
-    computed twice. A store may be pickled or forked (workers of a DataLoader): each
-    process opens the segments for itself, HDF5 handles must not be shared.
+    computed twice. A store may be pickled or forked (workers of a DataLoader).
 
     `patience` is how many seconds a protein that should be there is waited for: file systems
     show some time later what another node has written.
@@ -84,8 +83,8 @@ class Store:
         self.patience = patience
         self._indices: dict[str, dict[str, tuple[str, int]]] = {}
         self._hashes: dict[str, list[str]] = {}  # by the names of segments, which are unique
-        self._segments: OrderedDict[Path, Segment] = OrderedDict()
-        self._process = os.getpid()
+        self._segments: dict[Path, Segment] = {}
+        self._open_files: OrderedDict[Path, None] = OrderedDict()
 
     @classmethod
     def create(
@@ -116,9 +115,6 @@ class Store:
     def fingerprint(self) -> str:
         """Name of the store's folder."""
         return self.path.name
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_segments": OrderedDict()}
 
     # ------------------------------------------------------------------ reading
 
@@ -166,8 +162,9 @@ class Store:
 
     def close(self) -> None:
         """Close the open segments; the next read opens them again."""
-        while self._segments:
-            self._segments.popitem()[1].close()
+        for segment in self._segments.values():
+            segment.close()
+        self._open_files.clear()
 
     def _ask(self, sequence_hash: str, question: Callable[[Segment, int], Answer]) -> Answer:
         """What `question` finds in the segment and the row of a protein.
@@ -200,17 +197,16 @@ class Store:
         self._indices.pop(bucket, None)
         for path in [path for path in self._segments if path.parent.name == bucket]:
             self._segments.pop(path).close()
+            self._open_files.pop(path, None)
 
     def _open(self, path: Path) -> Segment:
-        if self._process != os.getpid():
-            self._segments = OrderedDict()
-            self._process = os.getpid()
-        if path in self._segments:
-            self._segments.move_to_end(path)
-            return self._segments[path]
-        if len(self._segments) >= OPEN_SEGMENTS:
-            self._segments.popitem(last=False)[1].close()
-        self._segments[path] = Segment(path, self.layout)
+        """A segment; of those that were read longest ago the files are closed."""
+        if path not in self._segments:
+            self._segments[path] = Segment(path, self.layout)
+        self._open_files[path] = None
+        self._open_files.move_to_end(path)
+        if len(self._open_files) > OPEN_SEGMENTS:
+            self._segments[self._open_files.popitem(last=False)[0]].close()
         return self._segments[path]
 
     def _index(self, bucket: str) -> dict[str, tuple[str, int]]:
