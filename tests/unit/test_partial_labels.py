@@ -1,6 +1,7 @@
 """A label that is not known counts nowhere: not in loss, thresholds, calibration or metrics."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from halo.files import read_json
 from halo.finetuning.stage import _examples
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.predict.make import _calibrated
+from halo.report.page import fold_table
 from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
 from halo.training.settings import TrainingSettings
 from halo.training.thresholds import ThresholdLoss, learn_thresholds
@@ -320,3 +322,15 @@ def test_the_examples_of_the_fine_tuning(run):
     known = next(both(run.proteins)).known
     np.testing.assert_array_equal(one.isnan().numpy(), ~known)
     torch.testing.assert_close(one, two, equal_nan=True)
+
+
+def test_the_report_counts_what_is_not_known(run):
+    partly = next(both(run.proteins))
+    found = SimpleNamespace(proteins=partly, assignments=run.assignments)
+    table = fold_table(found)
+    assert table["not known"].tolist() == [
+        *(~partly.known).sum(axis=0),
+        (~partly.known).any(axis=1).sum(),
+    ]
+    whole = SimpleNamespace(proteins=run.proteins, assignments=run.assignments)
+    assert "not known" not in fold_table(whole)

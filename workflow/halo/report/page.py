@@ -15,6 +15,7 @@ from halo.report.inputs import RunResults, finetuned_method
 from halo.report.svg import inline_svg
 
 FOLDER = Path(__file__).parent
+NOT_KNOWN = "not known"  # column of proteins of which a label is unknown
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 
 
@@ -104,7 +105,11 @@ def data_facts(run: RunResults) -> dict[str, Any]:
 
 
 def fold_table(run: RunResults) -> pd.DataFrame:
-    """Proteins with each label (rows) in each fold (columns), with the sum of the row."""
+    """Proteins with each label (rows) in each fold (columns), with the sum of the row.
+
+    Where labels are unknown, a last column says of how many proteins; in the last row, of how many
+    at least one label is.
+    """
     folds = run.assignments.set_index("id")["fold"].reindex(run.proteins.ids)
     folds = folds.replace("", "never tested").to_numpy(dtype=object)
     names = sorted(set(folds))
@@ -115,4 +120,9 @@ def fold_table(run: RunResults) -> pd.DataFrame:
     }
     rows["proteins"] = [int(np.sum(folds == fold)) for fold in names]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
-    return table.assign(all=table.sum(axis=1))
+    table = table.assign(all=table.sum(axis=1))
+    unknown = ~run.proteins.known
+    if not unknown.any():
+        return table
+    counts = [*unknown.sum(axis=0).tolist(), int(unknown.any(axis=1).sum())]
+    return table.assign(**{NOT_KNOWN: counts})

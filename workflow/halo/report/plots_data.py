@@ -18,7 +18,7 @@ def frequent_labels(proteins: Proteins) -> np.ndarray:
 
 
 def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
-    """Share of the proteins of each fold that have a label."""
+    """Share of the proteins of each fold that have a label, of those of which it is known."""
     folds = assignments.set_index("id")["fold"].reindex(proteins.ids).to_numpy(dtype=object)
     names = sorted(fold for fold in set(folds) if fold)
     columns = frequent_labels(proteins)
@@ -26,7 +26,11 @@ def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     rows = np.arange(len(columns))
     for index, fold in enumerate(names):
-        shares = proteins.labels[folds == fold][:, columns].mean(axis=0)
+        positives, known = (
+            array[folds == fold][:, columns].sum(axis=0)
+            for array in (proteins.labels, proteins.known)
+        )
+        shares = positives / np.maximum(known, 1)
         axes.plot(shares, rows + (index - (len(names) - 1) / 2) * 0.12, linestyle="none",
                   marker=cycle(MARKERS, index), color=cycle(COLOURS, index), markersize=5,
                   label=f"fold {fold}")  # fmt: skip
