@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split check-split pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -80,6 +80,9 @@ bench-incremental: $(VENV)/.run  ## change 13 of 1,000 real proteins (PROTEINS=2
 
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
 	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py
+
+check-split: $(VENV)/.run  ## split 1,500 real proteins at a time and align all pairs to see what is apart
+	@PYTHONPATH=workflow python tests/benchmarks/check_split.py
 
 pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MINUTES=60)
 	@python resources/language_model/pretrain.py --bfloat16 --minutes $(MINUTES) \

@@ -30,7 +30,8 @@ def job(arguments: argparse.Namespace) -> None:
     auditor = Auditor(table, settings.rule, settings.audit, arguments.threads, scratch, asked)
     leaks = audit_published(auditor, assignments)
     write_table(arguments.table, leaks)
-    write_markdown(arguments.markdown, leaks, arguments.title)
+    sureness = auditor.sureness(int(leaks["missed"].iloc[-1]))
+    write_markdown(arguments.markdown, leaks, arguments.title, sureness)
 
 
 if __name__ == "__main__":

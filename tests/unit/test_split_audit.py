@@ -1,10 +1,12 @@
 import ast
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.split import alignment, audit, audit_search, audit_units
 from halo.split.audit import Auditor
@@ -115,6 +117,46 @@ def test_one_auditor_examines_several_assignments(homologs, tmp_path):
         len(auditor.examine(assigned(homologs, fold)).leaks) for fold in ("tttttttT", "ttttttTT")
     ]
     assert leaks == [1, 0]
+
+
+def test_an_upper_bound_is_that_of_clopper_and_pearson(homologs, tmp_path, monkeypatch):
+    """Of 4 sampled of 8, with none missed, (1 - p)^4 = 0.05."""
+    monkeypatch.setattr(audit, "search", lambda *_: np.empty((0, 2), dtype=np.int64))
+    auditor = Auditor(homologs, Rule(), AuditSettings(exact=4), 1, tmp_path)
+    sure = auditor.sureness(0)
+    assert (sure["proteins"], sure["of"], sure["missed"], sure["rate"]) == (4, 8, 0, 0)
+    assert sure["upper_bound"] == pytest.approx(1 - 0.05 ** (1 / 4))
+    one = auditor.sureness(1)["upper_bound"]  # of 4, at most 1 with a probability of 5 %
+    assert (1 - one) ** 4 + 4 * one * (1 - one) ** 3 == pytest.approx(0.05)
+    assert auditor.sureness(4)["upper_bound"] == 1
+    assert Auditor(homologs, Rule(), AuditSettings(), 1, tmp_path).sureness(0) is None
+
+
+@pytest.mark.parametrize("proposes", [True, False])
+def test_what_the_sample_has_beyond_the_search_is_counted(
+    homologs, tmp_path, monkeypatch, proposes
+):
+    pairs = np.array(list(combinations(range(8), 2)))
+    monkeypatch.setattr(audit, "search", lambda *_: pairs if proposes else pairs[:0])
+    auditor = Auditor(homologs, Rule(), AuditSettings(exact=7), 1, tmp_path)
+    assignments = assigned(homologs, "tttttttT")
+    findings = auditor.examine(assignments)
+    assert len(findings.leaks) == 1
+    sampled = auditor.sampled[auditor.place[[6, 7]]].sum()
+    assert findings.n_missed == (0 if proposes else sampled) <= 2
+    assert len(auditor.examine(assignments, sample=False).leaks) == proposes
+    assert len(auditor.similar_pairs(sample=False)) == proposes
+    assert len(auditor.similar_pairs()) == 1
+    assert auditor.examine(assigned(homologs, "ttttttTT")).n_missed == 0
+
+
+def test_a_search_that_writes_nothing_is_an_error(rng, tmp_path, monkeypatch):
+    sequences = np.array([random_sequence(rng, 150) for _ in range(3)], dtype=object)
+    monkeypatch.setattr(audit_search, "run_mmseqs", lambda *_: None)
+    with pytest.raises(HaloError, match="the audit's search wrote nothing"):
+        audit_search.search(sequences, np.arange(3), 6.5, 1, tmp_path)
+    short = np.array(["MKV", "MKL"], dtype=object)
+    assert audit_search.search(short, np.arange(2), 6.5, 1, tmp_path).shape == (0, 2)
 
 
 def test_the_audit_shares_no_code_with_the_partitioner():

@@ -1,5 +1,4 @@
-"""The split's promise, checked by loops of their own: no code of the splitter, of the audit, or
-of what they align; parasail and Biopython are called directly."""
+"""The split's promise, checked by a loop of its own: see ``tests/all_pairs.py``."""
 
 import math
 from dataclasses import replace
@@ -8,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import parasail
 import pytest
-from Bio.Align import PairwiseAligner, substitution_matrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from all_pairs import apart, biopython, measured, similar_pairs
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.proteins.table import Proteins
@@ -55,48 +53,6 @@ def proteins_of(sequences, given="", names=None):
     )
     labels = np.random.default_rng(0).random((len(table), 3)) < (0.5, 0.3, 0.2)
     return Proteins(table, ("A", "B", "C"), labels.astype(np.uint8), "multilabel")
-
-
-def biopython():
-    aligner = PairwiseAligner(mode="local")
-    aligner.substitution_matrix = substitution_matrices.load("BLOSUM62")
-    aligner.open_gap_score, aligner.extend_gap_score = -11, -1
-    return aligner
-
-
-def measured(found, first, second):
-    """Identical residues, columns and both coverages of an alignment by Biopython."""
-    spans = np.ptp(found.coordinates, axis=1)
-    counts = found.counts().identities, found.length
-    return *counts, spans[0] / len(first), spans[1] / len(second)
-
-
-def similar_by_hand(sequences):
-    """All pairs that are similar at the default rule: scores by parasail, the rest by Biopython."""
-    residues, aligner, similar = sum(map(len, sequences)), biopython(), set()
-    for a, b in combinations(range(len(sequences)), 2):
-        first, second = sequences[a], sequences[b]
-        score = parasail.sw_striped_sat(first, second, 11, 1, parasail.blosum62).score
-        longer = max(len(first), len(second))
-        if 0.041 * longer * residues * math.exp(-0.267 * score) > 1e-3:
-            continue
-        same, columns, *covered = measured(aligner.align(first, second)[0], first, second)
-        shorter = covered[int(len(second) < len(first))]
-        if len(first) == len(second):
-            shorter = max(covered)
-        if same / columns >= 0.3 and shorter >= 0.8:
-            similar.add((a, b))
-    return similar
-
-
-def apart_by_hand(proteins, similar, assignments):
-    """Those of `similar` that have different parts in a fold, where neither is removed."""
-    parts = assignments.set_index("id").filter(regex="^part_").loc[proteins.ids].to_numpy()
-    return [
-        (a, b)
-        for a, b in similar
-        if any(x != y and "removed" not in (x, y) for x, y in zip(parts[a], parts[b], strict=True))
-    ]
 
 
 def mutated(rng, text, identity):
@@ -207,7 +163,7 @@ def demo():
     table = pd.read_csv(DEMO)
     given = np.where(np.arange(len(table)) % 4 == 0, "test", "train")
     proteins = proteins_of(table["sequence"].tolist(), given, table["id"].tolist())
-    return proteins, similar_by_hand(table["sequence"].tolist())
+    return proteins, similar_pairs(table["sequence"].tolist())
 
 
 @pytest.mark.parametrize("mode", ["kfold", "fractions", "external", "predefined", "growth"])
@@ -230,7 +186,7 @@ def test_the_demo(demo, mode, tmp_path):
         chosen = replace(base, base=str(file))
     result = split(proteins, chosen, 1, tmp_path)
     assert len(similar) > 100
-    assert apart_by_hand(proteins, similar, result.assignments) == []
+    assert apart(proteins.ids, similar, result.assignments) == []
     assert result.leakage["pairs_above_threshold"] == 0
 
 
@@ -246,9 +202,9 @@ def test_real_proteins(which, searched, tmp_path):
         chosen = sequences[np.argsort(letters.to_numpy(), kind="stable")[:120]].tolist()
     proteins = proteins_of(list(dict.fromkeys(chosen)))
     result = split(proteins, SplitSettings(folds=3, audit=SEARCHED), 1, tmp_path)
-    similar = similar_by_hand(proteins.table["sequence"].tolist())
+    similar = similar_pairs(proteins.table["sequence"].tolist())
     assert similar
-    assert apart_by_hand(proteins, similar, result.assignments) == []
+    assert apart(proteins.ids, similar, result.assignments) == []
 
 
 # Cases that were missed
@@ -266,9 +222,9 @@ def test_homologs_in_training_and_test_are_reported(audit, tmp_path):
     proteins = proteins_of(table["sequence"].tolist(), table["part"].tolist(), table["id"].tolist())
     chosen = SplitSettings(mode="predefined", folds=1, audit=audit)
     result = split(proteins, chosen, 1, tmp_path)
-    similar = similar_by_hand(table["sequence"].tolist())
-    apart = apart_by_hand(proteins, similar, result.assignments)
-    names = {frozenset(proteins.ids[list(pair)]) for pair in apart}
+    similar = similar_pairs(table["sequence"].tolist())
+    found_apart = apart(proteins.ids, similar, result.assignments)
+    names = {frozenset(proteins.ids[list(pair)]) for pair in found_apart}
     found = {frozenset(pair) for pair in result.leaks[["id_a", "id_b"]].to_numpy()}
     assert len(names) >= 11
     assert found == names
@@ -286,9 +242,9 @@ def test_repeats_of_low_complexity_stay_together(audit, searched, tmp_path):
     # similar pair be apart, and no pair of the file.
     chosen = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1, audit=audit)
     result = split(proteins, chosen, 1, tmp_path)
-    similar = similar_by_hand(proteins.table["sequence"].tolist())
+    similar = similar_pairs(proteins.table["sequence"].tolist())
     assert len(similar) >= 20
-    assert apart_by_hand(proteins, similar, result.assignments) == []
+    assert apart(proteins.ids, similar, result.assignments) == []
 
 
 def repeats(rng, unit, length=120, identity=0.95):

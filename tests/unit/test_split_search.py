@@ -64,6 +64,12 @@ def test_what_is_similar_across_the_border_of_two_pieces_is_proposed(rng, tmp_pa
     assert {(0, 2), (1, 2)} <= set(proposed([part, long, host], tmp_path))
 
 
+def test_a_search_that_writes_nothing_is_an_error(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(mmseqs, "run_mmseqs", lambda *_: None)
+    with pytest.raises(HaloError, match="MMseqs2 finds nothing among 2 proteins"):
+        proposed([random_sequence(rng, 120), random_sequence(rng, 120)], tmp_path)
+
+
 def test_without_mmseqs_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -165,17 +165,31 @@ class Auditor:
         pairs = self._known(sample)
         return self.hashes[pairs.loc[pairs["similar"], ["a", "b"]].to_numpy()]
 
-    def missed_at_most(self, n_missed: int) -> float:
-        """Share of proteins of which a similar one is in another part and was not proposed.
+    def sureness(self, n_missed: int) -> dict[str, float] | None:
+        """How much the search misses, by the sample; None where every pair was aligned.
 
-        The upper end of the one-sided interval of Clopper and Pearson (1934), at `CONFIDENCE`,
-        where `n_missed` of the sample are such; 0 where all pairs were aligned.
+        Parameters
+        ----------
+        n_missed : see `Findings`
+
+        Returns
+        -------
+        ``proteins`` (distinct, of the sample) ``of`` all asked about, how many were ``missed``, the
+        ``rate``, and the ``upper_bound`` of the share among all: the upper end of the one-sided
+        interval of Clopper and Pearson (1934) with the ``confidence``
         """
         if self.complete:
-            return 0.0
-        if n_missed == self.n_sampled:
-            return 1.0
-        return float(beta.ppf(CONFIDENCE, n_missed + 1, self.n_sampled - n_missed))
+            return None
+        n = self.n_sampled
+        highest = 1.0 if n_missed == n else float(beta.ppf(CONFIDENCE, n_missed + 1, n - n_missed))
+        return {
+            "proteins": n,
+            "of": self.n_asked,
+            "missed": n_missed,
+            "rate": n_missed / n,
+            "upper_bound": highest,
+            "confidence": CONFIDENCE,
+        }
 
     def _known(self, sample: bool) -> pd.DataFrame:
         if sample:

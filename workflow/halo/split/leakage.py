@@ -8,7 +8,7 @@ import parasail
 
 from halo.files import sha256_of_file
 from halo.split.alignment import GAP_EXTEND, GAP_OPEN
-from halo.split.audit import CONFIDENCE, Auditor, Findings
+from halo.split.audit import Auditor, Findings
 from halo.split.binary import mmseqs_version
 from halo.split.folds import PARTS
 from halo.split.settings import SplitSettings
@@ -69,7 +69,7 @@ def leakage_report(
             f"{GAP_OPEN} and {GAP_EXTEND}",
             "all_pairs": auditor.complete,
             "search": None if auditor.complete else _search(settings),
-            "sample": None if auditor.complete else _sample(auditor, n_missed),
+            "sample": auditor.sureness(n_missed),
             "pairs_aligned": len(auditor.pairs),
             "pairs_apart_by_round": rounds,
         },
@@ -82,18 +82,6 @@ def _search(settings: SplitSettings) -> str:
         f"-s {settings.audit.sensitivity:g}, no limit of hits; short proteins and those of low "
         "complexity against all"
     )
-
-
-def _sample(auditor: Auditor, n_missed: int) -> dict[str, Any]:
-    """How sure the audit of a large set is: what a sample, aligned with all, has more."""
-    return {
-        "proteins": auditor.n_sampled,
-        "of": auditor.n_asked,
-        "missed": n_missed,
-        "rate": n_missed / auditor.n_sampled,
-        "upper_bound": auditor.missed_at_most(n_missed),
-        "confidence": CONFIDENCE,
-    }
 
 
 def label_deviation(assignments: pd.DataFrame, labels: pd.DataFrame) -> dict[str, float] | None:

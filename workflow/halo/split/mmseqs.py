@@ -82,6 +82,7 @@ def propose(
 def _read(queries: Path, found: Path) -> pd.DataFrame:
     """The candidates of a prefilter: columns ``query`` and ``target``, places in the FASTA."""
     text = found.with_suffix(".tsv")
+    text.touch()  # where MMseqs2 finds nothing
     run_mmseqs("createtsv", queries, found.parent / "all", found, text)
     names = ["query", "target"]
     return pd.read_csv(text, sep="\t", header=None, names=names, usecols=[0, 1], dtype=np.int64)

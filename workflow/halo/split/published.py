@@ -1,6 +1,8 @@
 """The audit of the partitions that a data set was published with."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +56,8 @@ def audit_published(auditor: Auditor, assignments: pd.DataFrame) -> pd.DataFrame
     A row for each partition and one for ``all``: ``partition``, ``tested`` (proteins),
     ``leaking`` (tested proteins with a similar one in training or validation) and their
     ``share``, ``pairs`` (similar, apart), ``identical`` (sequences apart), ``isoforms``
-    (families apart), ``max_identity``
+    (families apart), ``missed`` (see `halo.split.audit.Findings`), ``max_identity``. The share is
+    missing where none is tested
     """
     names = [name.removeprefix("part_") for name in assignments.columns[1:]]
     chosen = {name: [f"part_{name}"] for name in names}
@@ -69,26 +72,43 @@ def audit_published(auditor: Auditor, assignments: pd.DataFrame) -> pd.DataFrame
                 "partition": name,
                 "tested": tested,
                 "leaking": findings.n_leaking_tests,
-                "share": round(findings.n_leaking_tests / tested, 4),
+                "share": round(findings.n_leaking_tests / tested, 4) if tested else None,
                 "pairs": len(findings.leaks),
                 "identical": findings.n_identical_apart,
                 "isoforms": findings.n_isoforms_apart,
+                "missed": findings.n_missed,
                 "max_identity": findings.identity["max_cross_identity"].max(),
             }
         )
     return pd.DataFrame(rows)
 
 
-def write_markdown(path: Path, table: pd.DataFrame, title: str) -> None:
-    """Write the table of `audit_published` for the documentation, atomically."""
+def write_markdown(
+    path: Path, table: pd.DataFrame, title: str, sample: Mapping[str, Any] | None = None
+) -> None:
+    """Write the table of `audit_published` for the documentation, atomically.
+
+    Where not every pair was aligned, `sample` says how sure the counts are, see
+    `halo.split.audit.Auditor.sureness`.
+    """
+
     lines = [
         f"| {title}: partition | tested | with a relative in training | similar pairs apart | "
         "identical apart | isoform families apart | highest identity |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():
+        share = f" ({row.share:.1%})" if row.tested else ""
         lines.append(
-            f"| {row.partition} | {row.tested:,} | {row.leaking:,} ({row.share:.1%}) | "
+            f"| {row.partition} | {row.tested:,} | {row.leaking:,}{share} | "
             f"{row.pairs:,} | {row.identical:,} | {row.isoforms:,} | {row.max_identity:.2f} |"
         )
+    if sample is not None:
+        lines += [
+            "",
+            f"The pairs are those that a search proposes. Of {sample['proteins']:,} proteins drawn "
+            f"at random and aligned with all, {sample['missed']:,} had a similar one apart that "
+            f"was not proposed: at most {1000 * sample['upper_bound']:.2g} in 1,000, with a "
+            f"confidence of {sample['confidence']:.0%}.",
+        ]
     write_text(path, "\n".join(lines) + "\n")
