@@ -100,6 +100,8 @@ def test_identity_and_coverage_are_of_the_shorter(tmp_path):
         for identity_of in ("aligned", "shorter"):
             pair = one_pair(first, second, Rule(identity_of=identity_of))
             assert (pair["identity"], pair["coverage"], pair["similar"]) == (1, 1, True)
+            expected = 0.041 * 400 * 500 * math.exp(-0.267 * pair["score"])
+            assert pair["evalue"] == pytest.approx(expected)
         both = one_pair(first, second, Rule(coverage_of="both"))
         assert both["coverage"] == pytest.approx(0.25)
         assert not both["similar"]

@@ -255,10 +255,20 @@ def align_with_all(
     return table.sort_values(["a", "b"], ignore_index=True)
 
 
+def distinct_pairs(pairs: np.ndarray) -> np.ndarray:
+    """`pairs` of indices without repetition, the smaller first, sorted; none of one index twice.
+
+    Parameters and result are int64 [n_pairs, 2].
+    """
+    size = pairs.max(initial=0) + 1
+    keys = np.unique(pairs.min(axis=1) * size + pairs.max(axis=1))
+    pairs = np.stack([keys // size, keys % size], axis=1)
+    return pairs[pairs[:, 0] != pairs[:, 1]]
+
+
 def pair_tasks(pairs: np.ndarray) -> list[Task]:
     """The tasks that align `pairs` of sequences, int64 [n_pairs, 2]; no pair twice."""
-    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    pairs = distinct_pairs(pairs)
     queries, starts = np.unique(pairs[:, 0], return_index=True)
     return list(zip(queries.tolist(), np.split(pairs[:, 1], starts[1:]), strict=False))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from halo.errors import HaloError
+from halo.split.alignment import distinct_pairs
 from halo.split.binary import run_mmseqs
 
 log = logging.getLogger(__name__)
@@ -75,8 +76,7 @@ def propose(
             run_mmseqs("createsubdb", keys, work / "all", queries)
     pairs = np.concatenate([owner[table[["query", "target"]].to_numpy()] for table in tables])
     _require_found(sequences, pairs)
-    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-    return np.unique(pairs, axis=0).reshape(-1, 2)
+    return distinct_pairs(pairs)
 
 
 def _read(queries: Path, found: Path) -> pd.DataFrame:
