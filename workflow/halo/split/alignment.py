@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import parasail
 
+from halo.split.pairs import distinct_pairs
 from halo.split.settings import Rule
 
 GAP_OPEN, GAP_EXTEND = 11, 1
@@ -253,17 +254,6 @@ def align_with_all(
             first, second = order[first], order[second]
         table[one], table[other] = np.where(swap, second, first), np.where(swap, first, second)
     return table.sort_values(["a", "b"], ignore_index=True)
-
-
-def distinct_pairs(pairs: np.ndarray) -> np.ndarray:
-    """`pairs` of indices without repetition, the smaller first, sorted; none of one index twice.
-
-    Parameters and result are int64 [n_pairs, 2].
-    """
-    size = pairs.max(initial=0) + 1
-    keys = np.unique(pairs.min(axis=1) * size + pairs.max(axis=1))
-    pairs = np.stack([keys // size, keys % size], axis=1)
-    return pairs[pairs[:, 0] != pairs[:, 1]]
 
 
 def pair_tasks(pairs: np.ndarray) -> list[Task]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.split.alignment import distinct_pairs
 from halo.split.binary import run_mmseqs
+from halo.split.pairs import distinct_pairs
 
 log = logging.getLogger(__name__)
 
