@@ -20,11 +20,12 @@ from halo.code import code_digest
 from halo.errors import HaloError
 
 # In a module the configuration is what the outer workflow gives it.
-CONFIGFILES = workflow.configfiles if workflow.modifier.is_main_snakefile() else []
-
+CONFIGFILES, LINES = [], {}
 if workflow.modifier.is_main_snakefile():
+    CONFIGFILES, given = workflow.configfiles, workflow.config_settings.config_args
     try:
-        config.update(halo_config.with_command_line(config, workflow.config_settings.config_args))
+        LINES = halo_config.key_lines(CONFIGFILES) | halo_config.command_line_keys(given)
+        config.update(halo_config.with_command_line(config, given))
     except HaloError as error:
         raise WorkflowError(str(error)) from None
 

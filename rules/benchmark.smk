@@ -10,7 +10,7 @@ from halo.benchmark.matrix import matrix_text, sizes_of
 from halo.benchmark.runs import benchmark_runs
 
 try:
-    BENCHMARK, RUNS = benchmark_runs(config, BASE)
+    BENCHMARK, RUNS = benchmark_runs(config, BASE, LINES)
 except HaloError as error:
     raise WorkflowError(str(error)) from None
 

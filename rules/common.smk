@@ -23,7 +23,7 @@ from halo.uniprot.settings import UniprotSettings
 def checked(config):
     """The configuration with defaults, or the end of the run with a list of its faults."""
     try:
-        return halo_config.completed_config(config, BASE, CONFIGFILES)
+        return halo_config.completed_config(config, BASE, LINES)
     except HaloError as error:
         raise WorkflowError(str(error)) from None
 

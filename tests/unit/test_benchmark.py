@@ -13,7 +13,7 @@ from halo.benchmark.figure import draw
 from halo.benchmark.matrix import matrix_text, size_of, sizes_of
 from halo.benchmark.runs import benchmark_runs
 from halo.benchmark.table import METRICS, Measured, long_table, markdown, read_published
-from halo.config import load_yaml
+from halo.config import key_lines, load_yaml
 from halo.errors import HaloError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +73,21 @@ def test_methods_take_the_place_of_those_before(folder):
 def test_faults_name_the_run(folder, run, words):
     with pytest.raises(HaloError, match=re.compile(words, re.DOTALL)):
         benchmark_runs(config(one=run), ROOT)
+
+
+def test_faults_of_all_runs_and_their_lines(folder):
+    file = folder / "all.yaml"
+    file.write_text(
+        "benchmark:\n  name: all\n  runs:\n    one: {title: One, configfile: start.yaml, sead: 1}\n"
+        "    two:\n      title: Two\n      network: {hidden: 30}\nshards: 999\n"
+    )
+    with pytest.raises(HaloError) as error:
+        benchmark_runs(load_yaml(file), ROOT, key_lines([file]))
+    for words, line in (("sead: unknown key", 4), ("network.hidden: 30", 7), ("shards: 999", 8)):
+        said = next(text for text in str(error.value).splitlines() if words in text)
+        assert said.endswith(f"[{file}, line {line}]")
+    assert "benchmark.runs.one: " in str(error.value)
+    assert "benchmark.runs.two: " in str(error.value)
 
 
 @pytest.mark.parametrize("file", ["benchmark.yaml", "benchmark_small.yaml"])

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from halo.config import checked_config, completed_config, folds, load_yaml, merged, methods_of
-from halo.config.command_line import with_command_line
+from halo.config import (
+    checked_config,
+    completed_config,
+    folds,
+    key_lines,
+    load_yaml,
+    merged,
+    methods_of,
+)
+from halo.config.command_line import command_line_keys, with_command_line
 from halo.config.downloads import download_name
 from halo.config.registry import with_registry
 from halo.errors import HaloError
@@ -396,7 +404,7 @@ def test_lines_of_the_faults(folder, root):
         "structures:\n  sources:\n  - kind: afdb\n  - kind: pdb\n"
     )
     with pytest.raises(HaloError) as error:
-        completed_config(load_yaml(file), root, [file])
+        completed_config(load_yaml(file), root, key_lines([file]))
     for key, line in (
         ("dataset.labels.evidence", 4), ("split.folds", 6), ("structures.sources[1].kind", 10)
     ):  # fmt: skip
@@ -463,6 +471,12 @@ def test_values_of_the_command_line_are_yaml(arguments, found):
     assert with_command_line({"split": {"folds": "4"}, "keep": 1}, arguments) == merged(
         {"split": {"folds": "4"}, "keep": 1}, found
     )
+
+
+def test_a_fault_on_the_command_line_is_told_as_one():
+    arguments = ["split={folds: four}"]
+    with pytest.raises(HaloError, match=r"split\.folds: 'four' is text.*\[--config\]"):
+        checked_config(with_command_line(MINIMAL, arguments), command_line_keys(arguments))
 
 
 @pytest.mark.parametrize(

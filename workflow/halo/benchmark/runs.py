@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from halo.config import Config, checked_benchmark, completed_config, load_yaml, merged
+from halo.config import (
+    Config,
+    checked_benchmark,
+    completed_config,
+    key_lines,
+    load_yaml,
+    merged,
+)
+from halo.config.fault import Lines
 from halo.errors import HaloError
 
 OF_THE_BENCHMARK = ("title", "configfile", "published")
@@ -27,38 +35,57 @@ class BenchmarkRun:
     config: Config
 
 
-def benchmark_runs(config: Mapping[str, Any], base: Path) -> tuple[str, dict[str, BenchmarkRun]]:
+def benchmark_runs(
+    config: Mapping[str, Any], base: Path, lines: Lines | None = None
+) -> tuple[str, dict[str, BenchmarkRun]]:
     """The benchmark's name, and its runs by their names.
 
     A run's configuration is its ``configfile``, over which goes what stands in `config` beside
     ``benchmark``, over which go the run's own keys. Files are sought from the working directory,
-    then from the workflow's folder `base`. HaloError where something is at fault.
+    then from the workflow's folder `base`. `lines` says where the keys of `config` stand.
+    HaloError where something is at fault, in any of the runs.
     """
-    section = checked_benchmark(config["benchmark"])
+    lines = lines or {}
+    section = checked_benchmark(config["benchmark"], lines)
     common = {key: value for key, value in config.items() if key != "benchmark"}
-    runs = {}
+    runs, faults = {}, []
     for name, run in section["runs"].items():
         own = {key: value for key, value in run.items() if key not in OF_THE_BENCHMARK}
         try:
+            file = _found(run["configfile"], base)
             complete = completed_config(
-                _layered(_read(run["configfile"], base), common, own)
+                _layered(load_yaml(file) if file else {}, common, own)
                 | {"run": f"{section['name']}-{name}"},
                 base,
+                _lines(file, lines, name),
             )
         except HaloError as error:
-            raise HaloError(f"benchmark.runs.{name}: {error}") from None
-        runs[name] = BenchmarkRun(run["title"], run["published"], complete)
+            faults.append(f"benchmark.runs.{name}: {error}")
+        else:
+            runs[name] = BenchmarkRun(run["title"], run["published"], complete)
+    if faults:
+        raise HaloError("\n".join(faults))
     return section["name"], runs
 
 
-def _read(configfile: str | None, base: Path) -> Config:
+def _lines(file: Path | None, lines: Lines, run: str) -> Lines:
+    """Where the keys of a run stand: its file, over it what holds for all, over that its own."""
+    above = ("benchmark", "runs", run)
+    return (
+        (key_lines([file]) if file else {})
+        | {path: where for path, where in lines.items() if path[0] != "benchmark"}
+        | {path[3:]: where for path, where in lines.items() if path[:3] == above and path[3:]}
+    )
+
+
+def _found(configfile: str | None, base: Path) -> Path | None:
     if configfile is None:
-        return {}
+        return None
     for folder in (Path(), Path(base)):
         if (folder / configfile).is_file():
-            return load_yaml(folder / configfile)
+            return folder / configfile
     raise HaloError(
-        f"configfile: there is no file {configfile!r}; mend the path (it is sought from "
+        f"configfile: there is no file {configfile!r}; correct the path (it is sought from "
         f"{Path.cwd()} and from the workflow)"
     )
 

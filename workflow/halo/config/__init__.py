@@ -4,19 +4,21 @@ The sections are the stages' own settings (see `halo.settings`), put together by
 """
 
 from halo.config.check import checked_benchmark, checked_config
-from halo.config.command_line import with_command_line
+from halo.config.command_line import command_line_keys, with_command_line
 from halo.config.complete import completed_config
 from halo.config.merge import Config, merged
 from halo.config.methods import methods_of
 from halo.config.rules import folds
-from halo.config.yaml_file import load_yaml
+from halo.config.yaml_file import key_lines, load_yaml
 
 __all__ = [
     "Config",
     "checked_benchmark",
     "checked_config",
+    "command_line_keys",
     "completed_config",
     "folds",
+    "key_lines",
     "load_yaml",
     "merged",
     "methods_of",

@@ -29,10 +29,10 @@ def checked_config(config: Mapping[str, Any], lines: Lines | None = None) -> Con
     return dumped(model)
 
 
-def checked_benchmark(section: Any) -> Config:
+def checked_benchmark(section: Any, lines: Lines | None = None) -> Config:
     """A copy of the section ``benchmark`` with all defaults, or a HaloError as above."""
     model, faults = validated(BenchmarkSection, json.loads(as_json(section)))
-    raise_faults(Fault(("benchmark", *fault.path), fault.text) for fault in faults)
+    raise_faults((Fault(("benchmark", *fault.path), fault.text) for fault in faults), lines)
     return dumped(model)
 
 

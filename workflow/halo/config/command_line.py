@@ -1,10 +1,11 @@
 """Values of the command line, ``--config key=value``, read as YAML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from halo.config.fault import Lines, Path
 from halo.config.merge import Config, merged
 from halo.config.yaml_file import parse_yaml
 from halo.errors import HaloError
@@ -19,13 +20,29 @@ def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None
     the text ``"4"``. `arguments` are the entries as they were written. Each is read again, and
     takes the place of Snakemake's reading.
     """
+    return merged(config, _values(arguments))
+
+
+def command_line_keys(arguments: Sequence[str] | None) -> Lines:
+    """The keys that ``--config`` sets, for messages."""
+    return dict.fromkeys(_paths(_values(arguments), ()), "--config")
+
+
+def _paths(values: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    for key, value in values.items():
+        yield (*path, key)
+        if isinstance(value, Mapping):
+            yield from _paths(value, (*path, key))
+
+
+def _values(arguments: Sequence[str] | None) -> Config:
     values: Config = {}
     for entry in arguments or ():
         key, _, text = str(entry).partition("=")
         if key in values and not isinstance(values[key], Mapping):
             raise HaloError(f"--config: {key} is given twice; remove one")
         values = merged(values, {key: _value(key, text)})
-    return merged(config, values)
+    return values
 
 
 def _value(key: str, text: str) -> Any:

@@ -1,6 +1,6 @@
 """A run's configuration, complete: what the rules use."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,41 +9,27 @@ from halo.config.fault import Lines, raise_faults
 from halo.config.files import with_found_files
 from halo.config.merge import Config
 from halo.config.registry import with_registry
-from halo.config.yaml_file import key_lines, load_yaml
+from halo.config.yaml_file import load_yaml
 
 
-def completed_config(
-    config: Mapping[str, Any], base: Path, configfiles: Iterable[Path] = ()
-) -> Config:
+def completed_config(config: Mapping[str, Any], base: Path, lines: Lines | None = None) -> Config:
     """A run's configuration with all defaults and found files.
 
     Parameters
     ----------
     config : what the files and the command line say
     base : the workflow's folder
-    configfiles : the files, in which keys are sought that are given twice, and lines for messages
+    lines : where each key stands, for messages
 
     Raises
     ------
     HaloError
         with every fault, each with its key and the fix
     """
-    files = [Path(file) for file in configfiles]
-    for file in files:
-        load_yaml(file)
     config, faults = with_registry(config, load_yaml(Path(base) / "resources/datasets.yaml"))
     more, model = config_faults(config)
     complete, missing = with_found_files(dumped(model), base)
     wrong = {fault.path[:1] for fault in more}
     faults += more + [fault for fault in missing if fault.path[:1] not in wrong]
-    if faults:
-        raise_faults(faults, _lines(files))
+    raise_faults(faults, lines)
     return complete
-
-
-def _lines(files: Iterable[Path]) -> Lines:
-    """Where each key stands, the last file first, since it takes precedence."""
-    found: dict = {}
-    for file in files:
-        found |= key_lines(file)
-    return found

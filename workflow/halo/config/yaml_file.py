@@ -1,7 +1,7 @@
 """YAML files, with the lines of their keys."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,17 @@ def parse_yaml(text: str, name: str) -> Any:
         raise HaloError(f"{name}: not readable as YAML: {error}") from None
 
 
-def key_lines(path: Path) -> dict[KeyPath, str]:
-    """The file and the line of each key of a YAML file, by the key's path."""
-    return {
-        keys: f"{path}, line {line}" for keys, line in _lines(_composed(_read(path), str(path))[1])
-    }
+def key_lines(paths: Iterable[Path]) -> dict[KeyPath, str]:
+    """The file and the line of each key of YAML files, of which the last one takes precedence.
+
+    HaloError as in `parse_yaml`.
+    """
+    found: dict[KeyPath, str] = {}
+    for path in paths:
+        load_yaml(path)
+        node = _composed(_read(path), str(path))[1]
+        found |= {keys: f"{path}, line {line}" for keys, line in _lines(node)}
+    return found
 
 
 def _read(path: Path) -> str:
