@@ -100,7 +100,8 @@ def ingest_settings():
     """What the ingest reads of the sections `dataset` and `dataset.test`."""
     columns = ("id", "accession", "sequence", "annotations", "labels", "sample", "uniprot")
     rules = ("split", "task", "duplicates", "min_length", "max_length")
-    settings = {"train": chosen(DATASET, *columns, *rules)}
+    partitioned = config["split"]["mode"] in ("external", "predefined")
+    settings = {"train": chosen(DATASET, *columns, *rules), "partitioned": partitioned}
     if TEST_SET:
         settings["test"] = chosen(TEST_SET, *columns)
     return settings

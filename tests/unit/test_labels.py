@@ -244,6 +244,12 @@ def test_sequences_in_two_partitions_stay_apart(tmp_path, log):
     assert proteins.table["split"].tolist() == ["train", "test"]
     assert not rejected
     assert "1 sequences stand in several partitions" in log.text
+    settings = DatasetSettings(split="part")
+    merged, rejected = ingest(tmp_path / "in.csv", None, settings, partitioned=False)
+    assert merged.table[["id", "accession", "split"]].to_numpy().tolist() == [
+        ["AAA", "P12345", "train"]
+    ]
+    assert [record.id for record in rejected] == ["P12345"]
 
 
 def test_single_label_with_duplicates_that_disagree(tmp_path):

@@ -30,11 +30,13 @@ def read_datasets(files: DataFiles, section: Mapping[str, Any]) -> tuple[Protein
     """The proteins of a run, and the records that are not used; see `halo.proteins.ingest`.
 
     `section` has the settings of the training set under ``train`` and, under ``test``, those that
-    the test set has of its own; what holds for both is in the first. HaloError names the key, the
+    the test set has of its own; what holds for both is in the first. ``partitioned`` is as in
+    `halo.proteins.ingest.ingest`. HaloError names the key, the
     file and, where it is a line that is at fault, the line.
     """
     settings = DatasetSettings.from_config(section["train"])
-    proteins, rejected = ingest(files.proteins, files.labels, settings)
+    partitioned = section.get("partitioned", True)
+    proteins, rejected = ingest(files.proteins, files.labels, settings, partitioned)
     if files.test is None:
         return proteins, rejected
     own = DatasetSettings.from_config({**section["train"], "split": None} | section["test"])

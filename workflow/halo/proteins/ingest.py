@@ -78,12 +78,14 @@ class _Batch:
 
 
 def ingest(
-    path: Path, labels_path: Path | None, settings: DatasetSettings
+    path: Path, labels_path: Path | None, settings: DatasetSettings, partitioned: bool = True
 ) -> tuple[Proteins, list[Rejected]]:
     """Read, check and label proteins.
 
     Every record of `path` is either a row of the proteins, sorted by id, or rejected with
     a reason. Faults of the whole file (no such column, malformed line) are a HaloError.
+    With `partitioned`, the partitions of ``dataset.split`` are those of the run's split: records
+    of one sequence that stand in several of them are not merged.
     """
     if settings.uniprot is None:
         records = read_records(path)
@@ -112,7 +114,7 @@ def ingest(
         )
     require_columns(path, records, wanted)
     table, found = _labelled(path, labels_path, records, settings)
-    proteins, rejected = _checked(table, found, settings)
+    proteins, rejected = _checked(table, found, settings, partitioned)
     rejected = [replace(record, file=str(path)) for record in rejected]
     if not len(proteins):
         raise HaloError(
@@ -180,7 +182,7 @@ def _with_whole_headers(records: pd.DataFrame, given: pd.Series) -> pd.DataFrame
 
 
 def _checked(
-    table: pd.DataFrame, found: Labelled, settings: DatasetSettings
+    table: pd.DataFrame, found: Labelled, settings: DatasetSettings, partitioned: bool
 ) -> tuple[Proteins, list[Rejected]]:
     """The records that can be used, sorted by id, and the others."""
     rejected: list[Rejected] = []
@@ -194,7 +196,7 @@ def _checked(
     if settings.task == "singlelabel":
         batch = _only_single_labels(batch, found.names, rejected)
     if settings.duplicates == "merge":
-        batch = _merge_duplicates(batch, found.names, rejected)
+        batch = _merge_duplicates(batch, found.names, rejected, partitioned)
     if settings.task == "singlelabel":  # sequences that had several once they were merged
         batch = _only_single_labels(batch, found.names, rejected)
     if settings.sample is not None:
@@ -386,12 +388,14 @@ def _sample(batch: _Batch, size: int, rejected: list[Rejected]) -> _Batch:
     return batch.only(keep)
 
 
-def _merge_duplicates(batch: _Batch, names: tuple[str, ...], rejected: list[Rejected]) -> _Batch:
+def _merge_duplicates(
+    batch: _Batch, names: tuple[str, ...], rejected: list[Rejected], partitioned: bool
+) -> _Batch:
     """One record a sequence: the first id in sorted order, with the union of the labels.
 
     What it lacks, an accession, a partition or an annotation, it takes from the others, in the
-    order of their ids. Records that their authors put into different partitions stay apart: the
-    audit of the split finds them.
+    order of their ids. With `partitioned`, records that their authors put into different partitions
+    stay apart: the audit of the split finds them.
     """
     table, values, known = batch.table.copy(), batch.values.copy(), batch.known.copy()
     keep = np.ones(len(table), dtype=bool)
@@ -401,7 +405,7 @@ def _merge_duplicates(batch: _Batch, names: tuple[str, ...], rejected: list[Reje
         if len(rows) == 1:
             continue
         rows = np.array(sorted(rows, key=lambda row: table["id"].iat[row]))
-        if len(set(table["split"].iloc[rows]) - {""}) > 1:
+        if partitioned and len(set(table["split"].iloc[rows]) - {""}) > 1:
             apart.append(table["id"].iat[rows[0]])
             continue
         first, others = rows[0], rows[1:]
