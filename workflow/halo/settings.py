@@ -10,6 +10,11 @@ from dataclasses import MISSING, field
 from typing import Any
 
 REQUIRED = MISSING  # in place of a default
+# Patterns of text.
+RUN_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME = "^[a-z][a-z0-9_]*$"
+SHA256 = "^[0-9a-f]{64}$"
+URL = "^https?://[^/]+"
 MOST_SEED = 2**32 - 1  # what the generators of NumPy, PyTorch and scikit-learn all take
 
 Faults = list[tuple[str, str]]  # key within a section, and what is wrong with it and the fix

@@ -55,6 +55,10 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
         names = f"; or give a published name, one of {', '.join(PUBLISHED)}"
         faults += [Fault(fault.path, fault.text + names) for fault in more]
     faults += _own_split(found)
+    bundle = found["bundle"] and Path(found["bundle"])
+    if bundle and bundle.is_dir() and not (bundle / "bundle.json").is_file():
+        text = f"{found['bundle']!r} has no bundle.json; name the folder of a model bundle"
+        faults.append(Fault(("bundle",), text))
     store = Path(found["store"]).expanduser()
     if store.exists() and not store.is_dir():
         faults.append(Fault(("store",), f"{found['store']!r} is a file; name a folder"))

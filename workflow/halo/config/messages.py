@@ -1,5 +1,6 @@
 """pydantic's errors as messages: the key, what is wrong with it, and the fix."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 
 from halo.config.fault import Fault, suggestion
 from halo.config.schema import alternatives, part_at, schema_of
+from halo.settings import NAME, RUN_NAME, SHA256, URL
 
 WANTED = {
     "int_type": "a whole number",
@@ -25,6 +27,13 @@ LIMITS = {
     "less_than_equal": ("le", "at most"),
     "less_than": ("lt", "less than"),
     "multiple_of": ("multiple_of", "a multiple of"),
+}
+# What the patterns of the model say, in words.
+PATTERNS = {
+    RUN_NAME: "does not begin with a letter or digit, or has more than letters, digits, _ . and -",
+    NAME: "does not begin with a small letter, or has more than small letters, digits and _",
+    SHA256: "is not 64 hexadecimal digits in small letters",
+    URL: "does not begin with http:// or https:// and a host",
 }
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING = ("missing", "missing_argument")
@@ -64,10 +73,14 @@ def _wrong(kind: str, value: Any, context: Mapping[str, Any], own_key: bool) -> 
         case "finite_number":
             return "is not a finite number; give one"
         case "literal_error":
-            return f"is not one of {context['expected'].replace(' or ', ', ')}"
+            known = context["expected"].replace(" or ", ", ")
+            hint = suggestion(str(value).lower(), re.findall(r"'([^']*)'", known))
+            return f"is not one of {known}{hint}"
         case "string_pattern_mismatch":
             what = "is a name that" if own_key else "is text that"
-            return f"{what} does not match {context['pattern']}"
+            return (
+                f"{what} {PATTERNS.get(context['pattern'], 'does not match ' + context['pattern'])}"
+            )
         case "string_too_short":
             return "is empty text; give it, or leave the key out"
         case "too_short":

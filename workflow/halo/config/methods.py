@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from halo.methods import BASELINES, CLASSES, NETWORKS
 from halo.network.settings import NetworkSettings
+from halo.settings import NAME
 from halo.training.settings import TrainingSettings
 
 CHANGES = "Changes"  # ends the names of types that have some keys of a section
@@ -64,7 +65,7 @@ Method = TypedDict(
     total=False,
 )
 
-MethodName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+MethodName = Annotated[str, Field(pattern=NAME)]
 
 DEFAULT: dict[str, Any] = {
     "halo": {"class": "network"},

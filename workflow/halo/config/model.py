@@ -13,6 +13,7 @@ from halo.finetuning.settings import FinetuneSection
 from halo.graphs.settings import GraphSettings
 from halo.network.settings import NetworkSettings
 from halo.proteins.settings import DatasetSection
+from halo.settings import NAME, RUN_NAME
 from halo.split.settings import SplitSettings
 from halo.structures.settings import StructureSection
 from halo.training.settings import TrainingSettings
@@ -32,7 +33,7 @@ class RunConfig(BaseModel):
 
     run: str = Field(
         description="name of the run; everything is written below results/<run>/",
-        pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        pattern=RUN_NAME,
     )
     store: str = Field(
         "store", description="folder of the store, shared by runs and data sets", min_length=1
@@ -128,7 +129,7 @@ class BenchmarkSection(BaseModel):
         description="name of the benchmark; its table is written to results/<name>/",
         pattern="^[A-Za-z0-9][A-Za-z0-9_.]*$",
     )
-    runs: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], BenchmarkRunSection] = Field(
+    runs: dict[Annotated[str, Field(pattern=NAME)], BenchmarkRunSection] = Field(
         description="the runs by their names; what stands beside `benchmark` holds for all",
         min_length=1,
     )

@@ -193,6 +193,22 @@ def _chosen_methods(config: RunConfig) -> Iterator[Fault]:
         yield Fault(("release", "method"), _no_method(method, made.trained + made.joined, config))
 
 
+@reads("methods", "network", "structures")
+def _something_to_see(config: RunConfig) -> Iterator[Fault]:
+    """A network of the structure alone has nothing to see where there is no structure."""
+    if config.structures.sources:
+        return
+    seen = {("network", "modalities"): config.network.modalities}
+    for name, method in config.methods.items():
+        if "modalities" in method.get("network", {}):
+            seen["methods", name, "network", "modalities"] = method["network"]["modalities"]
+    for path, modalities in seen.items():
+        if set(modalities) == {"structure"}:
+            yield Fault(
+                path, "the structure alone, but structures.sources is empty; name a source there"
+            )
+
+
 @reads("embeddings", "finetune")
 def _layers(config: RunConfig) -> Iterator[Fault]:
     """A published model tells its number of layers by its name; others are looked at when read."""

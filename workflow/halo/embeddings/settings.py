@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from halo.settings import Faults, setting
+from halo.settings import SHA256, Faults, setting
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LanguageModelSettings:
         min_length=1,
     )
     sha256: str | None = setting(
-        None, "checksum that the checkpoint must have, or null", pattern="^[0-9a-f]{64}$"
+        None, "checksum that the checkpoint must have, or null", pattern=SHA256
     )
 
 

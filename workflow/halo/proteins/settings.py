@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from halo.settings import Faults, setting
+from halo.settings import SHA256, URL, Faults, setting
 from halo.uniprot.settings import UniprotSettings
 
 # Columns beside those of the labels in some table that a run writes.
@@ -113,10 +113,10 @@ class Source:
     url: str | None = setting(
         None,
         "address to download the table from, where no path is given",
-        pattern="^https?://[^/]+",
+        pattern=URL,
     )
     sha256: str | None = setting(
-        None, "checksum that a downloaded table must have, or null", pattern="^[0-9a-f]{64}$"
+        None, "checksum that a downloaded table must have, or null", pattern=SHA256
     )
 
 

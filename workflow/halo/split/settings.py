@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from halo.errors import HaloError
-from halo.settings import MOST_SEED, Faults, setting
+from halo.settings import MOST_SEED, NAME, Faults, setting
 
 # Folders of the results that are no splits.
 TAKEN = (
@@ -82,7 +82,7 @@ class SplitMode:
     name: str | None = setting(
         None,
         "name of the split, a folder of the results; null for its mode",
-        pattern="^[a-z][a-z0-9_]*$",
+        pattern=NAME,
     )
     mode: Literal["kfold", "fractions", "external", "predefined"] = setting(
         "kfold",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from halo.errors import HaloError
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expand, parse_structure
-from halo.structures.settings import SourceSettings
+from halo.structures.settings import SourceSettings, pattern_fault
 from halo.structures.sources import Model, digest_of, names_to_try
 
 _NUMBER = r"\d{1,5}"
@@ -45,18 +45,9 @@ class NamePattern:
     """
 
     def __init__(self, pattern: str) -> None:
-        counts = {field: pattern.count(f"{{{field}}}") for field in _FIELDS}
-        for part in re.findall(r"\{[^}]*\}", pattern):
-            if part[1:-1] not in _FIELDS:
-                raise HaloError(
-                    f"structures.sources: pattern {pattern!r} has the unknown field {part}; "
-                    "known are {accession}, {fragment} and {version}"
-                )
-        if counts["accession"] != 1 or max(counts.values()) > 1:
-            raise HaloError(
-                f"structures.sources: pattern {pattern!r} must have {{accession}} once, "
-                "and the other fields at most once"
-            )
+        fault = pattern_fault(pattern)
+        if fault is not None:
+            raise HaloError(f"structures.sources: pattern {pattern!r} {fault}")
         before, _, after = pattern.partition("{accession}")
         self.depth = pattern.count("/") + 1
         self._any_type = not pattern.endswith("*")

@@ -1,14 +1,30 @@
 """Settings of the stage: what the content of the store depends on, and how it is fetched."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from halo.code import code_digest
-from halo.settings import REQUIRED, Faults, setting
+from halo.settings import REQUIRED, URL, Faults, setting
 
+PATTERN_FIELDS = ("accession", "fragment", "version")
 AFDB_PATTERN = "AF-{accession}-F{fragment}-model_v{version}.*"
 MAX_LENGTH = 65_535  # positions are stored as uint16
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """What is wrong with a pattern of file names, or None."""
+    counts = {field: pattern.count(f"{{{field}}}") for field in PATTERN_FIELDS}
+    for part in re.findall(r"\{[^}]*\}", pattern):
+        if part[1:-1] not in PATTERN_FIELDS:
+            return (
+                f"has the unknown field {part}; known are {{accession}}, {{fragment}} and "
+                "{version}"
+            )
+    if counts["accession"] != 1 or max(counts.values()) > 1:
+        return "must have {accession} once, and the other fields at most once"
+    return None
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,8 @@ class SourceSettings:
             return [("path", "AlphaFold DB has none; leave it out, or set kind: folder")]
         if self.kind != "afdb" and not self.path:
             return [("path", f"missing; the source {self.kind!r} needs it")]
-        return []
+        wrong = pattern_fault(self.pattern) if self.kind in ("folder", "archive") else None
+        return [("pattern", f"{self.pattern!r} {wrong}")] if wrong else []
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,7 @@ class TransportSettings:
     """The section ``structures.transport``: how to ask, with no influence on the content."""
 
     base_url: str = setting(
-        "https://alphafold.ebi.ac.uk", "AlphaFold DB, or a mirror of it", pattern="^https?://[^/]+"
+        "https://alphafold.ebi.ac.uk", "AlphaFold DB, or a mirror of it", pattern=URL
     )
     concurrency: int = setting(4, "connections at a time", ge=1, le=64)
     requests_per_second: float = setting(

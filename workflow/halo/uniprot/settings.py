@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from halo.settings import Faults, setting
+from halo.settings import URL, Faults, setting
 
 # Evidence codes of GO for experiments, by one protein and by many.
 GO_EXPERIMENTS = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP")
@@ -43,7 +43,7 @@ class UniprotSettings:
         "(resources/uniprot_deeploc.csv)",
     )
     base_url: str = setting(
-        "https://rest.uniprot.org", "address of UniProt's REST service", pattern="^https?://[^/]+"
+        "https://rest.uniprot.org", "address of UniProt's REST service", pattern=URL
     )
 
     @classmethod
