@@ -13,6 +13,7 @@ similar where one of them is so by the rule.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import parasail
 
+from halo.errors import HaloError
 from halo.split.pairs import distinct_pairs
 from halo.split.settings import Rule
 
@@ -233,8 +235,14 @@ def align(
     if processes == 1:
         found = [work.hits(task) for task in tasks]
     else:
-        with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(work,)) as pool:
-            found = list(pool.map(_hits, tasks, chunksize=4))
+        try:
+            with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(work,)) as pool:
+                found = list(pool.map(_hits, tasks, chunksize=4))
+        except BrokenProcessPool:
+            raise HaloError(
+                "a process that aligned proteins was killed, most likely since the memory ran out: "
+                "give the rule more mem_mb, or fewer threads"
+            ) from None
     table = pd.DataFrame(chain.from_iterable(found), columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values(["a", "b"], ignore_index=True)
 
