@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split check-split pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -61,6 +61,9 @@ bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real pro
 
 bench-structures: $(VENV)/.run  ## compare the reading of structures with Bio.PDB, and download
 	@PYTHONPATH=workflow python tests/benchmarks/bench_structures.py
+
+read-published: $(VENV)/.run  ## read a folder of published structures beside Bio.PDB (HALO_STRUCTURES=folder)
+	@PYTHONPATH=workflow python tests/benchmarks/read_published.py
 
 bench-embed: $(VENV)/.run  ## compare the embedding of proteins with fair-esm's own procedure
 	@PYTHONPATH=workflow python tests/benchmarks/bench_embed.py

@@ -29,7 +29,7 @@ _STANDARD = (
 )
 FORCE_FIELD_LETTERS = {
     name: letter for letter, names in _FORCE_FIELDS.items() for name in names.split()
-}
+} | {"PCA": "Q"}  # pyroglutamate, the parent of which is glutamine in the CCD, and not in gemmi
 # Residue names that take the column that PDB leaves free between residue and chain.
 FOUR_LETTERS = frozenset(
     [name.encode() for name in FORCE_FIELD_LETTERS if len(name) == 4]
