@@ -1,10 +1,10 @@
 """Reads the structure files of a folder with HALO and with Bio.PDB, and compares them.
 
-The folder, ``HALO_STRUCTURES``, is one of files that others publish as test data: the checkouts of
-gemmi, biotite and Biopython, for instance, of which every PDB, mmCIF and BinaryCIF file is taken. Of
-each chain of the first model with a protein, residues, CA coordinates and B-factors must be the
-same. Residues that Bio.PDB's table does not know are not compared by their letter; ligands, which
-Bio.PDB keeps in the chain, need not be HALO's. The last line is one JSON object.
+The folder, ``HALO_STRUCTURES``, is one of files that others publish as test data: the checkouts
+of gemmi, biotite and Biopython, for instance, of which every PDB, mmCIF and BinaryCIF file is
+taken. Of each chain of the first model with a protein, residues, CA coordinates and B-factors
+must be the same. Residues that Bio.PDB's table does not know are not compared by their letter;
+ligands, which Bio.PDB keeps in the chain, need not be HALO's. The last line is one JSON object.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow"))
 
-from halo.structures.parse import Chain, StructureError, parse_structure  # noqa: E402
+from halo.structures.parse import Chain, StructureError, parse_structure
 
 VARIABLE = "HALO_STRUCTURES"
 ENDINGS = (".pdb", ".ent", ".cif", ".mmcif", ".bcif")

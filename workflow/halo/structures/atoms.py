@@ -259,7 +259,7 @@ def _letters(names: np.ndarray) -> np.ndarray:
 def residue_letter(name: bytes | str) -> int:
     """ASCII code of one residue's letter, 0 for no amino acid, `UNKNOWN` for what none knows."""
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    text = text.strip().upper()
+    text = text.strip("'\" ").upper()
     if text in FORCE_FIELD_LETTERS:
         return ord(FORCE_FIELD_LETTERS[text])
     table = gemmi.find_tabulated_residue(text)
