@@ -283,6 +283,15 @@ def test_the_test_set_stays_whole_and_its_labels_go_by_name(tmp_path):
     assert [(record.id, record.reason) for record in rejected] == [("b", "in the test set")]
 
 
+def test_an_id_with_a_line_end(tmp_path):
+    text = 'sequence,N,id\nMKV,1,"a\nb"\nMKL,1,c\n'
+    proteins, rejected = ingest(written(tmp_path, text), None, DatasetSettings())
+    assert proteins.ids.tolist() == ["c"]
+    assert [(record.id, record.line, record.reason) for record in rejected] == [
+        ("a\nb", 2, "unusable id")
+    ]
+
+
 @pytest.mark.parametrize(
     ("sequence", "reason"),
     [
