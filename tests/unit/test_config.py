@@ -213,8 +213,8 @@ FAULTS = [
         "dataset.labels.columns[0]: the column 'k' is dataset.annotations[0] already",
     ),
     (
-        {"dataset": {"split": "part", "annotations": ["part"]}},
-        "dataset.annotations[0]: the column 'part' is dataset.split already",
+        {"dataset": {"split": "part", "labels": {"columns": ["part"]}}},
+        "dataset.labels.columns[0]: ",
     ),
     (
         merged(split(mode="external"), {"dataset": {"test": {"proteins": "t", "id": "sequence"}}}),
@@ -282,6 +282,10 @@ GOOD = [
      "ined"),
     (merged(FINETUNED, {"evaluation": {"main": "esm"}}), ("evaluation", "main"), "esm"),
     ({"structures": {"sources": []}}, ("structures", "sources"), []),
+    (
+        {"dataset": {"split": "part", "annotations": ["part"]}},
+        ("dataset", "annotations"), ["part"],
+    ),
 ]  # fmt: skip
 
 

@@ -455,3 +455,11 @@ def test_long_tables_give_exactly_their_pairs(tmp_path_factory, pairs, ids):
     for name, label in found - exact:  # by the form of another id
         assert any(of == label and {name, *forms(name)} & {n, *forms(n)} for n, of in pairs)
     assert sorted([*proteins.ids, *(record.id for record in rejected)]) == sorted(ids)
+
+
+def test_a_column_of_0_and_1_has_no_names_of_labels(tmp_path):
+    path = written(tmp_path, "id,sequence,A\na,MKV,1\nb,MKL,0\n")
+    with pytest.raises(HaloError, match=r"'A' has 0 and 1, .*dataset\.labels\.columns"):
+        ingest(path, None, DatasetSettings(labels=Labels(label="A")))
+    asked = Labels(label="A", columns=("0", "1"))
+    assert ingest(path, None, DatasetSettings(labels=asked))[0].label_names == ("0", "1")

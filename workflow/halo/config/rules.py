@@ -121,8 +121,13 @@ def _columns(config: RunConfig) -> Iterator[Fault]:
             continue
         uses: dict[str, str] = {}
         named = [("id", section.id), ("sequence", section.sequence)]
-        named += [("split", getattr(section, "split", None))]
-        named += [(f"annotations[{n}]", name) for n, name in enumerate(section.annotations)]
+        split = getattr(section, "split", None)  # may be kept as an annotation, too
+        named += [("split", split)]
+        named += [
+            (f"annotations[{n}]", name)
+            for n, name in enumerate(section.annotations)
+            if name != split
+        ]
         if section.labels.table is None:
             of_labels = section.labels
             columns = (of_labels.columns or ()) if of_labels.label is None else ()

@@ -257,6 +257,12 @@ def _label_names(
     if not names:
         raise HaloError(f"{path}: no row names a label in the column {where.label!r}")
     if where.columns is None:
+        if set(names) <= {"0", "1", "0.0", "1.0"}:
+            raise HaloError(
+                f"{path}: the column {where.label!r} has 0 and 1, and no names of labels; leave "
+                "out dataset.labels.label for 0/1 columns (dataset.labels.columns names them), or, "
+                "if these are names, set dataset.labels.columns: ['0', '1']"
+            )
         check_names(path, names, frozenset(), first)
         return names
     check_names(path, names, frozenset())
