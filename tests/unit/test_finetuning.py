@@ -24,6 +24,7 @@ from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.weights import Weights, read_weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
+from halo.finetuning import loop
 from halo.finetuning.adapters import PROJECTIONS, adapt, merge
 from halo.finetuning.data import cropped, epoch_batches, token_batches
 from halo.finetuning.head import AttentionHead
@@ -38,6 +39,7 @@ from halo.proteins.table import Proteins, write_proteins
 from halo.shards import write_shard
 from halo.store import bucket_of
 from halo.store_upkeep import find_garbage
+from halo.training.decisions import label_weights
 from halo.training.state import Position, load_state, save_state
 
 EMBEDDING = EmbeddingSettings(window=48, overlap=16)
@@ -230,6 +232,25 @@ def test_labels_of_cal_and_test_have_no_part_in_it(weights, tmp_path):
     finetune(weights, tmp_path / "one")
     finetune(weights, tmp_path / "two", proteins=replace(proteins, labels=other))
     require_same(tmp_path / "one/out", tmp_path / "two/out")
+
+
+def test_positives_are_weighed_and_unknown_labels_are_not_learned(weights, tmp_path, monkeypatch):
+    """The losses of a pass grow with the weights; where a label is unknown it may say anything."""
+    plain = make_proteins()
+    known = np.random.default_rng(1).random(plain.labels.shape) < 0.8
+    losses = []
+    for factor, unknown in ((1.0, 0), (1.0, 1), (3.0, 0)):
+        labels = np.where(known, plain.labels, unknown).astype(np.uint8)
+        monkeypatch.setattr(
+            loop, "label_weights", lambda targets, by=factor: by * label_weights(targets)
+        )
+        folder = tmp_path / f"{factor}{unknown}"
+        proteins = replace(plain, labels=labels, known=known)
+        finetune(weights, folder, proteins=proteins, settings=replace(SETTINGS, epochs=1))
+        table = pd.read_csv(folder / "out/history.csv")
+        losses.append(table[["train_loss", "val_loss"]].to_numpy())
+    np.testing.assert_array_equal(losses[0], losses[1])
+    assert (losses[2] > 1.2 * losses[0]).all()
 
 
 def test_early_stopping(weights, tmp_path):

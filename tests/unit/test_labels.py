@@ -288,7 +288,7 @@ def test_an_id_with_a_line_end(tmp_path):
     proteins, rejected = ingest(written(tmp_path, text), None, DatasetSettings())
     assert proteins.ids.tolist() == ["c"]
     assert [(record.id, record.line, record.reason) for record in rejected] == [
-        ("a\nb", 2, "unusable id")
+        ("a\nb", 2, "unreadable id")
     ]
 
 

@@ -29,6 +29,7 @@ from halo.finetuning.stage import _examples
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.predict.make import _calibrated
 from halo.report.page import fold_table
+from halo.training import loop
 from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
 from halo.training.settings import TrainingSettings
 from halo.training.thresholds import ThresholdLoss, learn_thresholds
@@ -315,6 +316,29 @@ def test_the_stage_of_the_training(tmp_path):
         history = pd.read_csv(folder / "history.csv")
         assert np.isfinite(history[["train_loss", "val_loss", "val_macro_f1"]]).all(axis=None)
     assert found[0] == found[1]
+
+
+def test_the_training_weighs_the_positives_of_rare_labels(tmp_path, monkeypatch):
+    """The weights are those of the training proteins, and the losses of a pass grow with them."""
+    rng = np.random.default_rng(0)
+    sequences = [random_sequence(rng, 20) for _ in range(30)]
+    labels = np.stack([np.arange(30) % 6 == 0, np.arange(30) % 2 == 0], axis=1)
+    parts = ["train"] * 18 + ["val"] * 6 + ["test"] * 6
+    setting = setting_of(tmp_path, rng, sequences, labels, parts)
+    asked, losses = [], []
+    for factor in (1.0, 3.0):
+
+        def weights(targets, factor=factor):
+            asked.append(targets)
+            return factor * label_weights(targets)
+
+        monkeypatch.setattr(loop, "label_weights", weights)
+        folder = tmp_path / str(factor)
+        folder.mkdir()
+        train(setting, folder, training=TrainingSettings(epochs=1, learning_rate=1e-6))
+        losses.append(pd.read_csv(folder / "history.csv")[["train_loss", "val_loss"]].to_numpy())
+    assert (losses[1] > 1.2 * losses[0]).all()
+    np.testing.assert_array_equal(asked[0], labels[:18])
 
 
 def test_the_examples_of_the_fine_tuning(run):

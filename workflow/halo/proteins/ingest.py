@@ -321,8 +321,6 @@ def identity_faults(table: pd.DataFrame) -> Faults:
             faults[row] = ("no id", "give every record an id of its own")
         elif not name.isprintable() or REPLACEMENT in name:
             faults[row] = ("unreadable id", f"{name!a} has a character that cannot be shown")
-        elif not name.isprintable():
-            faults[row] = ("unusable id", f"{name!r} holds a line end or another control character")
         elif name in first:
             detail = f"the id stands in line {first[name]} already; one row a protein is wanted"
             faults[row] = ("duplicated id", detail)
