@@ -108,13 +108,18 @@ def test_a_misspelt_label_is_no_negative(tmp_path, log):
 
 
 def test_a_rare_label_that_is_like_a_common_one_is_named(tmp_path, log):
-    rows = [("Nucleus", 12), ("nucleus", 1), ("Golgi", 11), ("GO:1", 12), ("GO:2", 1)]
+    rows = [("Nucleus", 12), ("Nuclues", 1), ("Golgi", 11), ("GO:1", 12), ("GO:2", 1)]
     names = [name for name, count in rows for _ in range(count)]
     text = "".join(f"p{n},{'MKV' + 'A' * n},{name}\n" for n, name in enumerate(names))
     path = written(tmp_path, "id,sequence,where\n" + text)
     ingest(path, None, DatasetSettings(labels=Labels(label="where")))
-    assert "the label nucleus may be a misspelling of Nucleus" in log.text
+    assert "the label Nuclues may be a misspelling of Nucleus" in log.text
     assert log.text.count("misspelling") == 1
+    path.write_text("id,sequence,where\na,MKV,Cell membrane\nb,MKL,cell_membrane\n")
+    with pytest.raises(HaloError, match="line 3: the labels 'Cell membrane' and 'cell_membrane'"):
+        ingest(path, None, DatasetSettings(labels=Labels(label="where")))
+    both = Labels(label="where", columns=("Cell membrane", "cell_membrane"))
+    ingest(path, None, DatasetSettings(labels=both))
 
 
 def test_labels_without_positives_are_named(tmp_path, log):
@@ -162,6 +167,7 @@ def test_negative_names_and_a_second_sequence(tmp_path):
     [
         ("id,sequence,location\na,MKV,Nucleus\n", "labels.label: location"),
         ("id,sequence,N\na,MKV,2\n", "labels.positive"),
+        ("id,sequence,N\na,MKV,x\nb,MKL,\nc,MKI,\n", "has 'x'.*labels.positive"),
         (">a\nMKV\n", "a FASTA has no columns of labels; give a table"),
         (">a TARGET=N SET=train\nMKV\n", r"TARGET, SET\), the one with the labels"),
         ("Entry,Sequence,N\na,MKV,1\n", "as UniProt exports it.*uniprot: {}.*dataset.id: Entry"),
@@ -188,6 +194,7 @@ def test_tiers_of_values(tmp_path):
         {"a": ["G"], "b": ["N"], "c": ["N"], "d": ["N"]},
         [],
     )
+    assert run(unknown=["2", "?"], negative=["", "0"])[1]["d"] == []
     assert run(positive=["1", "2", "true"]) == (
         {"a": ["N", "G"], "b": ["N"], "d": ["G"]},
         {"a": [], "b": [], "d": ["N"]},

@@ -82,6 +82,11 @@ def test_what_is_no_table_is_refused_by_name(tmp_path, content, words):
         read_table(written(tmp_path, content))
 
 
+def test_a_zip_that_was_cut_is_called_so(tmp_path):
+    with pytest.raises(HaloError, match="damaged or was cut off"):
+        read_table(written(tmp_path, zipped({"x.csv": TEXT})[:-30]))
+
+
 def test_workbooks(tmp_path):
     book = openpyxl.Workbook()
     for row in [["id", "sequence", "Nucleus", None], ["a", "MKV", 1.0], [7, "MKL", True], [None]]:
@@ -90,9 +95,13 @@ def test_workbooks(tmp_path):
     book.save(tmp_path / "in.xlsx")
     table = read_table(tmp_path / "in.xlsx")
     assert table.to_numpy().tolist() == [["a", "MKV", "1", 2], ["7", "MKL", "1", 3]]
+    book.active.append(["c", "MKI", "=1+1"])
+    book.save(tmp_path / "formula.xlsx")
+    with pytest.raises(HaloError, match=r"row 5 has the formula '=1\+1' and not its value"):
+        read_table(tmp_path / "formula.xlsx")
     book.active.append(["c", "MKI", 0, "stray"])
     book.save(tmp_path / "in.xlsx")
-    with pytest.raises(HaloError, match=r"row 5 has 4 cells, the header has 3"):
+    with pytest.raises(HaloError, match=r"row 6 has 4 cells, the header has 3"):
         read_table(tmp_path / "in.xlsx")
 
 
@@ -110,7 +119,10 @@ def test_workbooks(tmp_path):
         ("a,b,\n1,2,\n,,\n\n", [["a", "b"], ["1", "2"]]),
         ("a,b,,\n1,2,,\n", [["a", "b"], ["1", "2"]]),
         ("a,b\n1,2,\n", [["a", "b"], ["1", "2"]]),
+        ('"sep=;"\na;b\n1;2\n', [["a", "b"], ["1", "2"]]),
+        ("a,b\n1,2\n\x1a", [["a", "b"], ["1", "2"]]),
         # the index that pandas writes
+        ("Unnamed: 0,a,b\n0,1,2\n", [["a", "b"], ["1", "2"]]),
         (",a,b\n0,1,2\n1,3,4\n", [["a", "b"], ["1", "2"], ["3", "4"]]),
         # quotation marks
         ("a\tb\n\"5'-x\t2\n3\ty\"\n", [["a", "b"], ["\"5'-x", "2"], ["3", 'y"']]),

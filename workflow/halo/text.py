@@ -104,7 +104,9 @@ def zip_members(path: Path) -> list[str]:
 
 def _open_zip(path: Path) -> IO[bytes]:
     members = zip_members(path)
-    if len(members) != 1:
+    if not members:
+        raise HaloError(f"{path}: a zip that is empty, damaged or was cut off; get it again")
+    if len(members) > 1:
         some = ", ".join(members[:5])
         raise HaloError(
             f"{path}: a zip with {len(members)} files ({some}); extract the one that is wanted"

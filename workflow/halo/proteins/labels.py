@@ -82,7 +82,7 @@ def labels_from_columns(
     for column, name in enumerate(names):
         kinds = records[name].map({text: _kind(text, where) for text in records[name].unique()})
         wrong = np.flatnonzero(kinds.isna())
-        if len(wrong) > WRONG_COLUMN_SHARE * len(records):
+        if len(wrong) > WRONG_COLUMN_SHARE * (kinds != UNKNOWN).sum():
             line, value = records[LINE].iat[wrong[0]], records[name].iat[wrong[0]]
             raise HaloError(
                 f"{path}: column {name!r} is not a column of 0 and 1 (line {line} has {value!r}); "
@@ -103,11 +103,13 @@ def labels_from_columns(
 
 def _kind(text: str, where: Labels) -> str | None:
     """What a value in a label's column says, None where it says nothing."""
+    if where.negative is not None and _fits(text, where.negative):
+        return NEGATIVE
     if text == "" or _fits(text, where.unknown):
         return UNKNOWN
     if _fits(text, TRUE if where.positive is None else where.positive):
         return POSITIVE
-    return NEGATIVE if _fits(text, FALSE if where.negative is None else where.negative) else None
+    return NEGATIVE if where.negative is None and _fits(text, FALSE) else None
 
 
 def _fits(text: str, patterns: Iterable[str]) -> bool:
@@ -264,6 +266,7 @@ def _label_names(
                 "if these are names, set dataset.labels.columns: ['0', '1']"
             )
         check_names(path, names, frozenset(), first)
+        _refuse_equals(path, names, first)
         return names
     check_names(path, names, frozenset())
     absent = [name for name in names if name not in first]
@@ -283,6 +286,20 @@ def _label_names(
     if others:
         log.warning("%s: labels not in dataset.labels.columns: %s", path, _listed(others))
     return names
+
+
+def _refuse_equals(path: Path, names: Sequence[str], lines: Mapping[str, int]) -> None:
+    """HaloError where two of `names` differ in case, blanks or signs alone: one is misspelt."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"[\W_]+", "", name.casefold())
+        other = found.setdefault(plain or name, name)
+        if other != name:
+            rare, _ = sorted((name, other), key=lines.__getitem__, reverse=True)
+            raise HaloError(
+                f"{path}: line {lines[rare]}: the labels {other!r} and {name!r} differ in case, "
+                "blanks or signs alone; correct one, or list both in dataset.labels.columns"
+            )
 
 
 def check_names(

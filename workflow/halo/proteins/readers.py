@@ -3,6 +3,7 @@
 import csv
 import difflib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def _lines(path: Path) -> list[str]:
     with open_text(path) as file:
         lines = file.readlines()
     refuse_other_formats(path, lines[:LOOKED_AT])
+    if lines and lines[-1].strip() == "\x1a":  # the end of a file in DOS
+        lines.pop()
     return lines
 
 
@@ -85,7 +88,8 @@ def _table(path: Path, rows: Sequence[Row]) -> pd.DataFrame:
     """A table of its rows, of which the first is the header."""
     if not rows:
         raise HaloError(f"{path}: empty, or without a header line")
-    names = [name.strip() for name in rows[0][1]]
+    # pandas calls the column in which it numbered the rows so, when it reads its own table.
+    names = [re.sub(r"Unnamed: \d+", "", name.strip()) for name in rows[0][1]]
     lines = [line for line, _ in rows[1:]]
     table = pd.DataFrame([fields for _, fields in rows[1:]], columns=range(len(names)), dtype=str)
     table = table.apply(lambda column: column.str.strip())
@@ -126,7 +130,7 @@ def text_rows(path: Path, lines: Sequence[str]) -> list[Row]:
     first line ``sep=;``, as Excel writes it, names the separator.
     """
     start, separator = 0, None
-    for text in (line.strip() for line in lines):
+    for text in (line.strip().strip('"') for line in lines):
         if text[:4].lower() == "sep=" and len(text) == 5:
             separator = text[4]
         elif text.lower() == "sep=":  # a tab that was stripped

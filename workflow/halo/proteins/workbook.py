@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from halo.errors import HaloError
 from halo.text import ZIP_MAGIC, zip_members
 
 log = logging.getLogger(__name__)
+
+Rows = list[tuple[int, list[str]]]  # row number from 1, and the texts of its cells
 
 
 def is_workbook(path: Path) -> bool:
@@ -25,7 +28,7 @@ def is_workbook(path: Path) -> bool:
     return "xl/workbook.xml" in members
 
 
-def workbook_rows(path: Path) -> list[tuple[int, list[str]]]:
+def workbook_rows(path: Path) -> Rows:
     """Row number and texts of each row of the first sheet with content, all of one length.
 
     Rows without content are left out. Whole numbers lose the ``.0`` that they have in Excel.
@@ -37,6 +40,8 @@ def workbook_rows(path: Path) -> list[tuple[int, list[str]]]:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             sheets = {sheet.title: _rows(path, sheet) for sheet in book.worksheets}
             book.close()
+            if any("" in fields for rows in sheets.values() for _, fields in rows):
+                _refuse_formulas(path, openpyxl.load_workbook(file, read_only=True), sheets)
     except HaloError:
         raise
     except Exception as error:  # what openpyxl raises for a damaged workbook has no common kind
@@ -47,8 +52,26 @@ def workbook_rows(path: Path) -> list[tuple[int, list[str]]]:
     return sheets[filled[0]] if filled else []
 
 
-def _rows(path: Path, sheet: Any) -> list[tuple[int, list[str]]]:
-    rows: list[tuple[int, list[str]]] = []
+def _refuse_formulas(path: Path, book: Any, sheets: Mapping[str, Rows]) -> None:
+    """HaloError for a formula of which the workbook does not hold the value, as it would be blank.
+
+    `book` has the formulas, `sheets` the values of each sheet.
+    """
+    for sheet in book.worksheets:
+        values = dict(sheets[sheet.title])
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+            for place, cell in enumerate(cells):
+                found = values.get(number, [])
+                formula = isinstance(cell, str) and cell.startswith("=")
+                if formula and (place >= len(found) or not found[place]):
+                    raise HaloError(
+                        f"{path}: sheet {sheet.title!r}, row {number} has the formula {cell!r} and "
+                        "not its value; open the workbook in Excel and save it, or save it as CSV"
+                    )
+
+
+def _rows(path: Path, sheet: Any) -> Rows:
+    rows: Rows = []
     width = 0
     for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
         fields = [_text(path, number, cell) for cell in cells]
