@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from halo.cascade.settings import CascadeSettings
 from halo.config.methods import DEFAULT, Method, MethodName
-from halo.config.sections import PredictSection, ReleaseSection, Seed
+from halo.config.sections import ReleaseSection, Seed
 from halo.embeddings.settings import EmbeddingSection
 from halo.evaluation.settings import EvaluationSection
 from halo.finetuning.settings import FinetuneSection
 from halo.graphs.settings import GraphSettings
 from halo.network.settings import NetworkSettings
+from halo.predict.options import PredictOptions
 from halo.proteins.settings import DatasetSection
 from halo.settings import NAME, RUN_NAME
 from halo.split.settings import SplitSettings
@@ -100,7 +101,7 @@ class RunConfig(BaseModel):
     release: ReleaseSection = _section(
         ReleaseSection, "the model bundle of the run (snakemake bundle)"
     )
-    predict: PredictSection = _section(PredictSection, "how new proteins are predicted")
+    predict: PredictOptions = _section(PredictOptions, "how new proteins are predicted")
 
 
 class BenchmarkRunSection(BaseModel):

@@ -1,7 +1,7 @@
 """Sections of the configuration that belong to no stage alone."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -33,23 +33,3 @@ class ReleaseSection:
         True, "whether it has the training sequences, for the nearest training protein"
     )
     licence: str | None = setting(None, "text of its licence; null for HALO's own")
-
-
-@dataclass(frozen=True)
-class PredictSection:
-    """The section ``predict`` of the configuration."""
-
-    structures: str | None = setting(None, "folder of structures named by id or accession, or null")
-    confidence: Literal["plddt", "none"] = setting(
-        "plddt", "whether their B-factor holds the pLDDT"
-    )
-    download: bool = setting(True, "ask AlphaFold DB for what is not there")
-    language_model: str | None = setting(
-        None, "path of the language model of another run's bundle; null for a published one"
-    )
-    chunk: int = setting(1000, "proteins that are worked on together; fewer need less memory", ge=1)
-    page: int = setting(
-        100,
-        "so many proteins, the first ones, are explained residue by residue on the page",
-        ge=0,
-    )

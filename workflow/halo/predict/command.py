@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from halo.predict.options import PredictOptions
 from halo.predict.settings import FETCH, PREDICT, PredictSettings
 from halo.structures.settings import TransportSettings
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="PDB or mmCIF files named <id>.pdb, <accession>.cif.gz or as in AlphaFold DB",
     )  # fmt: skip
     structures.add_argument(
-        "--confidence", choices=("plddt", "none"), default="plddt",
+        "--confidence", choices=("plddt", "none"), default=PredictOptions.confidence,
         help="what the B-factor of these files is (none: experimental structures)",
     )  # fmt: skip
     structures.add_argument(
@@ -54,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
     parser.add_argument(
-        "--page", type=at_least(0), default=100, metavar="N",
+        "--page", type=at_least(0), default=PredictOptions.page, metavar="N",
         help="explain the first N proteins residue by residue, on the page and in structures/ "
-        "(default: 100); the predictions of all are in the tables",
+        "(default: %(default)s); the predictions of all are in the tables",
     )  # fmt: skip
     parser.add_argument(
         "--max-length", type=at_least(1), default=40_000, metavar="RESIDUES",
@@ -86,8 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     machine.add_argument("--threads", type=at_least(1), default=1, help="CPU threads (default: 1)")
     machine.add_argument(
-        "--chunk", type=at_least(1), default=1000,
-        help="proteins that are worked on together (default: 1000); fewer need less memory",
+        "--chunk", type=at_least(1), default=PredictOptions.chunk,
+        help="proteins that are worked on together (default: %(default)s); fewer need less memory",
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from halo.errors import HaloError
+from halo.predict.options import PredictOptions
 from halo.structures.files import NamePattern
 from halo.structures.settings import AFDB_PATTERN, SourceSettings, TransportSettings
 
@@ -12,7 +13,7 @@ PATTERNS = (AFDB_PATTERN, "{accession}.*")
 
 
 @dataclass(frozen=True)
-class PredictSettings:
+class PredictSettings(PredictOptions):
     """The options of ``halo predict``.
 
     Attributes
@@ -47,17 +48,11 @@ class PredictSettings:
         How AlphaFold DB is asked.
     """
 
-    structures: Path | None = None
-    confidence: str = "plddt"
-    download: bool = True
     store: Path | None = None
-    language_model: Path | None = None
     device: str | None = None
     precision: str | None = None
     threads: int = 1
-    chunk: int = 1000
     max_length: int = 40_000
-    page: int = 100
     stage: str | None = None
     transport: TransportSettings = field(default_factory=TransportSettings)
 
