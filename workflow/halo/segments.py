@@ -52,18 +52,18 @@ def checksum(sequence_hash: str, name: str, values: np.ndarray) -> int:
 
 def segment_content(
     layout: Layout, records: Sequence[Record], provenance: Mapping[str, str]
-) -> memoryview:
+) -> bytes:
     """The bytes of a segment.
 
     It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
-    process with a segmentation fault.
+    process with a segmentation fault. HDF5's own driver for that is ten times as fast as one that
+    writes into an object of Python's.
     """
     hashes = [record.sequence_hash for record in records]
     names = (*layout.attributes, *layout.arrays)
     offset = np.zeros((len(records) + 1, len(names)), np.int64)
     crc = np.zeros((len(records), len(names)), np.uint32)
-    content = BytesIO()
-    with h5py.File(content, "w", libver="latest") as file:
+    with h5py.File("segment", "w", libver="latest", driver="core", backing_store=False) as file:
         for key, value in {**provenance, ARRAYS: " ".join(names)}.items():
             text = value.encode()
             file.attrs.create(key, text, dtype=h5py.string_dtype(length=max(len(text), 1)))
@@ -78,7 +78,8 @@ def segment_content(
         file.create_dataset("hash", data=hashes, dtype=h5py.string_dtype(length=64))
         file.create_dataset("offset", data=offset)
         file.create_dataset("crc", data=crc)
-    return content.getbuffer()
+        file.flush()
+        return file.id.get_file_image()
 
 
 def _rows(layout: Layout, record: Record, name: str) -> np.ndarray:

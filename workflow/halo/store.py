@@ -17,6 +17,7 @@ import time
 import uuid
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = ["BUCKETS", "Array", "Layout", "Record", "Store", "Writer", "bucket_of
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
 INDEX = "index.json"
+WRITERS = 8  # segments that are written at a time: the disk has several waits side by side
 OPEN_SEGMENTS = 64  # file handles a reader keeps; clusters often allow 1,024 a process
 
 
@@ -301,8 +303,12 @@ class Store:
             numbers = map(number_of, folder.glob("*.h5"))
             number = max(time.time_ns(), 1 + max(numbers, default=0))
         path = folder / f"{number:020d}-{uuid.uuid4().hex[:8]}.h5"
-        with atomic_path(path, shared=True) as temporary:
-            temporary.write_bytes(segment_content(self.layout, records, provenance))
+        content = segment_content(self.layout, records, provenance)
+        with atomic_path(path, shared=True) as temporary, temporary.open("r+b") as file:
+            # Not "wb": a file that is emptied and written anew is one that ext4 writes to the disk
+            # when it is closed, before the fsync that does so anyway.
+            file.write(content)
+            file.flush()
         self._hashes[path.name] = [record.sequence_hash for record in records]
         self._indices.pop(bucket, None)
         return path
@@ -348,15 +354,20 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since the last flush, one segment a bucket.
+        """Write what was added since the last flush, one segment a bucket, `WRITERS` at a time.
 
         A bucket that cannot be written keeps no other from being written; its records stay for
         the next flush, and the first such error is raised at the end.
         """
         errors = []
-        for bucket in sorted(self._records):
+        with ThreadPoolExecutor(WRITERS) as threads:
+            running = {
+                bucket: threads.submit(self.store.write_segment, bucket, records, self.provenance)
+                for bucket, records in sorted(self._records.items())
+            }
+        for bucket, segment in running.items():
             try:
-                self.store.write_segment(bucket, self._records[bucket], self.provenance)
+                segment.result()
             except OSError as error:
                 errors.append(error)
             else:
