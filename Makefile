@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
+.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -67,6 +67,9 @@ read-published: $(VENV)/.run  ## read a folder of published structures beside Bi
 
 bench-embed: $(VENV)/.run  ## compare the embedding of proteins with fair-esm's own procedure
 	@PYTHONPATH=workflow python tests/benchmarks/bench_embed.py
+
+bench-host: $(VENV)/.run  ## measure what the host does around a GPU, with nothing computed
+	@PYTHONPATH=workflow python tests/benchmarks/bench_host.py
 
 bench-graph: $(VENV)/.run  ## compare the building of graphs with the published algorithm
 	@PYTHONPATH=workflow python tests/benchmarks/bench_graph.py

@@ -1,10 +1,9 @@
-"""What the host does around the computation: how fast it feeds a GPU, and takes what comes back.
+"""What the host does around the computation of embeddings: how fast it takes them from a GPU.
 
 Nothing is computed. A stand-in for the language model answers at once with states of the width of
 t33_650M, as they come from the GPU, and the stage does the rest: batches, windows, checks and
-segments on the disk. A stand-in for the network asks the training loop for batches, each prepared
-as the GPU gets it. The last line is one JSON object; its ratio is that of the embedding's rate and
-what an H100 computes.
+segments on the disk. The last line is one JSON object; its ratio is that of the rate and what an
+H100 computes.
 """
 
 import argparse
@@ -40,6 +39,8 @@ class Answer:
     """An encoder that computes nothing: the same states for all, in half precision or not."""
 
     ahead = 1
+    is_last = True
+    dtype = torch.bfloat16
 
     def __init__(self, tokens: int, dtype: torch.dtype) -> None:
         self.states = torch.randn(tokens, DIMENSION).to(dtype)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
 from halo.files import sha256_of_file, sha256_of_text
 from halo.proteins.members import Member
-from halo.store import bucket_of
+from halo.store import Writer, bucket_of
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 LETTERS = list("ACDEFGHIKLMNPQRSTVWYXBUZO")
@@ -292,6 +293,41 @@ def test_computing_in_float16_is_told_apart_from_storing_in_it():
     assert "set embeddings.precision (halo predict: --precision) to float32" in said
     stored = str(out_of_range("a" * 64, finite=True, dtype=torch.float16, is_last=False))
     assert "no precision changes that" in stored
+
+
+class Answers:
+    """An encoder that computes nothing, and says when it was asked for everything."""
+
+    ahead, dtype, is_last = 1, torch.bfloat16, True
+
+    def __init__(self, total: int) -> None:
+        self.left, self.asked_for_all = total, threading.Event()
+
+    def start(self, sequences):
+        self.left -= len(sequences)
+        if not self.left:
+            self.asked_for_all.set()
+        return lambda: [torch.ones(len(text), 8, dtype=torch.float16) for text in sequences]
+
+
+def test_the_gpu_goes_on_while_segments_are_written(tmp_path, monkeypatch):
+    members = random_members(300, 60, seed=7)
+    encoder, waited = Answers(len(members)), []
+    add = Writer.add
+
+    def slow(self, *arguments):
+        if not waited:  # as a flush to a slow disk
+            waited.append(encoder.asked_for_all.wait(timeout=20))
+        add(self, *arguments)
+
+    monkeypatch.setattr(Writer, "add", slow)
+    buckets: dict[str, list[Member]] = {}
+    for one in members:
+        buckets.setdefault(bucket_of(one.seq_hash), []).append(one)
+    weights, settings = Weights("none", "", "0" * 64), EmbeddingSettings(tokens_per_batch=256)
+    store = embed_buckets(buckets, tmp_path, weights, settings, "cpu", lambda *_: encoder)
+    assert waited == [True]
+    assert all(len(store.read(one.seq_hash)["residues"]) == len(one.sequence) for one in members)
 
 
 def test_segments_say_how_they_were_computed(checkpoint, tmp_path):

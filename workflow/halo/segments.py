@@ -11,6 +11,7 @@ clusters have none. HDF5 is only asked where the arrays begin, then they are rea
 """
 
 import os
+import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def segment_content(
     names = (*layout.attributes, *layout.arrays)
     offset = np.zeros((len(records) + 1, len(names)), np.int64)
     crc = np.zeros((len(records), len(names)), np.uint32)
-    with h5py.File("segment", "w", libver="latest", driver="core", backing_store=False) as file:
+    own = uuid.uuid4().hex  # two files of one name cannot be open, even if both are in memory
+    with h5py.File(own, "w", libver="latest", driver="core", backing_store=False) as file:
         for key, value in {**provenance, ARRAYS: " ".join(names)}.items():
             text = value.encode()
             file.attrs.create(key, text, dtype=h5py.string_dtype(length=max(len(text), 1)))
