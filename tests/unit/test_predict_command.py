@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from halo.__main__ import main
+from halo.embeddings import embed
+from halo.errors import HaloError
 from halo.predict.folder import NAMES
 from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
 
@@ -181,7 +183,7 @@ def test_a_log_takes_the_place_of_a_log_alone(halo, small_bundle, fasta, tmp_pat
         (("--store", "{file}"), 1, "{file}.*; give another path"),
         (("--store", "/proc/nothing"), 1, "/proc.*; give another path"),
         (("--language-model", "gone.pt"), 1, "--language-model: there is no file gone.pt"),
-        (("--language-model", "{folder}"), 1, "--language-model: there is no file"),
+        (("--language-model", "{folder}"), 1, ": a folder, not a checkpoint"),
         (("--language-model", "{file}"), 1, "{file}: "),
         (("--bundle", "gone"), 1, "gone: there is no such folder"),
         (("--bundle", "{file}"), 1, "there is no such folder"),
@@ -205,6 +207,20 @@ def test_wrong_options_are_named(halo, small_bundle, fasta, tmp_path, words, sta
     assert re.search(message.format(file=re.escape(str(file))), found[1])
     assert "Traceback" not in found[1]
     assert file.read_text() == "mine"
+
+
+def test_a_language_model_that_cannot_be_loaded_is_no_protein_s_fault(
+    halo, small_bundle, fasta, tmp_path, monkeypatch
+):
+    def make_encoder(*_):
+        raise HaloError("the GPU's memory does not hold the language model")
+
+    monkeypatch.setattr(embed, "make_encoder", make_encoder)
+    out = tmp_path / "out"
+    status, said = halo("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS)
+    assert status == 1
+    assert said.count("does not hold the language model") == 1
+    assert not (out / "predictions.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["chunks", "predictions.json"])

@@ -107,6 +107,10 @@ def embed_buckets(
     return store
 
 
+class LanguageModelError(HaloError):
+    """The language model cannot be loaded, or the GPU does not hold it: no protein's fault."""
+
+
 class OneEncoder:
     """`make_encoder` that keeps the last encoder: another one comes when the last is gone.
 
@@ -118,11 +122,14 @@ class OneEncoder:
         self._encoder: Encoder | None = None
 
     def __call__(self, weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
-        """See `make_encoder`."""
+        """See `make_encoder`; `LanguageModelError` where that fails."""
         wanted = (weights, layer, device, dtype)
         if self._of != wanted or self._encoder is None:
             self._encoder = None
-            self._encoder, self._of = make_encoder(*wanted), wanted
+            try:
+                self._encoder, self._of = make_encoder(*wanted), wanted
+            except HaloError as error:
+                raise LanguageModelError(str(error)) from None
         return self._encoder
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from halo.device import choose_device
-from halo.embeddings.embed import OneEncoder, embed_buckets
+from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
@@ -139,7 +139,7 @@ class Predictor:
         """
         try:
             opinion, reasons = self._opinion(table, structures, wanted)
-        except OSError:  # a full disk, say: no protein's fault
+        except (OSError, LanguageModelError):  # a full disk, say: no protein's fault
             raise
         except Exception as error:
             if len(table) == 1:

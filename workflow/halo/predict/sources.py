@@ -30,8 +30,8 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
     """
     wanted = bundle.description["language_model"]
     given = settings.language_model
-    if given is not None and not given.is_file():
-        raise HaloError(f"--language-model: there is no file {given}; mend the path")
+    if given is not None and not given.exists():
+        raise HaloError(f"--language-model: there is no file {given}; correct the path")
     if given is None and wanted["name"] not in PUBLISHED:
         raise HaloError(
             f"{bundle.folder}: it needs the language model {wanted['name']} (sha256 "
