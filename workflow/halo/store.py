@@ -269,7 +269,7 @@ class Store:
     @contextmanager
     def writer(
         self,
-        flush_bytes: int = 1 << 28,
+        flush_bytes: int = 1 << 29,
         flush_seconds: float = 300.0,
         provenance: Mapping[str, str] | None = None,
     ) -> Iterator["Writer"]:

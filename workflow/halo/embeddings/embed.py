@@ -32,9 +32,8 @@ from halo.store import Store, Writer
 
 log = logging.getLogger(__name__)
 
-# Bytes of embeddings that become segments together, and of those that may wait meanwhile: what a
-# GPU computes while segments are written.
-FLUSH, WAITING = 1 << 29, 1 << 30
+# Bytes that are done and not yet written: what a GPU computes while segments are written.
+WAITING = 1 << 30
 
 
 class Encoder(Protocol):
@@ -101,7 +100,7 @@ def embed_buckets(
     store.require_writable(member.seq_hash for member in missing)
     encoder = encoder_of(weights, settings.layer, device, dtype)
     progress = Progress(sum(len(member.sequence) for member in missing), "residues")
-    with store.writer(FLUSH, provenance=_provenance(weights, device, dtype)) as writer:
+    with store.writer(provenance=_provenance(weights, device, dtype)) as writer:
         for written in _write(embed(missing, encoder, settings), writer, encoder):
             progress.add(written)
     return store
