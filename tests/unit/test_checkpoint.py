@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -28,9 +29,11 @@ from halo.embeddings.language_model import load_language_model
 from halo.embeddings.published import PUBLISHED, Published
 from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
-from halo.files import read_json, sha256_of_file, write_json
+from halo.files import read_json, sha256_of_file, sha256_of_text, write_json
 from halo.finetuning.adapters import adapt, described
 from halo.finetuning.settings import FinetuneSettings
+from halo.proteins.members import HEADER
+from halo.store import bucket_of
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in &amp; go on</title></head></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 2604537549\n"
@@ -119,9 +122,9 @@ FAULTS = {
 }
 
 
-def command(root: Path, monkeypatch, *arguments: str) -> int:
-    """The status of ``scripts/language_model.py``, which the rule of that name calls."""
-    path = str(root / "scripts/language_model.py")
+def command(root: Path, monkeypatch, *arguments: str, script: str = "language_model") -> int:
+    """The status of a script that a rule calls."""
+    path = str(root / f"scripts/{script}.py")
     monkeypatch.setattr(sys, "argv", [path, *arguments])
     log = logging.getLogger("halo")
     before = log.handlers[:], log.level, log.propagate
@@ -169,15 +172,32 @@ def test_nothing_is_said_of_loading_unsafely(tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_weight_that_is_no_number_is_found(whole, tmp_path, value):
+def test_a_weight_that_is_no_number_is_found(root, whole, tmp_path, monkeypatch, capsys, value):
     path = tmp_path / "esm2.pt"
     path.write_bytes(whole)
     content = torch.load(path, weights_only=False)
     name = next(name for name in content["model"] if name.endswith("layers.1.fc2.weight"))
     content["model"][name][3, 5] = value
     torch.save(content, path)
-    with pytest.raises(HaloError, match=r"esm2.pt: 1 of the .* layers.1.fc2.weight are no numbers"):
+    message = r"esm2.pt: 1 of the .* layers.1.fc2.weight are no numbers"
+    with pytest.raises(HaloError, match=message):
         load_esm2(path)
+
+    # In the job that embeds, nothing is written.
+    name = sha256_of_text("MKV")
+    (tmp_path / "members").mkdir()
+    member = "\t".join(HEADER) + f"\n{name}\t\tMKV\n"
+    (tmp_path / f"members/{bucket_of(name)}.tsv").write_text(member)
+    write_weights(tmp_path / "language_model.json", find_weights(str(path), tmp_path, None))
+    options = {
+        "members": "members", "buckets": bucket_of(name), "language-model": "language_model.json",
+        "store": "store", "shard": "shard.json",
+    }  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
+    assert command(root, monkeypatch, *arguments, script="embeddings") == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not list(tmp_path.rglob("*.h5"))
 
 
 def test_a_checkpoint_that_changed_is_not_used(whole, tmp_path):

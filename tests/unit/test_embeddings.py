@@ -229,25 +229,36 @@ def test_batches_keep_the_budget_and_lose_nothing(lengths, tokens):
         assert max(window.tokens for window in batch) * len(batch) <= tokens or len(batch) == 1
 
 
+NO_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
+
+
 class SmallMemory:
     """Stands in for a GPU: its memory holds so many tokens, more is the error that torch raises."""
 
-    def __init__(self, encoder: PackedEncoder, tokens: int) -> None:
+    def __init__(self, encoder: PackedEncoder, tokens: int, error: Exception = NO_MEMORY) -> None:
         self.encoder, self.tokens, self.refused = encoder, tokens, 0
-        self.ahead = encoder.ahead
+        self.ahead, self.error = encoder.ahead, error
 
     def start(self, sequences):
         if sum(len(text) + 2 for text in sequences) > self.tokens:
             self.refused += 1
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         return self.encoder.start(sequences)
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint):
+@pytest.mark.parametrize(
+    "error",
+    [
+        NO_MEMORY,
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint, error):
     encoder = encoders(checkpoint)["packed"]
     members = random_members(40, 60, seed=5)
     expected = dict(embed(members, encoder, EmbeddingSettings()))
-    small = SmallMemory(encoder, 150)
+    small = SmallMemory(encoder, 150, error)
     found = dict(embed(members, small, EmbeddingSettings(tokens_per_batch=1000)))
     assert found.keys() == expected.keys()
     for name, rows in found.items():

@@ -30,6 +30,7 @@ from halo.finetuning.data import cropped, epoch_batches, token_batches
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.leakage import require_no_leak, write_training
 from halo.finetuning.learner import Learner
+from halo.finetuning.loop import Finetuning
 from halo.finetuning.predict import predict_fold
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
@@ -349,6 +350,15 @@ def test_two_processes_give_what_one_gives(root, weights, inputs, tmp_path, monk
     one, two = (load_file(tmp_path / name / "head.safetensors") for name in ("one/out", "out"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=2e-3, rtol=0)
+
+
+def test_a_gpu_without_room_for_a_batch_is_told(weights, tmp_path, monkeypatch):
+    def run(self):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
+
+    monkeypatch.setattr(Finetuning, "run", run)
+    with pytest.raises(HaloError, match=r"does not hold 400 tokens .*set finetune\.checkpointing"):
+        finetune(weights, tmp_path)
 
 
 def test_a_damaged_state_counts_for_none(tmp_path):

@@ -258,6 +258,15 @@ def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):
         run(setting, tmp_path, training=replace(TRAINING, learning_rate=1e30))
 
 
+def test_a_gpu_without_room_for_a_batch_is_told(setting, tmp_path, monkeypatch):
+    def training(self):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(Training, "run", training)
+    with pytest.raises(HaloError, match=r"does not hold a batch.*lower training\.residues_per_b"):
+        run(setting, tmp_path)
+
+
 def test_what_is_no_model_is_refused(setting, tmp_path):
     run(setting, tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()

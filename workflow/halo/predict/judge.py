@@ -221,7 +221,8 @@ def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[tupl
         out = network(batch.to(device))
         return [(out.logits.float().cpu(), out.modality_weights.float().cpu())]
 
-    found = work() if device == "cpu" else within_memory(work)
+    last = len(proteins) == 1 and device == "cpu"
+    found = work() if last else within_memory(work)
     if found is not None:
         return found
     if len(proteins) == 1:
