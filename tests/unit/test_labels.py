@@ -139,7 +139,7 @@ def test_labels_without_positives_are_named(tmp_path, log):
             Labels(label="location", separator=";"),
         ),
         (
-            "id,sequence,location\na,MKV,Nucleus\na,MKV,Golgi\nb,MKL,Golgi\nc,MKI,?\n",
+            "id,sequence,location\na,MKV,Nucleus\na,MKV,Golgi\nb,MKL,Golgi\nc,MKI,?\nd,MKF,nan\n",
             Labels(label="location", unknown=["?"]),
         ),
         (">a location=Golgi|Nucleus\nMKV\n>b location=Golgi\nMKL\n>c\nMKI\n",
@@ -151,7 +151,10 @@ def test_names_in_a_column_of_the_same_table(tmp_path, text, where):
     proteins, rejected = ingest(written(tmp_path, text), None, DatasetSettings(labels=where))
     assert positives(proteins) == {"a": ["Golgi", "Nucleus"], "b": ["Golgi"]}
     assert proteins.known.all()
-    assert {(record.id, record.reason) for record in rejected} <= {("c", "no label")}
+    assert {(record.id, record.reason) for record in rejected} <= {
+        ("c", "no label"),
+        ("d", "no label"),
+    }
 
 
 def test_negative_names_and_a_second_sequence(tmp_path):

@@ -132,6 +132,7 @@ def test_workbooks(tmp_path):
         ('a,b\n1,"x ""y"", z"\n', [["a", "b"], ["1", 'x "y", z']]),
         ('a,b,c\n1,"two\nlines",3\n', [["a", "b", "c"], ["1", "two\nlines", "3"]]),
         ("a,b\r1,2\r", [["a", "b"], ["1", "2"]]),
+        ('a\tb\n1\t"two\nlines"\n3\t4\n', [["a", "b"], ["1", "two\nlines"], ["3", "4"]]),
     ],
 )  # fmt: skip
 def test_separators_ends_and_quotation_marks(tmp_path, text, wanted):
@@ -198,11 +199,15 @@ def test_fasta_begins_with_blanks_comments_or_a_mark(tmp_path, start):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("MKV\n>a\nMKV\n", "line 1 stands before"), (">P1;CRAB\nalpha chain\nMDI*\n", "PIR")],
+    [
+        (";a\nMKV\n", "an old form of FASTA"),
+        ("MKV\n>a\nMKV\n", "stands before the first FASTA header"),
+        (">P1;CRAB\nalpha chain\nMDI*\n", "PIR"),
+    ],
 )
 def test_malformed_fasta_names_the_line(tmp_path, text, words):
     with pytest.raises(HaloError, match=words):
-        list(read_fasta(written(tmp_path, text)))
+        read_records(written(tmp_path, text))
 
 
 def test_headers_of_other_programs_give_columns(tmp_path):

@@ -13,6 +13,7 @@ from halo.files import sha256_of_text
 from halo.proteins.accessions import parse_accession
 from halo.proteins.identifiers import forms
 from halo.proteins.labels import (
+    MISSING,
     Faults,
     Labelled,
     labels_from_columns,
@@ -45,9 +46,9 @@ REPLACEMENT = "\ufffd"  # what stands for bytes that no encoding knows
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
 OWNER = "(id)"  # column with the id of a row of labels
 MERGED = "(merged)"  # column with the ids of the records that were merged into one
-# What programs write where a value is missing; of sequences, in letters of amino acids.
-NO_ID = frozenset({"nan", "none", "null", "#n/a", "<na>"})
-NO_SEQUENCE = NO_ID | {"na", "n/a", "nil", "missing", "unknown", "unavailable", "not available"} | {
+# What programs write where a sequence is missing.
+NO_SEQUENCE = MISSING | {
+    "na", "n/a", "nil", "missing", "unknown", "unavailable", "not available",
     "sequence unavailable", "sequence not available", "#ref!", "#value!", "#name?", "-", ".", "?",
 }  # fmt: skip
 
@@ -317,7 +318,7 @@ def identity_faults(table: pd.DataFrame) -> Faults:
     faults: Faults = {}
     first: dict[str, int] = {}
     for row, (name, line) in enumerate(zip(table["id"], table[LINE], strict=True)):
-        if not name or name.casefold() in NO_ID:
+        if not name or name.casefold() in MISSING:
             faults[row] = ("no id", "give every record an id of its own")
         elif not name.isprintable() or REPLACEMENT in name:
             faults[row] = ("unreadable id", f"{name!a} has a character that cannot be shown")

@@ -22,6 +22,8 @@ TRUE, FALSE = ("1", "1.0", "1,0", "true"), ("0", "0.0", "0,0", "false")
 WRONG_COLUMN_SHARE = 0.5  # above it, it is not the rows that are wrong but the column
 FEW = 10  # positives below which a label can hardly be learned or tested
 NAMED = 10  # labels that a warning names
+# What programs write where a value is missing.
+MISSING = frozenset({"nan", "none", "null", "#n/a", "<na>"})
 ALIKE = 0.85  # of two names, by `difflib`: above it one of them may be misspelt
 POSITIVE, NEGATIVE, UNKNOWN = "positive", "negative", "unknown"
 
@@ -152,7 +154,7 @@ def labels_from_table(
     strangers = given[where.id][~given[where.id].isin(found)]
     if len(strangers):
         log.warning(
-            "%s: %s ids have labels but no sequence, the first is %s",
+            "%s: %s ids have labels but no sequence, the first is %r",
             *(path, f"{strangers.nunique():,}", strangers.iloc[0]),
         )
     owner = given[where.id].map(found)
@@ -198,10 +200,12 @@ def labels_from_names(
     columns = (rows[where.id], rows[where.label], tiers, rows[LINE])
     for name, text, tier, line in zip(*columns, strict=True):
         for label in names_of[text] if tier != NEGATIVE else ():
-            if by_name and _fits(label, where.unknown):
+            negative = by_name and where.negative and _fits(label, where.negative)
+            missing = label.casefold() in MISSING or (by_name and _fits(label, where.unknown))
+            if missing and not negative:
                 continue
             labelled.add(name)
-            if not (by_name and where.negative and _fits(label, where.negative)):
+            if not negative:
                 pairs.append((name, label, tier, line))
     names = _label_names(path, pairs, where)
     column_of = {name: column for column, name in enumerate(names)}

@@ -5,6 +5,7 @@ import difflib
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -41,7 +42,15 @@ def read_records(path: Path) -> pd.DataFrame:
     if is_workbook(path):
         return read_table(path)
     lines = _lines(path)
-    return _fasta_table(path, lines) if is_fasta(lines) else _table(path, text_rows(path, lines))
+    if is_fasta(lines):
+        return _fasta_table(path, lines)
+    first = next(filter(None, (line.strip() for line in lines)), "")
+    if first.startswith(";") and first.count(";") == 1:
+        raise HaloError(
+            f"{path}: begins with ';' and has no header '>id': an old form of FASTA; write '>' in "
+            "place of ';' at the start of each record"
+        )
+    return _table(path, text_rows(path, lines))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -173,10 +182,18 @@ def _body(
         fields = _fields(text, separator, width)
         if fields is None:
             fields, used = _several_lines(path, lines, at, separator, width)
+        elif separator == "\t" and fields[-1].startswith('"') and _goes_on(lines, at, width):
+            with suppress(HaloError):  # else the mark is a letter, and what follows a fault
+                fields, used = _several_lines(path, lines, at, separator, width)
         if any(field.strip() for field in fields):
             _check_width(path, at + 1, fields, header)
             yield at + 1, fields
         at += used
+
+
+def _goes_on(lines: Sequence[str], at: int, width: int) -> bool:
+    """Whether the line after `at`, in a table with tabs, cannot be a row of its own."""
+    return at + 1 < len(lines) and len(lines[at + 1].split("\t")) < width
 
 
 def _fields(text: str, separator: str, width: int) -> list[str] | None:
@@ -264,8 +281,8 @@ def require_columns(path: Path, table: pd.DataFrame, wanted: dict[str, str | Non
         if name is not None and name not in known
     ]
     if missing:
-        what = "the FASTA gives" if table.attrs.get(FASTA) else "the file has"
-        raise HaloError(f"{path}: {'; '.join(missing)}. {what.capitalize()}: {', '.join(known)}")
+        what = "The FASTA gives" if table.attrs.get(FASTA) else "The file has"
+        raise HaloError(f"{path}: {'; '.join(missing)}. {what}: {', '.join(known)}")
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
