@@ -1,8 +1,7 @@
 """Backbone atoms as a file has them, and the protein chains that they make."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import gemmi
 import numpy as np
@@ -52,7 +51,7 @@ class Atoms:
     occupancy, b_factor
         float64 [n]; NaN where the file has none.
     name
-        bytes or str [n], of the residue.
+        bytes or str [n], of the residue; of atoms that are no CA it need not be there.
     chain
         str, one a residue: the name of its chain.
     number
@@ -283,12 +282,7 @@ class _Codes(dict):
 _codes = _Codes()
 
 
-def one_letter(names: Iterable[str]) -> str:
+def one_letter(names: Sequence[bytes | str]) -> str:
     """Letters of a declared sequence; what is no amino acid, like a cap, is left out."""
-    return "".join(map(_declared_letter, names))
-
-
-@lru_cache(maxsize=4096)
-def _declared_letter(name: str) -> str:
-    code = residue_letter(name)
-    return "X" if code == UNKNOWN else chr(code) if code else ""
+    codes = bytes(map(_codes.__getitem__, names))
+    return codes.replace(b"\0", b"").replace(bytes([UNKNOWN]), b"X").decode("ascii")

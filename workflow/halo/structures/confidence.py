@@ -56,13 +56,14 @@ def confidence_of(chain: Chain, kind: str) -> Confidence:
 
 
 def _checked(values: np.ndarray, what: str) -> Confidence:
-    least, most = np.nanmin(values), np.nanmax(values)
+    known = values[np.isfinite(values)]
+    least, most = known.min(), known.max()
     if least < 0 or most > 100:
         raise StructureError(
             f"the {what} ({least:g} to {most:g}) are no pLDDT (0 to 100); for other structures "
             "than AlphaFold's give the source `confidence: none`"
         )
     if most > 1:
-        missing = int(np.isnan(values).sum())
+        missing = len(values) - len(known)
         return Confidence(values, f"no B-factor of {missing} residues" if missing else "")
     return Confidence(values * np.float32(100), f"{what} of 0 to 1 taken as pLDDT of 0 to 100")

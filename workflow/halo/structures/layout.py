@@ -116,7 +116,8 @@ def pack(
     starts = np.concatenate([np.zeros(1, np.uint32), stops])[: len(stops)]
     arrays = {name: np.empty((0, *kind.row), kind.dtype) for name, kind in LAYOUT.arrays.items()}
     for name in ("coordinates", "plddt", "residue", "position") if fragments else ():
-        arrays[name] = np.concatenate([getattr(fragment, name) for fragment in fragments])
+        parts = [getattr(fragment, name) for fragment in fragments]
+        arrays[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     arrays["fragment"] = np.stack([starts, stops], axis=1).astype(np.uint32)
     if contacts is not None:
         arrays["contacts"] = contacts

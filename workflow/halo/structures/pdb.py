@@ -42,8 +42,7 @@ class _Lines:
     def __init__(self, text: bytes) -> None:
         self.text = text
         self._padded = text + _PADDING
-        characters = np.frombuffer(self._padded, np.uint8, len(text) + 1)
-        self.ends = np.flatnonzero(characters == ord("\n"))
+        self.ends = _ends(np.frombuffer(self._padded, np.uint8, len(text) + 1) == ord("\n"))
         self.starts = np.concatenate([[0], self.ends[:-1] + 1])
         self.records = self.field(self.starts, 0, "=u4")
 
@@ -63,6 +62,14 @@ class _Lines:
         found = np.flatnonzero(self.records == record)
         places = zip(self.starts[found].tolist(), self.ends[found].tolist(), strict=True)
         return [self.text[start:stop].decode("latin-1") for start, stop in places]
+
+
+def _ends(is_end: np.ndarray) -> np.ndarray:
+    """Where lines end; in most files all of them are equally long."""
+    length = int(is_end.argmax()) + 1
+    if is_end[length - 1 :: length].all() and np.count_nonzero(is_end) == len(is_end) // length:
+        return np.arange(length - 1, len(is_end), length)
+    return np.flatnonzero(is_end)
 
 
 def _word(text: bytes) -> int:
@@ -87,42 +94,51 @@ def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
     if len(atom) > MAX_ATOMS:
         raise OverflowError(f"more than {MAX_ATOMS:,} atoms")
     name = lines.field(lines.starts[atom], 12, "=u4")
-    slots = np.full(len(atom), -1)
+    slots = np.zeros(len(atom), np.uint8)
     for word, number in _NAMES:
-        slots[name == word] = number
-    kept = slots >= 0
-    line, slot = atom[kept], slots[kept]
-    starts, width = lines.starts[line], (lines.ends - lines.starts)[line]
+        slots += (name == word) * np.uint8(number + 1)
+    kept = np.flatnonzero(slots)
+    line, slot = atom[kept], slots[kept].astype(np.int64) - 1
+    starts = lines.starts[line]
+    width = lines.ends[line] - starts
 
-    columns = lines.columns(starts, 30, 36)
-    axes = columns[:24].reshape(3, 8, -1).transpose(1, 0, 2).reshape(8, -1)
+    axes = lines.columns(starts, 30, 24).reshape(3, 8, -1).transpose(1, 0, 2).reshape(8, -1)
     position = np.ascontiguousarray(_decimals(axes, 4).reshape(3, -1).T)
     _check_last(lines, atom)
     if not np.isfinite(position).all() or width.min(initial=54) < 54:
         bad = np.flatnonzero(~np.isfinite(position).all(axis=1) | (width < 54))
         raise ValueError(f"line {line[bad[0]] + 1}: no coordinates in columns 31 to 54")
     # Short lines have no such columns, and what stands there is of the next line.
-    occupancy = np.where(width > 56, _decimals(columns[24:30], 3), np.nan)
+    occupancy = lines.columns(starts, 54, 6)
+    if (occupancy == occupancy[:, :1]).all():  # as of all predictions
+        occupancy = np.array([_number(occupancy[:, :1].tobytes())])
+    else:
+        occupancy = _decimals(occupancy, 3)
+    occupancy = np.where(width > 56, occupancy, np.nan)
     b_factor = np.full(len(line), np.nan)
-    of_ca = slot == CA
-    b_factor[of_ca] = np.where(width[of_ca] > 62, _decimals(columns[30:36, of_ca], 3), np.nan)
+    centre = np.flatnonzero(slot == CA)
+    values = _decimals(lines.columns(starts[centre], 60, 6), 3)
+    b_factor[centre] = np.where(width[centre] > 62, values, np.nan)
 
     # A residue goes on as long as chain, number and insertion code are the same.
-    breaks = (records == _TER[0]) | (records == _TER[1])
-    block = np.searchsorted(start + np.flatnonzero(breaks), line)
-    keys = [lines.field(starts, column, "=u4") for column in (20, 23)]
-    segment = None
-    if (lines.field(starts, 21, "u1") == ord(" ")).any():  # CHARMM names segments, not chains
-        segment = np.where(width >= 76, lines.field(starts, 72, "S4"), b"")
-        if len(set(segment.tolist())) == 1:  # nothing, or the entry of a file before 1998
-            segment = None
-        else:
-            keys.append(segment)
+    key = lines.field(starts, 19, "<u8") >> np.uint64(8)
+    block = np.searchsorted(
+        start + np.flatnonzero((records == _TER[0]) | (records == _TER[1])), line
+    )
     new = np.ones(len(starts), bool)
-    new[1:] = np.any([key[1:] != key[:-1] for key in (*keys, block)], axis=0)
+    new[1:] = (key[1:] != key[:-1]) | (block[1:] != block[:-1])
+    segment = None
+    if ((key >> np.uint64(8) & np.uint64(0xFF)) == ord(" ")).any():
+        # CHARMM names segments, not chains; entries before 1998 have their own name there.
+        segment = np.where(width >= 76, lines.field(starts, 72, "S4"), b"")
+        segment = None if len(set(segment.tolist())) == 1 else segment
+    if segment is not None:
+        new[1:] |= segment[1:] != segment[:-1]
     first = np.flatnonzero(new)
-    residue_name, chain = _names(lines, starts)
-    entity = chain = _chain_names(chain[first])
+    names, _ = _names(lines, starts[centre])
+    residue_name = np.zeros(len(line), names.dtype)
+    residue_name[centre] = names
+    entity = chain = _chain_names(_names(lines, starts[first])[1])
     if segment is not None:
         chain = np.where(chain == "", _chain_names(segment[first]), chain)
     return Atoms(
@@ -200,23 +216,24 @@ def _decimals(columns: np.ndarray, point: int) -> np.ndarray:
     """
     digit = columns - np.uint8(ord("0"))  # what is below wraps around
     is_digit = digit < 10
-    minus = columns == ord("-")
-    digit = np.where(is_digit, digit, np.uint8(0)).astype(np.int32)
+    digit *= is_digit
+    minus = columns[:point] == ord("-")
     # Spaces, perhaps a minus, digits without a gap, the point, digits.
     usual = is_digit[point - 1].copy()
     for column in range(point - 1):
-        starts = is_digit[column] | minus[column]
-        usual &= np.where(starts, is_digit[column + 1], columns[column] == ord(" "))
-    value = digit[0]
+        begun = is_digit[column] | minus[column]
+        usual &= np.where(begun, is_digit[column + 1], columns[column] == ord(" "))
+    value = digit[0].astype(np.int32)
     for column in range(1, len(columns)):
         if column != point:
-            value = value * 10 + digit[column]
+            value *= 10
+            value += digit[column]
     if point < len(columns):
         usual &= columns[point] == ord(".")
         usual &= is_digit[point + 1 :].all(axis=0)
     # Both are whole numbers, so that the quotient is the number nearest to the decimals.
     values = value / 10.0 ** max(len(columns) - point - 1, 0)
-    values[minus[:point].any(axis=0)] *= -1
+    values[minus.any(axis=0)] *= -1
     for row in np.flatnonzero(~usual).tolist():
         values[row] = _number(columns[:, row].tobytes())
     return values
@@ -231,15 +248,18 @@ def _number(text: bytes) -> float:
 
 
 def _header(lines: _Lines) -> Header:
-    declared: dict[str, list[str]] = {}
-    for line in lines.lines(_SEQRES):
-        chain = line[10:12].strip()
-        declared.setdefault(chain, []).extend(line[19:70].split())
+    starts = lines.starts[lines.records == _SEQRES]
+    chains = lines.field(starts, 10, "S2").tolist()
+    names = lines.field(starts, 19, "S51").tolist()
+    ends = lines.ends[lines.records == _SEQRES]
+    declared: dict[str, list[bytes]] = {}
+    for chain, some, room in zip(chains, names, (ends - starts - 19).tolist(), strict=True):
+        declared.setdefault(chain.decode("latin-1").strip(), []).append(some[: max(room, 0)])
     method = " ".join(line[10:].strip() for line in lines.lines(_EXPDTA))
     if any(word in method.upper() for word in _NO_EXPERIMENT):
         method = ""
     return Header(
-        declared={chain: one_letter(names) for chain, names in declared.items()},
+        declared={chain: one_letter(b" ".join(found).split()) for chain, found in declared.items()},
         method=method,
         ended=re.search(rb"^END *$", lines.text[-400:], re.MULTILINE) is not None,
     )
