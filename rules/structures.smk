@@ -53,5 +53,5 @@ rule structures_manifest:
         code=script_digest("structures_manifest.py"),
     shell:
         "{params.run}/structures_manifest.py --parts {input.parts} --proteins {input.proteins}"
-        " --store {params.store} --manifest {output.manifest} --settings {params.settings:q}"
+        " --store {params.store:q} --manifest {output.manifest} --settings {params.settings:q}"
         " --log {log}"

@@ -331,6 +331,7 @@ def test_the_scripts_make_a_manifest_with_every_record(tmp_path):
     for name, sequence in list(sequences.items())[:4]:
         (folder / f"{name}.pdb").write_bytes(model_pdb(sequence, plddt=70))
     (folder / "P30004.pdb").write_bytes(model_pdb(sequence_of("else")))
+    (folder / "stray.pdb").write_bytes(b"")
     table = table_of(sequences)
     double = table.iloc[[0]].assign(id="again")
     table = pd.concat([table, double], ignore_index=True)
@@ -355,6 +356,7 @@ def test_the_scripts_make_a_manifest_with_every_record(tmp_path):
         "structures_manifest.py",
         *("--parts", tmp_path / "a.csv", tmp_path / "b.csv"),
         *("--proteins", tmp_path / "proteins.csv", "--manifest", tmp_path / "manifest.csv"),
+        *("--store", tmp_path / "store", "--settings", json.dumps({"sources": [source]})),
     )
     assert job.wait(60) == 0, job.stdout.read()
     manifest = pd.read_csv(tmp_path / "manifest.csv", keep_default_na=False)
@@ -364,6 +366,8 @@ def test_the_scripts_make_a_manifest_with_every_record(tmp_path):
     log = job.stdout.read()
     assert "ok         folder             5" in log
     assert "missing    -                  1" in log
+    assert "1 of 6 files are called like none of the proteins: stray.pdb" in log
+    assert (manifest.loc[manifest["status"] != "ok", "message"] != "").all()
     with pytest.raises(HaloError, match="id_P3000"):
         merge_parts([tmp_path / "a.csv"], table)
 
