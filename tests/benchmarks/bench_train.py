@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from Bio.Data.PDBData import protein_letters_3to1
 from Bio.PDB import PDBParser
-from torch_geometric.data import Batch
+
+from halo.network.batch import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))

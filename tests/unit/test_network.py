@@ -8,11 +8,11 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter
 
 from halo.graphs.build import GraphSettings, build_graph
+from halo.network.batch import Batch, Data
 from halo.network.classes import NETWORKS
 from halo.network.features import (
     EDGE_DIM,

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch_geometric.data import Batch
 
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.settings import FinetuneSettings
 from halo.graphs.build import GraphSettings, build_graph
+from halo.network.batch import Batch
 from halo.network.classes import NETWORKS
 from halo.network.features import protein_data
 from halo.network.model import NetworkSettings

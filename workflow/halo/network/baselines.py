@@ -2,11 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch
-from torch_geometric.nn import GATConv
-from torch_geometric.utils import scatter, to_dense_batch
+from torch.nn.utils.rnn import pad_sequence
 
+from halo.network.batch import Batch
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
+from halo.network.graph_attention import segment
 from halo.network.model import NetworkSettings, Output
 from halo.network.units import EmbeddingUnits
 
@@ -34,7 +34,7 @@ class MeanEmbedding(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`."""
         embedding = self.units(batch.embedding)
-        mean = scatter(embedding, batch.batch, dim=0, dim_size=batch.num_graphs, reduce="mean")
+        mean = segment(embedding, batch.batch, batch.num_graphs, "mean")
         return Output(self.layers(mean), *_of_the_embedding_alone(batch))
 
     def global_weights(self) -> dict[str, float]:
@@ -72,7 +72,9 @@ class LightAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`; the attention is the mean over the channels."""
-        dense, there = to_dense_batch(self.units(batch.embedding), batch.batch)
+        lengths = batch.ptr.diff()
+        dense = pad_sequence(self.units(batch.embedding).split(lengths.tolist()), batch_first=True)
+        there = torch.arange(dense.shape[1], device=lengths.device) < lengths[:, None]
         channels = dense.transpose(1, 2)
         scores = self.attend(channels).masked_fill(~there[:, None], -torch.inf)
         attention = torch.softmax(scores, dim=2)
@@ -104,6 +106,8 @@ class ReferenceNetwork(nn.Module):
     WEIGHTS = (1.0, 0.5, 0.5)  # in the order of MODALITIES
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
+        from torch_geometric.nn import GATConv  # takes seconds: only for this network
+
         super().__init__()
         width = embedding_dim + 3 + BIOCHEMISTRY_DIM
         self.layers = nn.ModuleList(
@@ -125,7 +129,7 @@ class ReferenceNetwork(nn.Module):
         )
         for layer in self.layers:
             h = torch.relu(layer(h, batch.edge_index))
-        mean = scatter(h, batch.batch, dim=0, dim_size=batch.num_graphs, reduce="mean")
+        mean = segment(h, batch.batch, batch.num_graphs, "mean")
         weights = torch.tensor(self.WEIGHTS, device=h.device) / sum(self.WEIGHTS)
         return Output(self.head(mean), weights.expand(batch.num_graphs, -1), _even(batch))
 

@@ -4,7 +4,7 @@ PyTorch Geometric has the same (``Data`` and ``Batch``), but its import alone ta
 prediction of a protein.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -43,24 +43,23 @@ class Data:
         """Tensors and numbers by name."""
         return dict(vars(self))
 
+    def apply(self, function: Callable[[Tensor], Tensor]) -> "Data":
+        """The same with what `function` makes of each tensor."""
+        made = object.__new__(type(self))
+        made.__dict__.update(vars(self) | {name: function(value) for name, value in self})
+        return made
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Data":
         """The same with all tensors on `device`."""
-        return self._with(
-            {name: value.to(device, non_blocking=non_blocking) for name, value in self}
-        )
+        return self.apply(lambda value: value.to(device, non_blocking=non_blocking))
 
     def clone(self) -> "Data":
         """A copy that shares no memory."""
-        return self._with({name: value.clone() for name, value in self})
+        return self.apply(torch.clone)
 
     def pin_memory(self) -> "Data":
         """The same in memory that a GPU reads directly; a DataLoader asks for it."""
-        return self._with({name: value.pin_memory() for name, value in self})
-
-    def _with(self, tensors: dict[str, Tensor]) -> "Data":
-        made = object.__new__(type(self))
-        made.__dict__.update(vars(self) | tensors)
-        return made
+        return self.apply(torch.Tensor.pin_memory)
 
 
 class Batch(Data):

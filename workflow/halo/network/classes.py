@@ -4,9 +4,9 @@ A new one is a module with the constructor and the outputs of `HaloNetwork` and 
 """
 
 from torch import nn
-from torch_geometric.data import Batch
 
 from halo.network.baselines import LightAttention, MeanEmbedding, ReferenceNetwork
+from halo.network.batch import Batch
 from halo.network.model import HaloNetwork
 
 NETWORKS: dict[str, type[nn.Module]] = {

@@ -5,8 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch_geometric.data import Batch, Data
-from torch_geometric.utils import add_self_loops
 
 from halo.biochemistry import scales
 from halo.graphs.build import (
@@ -18,6 +16,8 @@ from halo.graphs.build import (
     SEQUENCE_ONLY,
 )
 from halo.graphs.geometry import FEATURES
+from halo.network.batch import Batch, Data
+from halo.network.graph_attention import with_loops
 
 MODALITIES = ("embedding", "structure", "biochemistry")
 TERMINUS_SCALES = (5.0, 20.0, 60.0)  # residues over which the nearness to an end decays by e
@@ -40,7 +40,7 @@ BIOCHEMISTRY_DIM = _SCALES.shape[1] + 2 * len(TERMINUS_SCALES)
 
 
 def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> Data:
-    """One protein as a PyG graph.
+    """One protein as the network reads it.
 
     Parameters
     ----------
@@ -131,17 +131,13 @@ def split_edges(batch: Batch) -> Batch:
 
     The edges along the sequence and across contacts apart, each with a loop at every residue:
     ``sequence_index`` and ``contact_index`` int64 [2, E], ``sequence_attr`` and ``contact_attr``
-    float32 [E, EDGE_DIM]. A loop's features are the mean of the edges that end at the residue, as
-    `torch_geometric.nn.GATv2Conv` has them. How many edges are of which kind is known from the
+    float32 [E, EDGE_DIM]; see `with_loops`. How many edges are of which kind is known from the
     data alone: on a GPU the CPU would wait for it, so this is best done before the batch is moved.
     """
     made = copy(batch)
     for name, chosen in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
-        made[f"{name}_index"], made[f"{name}_attr"] = add_self_loops(
-            batch.edge_index[:, chosen],
-            batch.edge_attr[chosen],
-            fill_value="mean",
-            num_nodes=batch.num_nodes,
+        made[f"{name}_index"], made[f"{name}_attr"] = with_loops(
+            batch.edge_index[:, chosen], batch.edge_attr[chosen], batch.num_nodes
         )
     return made
 

@@ -81,9 +81,11 @@ class GraphAttention(nn.Module):
         self.lin_edge = nn.Linear(edge_dim, heads * channels, bias=False)
         self.att = nn.Parameter(torch.empty(1, heads, channels))
         self.bias = nn.Parameter(torch.zeros(heads * channels))
-        for layer in (self.lin_l, self.lin_r, self.lin_edge):
+        for layer in (self.lin_l, self.lin_r):
             nn.init.xavier_uniform_(layer.weight)
-        nn.init.xavier_uniform_(self.att[0])
+            nn.init.uniform_(layer.bias, -(width**-0.5), width**-0.5)
+        nn.init.xavier_uniform_(self.lin_edge.weight)
+        nn.init.xavier_uniform_(self.att.data[0])
 
     def forward(self, x: Tensor, index: Tensor, features: Tensor) -> Tensor:
         """Messages along the edges."""

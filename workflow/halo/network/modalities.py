@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import scatter
 
 from halo.network.features import MODALITIES
+from halo.network.graph_attention import segment
 
 ABSENT = -1e4  # a logit next to which every other one is infinite
 PACE = 10.0  # how many times faster than the rest of the network the weights are learned
@@ -57,7 +57,7 @@ class ModalityFusion(nn.Module):
         projected = torch.stack(
             [self.norm(self.projections[name](features[name])) for name in MODALITIES], dim=1
         )
-        means = scatter(projected, protein, dim=0, dim_size=len(present), reduce="mean")
+        means = segment(projected, protein, len(present), "mean")
         # Divided by the width: a mean of normalized rows has a length of up to its root.
         own = torch.einsum("gmh,mh->gm", means, self.protein_part) / projected.shape[-1] ** 0.5
         # Not the infinite: a protein of which nothing is known has weights of zero, not NaN.

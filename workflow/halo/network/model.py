@@ -5,10 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
-from torch_geometric.data import Batch
-from torch_geometric.nn import GATv2Conv
-from torch_geometric.utils import scatter, softmax
 
+from halo.network.batch import Batch
 from halo.network.features import (
     BIOCHEMISTRY_DIM,
     EDGE_DIM,
@@ -19,6 +17,7 @@ from halo.network.features import (
     shuffle_structure,
     split_edges,
 )
+from halo.network.graph_attention import GraphAttention, segment, segment_softmax
 from halo.network.modalities import ModalityFusion
 from halo.network.settings import NetworkSettings
 from halo.network.units import EmbeddingUnits
@@ -59,13 +58,12 @@ class AttentionBlock(nn.Module):
         hidden = settings.hidden
         self.norm = nn.LayerNorm(hidden)
         self.sequence, self.contacts = (
-            GATv2Conv(
+            GraphAttention(
                 hidden,
                 hidden // settings.heads,
                 heads=settings.heads // 2,
                 edge_dim=EDGE_DIM,
                 dropout=settings.dropout,
-                add_self_loops=False,  # they are among the edges: see `split_edges`
             )
             for _ in range(2)
         )
@@ -103,12 +101,12 @@ class AttentionPooling(nn.Module):
 
     def forward(self, h: Tensor, protein: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Pooled proteins and the attention of each residue."""
-        attention = softmax(self.score(h), protein, num_nodes=count)
+        attention = segment_softmax(self.score(h), protein, count)
         pooled = [
-            scatter(h * attention[:, head, None], protein, dim=0, dim_size=count, reduce="sum")
+            segment(h * attention[:, head, None], protein, count, "sum")
             for head in range(attention.shape[1])
         ]
-        pooled.append(scatter(h, protein, dim=0, dim_size=count, reduce="max"))
+        pooled.append(segment(h, protein, count, "max"))
         return torch.cat(pooled, dim=1), attention
 
 

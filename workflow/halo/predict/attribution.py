@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
 
 from halo.device import within_memory
 from halo.finetuning.head import AttentionHead
 from halo.network.baselines import MeanEmbedding
+from halo.network.batch import Batch, Data
 from halo.network.features import MODALITIES
 
 # Points of the path, which all models of a bundle share, and the fewest and most of one.

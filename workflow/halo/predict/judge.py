@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
 
 from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, Judgement, combine
@@ -17,6 +16,7 @@ from halo.device import needing_memory, within_memory
 from halo.errors import HaloError
 from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
+from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
 from halo.predict.attribution import (
     Attribution,

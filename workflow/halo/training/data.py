@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torch_geometric.data import Batch, Data
 
+from halo.network.batch import Batch, Data
 from halo.network.features import protein_data
 from halo.store import Store
 
@@ -92,7 +92,7 @@ class ResidueBudget(Sampler[list[int]]):
 
 
 def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> DataLoader[Batch]:
-    """A loader of PyG batches; `workers` processes read the stores, 0 reads in this one."""
+    """A loader of batches; `workers` processes read the stores, 0 reads in this one."""
     return DataLoader(
         dataset,
         batch_sampler=sampler,

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 
 from halo.device import moved
 from halo.errors import HaloError
 from halo.job import Progress
+from halo.network.batch import Batch
 from halo.network.classes import prepared
 from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import focal_loss, softmax_focal_loss
