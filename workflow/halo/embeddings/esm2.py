@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
+from torch.overrides import TorchFunctionMode
 
 PREFIXES = ("encoder.sentence_encoder.", "encoder.")
 CONTACT_HEAD = "contact_head."
@@ -23,7 +24,7 @@ def build_esm2(content: dict[str, Any]) -> tuple[ESM2, Alphabet]:
     config = content["cfg"]["model"]
     shape = (config.encoder_layers, config.encoder_embed_dim, config.encoder_attention_heads)
     alphabet = Alphabet.from_architecture("ESM-1b")  # ESM-2 uses the alphabet of ESM-1b
-    with torch.device("meta"):  # no memory, and no random numbers, for weights to be replaced
+    with _NoFirstWeights():
         model = ESM2(*shape, alphabet, config.token_dropout)
     try:
         missing, unexpected = model.load_state_dict(
@@ -34,10 +35,25 @@ def build_esm2(content: dict[str, Any]) -> tuple[ESM2, Alphabet]:
     missing = [name for name in missing if not name.startswith(CONTACT_HEAD)]
     if missing or unexpected:
         raise ValueError(_misfit(f"such as {(missing + unexpected)[0]}"))
-    model.contact_head.to_empty(device="cpu")
     for value in model.contact_head.parameters():
         torch.nn.init.zeros_(value)
     return model.eval(), alphabet
+
+
+class _NoFirstWeights(TorchFunctionMode):
+    """Leaves out the random first weights, which are to be replaced.
+
+    What is not written to takes no memory. (The device "meta" is made for this, but its first use
+    imports PyTorch's compiler, which takes longer than a small model needs for a protein.)
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in (torch.Tensor.uniform_, torch.Tensor.normal_):
+            return args[0]
+        if getattr(function, "__module__", None) == torch.nn.init.__name__:
+            return kwargs["tensor"]
+        return function(*args, **kwargs)
 
 
 def _state(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -35,8 +35,9 @@ def segment(values: Tensor, index: Tensor, count: int, reduce: str) -> Tensor:
 def segment_softmax(scores: Tensor, index: Tensor, count: int) -> Tensor:
     """The softmax of `scores` [n, …] within each segment; `index` as of `segment`."""
     highest = segment(scores.detach(), index, count, "max")
-    exponents = (scores - highest[index]).exp()
-    return exponents / (segment(exponents, index, count, "sum") + TINY)[index]
+    exponents = (scores - highest.index_select(0, index)).exp()
+    total = segment(exponents, index, count, "sum") + TINY
+    return exponents / total.index_select(0, index)
 
 
 def with_loops(index: Tensor, features: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
@@ -92,8 +93,8 @@ class GraphAttention(nn.Module):
         sources, targets = index
         shape = (-1, self.heads, self.channels)
         left, right = self.lin_l(x).view(shape), self.lin_r(x).view(shape)
-        values = left[sources]
-        joint = values + right[targets] + self.lin_edge(features).view(shape)
+        values = left.index_select(0, sources)
+        joint = values + right.index_select(0, targets) + self.lin_edge(features).view(shape)
         scores = (leaky_relu(joint, SLOPE) * self.att).sum(dim=-1)
         weights = segment_softmax(scores, targets, len(x))
         weights = dropout(weights, self.dropout, self.training)
