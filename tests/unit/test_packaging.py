@@ -34,7 +34,8 @@ PYPI_NAMES = {
 NOT_IMPORTED = {"python", "h2", "mmseqs2"}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
 WITH_TORCH = (
-    "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict", "halo.training",
+    "halo.device", "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict",
+    "halo.training",
 )  # fmt: skip
 
 
