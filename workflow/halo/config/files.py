@@ -10,7 +10,7 @@ from halo.config.fault import Path as KeyPath
 from halo.config.merge import Config
 from halo.embeddings.published import PUBLISHED
 
-LARGEST = 64 << 20  # bytes of data that are read before the first job; more is left to the ingest
+LARGEST = 20 << 20  # bytes of data that are read before the first job; more is left to the ingest
 
 FILE, FOLDER, FILES, EITHER = "file", "folder", "files by wildcards", "either"
 SOURCE_KINDS = {"afdb": EITHER, "folder": FOLDER, "archive": FILES, "contacts": EITHER}
