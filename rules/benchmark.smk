@@ -47,6 +47,7 @@ for run_name, run in RUNS.items():
 
 # Runs that have a download in common: the first makes it.
 workflow.ruleorder(*(f"{run_name}_download_dataset" for run_name in RUNS))
+workflow.ruleorder(*(f"{run_name}_download_uniprot" for run_name in RUNS))
 
 
 onstart:

@@ -23,6 +23,7 @@ from halo.config import merged
 from pipeline import ROOT, SMALL
 from serve import AlphaFoldServer
 from test_packaging import rules
+from test_uniprot import ENTRIES, Service, serving
 
 pytestmark = pytest.mark.envs
 
@@ -67,11 +68,12 @@ def conda():
 
 @dataclass(frozen=True)
 class Run:
-    """What Snakemake has said, in a first call, in a second one, and of a benchmark."""
+    """What Snakemake has said, in a first call, in a second one, of UniProt, and of a benchmark."""
 
     folder: Path
     first: str
     second: str
+    uniprot: str
     benchmark: str
 
     @property
@@ -84,7 +86,7 @@ class Run:
     def jobs(self) -> list[tuple[str, Path, str]]:
         """Rule, environment and script of each job; with one core they come one by one."""
         start = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (\w+):$", re.MULTILINE)
-        _, *parts = start.split(self.first + self.benchmark)
+        _, *parts = start.split(self.first + self.uniprot + self.benchmark)
         found = []
         for rule, said in zip(parts[::2], parts[1::2], strict=True):
             places = re.findall(r"^Activating conda environment: (.+)$", said, re.MULTILINE)
@@ -103,21 +105,34 @@ def run(conda):
     table = table.head(90)
     table["part"] = [str(number % 3) for number in range(len(table))]
     table.to_csv(folder / "proteins.csv", index=False)
-    with web_server(folder) as url, AlphaFoldServer(ROOT / "resources/demo/afdb") as structures:
+    with (
+        web_server(folder) as url,
+        AlphaFoldServer(ROOT / "resources/demo/afdb") as structures,
+        serving(Service(ENTRIES)) as uniprot,
+    ):
         addresses = {
             "dataset": {"url": f"{url}/proteins.csv"},
             "structures": {"transport": {"base_url": structures.url}},
         }
         (folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, addresses)))
         (folder / "benchmark.yaml").write_text(yaml.safe_dump(BENCHMARK))
+        entries = {"uniprot": {"base_url": uniprot.base_url}}
+        columns = {"accession": None, "annotations": [], "split": None}
+        from_uniprot = {"run": "uniprot", "dataset": {**columns, **entries}}
+        (folder / "uniprot.yaml").write_text(yaml.safe_dump(from_uniprot))
         call = functools.partial(
             conda.call,
             *(sys.executable, "-m", "snakemake", "--profile", "profiles/conda"),
             *("--directory", folder, "--cores", "1", "--printshellcmds"),
             *("--configfile", folder / "config.yaml"),
         )
-        benchmark = (folder / "benchmark.yaml", "--", "benchmark")
-        return Run(folder, call("--", *TARGETS), call("--", *TARGETS), call(*benchmark))
+        return Run(
+            folder,
+            call("--", *TARGETS),
+            call("--", *TARGETS),
+            call(folder / "uniprot.yaml", "--", "results/uniprot/proteins.csv"),
+            call(folder / "benchmark.yaml", "--", "benchmark"),
+        )
 
 
 @contextmanager
