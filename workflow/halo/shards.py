@@ -6,7 +6,7 @@ from pathlib import Path
 
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_text, write_json
-from halo.proteins.members import Member, read_members
+from halo.proteins.members import Member, read_hashes
 from halo.store import Layout, Store
 from halo.users import register, registration
 
@@ -86,8 +86,7 @@ def is_lost(file: Path, members: Path) -> bool:
         if all(set(names) <= _names(store / bucket) for bucket, names in note.segments.items()):
             return False
         absent = note.absent
-    found = read_members(members, buckets).values()
-    wanted = {member.seq_hash for bucket in found for member in bucket} - set(absent)
+    wanted = read_hashes(members, buckets) - set(absent)
     return bool(Store(store, Layout({})).missing(wanted))
 
 

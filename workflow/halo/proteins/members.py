@@ -64,6 +64,16 @@ def write_members(directory: Path, digests: Path, table: pd.DataFrame) -> None:
     )
 
 
+def read_hashes(directory: Path, buckets: Iterable[str]) -> set[str]:
+    """Sequence hashes of the members of `buckets`, without reading their sequences."""
+    found: set[str] = set()
+    for bucket in buckets:
+        with (Path(directory) / f"{bucket}.tsv").open(encoding="utf-8", newline="\n") as file:
+            next(file)
+            found.update(line.partition("\t")[0] for line in file)
+    return found
+
+
 def read_members(directory: Path, buckets: Iterable[str]) -> dict[str, list[Member]]:
     """Members of each of `buckets`, sorted by hash."""
     members = {}
