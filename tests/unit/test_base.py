@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import re
 import subprocess
 import sys
 import threading
@@ -64,6 +65,7 @@ def test_a_digest_does_not_depend_on_the_place(package, tmp_path):
 
 
 SCRIPT = """
+import errno
 import sys
 from halo.errors import HaloError
 from halo.job import job_parser, run_job
@@ -74,7 +76,14 @@ run_job(job_parser("x"), job)
 
 
 @pytest.mark.parametrize(
-    ("error", "traceback"), [("HaloError('mend it')", False), ("KeyError(1)", True)]
+    ("error", "traceback"),
+    [
+        ("HaloError('mend it')", False),
+        ("OSError(errno.ENOSPC, 'mend it')", False),
+        ("PermissionError(errno.EACCES, 'mend it')", False),
+        ("OSError(errno.ESTALE, 'mend it')", False),
+        ("KeyError(1)", True),
+    ],
 )
 def test_jobs_end_with_a_message_or_a_traceback(root, tmp_path, error, traceback):
     command = [sys.executable, "-c", SCRIPT.format(error=error), "--log", str(tmp_path / "log")]
@@ -84,7 +93,7 @@ def test_jobs_end_with_a_message_or_a_traceback(root, tmp_path, error, traceback
     assert ("Traceback" in done.stderr) == traceback
     assert (tmp_path / "log").read_text() in done.stderr
     if not traceback:
-        assert "error: mend it" in done.stderr
+        assert re.search("error: .*mend it", done.stderr)
 
 
 def test_progress_counts_to_the_end(caplog):

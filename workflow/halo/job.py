@@ -15,7 +15,16 @@ from halo.errors import HaloError
 
 log = logging.getLogger("halo")
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = "the disk is full: make room and run again, what is done is kept"
+NO_PERMISSION = "no permission: let this user read and write there, then run again"
+FAILED = "the file system failed: run again when it is well, what is done is kept"
+# What is no fault of the program, by the number of the error.
+SURROUNDINGS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), DISK_FULL),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), NO_PERMISSION),
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ETIMEDOUT), FAILED),
+    **dict.fromkeys((errno.ENOTCONN, errno.EREMOTEIO, errno.EHOSTDOWN), FAILED),
+}
 
 
 def job_parser(description: str) -> argparse.ArgumentParser:
@@ -37,8 +46,9 @@ def job_parser(description: str) -> argparse.ArgumentParser:
 def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line, start the log, run `job`, and exit.
 
-    A `HaloError` and a full disk end the process with status 1 and a message alone, Ctrl-C with
-    130; any other exception is a fault of the program and keeps its traceback.
+    A `HaloError` and what the file system refuses (`SURROUNDINGS`) end the process with status 1
+    and a message alone, Ctrl-C with 130; any other exception is a fault of the program and keeps
+    its traceback.
     """
     arguments = parser.parse_args()
     name = Path(sys.argv[0]).stem
@@ -59,13 +69,8 @@ def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace],
         log.error("interrupted; what is done is kept, the same call goes on from there")
         sys.exit(130)  # 128 and the number of the signal, as shells have it
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            log.error("the disk is full: make room and run again, what is done is kept (%s)", error)
-            sys.exit(1)
-        if isinstance(error, PermissionError):
-            log.error(
-                "no permission: let this user read and write there, then run again (%s)", error
-            )
+        if isinstance(error, OSError) and error.errno in SURROUNDINGS:
+            log.error("%s (%s)", SURROUNDINGS[error.errno], error)
             sys.exit(1)
         log.exception("unexpected error; please report it with this log")
         sys.exit(1)

@@ -1,7 +1,8 @@
-"""Writing tensors to a file."""
+"""Tensors in files."""
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,6 +12,15 @@ from torch import Tensor
 from halo.files import atomic_path
 
 SYSTEM_ERROR = re.compile(r"os error (\d+)")
+
+
+def require_readable(file: Path) -> None:
+    """The `OSError` of the file system where it refuses `file`; none where there is no file.
+
+    safetensors says the same of a file that cannot be read and of one that is damaged.
+    """
+    with suppress(FileNotFoundError), Path(file).open("rb") as content:
+        content.read(1)
 
 
 def save_tensors(

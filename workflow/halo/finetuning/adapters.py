@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from halo.errors import HaloError
 from halo.files import read_json
 from halo.finetuning.settings import FinetuneSettings
+from halo.tensors import require_readable
 
 # Linear modules of a layer of fair-esm's ESM-2, by their names in the configuration.
 PROJECTIONS = {
@@ -97,6 +98,7 @@ def apply(model: ESM2, adapter: Path) -> ESM2:
     adapted = read_json(adapter.with_suffix(".json"))["adapted"]
     layer = adapted.pop("layer")
     parameters = adapt(model, FinetuneSettings(**adapted), layer)
+    require_readable(adapter)
     try:
         tensors = load_file(adapter)
         _copy(tensors, parameters)

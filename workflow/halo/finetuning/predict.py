@@ -20,6 +20,7 @@ from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
 from halo.store import Store
+from halo.tensors import require_readable
 from halo.training.decisions import probabilities
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def load_head(folder: Path) -> tuple[AttentionHead, dict[str, object]]:
     description = read_json(folder / "adapter.json")
     settings = FinetuneSettings(**description["settings"])
     head = AttentionHead(description["dim"], len(description["labels"]), settings)
+    require_readable(folder / "head.safetensors")
     try:
         head.load_state_dict(load_file(folder / "head.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:

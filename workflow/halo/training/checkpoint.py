@@ -12,7 +12,7 @@ from halo.errors import HaloError
 from halo.files import read_json, write_json
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
-from halo.tensors import save_tensors
+from halo.tensors import require_readable, save_tensors
 
 FORMAT = 1
 
@@ -54,6 +54,7 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     settings = NetworkSettings(**description["network"])
     build = NETWORKS[description["class"]]
     network = build(description["embedding_dim"], len(description["labels"]), settings)
+    require_readable(folder / "model.safetensors")
     try:
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from halo.tensors import save_tensors
+from halo.tensors import require_readable, save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
     """The state in `file`, or None where there is none; one that is damaged counts for none."""
     if not file.exists():
         return None
+    require_readable(file)
     try:
         with safe_open(file, framework="pt") as content:
             position = Position(**json.loads(content.metadata()["position"]))
