@@ -19,6 +19,7 @@ from halo.graphs.build import (
     CONTACT,
     CONTACTS_ONLY,
     COORDINATES,
+    COORDINATES_ONLY,
     NEIGHBOUR,
     SEQUENCE_ONLY,
     GraphSettings,
@@ -158,6 +159,30 @@ def test_fragments_have_no_contacts_between_them():
     assert not [edge for edge in edge_set(graph, CONTACT) if edge[0] < 10 and edge[1] >= 20]
     overlap = (found["plddt"][15].astype(float) + found["plddt"][25]) / 200
     assert graph["structure"][15, 0] == pytest.approx(overlap, abs=1e-3)
+
+
+def test_an_unknown_plddt_is_masked_and_none_is_made_up():
+    known = structure(chain(20, 6))
+    unknown = known | {"plddt": np.full(20, np.nan, np.float16)}
+    graph, bare = (build_graph("A" * 20, one, SETTINGS) for one in (known, unknown))
+    assert set(graph["known"]) == {COORDINATES}
+    assert set(bare["known"]) == {COORDINATES_ONLY}
+    column = FEATURES.index("plddt")
+    assert not bare["structure"][:, column].any()
+    others = np.arange(len(FEATURES)) != column
+    np.testing.assert_array_equal(graph["structure"][:, others], bare["structure"][:, others])
+    np.testing.assert_array_equal(graph["edges"], bare["edges"])
+    partly = known["plddt"].copy()
+    partly[:5] = np.nan
+    graph = build_graph("A" * 20, known | {"plddt": partly}, SETTINGS)
+    assert graph["known"].tolist() == [COORDINATES_ONLY] * 5 + [COORDINATES] * 15
+    # Of overlapping fragments those that tell it count.
+    both = structure(np.concatenate([chain(10, 1), chain(10, 2)]), [(0, 10), (10, 20)])
+    both |= {"position": np.tile(np.arange(10, dtype=np.uint16), 2)}
+    both |= {"plddt": np.r_[np.full(10, np.nan), np.full(10, 60)].astype(np.float16)}
+    graph = build_graph("A" * 10, both, SETTINGS)
+    np.testing.assert_allclose(graph["structure"][:, column], 0.6, atol=1e-6)
+    assert set(graph["known"]) == {COORDINATES}
 
 
 def test_contacts_only_and_sequence_only():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from halo.errors import HaloError
 from halo.proteins.ingest import DatasetSettings, ingest, rejected_table
-from halo.proteins.members import read_members, write_members
+from halo.proteins.members import members_of, read_members, write_members
 from halo.proteins.readers import LINE, read_records
 from halo.proteins.settings import Labels
 from halo.proteins.table import read_proteins, write_proteins
@@ -255,6 +255,13 @@ def test_members_without_an_accession_go_by_their_id(tmp_path):
         "MKV": ("ABC_HUMAN",),
         "MKL": ("P12345",),
     }
+
+
+def test_members_are_called_by_their_accession_and_by_their_id():
+    rows = {"id": ["gene:1", "b"], "accession": ["P12345", ""], "sequence": ["MKV", "MKL"]}
+    proteins = pd.DataFrame(rows | {"seq_hash": ["aa" * 32, "bb" * 32]})
+    found = [member for rows in members_of(proteins).values() for member in rows]
+    assert [member.accessions for member in found] == [("P12345", "gene:1"), ("b",)]
 
 
 @given(st.binary(max_size=300))

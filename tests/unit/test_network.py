@@ -16,6 +16,7 @@ from halo.network.batch import Batch, Data
 from halo.network.classes import NETWORKS
 from halo.network.features import (
     EDGE_DIM,
+    EDGE_FLAGS,
     HIDE,
     MODALITIES,
     hide_contacts,
@@ -53,6 +54,24 @@ def protein(length: int, seed: int, with_structure: bool = True, move: bool = Fa
     found = structure(coordinates) if with_structure else None
     embedding = rng.normal(size=(length, DIM)).astype(np.float16)
     return protein_data(build_graph(sequence, found, GraphSettings()), embedding)
+
+
+def test_an_unknown_plddt_is_masked_in_residues_and_edges():
+    found = structure(chain(30, 2))
+    found["plddt"][:10] = np.nan
+    data = protein_data(build_graph("A" * 30, found, GraphSettings()), None)
+    unknown = torch.arange(30) < 10
+    contacts_known, coordinates_known, plddt_known = data.structure[:, -3:].T
+    assert not contacts_known.any()
+    assert coordinates_known.all()
+    assert (plddt_known == ~unknown).all()
+    flags = dict(zip(EDGE_FLAGS, data.edge_attr[:, -len(EDGE_FLAGS) :].T, strict=True))
+    masked = unknown[data.edge_index].any(dim=0)
+    assert 0 < masked.sum() < len(masked)
+    assert (flags["plddt_known"] == ~masked).all()
+    for name in ("min_plddt", "mean_plddt"):
+        assert not flags[name][masked].any()
+        assert (flags[name][~masked] > 0).all()
 
 
 @torch.inference_mode()

@@ -443,3 +443,30 @@ def test_a_structure_that_is_added_is_used(bundle, tmp_path):
     (models / files[two][0].name).write_bytes(files[two][0].read_bytes())
     assert {name for name, status in statuses().items() if status == "ok"} == {one, two}
     assert len(set((out / "chunks").glob("*.json")) - before) == 1  # the others were not repeated
+
+
+def test_why_a_protein_has_no_usable_structure_is_said(bundle, tmp_path, caplog):
+    models, out = tmp_path / "models", tmp_path / "out"
+    models.mkdir()
+    sequences = queries(8)
+    files = {n: list((DEMO / "afdb").glob(f"AF-{n}-F1-*")) for n in sequences}
+    one, two = [name for name, found in files.items() if found][:2]
+    other = next(name for name, found in files.items() if not found)
+    (models / files[one][0].name).write_bytes(files[two][0].read_bytes())
+    (models / f"{two}.pdb").write_bytes(b"damaged")
+    (models / f"{other}.pdb").symlink_to("nowhere")
+    fasta = write_fasta(tmp_path / "q.fasta", sequences)
+    with caplog.at_level("WARNING"):
+        predict(fasta, bundle, out, replace(OFFLINE, structures=models))
+    assert "snakemake" not in caplog.text
+    content = json.loads((out / "predictions.json").read_text())["proteins"]
+    found = pd.read_csv(out / "predictions.csv", keep_default_na=False)
+    said = {entry["id"]: entry["structure"]["message"] for entry in content}
+    assert dict(zip(found["id"], found["structure_message"], strict=True)) == said
+    assert "another sequence" in said[one]
+    assert "neither PDB nor mmCIF" in said[two]
+    assert "No such file" in said[other]
+    assert all(said.values())
+    chunks = {path: path.stat().st_mtime_ns for path in (out / "chunks").glob("*.json")}
+    predict(fasta, bundle, out, replace(OFFLINE, structures=models))
+    assert {path: path.stat().st_mtime_ns for path in (out / "chunks").glob("*.json")} == chunks
