@@ -88,6 +88,7 @@ FAULTS = [
     ({"dataset": {"annotations": [1]}}, "dataset.annotations[0]: 1 is a whole number to YAML"),
     ({"dataset": {"annotations": "kingdom"}}, "dataset.annotations: 'kingdom' is text, but a list"),
     ({"dataset": {"simulated": "yes"}}, "dataset.simulated: 'yes' is text, but true or false"),
+    ({"structures": {"sources": "afdb"}}, "structures.sources: 'afdb' is text, but a list of sec"),
     ({"dataset": {"registry": 5}}, "dataset.registry: 5 is a whole number to YAML, but text is"),
     ({"dataset": {"registry": ["hpa"]}}, "dataset.registry: ['hpa'] is a list, but text is wanted"),
     ({"dataset": {"test": {"registry": {"a": 1}}}}, "dataset.test.registry: {'a': 1} is a section"),

@@ -52,7 +52,12 @@ def explain(error: Mapping[str, Any], kind: type[BaseModel]) -> Iterator[Fault]:
     if error["type"] in MISSING:
         yield Fault(path, f"missing; give it ({part.get('description', '')})")
         return
-    text = f"{_shown(value)} {_wrong(error['type'], value, context, own_key)}"
+    if error["type"] == "tuple_type" and "$ref" in part.get("items", {}):
+        text = (
+            f"{_shown(value)} is {_type(value)}, but a list of sections is wanted, [{{key: value}}]"
+        )
+    else:
+        text = f"{_shown(value)} {_wrong(error['type'], value, context, own_key)}"
     yield Fault(path, text + _hint(part))
 
 
