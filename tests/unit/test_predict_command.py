@@ -254,6 +254,23 @@ def test_a_bundle_above_the_working_folder(halo, small_bundle, fasta, tmp_path, 
     assert (tmp_path / "out/predictions.csv").exists()
 
 
+def test_structures_of_other_proteins(halo, small_bundle, fasta, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    model = next((DEMO / "afdb").glob("AF-*"))
+    words = ("--bundle", small_bundle, "-o", tmp_path / "out", "--structures", folder, *OPTIONS)
+    shutil.copy(model, folder / "another.cif.gz")
+    status, messages = halo("predict", fasta, *words)
+    assert status == 0, messages
+    assert "warning: --structures: none is used, 1 files of" in messages
+    assert "0 of 3 sequences have a structure" in messages
+    known = [path for path in (DEMO / "afdb").glob("AF-*") if path.name.split("-")[1] in queries(3)]
+    shutil.copy(known[0], folder)
+    status, messages = halo("predict", fasta, *words)
+    assert "1 of 3 sequences have a structure" in messages
+    assert "none is used" not in messages
+
+
 def test_left_over_variables_of_a_launcher_do_no_harm(
     halo, small_bundle, fasta, tmp_path, monkeypatch
 ):

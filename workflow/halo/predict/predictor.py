@@ -100,6 +100,8 @@ class Predictor:
         if self.judge.needs_graphs:
             members = members_of(table)
             structures, notes = find_structures(self.bundle, self.settings, self.store, members)
+            usable = sum(note.status == "ok" for note in notes.values())
+            log.info("%s of %s sequences have a structure", f"{usable:,}", f"{len(notes):,}")
         distinct = table.drop_duplicates("seq_hash")
         wanted = frozenset(table["seq_hash"][:explained])
         opinions, failed = self._opinions(distinct, structures, wanted)

@@ -98,9 +98,12 @@ class StructureFiles:
                 unused.append(file)
         if unused:
             some = ", ".join(unused[:3])
-            log.info(
-                "%s: %s files are called like none of the proteins, such as %s",
-                settings.structures, f"{len(unused):,}", some,
+            log.log(
+                logging.INFO if self._files else logging.WARNING,
+                "--structures: %s%s files of %s are called like none of the proteins, such as %s; "
+                "a file is called by the protein's id or accession",
+                "" if self._files else "none is used, ", f"{len(unused):,}", settings.structures,
+                some,
             )  # fmt: skip
 
     def of(self, names: Iterable[str]) -> list[list[str | int]]:

@@ -212,7 +212,7 @@ def _collect(
 ) -> dict[str, Note]:
     """Gather the notes, settling now and then; HaloError where the server seems to be down."""
     notes: dict[str, Note] = {}
-    progress = Progress(total, "structures")
+    progress = Progress(total, "searches for a structure")
     in_a_row = residues = 0
     with closing(pairs):
         for job, note in pairs:
