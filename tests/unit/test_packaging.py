@@ -35,7 +35,7 @@ NOT_IMPORTED = {"python", "h2", "mmseqs2"}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
 WITH_TORCH = (
     "halo.device", "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict",
-    "halo.training",
+    "halo.tensors", "halo.training",
 )  # fmt: skip
 
 
