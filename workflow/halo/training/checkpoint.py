@@ -14,7 +14,7 @@ from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.tensors import require_readable, save_tensors
 
-FORMAT = 1
+FORMAT = 2  # 2: whether the pLDDT is known is an input
 
 
 def save_model(
