@@ -162,6 +162,17 @@ def test_a_whole_checkpoint_passes(root, whole, tmp_path, monkeypatch):
     assert read_json(out)["sha256"] == sha256_of_file(path)
 
 
+def test_what_the_configuration_says_is_no_reason_to_take_it_for_another_model(whole, tmp_path):
+    """It is kept with the weights, and holds texts of any kind."""
+    path = tmp_path / "esm2.pt"
+    path.write_bytes(whole)
+    content = torch.load(path, weights_only=False)
+    content["cfg"]["model"].data = "embed_positions/gvp.layernorm_qkv"
+    torch.save(content, path)
+    assert find_weights(str(path), tmp_path, None).name == "esm2"
+    load_esm2(path)
+
+
 def test_nothing_is_said_of_loading_unsafely(tmp_path):
     """PyTorch's own message tells how to run what the file brings along."""
     path = tmp_path / "harmful.pt"

@@ -33,6 +33,7 @@ PACKED = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"7z\xbc\xaf\x27\x1c": "7-zip",
 }
+ESM2_ALONE = ".layers.0.self_attn.rot_emb.inv_freq"  # of fair-esm's models
 SAPROT_TOKENS = 446  # pairs of a residue and a letter of its structure; ESM-2 has 33
 HUGGING_FACE = "word_embeddings.weight"
 
@@ -139,6 +140,8 @@ def _safetensors(path: Path) -> dict[str, list[int]]:
 
 def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
     """What the parameters are of, where it is not fair-esm's ESM-2."""
+    if any(name.endswith(ESM2_ALONE) for name in parameters):
+        return None
     contacts = [name for name in parameters if "contact_head" in name]
     if contacts and not any(".layers.0." in name for name in parameters):
         return (
