@@ -6,12 +6,13 @@ K m n exp(-lambda S) (Karlin and Altschul 1990), where m is the length of the lo
 the number of residues of the data set, so that it is the same for either order of a pair.
 
 Several alignments of a pair can have the highest score. Where the first one found comes near to the
-rule, those that end first and last in either protein are looked at, up to four; the pair is
-similar where one of them is so by the rule.
+rule, those that end first and last in either protein are looked at, the one with the most
+identical residues and the one with the most aligned residues; the pair is similar where one of
+them is so by the rule.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def too_short(sequence: str, limit: float, residues: int) -> bool:
 def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
     """Local alignments of the highest score, of two sequences in letters that BLOSUM62 has.
 
-    At most four, which may be the same: those that end first and last in either sequence. None
+    Up to six, of which some may be the same: those that end first and last in either sequence,
+    the one with the most identical residues, and the one with the most aligned residues. None
     where nothing aligns.
     """
     for a, b in ((first, second), (first[::-1], second[::-1])):
@@ -94,9 +96,53 @@ def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
             if swapped:
                 span_a, span_b = span_b, span_a
             yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
+    for everywhere in (False, True):
+        found = _ending_first(first, second, _Scores.preferring(first, second, everywhere))
+        identical, columns, span_a, span_b = found
+        yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
 
 
-def _ending_first(query: str, target: str) -> tuple[int, int, int, int] | None:
+@dataclass(frozen=True)
+class _Scores:
+    """Scores of an alignment, and the functions of parasail that are wide enough for them."""
+
+    matrix: parasail.Matrix = MATRIX
+    scale: int = 1
+    local_by: Callable = parasail.sw_striped_sat
+    whole_by: Callable = parasail.nw_stats_striped_sat
+
+    @classmethod
+    def preferring(cls, first: str, second: str, everywhere: bool) -> "_Scores":
+        """Scores by which the best alignment is, of those that are optimal, the one with the most
+        identical residues, or with the most aligned ones (`everywhere`).
+
+        All scores are multiplied by more than there can be of these, and one is added for each.
+        """
+        scale = min(len(first), len(second)) + 1
+        bonus = np.ones_like(MATRIX.matrix) if everywhere else np.eye(MATRIX.size, dtype=np.intc)
+        matrix = MATRIX.copy()
+        for (row, column), score in np.ndenumerate(MATRIX.matrix * scale + bonus):
+            matrix.set_value(row, column, int(score))
+        if scale * GAP_OPEN * max(len(first), len(second)) < 2**30:
+            return cls(matrix, scale, parasail.sw_striped_32, parasail.nw_stats_scan_32)
+        return cls(matrix, scale, parasail.sw_striped_64, parasail.nw_stats_scan_64)
+
+    def local(self, query: str, target: str) -> parasail.Result:
+        """The best local alignment; scores of 8 bits, and of 16 and 32 where they overflow."""
+        gaps = GAP_OPEN * self.scale, GAP_EXTEND * self.scale
+        return self.local_by(query, target, *gaps, self.matrix)
+
+    def whole(self, query: str, target: str) -> parasail.Result:
+        """The best alignment of both from end to end."""
+        long = self.scale == 1 and max(len(query), len(target)) > LONG
+        align_by = parasail.nw_stats_scan_32 if long else self.whole_by
+        gaps = GAP_OPEN * self.scale, GAP_EXTEND * self.scale
+        return align_by(query, target, *gaps, self.matrix)
+
+
+def _ending_first(
+    query: str, target: str, scores: _Scores = _Scores()
+) -> tuple[int, int, int, int] | None:
     """The alignment that ends first in `target`, and of those the one that ends first in `query`.
 
     Since no other alignment of that score ends within the two prefixes, aligning these backwards
@@ -106,24 +152,16 @@ def _ending_first(query: str, target: str) -> tuple[int, int, int, int] | None:
     -------
     identical residues, columns, residues of `query` and of `target` from end to end
     """
-    forward = _local(query, target)
+    forward = scores.local(query, target)
     if forward.score <= 0:
         return None
     head_query, head_target = query[: forward.end_query + 1], target[: forward.end_ref + 1]
-    backward = _local(head_query[::-1], head_target[::-1])
+    backward = scores.local(head_query[::-1], head_target[::-1])
     span_query, span_target = backward.end_query + 1, backward.end_ref + 1
-    long = max(span_query, span_target) > LONG
-    whole = (parasail.nw_stats_scan_32 if long else parasail.nw_stats_striped_sat)(
-        head_query[-span_query:], head_target[-span_target:], GAP_OPEN, GAP_EXTEND, MATRIX
-    )
+    whole = scores.whole(head_query[-span_query:], head_target[-span_target:])
     if not forward.score == backward.score == whole.score:
         raise AssertionError(f"{query} and {target}: the alignment's score is not reproduced")
     return whole.matches, whole.length, span_query, span_target
-
-
-def _local(query: str, target: str) -> parasail.Result:
-    """Striped Smith-Waterman with 8 bits a score, and with 16 and 32 where they overflow."""
-    return parasail.sw_striped_sat(query, target, GAP_OPEN, GAP_EXTEND, MATRIX)
 
 
 def identity(identical, columns, lengths, identity_of: str) -> np.ndarray:
