@@ -112,9 +112,8 @@ def check_data():
     test_labels = TEST_SET["labels"]["table"] if TEST_SET else None
     files = [dataset_file(DATASET), DATASET["labels"]["table"], dataset_file(TEST_SET), test_labels]
     given = [*filter(None, [*files, config["split"]["base"]]), *CONFIGFILES]
-    made = (
-        None if workflow.config_settings.config else Path("results", config["run"], "proteins.csv")
-    )
+    changed = {"dataset", "split"} & set(workflow.config_settings.config)  # on the command line
+    made = None if changed else Path("results", config["run"], "proteins.csv")
     if not worth_reading(given, made):
         return
     # Not at the top: it loads pandas, which the processes of the jobs can do without, and so can
