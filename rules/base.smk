@@ -1,12 +1,63 @@
 # Where the workflow lies, and how its rules run their scripts.
+import re
 import shlex
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import contains_wildcard
+from snakemake.sourcecache import HostingProviderFile, LocalGitFile
+
+
+def checkout(source):
+    """A folder with the workflow, of which Snakemake reads the file or folder `source`.
+
+    Of a Git repository (`module` with `github(...)`) Snakemake takes its own files one by one. The
+    scripts and the package are taken from the clone that it keeps, once for each commit.
+    """
+    if isinstance(source, LocalGitFile):
+        clone = Path(source.repo_path)
+    elif isinstance(source, HostingProviderFile):
+        clone = Path(source.hosted_repo.repo.git_dir)
+    elif Path(str(source)).is_absolute():
+        return Path(str(source)).parent.resolve()
+    else:
+        raise WorkflowError(
+            f"{source}: HALO needs its whole repository, not single files of it; clone it and name "
+            "the Snakefile's path, or use github(...) with a tag or commit"
+        )
+    git = ("git", "-C", str(clone))
+    names = (f"{source.ref}^{{commit}}", f"origin/{source.ref}^{{commit}}")
+    asked = [
+        subprocess.run([*git, "rev-parse", "--verify", name], capture_output=True, text=True)
+        for name in names
+    ]
+    commit = next(done.stdout.strip() for done in asked if done.returncode == 0)
+    folder = Path(".snakemake/halo").resolve() / commit
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            archive = Path(scratch) / "archive.tar"
+            subprocess.run([*git, "archive", "--output", archive, commit], check=True)
+            work = Path(scratch) / "work"
+            work.mkdir()
+            subprocess.run(["tar", "-xf", archive, "-C", work], check=True)
+            try:
+                work.rename(folder)
+            except OSError:  # another process was faster
+                if not folder.is_dir():
+                    raise
+    return folder
+
 
 # The workflow's own folder: scripts and modules are found there, wherever the run is.
-BASE = Path(str(workflow.current_basedir)).parent.resolve()
+BASE = checkout(workflow.current_basedir)
+if ":" in str(BASE):
+    raise WorkflowError(
+        f"{BASE}: the workflow's path has a colon, which PYTHONPATH cannot hold; move it"
+    )
 sys.path.insert(0, str(BASE / "workflow"))
 
 try:
@@ -18,6 +69,8 @@ except ModuleNotFoundError as error:
 
 from halo.code import code_digest
 from halo.errors import HaloError
+from halo.files import sha256_of_file, sha256_of_text
+from halo.machine import gpus
 
 # In a module the configuration is what the outer workflow gives it.
 CONFIGFILES, LINES = [], {}
@@ -62,6 +115,40 @@ def run_with(program):
 RUN = run_with("python")
 
 
+def literal(path):
+    """A file or folder of the user as an input, whatever its name is.
+
+    Snakemake takes {name} for a wildcard and knows no other way to write braces: such a path is
+    reached through a link without them.
+    """
+    path = str(path)
+    if not contains_wildcard(path):
+        return path
+    target = Path(path).absolute()
+    link = Path(".snakemake/halo/links", f"{sha256_of_text(str(target))[:16]}-{target.name}")
+    link = link.with_name(re.sub("[{}]", "_", link.name))
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(target)
+    return str(link)
+
+
 def script_digest(name):
     """Digest of a script and of all modules that it imports: a `params` value of its rule."""
     return code_digest(BASE / "scripts" / name)
+
+
+def limit(resource, most):
+    """Let jobs that are running use `most` of a resource, unless the command line says otherwise."""
+    if resource not in workflow.global_resources:
+        workflow.register_resource(resource, most)
+
+
+# AlphaFold DB is asked by one job at a time, so that the rate of the configuration is that of all
+# shards together; of runs that need the same language model the first downloads it.
+limit("afdb", 1)
+limit("language_model", 1)
+# Jobs that use a GPU share those of this machine; on a cluster the scheduler deals them out.
+GPUS = gpus() if workflow.local_exec and workflow.is_main_process else []
+if GPUS:
+    limit("gpu", len(GPUS))

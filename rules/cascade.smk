@@ -17,13 +17,11 @@ rule join_methods:
         method="|".join(JOINED) or "none",
     conda:
         "../envs/evaluate.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=20,
     params:
         run=RUN,
         kind=lambda wildcards: METHODS[wildcards.method],
-        settings=as_json(config["cascade"]),
+        members=lambda wildcards: f"members {' '.join(config['methods'][wildcards.method]['of'])}",
+        settings=as_json(USED.get("cascade", config["cascade"])),
         folder=subpath(output.predictions, parent=True),
         code=script_digest("join_methods.py"),
     shell:

@@ -13,7 +13,8 @@ include: "base.smk"
 
 from halo.config.downloads import download_name
 from halo.config.files import worth_reading
-from halo.files import sha256_of_text
+from halo.files import listing_digest, sha256_of_text
+from halo.relevance import relevant
 from halo.shards import is_lost
 from halo.store import BUCKETS
 from halo.uniprot.release import START as UNIPROT_START
@@ -29,6 +30,8 @@ def checked(config):
 
 
 config.update(checked(config))
+# What results depend on: the settings that rules pass on, and that set off a job again.
+USED = relevant(config)
 
 SHARDS = [f"{number:03d}" for number in range(config["shards"])]
 SPLIT = config["split"]["name"] or config["split"]["mode"]
@@ -47,11 +50,10 @@ BESIDE = [
 EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
 LOST = set()  # shard files whose proteins the store does not hold any more
 DROPPED = FINETUNED and not config["finetune"]["keep_embeddings"]
-STORE = config["store"]
+STORE = Untracked(config["store"])
+DOWNLOADED = f"{literal(config['store'])}/downloads"
 RELEASED = config["release"]["method"] or next(iter(JOINED + NETWORKS), None)
 RELEASED_SEEDS = config["release"]["seeds"] or config["seeds"]
-QUERIES = Path(config["fasta"] or "none")
-PREDICTIONS = f"<results>/predict/{QUERIES.name.split('.')[0]}"
 DATASET = config["dataset"]
 TEST_SET = DATASET["test"] or {}
 LONG_LABELS = bool(DATASET["labels"]["label"])
@@ -86,6 +88,11 @@ def as_json(section):
     return lambda wildcards: json.dumps(section, sort_keys=True)
 
 
+def as_it_is(value):
+    """A `params` function for a text that may have braces in it."""
+    return lambda wildcards: value
+
+
 def option(name, value):
     """A command line's option, or nothing where there is no value."""
     return f"--{name} {shlex.quote(str(value))}" if value else ""
@@ -101,9 +108,10 @@ def ingest_settings():
     columns = ("id", "accession", "sequence", "annotations", "labels", "sample", "uniprot")
     rules = ("split", "task", "duplicates", "min_length", "max_length")
     partitioned = config["split"]["mode"] in ("external", "predefined")
-    settings = {"train": chosen(DATASET, *columns, *rules), "partitioned": partitioned}
+    dataset = USED["dataset"]
+    settings = {"train": chosen(dataset, *columns, *rules), "partitioned": partitioned}
     if TEST_SET:
-        settings["test"] = chosen(TEST_SET, *columns)
+        settings["test"] = chosen(dataset["test"], *columns)
     return settings
 
 
@@ -132,18 +140,23 @@ def check_data():
 def network_settings(wildcards):
     """A method's network and training: the configuration's, with what the method changes."""
     method = config["methods"][wildcards.method]
-    base = chosen(config, "network", "training")
-    over = {key: method[key] for key in base if key in method}
-    return json.dumps(halo_config.merged(base, over))
+    base = chosen(USED, "network", "training")
+    over = {key: USED["methods"][wildcards.method][key] for key in base if key in method}
+    return json.dumps(halo_config.merged(base, over), sort_keys=True)
+
+
+def training_execution(wildcards):
+    """How a training is carried out, with no influence on its result."""
+    section = config["training"] | config["methods"][wildcards.method].get("training", {})
+    return Untracked(json.dumps(chosen(section, "workers", "cache_gb")))
 
 
 def finetune_settings():
     """What of the configuration a fine-tuned model depends on."""
-    not_content = ("model", "gpus", "save_minutes", "keep_embeddings", "refresh")
-    section = config["finetune"]
+    section = USED.get("finetune", {})
     return {
-        "finetune": {key: section[key] for key in section if key not in not_content},
-        "embeddings": chosen(config["embeddings"], "layer", "window", "overlap"),
+        "finetune": {key: section[key] for key in section if key not in ("model", "refresh")},
+        "embeddings": chosen(USED["embeddings"], "layer", "window", "overlap"),
     }
 
 
@@ -153,6 +166,11 @@ def python_of(gpus):
         return "python"
     # After -- torchrun takes no option of the script for its own: --log would be its --log-dir.
     return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus} --"
+
+
+def gpus_of_a_job(count=1):
+    """The resource `gpu` of a job: on this machine what it has, on a cluster what a profile says."""
+    return count if GPUS and config["device"] != "cpu" else 0
 
 
 def device(wildcards, resources):
@@ -167,9 +185,19 @@ def dataset_file(table):
     if not table:
         return []
     if table["proteins"]:
-        return table["proteins"]
+        return literal(table["proteins"])
     name = uniprot_name(table) if table["uniprot"] else download_name(table["url"])
-    return f"{STORE}/downloads/{name}"
+    return f"{DOWNLOADED}/{name}"
+
+
+def labels_file(table):
+    """The table of labels, where the configuration gives one."""
+    return literal(table["labels"]["table"]) if table and table["labels"]["table"] else []
+
+
+def file_of(section, key):
+    """A file of the configuration as an input, or none."""
+    return literal(section[key]) if section[key] else []
 
 
 def uniprot_name(table):
@@ -185,16 +213,15 @@ def uniprot_query(name):
 
 
 def uniprot_mappings():
-    """The tables by which UniProt's locations become labels."""
+    """The tables by which UniProt's locations become labels, those of the configuration."""
     used = [table["uniprot"] for table in (DATASET, TEST_SET) if table.get("uniprot")]
-    own = {section["mapping"] or str(BASE / "resources/uniprot_deeploc.csv") for section in used}
-    return sorted(own) + [str(BASE / "resources/uniprot_locations.csv")] * bool(used)
+    return sorted({literal(section["mapping"]) for section in used if section["mapping"]})
 
 
 def local_checkpoint(wildcards):
     """The language model's file, where the configuration gives one and no published name."""
     model = config["embeddings"]["model"]
-    return model if Path(model).suffix else []
+    return literal(model) if Path(model).suffix else []
 
 
 def shard_buckets(wildcards):
@@ -220,7 +247,7 @@ def whole_shard(stage):
         file = f"{Path(members).parent}/{place}{stage}/{wildcards.shard}.json"
         if not workflow.is_main_process or not Path(file).exists():
             return []
-        if is_lost(Path(file), Path(members)):
+        if is_lost(Path(file), Path(members), Path(config["store"])):
             LOST.add(file)
             workflow.dag.forcefiles.add(file)
         elif file in LOST:  # it has been made again
@@ -236,8 +263,53 @@ def shard_digest(wildcards):
     return sha256_of_text("".join(digests[bucket] for bucket in shard_buckets(wildcards)))[:16]
 
 
+def structure_files(wildcards):
+    """Digest of the names, sizes and times of the files that structures are taken from.
+
+    The job itself compares each protein's files, so that a newer time alone computes nothing.
+    """
+    paths = [Path(s["path"]) for s in config["structures"]["sources"] if s.get("path")]
+    return listing_digest(paths)
+
+
 def shards_of(stage, suffix="json"):
     return expand(f"<results>/{stage}/{{shard}}.{suffix}", shard=SHARDS)
+
+
+def folder_of(fasta):
+    """Name of the folder for the predictions of a file: its own, without what tells its format."""
+    name = re.sub(r"(?i)\.(gz|bz2|xz|zst)$", "", Path(fasta).name)
+    name = re.sub(r"(?i)\.(fasta|fas|faa|fa|fsa|csv|tsv|txt)$", "", name)
+    return re.sub(r"[{}<>]", "_", name)
+
+
+PREDICTIONS = f"<results>/predict/{folder_of(config['fasta'] or 'none')}"
+
+
+def benchmark_files():
+    """Names of the files in which Snakemake notes the time of the run's jobs.
+
+    {shard} stands for each shard: of a name a shard the command line would be too long.
+    """
+    folds = [f"{SPLIT}-{fold}" for fold in FOLDS]
+    places = [f"{SPLIT}/{fold}/" for fold in FOLDS] if FINETUNED else []
+    stages = ["ingest", "split", "structures/manifest", "language_model", "evaluate"]
+    stages += ["structures/{shard}", "graphs/{shard}"]
+    stages += [f"embeddings/{place}{{shard}}" for place in ["", *places]]
+    stages += [f"finetune/{fold}" for fold in folds if FINETUNED]
+    for stage, methods in (
+        ("train", NETWORKS),
+        ("esm", ESM),
+        ("baseline", BASELINES),
+        ("join_methods", JOINED),
+    ):
+        stages += [
+            f"{stage}/{fold}-{seed}-{method}"
+            for method in methods
+            for fold in folds
+            for seed in (config["seeds"] if method in NETWORKS + JOINED else config["seeds"][:1])
+        ]
+    return stages
 
 
 def frozen_split(wildcards):
@@ -251,9 +323,14 @@ def embedding_model(wildcards):
     return f"<results>/{own}language_model.json"
 
 
-def embedding_shards(place="{split}/{fold}/"):
-    """Shard files of the embeddings at a place, by default those of a rule's fold."""
+def embedding_shards(place):
+    """Shard files of the embeddings at a place."""
     return expand(EMBEDDINGS, place=place, shard=SHARDS)
+
+
+def embedding_files(place):
+    """The file that stands for all embeddings at a place; their shards where they do not stay."""
+    return embedding_shards(place) if DROPPED else [f"<results>/{place}embeddings.json"]
 
 
 def own_place(wildcards):
@@ -264,13 +341,14 @@ def own_place(wildcards):
 
 def network_embeddings(wildcards):
     """Shard files of the embeddings that a network reads."""
-    return embedding_shards(own_place(wildcards))
+    return embedding_files(own_place(wildcards))
 
 
-def network_trained_on(wildcards):
-    """What the language model of these embeddings was fine-tuned on, if it was."""
+def network_language_model(wildcards):
+    """The fold's own language model, and what it was fine-tuned on, if it was."""
     place = own_place(wildcards)
-    return f"<results>/{place}finetune/training.csv" if place else []
+    names = ("language_model.json", "training.csv") if place else ()
+    return [f"<results>/{place}finetune/{name}" for name in names]
 
 
 def dropped_embeddings():
@@ -288,17 +366,18 @@ def method_files(name, methods, seeds):
     )
 
 
-def prediction_files(wildcards):
-    """Predictions of every method, fold and seed; only networks are trained with several.
-
-    The first are those of the method that the others are compared with.
-    """
-    several = NETWORKS + JOINED
+def methods_in_order():
+    """Names of all methods, the one first that the others are compared with."""
     main = config["evaluation"]["main"] or MADE.all[0]
-    order = [main] + [name for name in MADE.all if name != main]
+    return [main] + [name for name in MADE.all if name != main]
+
+
+def prediction_files(wildcards):
+    """Predictions of every method, fold and seed; only networks are trained with several."""
+    several = NETWORKS + JOINED
     return [
         path
-        for name in order
+        for name in methods_in_order()
         for path in method_files(
             "predictions.csv", [name], config["seeds"] if name in several else config["seeds"][:1]
         )
@@ -355,6 +434,23 @@ def released(name):
     return expand(f"<results>/{SPLIT}/{{fold}}/{{seed}}/{RELEASED}/{name}", fold=folds, seed=seeds)
 
 
+def released_files():
+    """The weights that go into the bundle beside the descriptions, so that missing ones are made."""
+    names = released_members()
+    folds = config["release"]["folds"] or FOLDS
+    networks = [name for name in names if name in NETWORKS]
+    found = expand(
+        f"<results>/{SPLIT}/{{fold}}/{{seed}}/{{method}}/model.safetensors",
+        fold=folds,
+        seed=RELEASED_SEEDS,
+        method=networks,
+    )
+    if FINETUNED and not set(names) <= set(BESIDE):
+        files = ("adapter.safetensors", "adapter.json", "head.safetensors", "language_model.json")
+        found += expand(f"<results>/{SPLIT}/{{fold}}/finetune/{{file}}", fold=folds, file=files)
+    return found
+
+
 def release_settings():
     """What goes into the bundle; see halo.predict.make.BundleSettings."""
     registry = halo_config.load_yaml(BASE / "resources/datasets.yaml")
@@ -373,7 +469,7 @@ def release_settings():
         "search": chosen(config["split"], "identity", "coverage", "evalue", "sensitivity"),
         "embeddings": chosen(config["embeddings"], *embedding),
         "graphs": config["graphs"],
-        "structures": {k: v for k, v in config["structures"].items() if k != "transport"},
+        "structures": USED["structures"],
     }
 
 
@@ -381,7 +477,7 @@ def queries(wildcards):
     """The proteins to predict."""
     if config["fasta"] is None:
         raise WorkflowError("nothing to predict: snakemake predict --config fasta=proteins.fasta")
-    return config["fasta"]
+    return literal(config["fasta"])
 
 
 def own_language_model():
@@ -396,18 +492,26 @@ def own_language_model():
     return local if name == Path(local).stem else None
 
 
+def prediction_settings(wildcards):
+    """What predictions depend on besides the queries and the bundle."""
+    section = config["predict"]
+    return json.dumps({**chosen(section, "confidence"), "download": section["download"]})
+
+
 def predict_options(wildcards):
     """Options that both of the rules have."""
     section = config["predict"]
-    return " ".join(
-        [
-            option("store", STORE),
-            option("structures", section["structures"]),
-            option("confidence", section["confidence"]),
-            option("language-model", section["language_model"] or own_language_model()),
-            option("chunk", section["chunk"]),
-            "" if section["download"] else "--no-download",
-        ]
+    return Untracked(
+        " ".join(
+            [
+                option("store", config["store"]),
+                option("structures", section["structures"]),
+                option("confidence", section["confidence"]),
+                option("language-model", section["language_model"] or own_language_model()),
+                option("chunk", section["chunk"]),
+                "" if section["download"] else "--no-download",
+            ]
+        )
     )
 
 

@@ -15,12 +15,12 @@ rule language_model:
     params:
         run=RUN,
         store=STORE,
-        model=config["embeddings"]["model"],
+        model=as_it_is(config["embeddings"]["model"]),
         sha256=option("sha256", config["embeddings"]["sha256"]),
         code=script_digest("language_model.py"),
     shell:
         "{params.run}/language_model.py --model {params.model:q} {params.sha256}"
-        " --folder {params.store}/language_models --out {output} --log {log}"
+        " --folder {params.store:q}/language_models --out {output} --log {log}"
 
 
 # By the language model that was published, or by a fold's own; `place` is empty or <split>/<fold>/.
@@ -40,24 +40,39 @@ rule embeddings:
     conda:
         "../envs/embeddings.yaml"
     threads: 8
+    resources:
+        gpu=gpus_of_a_job(),
     params:
         run=RUN,
         device=device,
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=as_json(
-            chosen(
-                config["embeddings"],
-                "layer",
-                "window",
-                "overlap",
-                "tokens_per_batch",
-                "precision",
-            )
-        ),
+        settings=as_json(chosen(USED["embeddings"], "layer", "window", "overlap", "precision")),
+        execution=Untracked(json.dumps(chosen(config["embeddings"], "tokens_per_batch"))),
         code=script_digest("embeddings.py"),
     shell:
         "{params.run}/embeddings.py --members {input.members} --buckets {params.buckets}"
-        " --language-model {input.language_model} --store {params.store} --shard {output}"
-        " --threads {threads} --device {params.device} --settings {params.settings:q} --log {log}"
+        " --language-model {input.language_model} --store {params.store:q} --shard {output}"
+        " --threads {threads} --device {params.device} --settings {params.settings:q} --execution {params.execution:q}"
+        " --log {log}"
+
+
+# As join_graphs.
+checkpoint join_embeddings:
+    input:
+        lambda wildcards: embedding_shards(wildcards.place),
+    output:
+        "<results>/{place}embeddings.json",
+    log:
+        "<logs>/embeddings/{place}joined.log",
+    wildcard_constraints:
+        place=rf"({SPLIT}/\d+/)?",
+    localrule: True
+    conda:
+        "../envs/ingest.yaml"
+    params:
+        run=RUN,
+        code=script_digest("join_shards.py"),
+    shell:
+        "{params.run}/join_shards.py --shards {input} --out {output} --log {log}"

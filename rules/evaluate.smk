@@ -25,7 +25,9 @@ rule evaluate:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        settings=as_json(chosen(config["evaluation"], "resamples", "seed")),
+        # In this order: the others are compared with the first.
+        models=lambda wildcards: f"methods {' '.join(methods_in_order())}",
+        settings=as_json(chosen(USED["evaluation"], "resamples", "seed")),
         code=script_digest("evaluate.py"),
     shell:
         "{params.run}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"

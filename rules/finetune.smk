@@ -22,10 +22,12 @@ rule finetune:
     conda:
         "../envs/finetune.yaml"
     threads: 8
+    resources:
+        gpu=gpus_of_a_job(config["finetune"]["gpus"]),
     params:
         run=run_with(python_of(config["finetune"]["gpus"])),
         device=device,
-        store=Untracked(STORE),
+        store=STORE,
         model=chosen(config["embeddings"], "model", "sha256"),
         seed=config["seeds"][0],
         settings=as_json(finetune_settings()),
@@ -35,7 +37,7 @@ rule finetune:
     shell:
         "{params.run}/finetune.py --proteins {input.proteins} --assignments {input.assignments}"
         " --language-model {input.language_model} --fold {wildcards.fold} --seed {params.seed}"
-        " --out {params.folder} --store {params.store} --save-minutes {params.save_minutes}"
+        " --out {params.folder} --store {params.store:q} --save-minutes {params.save_minutes}"
         " --threads {threads} --device {params.device} --settings {params.settings:q} --log {log}"
 
 
@@ -44,8 +46,9 @@ rule esm:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
-        embeddings=embedding_shards(),
+        embeddings=lambda wildcards: embedding_files(f"{wildcards.split}/{wildcards.fold}/"),
         head="<results>/{split}/{fold}/finetune/head.safetensors",
+        language_model="<results>/{split}/{fold}/finetune/language_model.json",
     output:
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",
         history="<results>/{split}/{fold}/{seed}/{method}/history.csv",
@@ -61,13 +64,14 @@ rule esm:
     threads: 4
     params:
         run=RUN,
+        store=STORE,
         finetuned=subpath(input.head, parent=True),
         folder=subpath(output.predictions, parent=True),
         code=script_digest("predict_esm.py"),
     shell:
         "{params.run}/predict_esm.py --proteins {input.proteins}"
         " --assignments {input.assignments} --embeddings {input.embeddings}"
-        " --finetuned {params.finetuned} --split {wildcards.split} --fold {wildcards.fold}"
+        " --store {params.store:q} --finetuned {params.finetuned} --split {wildcards.split} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --method {wildcards.method} --out {params.folder}"
         " --threads {threads} --log {log}"
 
@@ -76,7 +80,7 @@ rule esm:
 # training of the fold embeds again.
 rule drop_embeddings:
     input:
-        embeddings=embedding_shards(),
+        embeddings=lambda wildcards: embedding_shards(f"{wildcards.split}/{wildcards.fold}/"),
         models=lambda wildcards: [
             path for path in model_files(wildcards) if f"/{SPLIT}/{wildcards.fold}/" in path
         ],
@@ -89,5 +93,6 @@ rule drop_embeddings:
         "../envs/finetune.yaml"
     params:
         run=RUN,
+        store=STORE,
     shell:
-        "{params.run}/drop_embeddings.py --embeddings {input.embeddings} --out {output} --log {log}"
+        "{params.run}/drop_embeddings.py --embeddings {input.embeddings} --store {params.store:q} --out {output} --log {log}"

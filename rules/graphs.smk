@@ -16,9 +16,28 @@ rule graphs:
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=as_json(config["graphs"]),
+        settings=as_json(USED["graphs"]),
         code=script_digest("graphs.py"),
     shell:
         "{params.run}/graphs.py --members {input.members} --buckets {params.buckets}"
-        " --structures {input.structures} --store {params.store} --shard {output}"
+        " --structures {input.structures} --store {params.store:q} --shard {output}"
         " --settings {params.settings:q} --log {log}"
+
+
+# One file for all shards, so that their number is no reason to train again. A checkpoint, so that
+# Snakemake looks at what stands on it when its content is known.
+checkpoint join_graphs:
+    input:
+        shards_of("graphs"),
+    output:
+        "<results>/graphs.json",
+    log:
+        "<logs>/graphs/joined.log",
+    localrule: True
+    conda:
+        "../envs/ingest.yaml"
+    params:
+        run=RUN,
+        code=script_digest("join_shards.py"),
+    shell:
+        "{params.run}/join_shards.py --shards {input} --out {output} --log {log}"

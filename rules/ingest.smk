@@ -1,6 +1,6 @@
 rule download_dataset:
     output:
-        f"{STORE}/downloads/{{name}}",
+        f"{DOWNLOADED}/{{name}}",
     log:
         "<logs>/download/{name}.log",
     wildcard_constraints:
@@ -18,7 +18,7 @@ rule download_dataset:
 
 rule download_uniprot:
     output:
-        f"{STORE}/downloads/{{name}}",
+        f"{DOWNLOADED}/{{name}}",
     log:
         "<logs>/download/{name}.log",
     wildcard_constraints:
@@ -36,10 +36,10 @@ rule download_uniprot:
 checkpoint ingest:
     input:
         table=dataset_file(DATASET),
-        labels=DATASET["labels"]["table"] or [],
+        labels=labels_file(DATASET),
         mappings=uniprot_mappings(),
         test=dataset_file(TEST_SET),
-        test_labels=(TEST_SET["labels"]["table"] or []) if TEST_SET else [],
+        test_labels=labels_file(TEST_SET),
     output:
         proteins="<results>/proteins.csv",
         rejected="<results>/rejected.csv",

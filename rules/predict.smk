@@ -12,7 +12,8 @@ rule bundle:
         descriptions=lambda wildcards: released("model.json"),
         language_model="<results>/language_model.json",
         metrics="<results>/evaluation/metrics.json",
-        licence=config["release"]["licence"] or BASE / "LICENSE",
+        files=lambda wildcards: released_files(),
+        licence=file_of(config["release"], "licence"),
     output:
         directory("<results>/bundle"),
     log:
@@ -24,20 +25,22 @@ rule bundle:
     params:
         run=RUN,
         settings=as_json(release_settings()),
+        licence=lambda wildcards, input: Untracked(input.licence or BASE / "LICENSE"),
+        licence_digest=sha256_of_file(config["release"]["licence"] or BASE / "LICENSE"),
         code=script_digest("bundle.py"),
     shell:
         "{params.run}/bundle.py --proteins {input.proteins} --assignments {input.assignments}"
         " --predictions {input.predictions} --language-model {input.language_model}"
-        " --metrics {input.metrics} --licence {input.licence:q} --out {output}"
+        " --metrics {input.metrics} --licence {params.licence:q} --out {output}"
         " --settings {params.settings:q} --log {log}"
 
 
 rule predict_fetch:
     input:
         queries=queries,
-        bundle=config["bundle"] or "<results>/bundle",
+        bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         # A structure that was added is seen by the folder's time.
-        structures=config["predict"]["structures"] or [],
+        structures=file_of(config["predict"], "structures"),
     output:
         f"{PREDICTIONS}/fetched.json",
     log:
@@ -50,6 +53,7 @@ rule predict_fetch:
     params:
         run=RUN,
         options=predict_options,
+        settings=prediction_settings,
         transport=Untracked(json.dumps(config["structures"]["transport"])),
         folder=subpath(output[0], parent=True),
         code=script_digest("predict.py"),
@@ -61,9 +65,8 @@ rule predict_fetch:
 rule predict:
     input:
         queries=queries,
-        bundle=config["bundle"] or "<results>/bundle",
+        bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         fetched=f"{PREDICTIONS}/fetched.json",
-        web=sorted((BASE / "workflow/halo/predict/web").iterdir()),
     output:
         table=f"{PREDICTIONS}/predictions.csv",
         json=f"{PREDICTIONS}/predictions.json",
@@ -77,10 +80,13 @@ rule predict:
     conda:
         "../envs/predict.yaml"
     threads: 8
+    resources:
+        gpu=gpus_of_a_job(),
     params:
         run=RUN,
         device=lambda wildcards, resources: Untracked(f"--device {device(wildcards, resources)}"),
         options=predict_options,
+        settings=prediction_settings,
         page=config["predict"]["page"],
         folder=subpath(output.table, parent=True),
         code=script_digest("predict.py"),

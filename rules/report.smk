@@ -3,9 +3,9 @@ rule provenance:
         # The user's files set off the ingest; a change that leaves the proteins as they are
         # is no reason to write this and the report again.
         table=ancient(dataset_file(DATASET)),
-        labels=ancient(DATASET["labels"]["table"] or []),
+        labels=ancient(labels_file(DATASET)),
         test=ancient(dataset_file(TEST_SET)),
-        test_labels=ancient(TEST_SET["labels"]["table"] or [] if TEST_SET else []),
+        test_labels=ancient(labels_file(TEST_SET)),
         proteins="<results>/proteins.csv",
         rejected="<results>/rejected.csv",
         language_model="<results>/language_model.json",
@@ -25,8 +25,10 @@ rule provenance:
         run=RUN,
         base=Untracked(BASE),
         snakemake=Untracked(snakemake.__version__),
-        # Noted as a whole, but a change of it sets off what depends on it and not the note.
+        # Noted as a whole; what of it results depend on sets off the note.
         config=Untracked(json.dumps(config)),
+        used=as_json(USED),
+        jobs=lambda wildcards: benchmark_files(),
         benchmarks=subpath(input.benchmark, parent=True),
         code=script_digest("provenance.py"),
     shell:
@@ -35,7 +37,7 @@ rule provenance:
         " {input.test_labels:q}"
         " --language-model {input.language_model} --proteins {input.proteins}"
         " --rejected {input.rejected} --structures {input.structures}"
-        " --models {input.descriptions} --benchmarks {params.benchmarks} --config {params.config:q}"
+        " --models {input.descriptions} --benchmarks {params.benchmarks} --jobs {params.jobs:q} --config {params.config:q}"
         " --out {output} --log {log}"
 
 
@@ -51,7 +53,6 @@ rule report:
         predictions="<results>/evaluation/predictions.csv",
         histories=history_files,
         provenance="<results>/provenance.json",
-        template=BASE / "workflow/halo/report/template.html",
     output:
         page=report(
             "<results>/report.html",

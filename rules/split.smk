@@ -3,7 +3,7 @@
 checkpoint split:
     input:
         proteins="<results>/proteins.csv",
-        base=config["split"]["base"] or [],
+        base=file_of(config["split"], "base"),
     output:
         assignments="<results>/split/assignments.csv",
         hits="<results>/split/hits.csv.gz",
@@ -19,13 +19,14 @@ checkpoint split:
     threads: 64
     params:
         run=RUN,
-        settings=as_json(config["split"]),
+        settings=as_json(USED["split"]),
+        base=lambda wildcards, input: option("base", input.base),
         code=script_digest("split.py"),
     shell:
         "{params.run}/split.py --proteins {input.proteins} --assignments {output.assignments}"
         " --hits {output.hits} --leakage {output.leakage} --leaks {output.leaks}"
         " --identity {output.identity}"
-        " --threads {threads} --settings {params.settings:q} --log {log}"
+        " --threads {threads} {params.base} --settings {params.settings:q} --log {log}"
 
 
 # Audits the partitions that the data set was published with; nothing else depends on it.
@@ -44,7 +45,7 @@ rule audit:
     threads: 64
     params:
         run=RUN,
-        settings=as_json(config["split"]),
+        settings=as_json(USED["split"]),
         title=config["run"],
         code=script_digest("audit.py"),
     shell:

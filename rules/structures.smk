@@ -1,12 +1,14 @@
 # Structures of the proteins: from AlphaFold DB or from files. What asks AlphaFold DB runs where
-# the workflow was started, since compute nodes often have no internet. The profiles allow one
-# `afdb` at a time, so that the rate of the configuration is that of all shards together.
+# the workflow was started, since compute nodes often have no internet, one job at a time
+# (rules/base.smk).
 
 
 rule structures:
     input:
         members=members_dir,
         whole=whole_shard("structures"),
+        names=file_of(config["structures"], "names"),
+        sequences=file_of(config["structures"], "sequences"),
     output:
         manifest="<results>/structures/{shard}.csv",
         shard="<results>/structures/{shard}.json",
@@ -24,16 +26,21 @@ rule structures:
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=as_json({k: v for k, v in config["structures"].items() if k != "transport"}),
+        settings=as_json(USED["structures"]),
+        files=structure_files,
+        tables=lambda wildcards, input: " ".join(
+            [option("names", input.names), option("sequences", input.sequences)]
+        ),
         transport=Untracked(json.dumps(config["structures"]["transport"])),
         code=script_digest("structures.py"),
     shell:
         "{params.run}/structures.py --members {input.members} --buckets {params.buckets}"
-        " --store {params.store} --manifest {output.manifest} --shard {output.shard}"
-        " --settings {params.settings:q} --transport {params.transport:q} --log {log}"
+        " --store {params.store:q} --manifest {output.manifest} --shard {output.shard}"
+        " {params.tables} --settings {params.settings:q} --transport {params.transport:q} --log {log}"
 
 
-rule structures_manifest:
+# A checkpoint, as join_graphs.
+checkpoint structures_manifest:
     input:
         proteins="<results>/proteins.csv",
         parts=expand("<results>/structures/{shard}.csv", shard=SHARDS),

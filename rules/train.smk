@@ -2,9 +2,9 @@ rule train:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
-        graphs=shards_of("graphs"),
+        graphs="<results>/graphs.json",
         embeddings=network_embeddings,
-        trained_on=network_trained_on,
+        language_model=network_language_model,
     output:
         model="<results>/{split}/{fold}/{seed}/{method}/model.safetensors",
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",
@@ -19,17 +19,24 @@ rule train:
     conda:
         "../envs/train.yaml"
     threads: 8
+    resources:
+        gpu=gpus_of_a_job(),
     params:
         run=RUN,
         device=device,
+        store=STORE,
         kind=lambda wildcards: METHODS[wildcards.method],
         settings=network_settings,
-        trained_on=lambda wildcards, input: option("trained-on", input.trained_on),
+        execution=training_execution,
+        language_model=lambda wildcards, input: option(
+            "language-model", input.language_model and input.language_model[0]
+        ),
         folder=subpath(output.model, parent=True),
         code=script_digest("train.py"),
     shell:
         "{params.run}/train.py --proteins {input.proteins} --assignments {input.assignments}"
         " --graphs {input.graphs} --embeddings {input.embeddings}"
-        " {params.trained_on} --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
+        " --store {params.store:q} {params.language_model} --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --method {wildcards.method} --kind {params.kind} --out {params.folder} --threads {threads}"
-        " --device {params.device} --settings {params.settings:q} --log {log}"
+        " --device {params.device} --settings {params.settings:q} --execution {params.execution:q}"
+        " --log {log}"

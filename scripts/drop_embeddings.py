@@ -13,7 +13,7 @@ from halo.users import unregister
 
 def job(arguments: argparse.Namespace) -> None:
     """Take this run's registrations out, remove the store where there is no other, and note it."""
-    path = open_store(arguments.embeddings, LAYOUT).path
+    path = open_store(arguments.embeddings, LAYOUT, arguments.store).path
     for shard in arguments.embeddings:
         unregister(path, shard)
     others = sorted({str(Path(note.shard).parent) for note in users_of(path)})
@@ -26,5 +26,6 @@ def job(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="shard files")
+    parser.add_argument("--store", type=Path, required=True, help="root of the store")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     run_job(parser, job)

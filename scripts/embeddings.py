@@ -24,7 +24,7 @@ def job(arguments: argparse.Namespace) -> None:
         members,
         arguments.store,
         read_weights(arguments.language_model),
-        EmbeddingSettings(**arguments.settings),
+        EmbeddingSettings(**arguments.settings, **arguments.execution),
         choose_device(arguments.device),
         shard=arguments.shard,
     )

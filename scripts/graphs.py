@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from halo.graphs.build import GraphSettings
-from halo.graphs.stage import build_graphs
+from halo.graphs.stage import build_graphs, versions_of
 from halo.job import job_parser, run_job
 from halo.proteins.members import read_members
 from halo.shards import open_store, write_shard
@@ -14,10 +14,10 @@ from halo.structures.layout import LAYOUT as STRUCTURES
 def job(arguments: argparse.Namespace) -> None:
     """Build, and write what the shard stands on."""
     members = read_members(arguments.members, arguments.buckets)
-    structures = open_store([arguments.structures], STRUCTURES)
+    structures = open_store([arguments.structures], STRUCTURES, arguments.store)
     settings = GraphSettings(**arguments.settings)
     store = build_graphs(members, arguments.store, structures, settings, arguments.shard)
-    write_shard(arguments.shard, store, members)
+    write_shard(arguments.shard, store, members, versions=versions_of(structures, members))
 
 
 if __name__ == "__main__":

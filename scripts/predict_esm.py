@@ -22,6 +22,7 @@ def job(arguments: argparse.Namespace) -> None:
         parts[f"part_{arguments.fold}"].reindex(proteins.ids).to_numpy(dtype=object),
         arguments.finetuned,
         arguments.embeddings,
+        arguments.store,
         {name: getattr(arguments, name) for name in names},
         arguments.out,
     )
@@ -33,6 +34,7 @@ if __name__ == "__main__":
     parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
     parser.add_argument("--finetuned", type=Path, required=True, help="folder of finetune.py")
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="shard files")
+    parser.add_argument("--store", type=Path, required=True, help="root of the store")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")
     parser.add_argument("--seed", type=int, required=True, help="seed, for the files' path")

@@ -25,6 +25,11 @@ def job(arguments: argparse.Namespace) -> None:
         "structures": int((structures["status"] == "ok").sum()),
         "models": len(arguments.models),
     }
+    jobs = {
+        name.replace("{shard}", f"{shard:03d}")
+        for name in arguments.jobs
+        for shard in range(arguments.config["shards"])
+    }
     provenance = make_provenance(
         arguments.config,
         arguments.workflow,
@@ -32,7 +37,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.inputs,
         read_json(arguments.language_model),
         counts,
-        read_stages(arguments.benchmarks),
+        read_stages(arguments.benchmarks, jobs),
     )
     write_json(arguments.out, provenance)
 
@@ -49,5 +54,11 @@ if __name__ == "__main__":
     parser.add_argument("--structures", type=Path, required=True, help="the structures' manifest")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="every model.json")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of benchmark files")
+    parser.add_argument(
+        "--jobs",
+        nargs="+",
+        required=True,
+        help="names of the run's benchmark files; {shard} stands for each shard",
+    )
     parser.add_argument("--out", type=Path, required=True, help="provenance.json to write")
     run_job(parser, job)

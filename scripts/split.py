@@ -13,7 +13,7 @@ from halo.split.tables import write_gzipped_table
 
 def job(arguments: argparse.Namespace) -> None:
     """Split, and write what came of it."""
-    settings = SplitSettings.from_config(arguments.settings)
+    settings = SplitSettings.from_config({**arguments.settings, "base": arguments.base})
     proteins = read_proteins(arguments.proteins)
     scratch = arguments.assignments.parent
     scratch.mkdir(parents=True, exist_ok=True)
@@ -33,5 +33,6 @@ if __name__ == "__main__":
     parser.add_argument("--hits", type=Path, required=True, help="hits.csv.gz to write")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv to write")
     parser.add_argument("--identity", type=Path, required=True, help="identity.csv to write")
+    parser.add_argument("--base", help="assignments.csv whose proteins do not move")
     parser.add_argument("--threads", type=int, default=1, help="threads to use")
     run_job(parser, job)

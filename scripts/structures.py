@@ -18,13 +18,16 @@ def job(arguments: argparse.Namespace) -> None:
     store, notes = fetch_structures(
         members,
         arguments.store,
-        StructureSettings(**arguments.settings),
+        StructureSettings(
+            **arguments.settings, names=arguments.names, sequences=arguments.sequences
+        ),
         TransportSettings(**arguments.transport),
         arguments.shard,
     )
     write_part(arguments.manifest, notes)
     failed = {name for name, note in notes.items() if note.status == "error"}
-    write_shard(arguments.shard, store, members, failed)
+    versions = {name: f"{note.status} {note.sha256}" for name, note in notes.items()}
+    write_shard(arguments.shard, store, members, failed, versions)
     log.info("%s", summary(notes.values()))
 
 
@@ -33,6 +36,8 @@ if __name__ == "__main__":
     parser.add_argument("--members", type=Path, required=True, help="folder of member files")
     parser.add_argument("--buckets", nargs="+", required=True, help="buckets to look after")
     parser.add_argument("--store", type=Path, required=True, help="root of the store")
+    parser.add_argument("--names", help="table of names and accessions")
+    parser.add_argument("--sequences", help="FASTA with accessions as names")
     parser.add_argument("--manifest", type=Path, required=True, help="CSV to write")
     parser.add_argument("--shard", type=Path, required=True, help="JSON file to write")
     parser.add_argument(

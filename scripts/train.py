@@ -7,14 +7,13 @@ import pandas as pd
 import torch
 
 from halo.device import DEVICES, choose_device
-from halo.finetuning.leakage import require_no_leak
 from halo.job import job_parser, run_job
 from halo.memory import keep_freed_memory
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
 from halo.training.settings import TrainingSettings
-from halo.training.stage import Run, train_fold
+from halo.training.stage import Inputs, Run, train_fold
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -23,19 +22,13 @@ def job(arguments: argparse.Namespace) -> None:
     keep_freed_memory()
     torch.use_deterministic_algorithms(True, warn_only=True)
     parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
-    proteins = read_proteins(arguments.proteins)
-    part = parts[f"part_{arguments.fold}"]
-    if arguments.trained_on is not None:
-        known = part.reindex(proteins.ids).to_numpy(dtype=object)
-        require_no_leak(arguments.trained_on, proteins, known, arguments.fold)
     train_fold(
-        proteins,
-        part,
-        arguments.graphs,
-        arguments.embeddings,
+        read_proteins(arguments.proteins),
+        parts[f"part_{arguments.fold}"],
+        Inputs(arguments.graphs, arguments.embeddings, arguments.store, arguments.language_model),
         Run(arguments.split, arguments.fold, arguments.seed, arguments.method, arguments.kind),
         NetworkSettings(**arguments.settings["network"]),
-        TrainingSettings(**arguments.settings["training"]),
+        TrainingSettings(**arguments.settings["training"], **arguments.execution),
         arguments.out,
         choose_device(arguments.device),
     )
@@ -47,7 +40,12 @@ if __name__ == "__main__":
     parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
     parser.add_argument("--graphs", type=Path, nargs="+", required=True, help="shard files")
     parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="shard files")
-    parser.add_argument("--trained-on", type=Path, help="training.csv of the language model")
+    parser.add_argument("--store", type=Path, required=True, help="root of the store")
+    parser.add_argument(
+        "--language-model",
+        type=Path,
+        help="language_model.json of the fold's own one, with training.csv beside it",
+    )
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")
     parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")

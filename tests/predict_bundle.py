@@ -26,7 +26,7 @@ from halo.shards import write_shard
 from halo.structures.fetch import fetch_structures
 from halo.structures.settings import StructureSettings, TransportSettings
 from halo.training.settings import TrainingSettings
-from halo.training.stage import Run, train_fold
+from halo.training.stage import Inputs, Run, train_fold
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "resources/demo"
@@ -106,8 +106,7 @@ def make_small_run(folder: Path, count: int = 60) -> SmallRun:
             train_fold(
                 proteins,
                 assignments[f"part_{fold}"],
-                [folder / "graphs.json"],
-                [folder / "embeddings.json"],
+                Inputs([folder / "graphs.json"], [folder / "embeddings.json"], store),
                 Run("kfold", fold, 1, method, kind),
                 NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2),
                 TrainingSettings(epochs=3, learning_rate=0.01),

@@ -277,15 +277,20 @@ def write_network(
 def write_benchmarks(folder: Path, n_folds: int, seeds: tuple[int, ...]) -> None:
     """Snakemake's benchmark files."""
     header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    names = ["ingest", "split", "graphs/000", "graphs/001", "embeddings/000"]
-    names += [f"train/{SPLIT}-{fold}-{seed}-halo" for fold in range(n_folds) for seed in seeds]
-    for number, name in enumerate(names):
+    for number, name in enumerate(benchmark_names(n_folds, seeds)):
         file = folder / "benchmarks" / f"{name}.tsv"
         file.parent.mkdir(parents=True, exist_ok=True)
         seconds = 3.5 + number
         file.write_text(
             header + f"{seconds}\t0:00:03\t{250.5 + number}\t900\t240\t240\t1\t2\t95.0\t{seconds}\n"
         )
+
+
+def benchmark_names(n_folds: int, seeds: tuple[int, ...]) -> list[str]:
+    """Names of these files, without their suffix."""
+    names = ["ingest", "split", "graphs/000", "graphs/001", "embeddings/000"]
+    trained = [f"train/{SPLIT}-{fold}-{seed}-halo" for fold in range(n_folds) for seed in seeds]
+    return names + trained
 
 
 def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100) -> Path:
@@ -313,6 +318,7 @@ def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100)
         "proteins": len(run.proteins),
         "structures": int((structures["status"] == "ok").sum()),
     }
+    folder = run.path("benchmarks")
     provenance = make_provenance(
         config,
         Path(__file__).parents[1],
@@ -320,7 +326,7 @@ def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100)
         [run.path("proteins.csv")],
         {"name": "esm2_demo", "sha256": "ab" * 32},
         counts,
-        read_stages(run.path("benchmarks")),
+        read_stages(folder, [str(f.relative_to(folder))[:-4] for f in folder.rglob("*.tsv")]),
     )
     write_json(run.path("provenance.json"), provenance)
     results = read_run(

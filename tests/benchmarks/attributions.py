@@ -51,16 +51,16 @@ def marked(signals: pd.DataFrame, length: int, label: str | None) -> np.ndarray:
     return inside
 
 
-def measure(run: Path, method: str) -> dict[str, object]:
-    """The figures of a run, whose folder is `run`."""
+def measure(run: Path, store: Path, method: str) -> dict[str, object]:
+    """The figures of a run, whose folder is `run`, with the store at `store`."""
     proteins = read_proteins(run / "proteins.csv")
     signals = dict(list(pd.read_csv(DEMO / "signals.csv").groupby("id")))
     folds = pd.read_csv(run / "split/assignments.csv", dtype=str).set_index("id")["fold"]
     dataset = ProteinDataset(
         proteins.table["seq_hash"].to_numpy(dtype=object),
         proteins.labels,
-        open_store(sorted(run.glob("graphs/*.json")), GRAPHS),
-        open_store(sorted(run.glob("embeddings/*.json")), EMBEDDINGS),
+        open_store([run / "graphs.json"], GRAPHS, store),
+        open_store([run / "embeddings.json"], EMBEDDINGS, store),
     )
     areas: dict[str, list[float]] = defaultdict(list)
     found = np.zeros(3, dtype=int)  # residues in regions, of them in the signal, regions' hits
@@ -111,6 +111,7 @@ def measure(run: Path, method: str) -> dict[str, object]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="results of a run of the demo")
+    parser.add_argument("--store", type=Path, default=Path("store"), help="root of the store")
     parser.add_argument("--method", default="halo", help="a network of the run (default: halo)")
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.run, arguments.method), indent=1))
+    print(json.dumps(measure(arguments.run, arguments.store, arguments.method), indent=1))

@@ -53,6 +53,63 @@ def test_a_digest_follows_imports(package, name, changes):
     assert (code_digest("halo.a") != before) == changes
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("X = 1\n", "# why\nX  =  (1)\n", True),
+        ('def f():\n    """One."""\n    return 1\n', "def f():\n    return 1\n", True),
+        ('__version__ = "1.0"\n', '__version__ = "2.0"\n', True),
+        ("X = 1\n", "X = 1.0\n", False),
+        ("X = f(a, b)\n", "X = f(b, a)\n", False),
+        ("X = a < b\n", "X = a <= b\n", False),
+        ("def f(a, *, b): pass\n", "def f(a, b): pass\n", False),
+        ('X = "a"\n', "X = b'a'\n", False),
+        ("if a:\n    x()\ny()\n", "if a:\n    x()\n    y()\n", False),
+        ("X[a:]\n", "X[:a]\n", False),
+        ("{a: b, **c}\n", "{a: b, c: None}\n", False),
+        ("def f(a, b=1): pass\n", "def f(a=1, b=1): pass\n", False),
+    ],
+)
+def test_a_digest_is_of_what_the_code_does(package, before, after, same):
+    (package / "a.py").write_text(before)
+    first = code_digest("halo.a")
+    (package / "a.py").write_text(after)
+    assert (code_digest("halo.a") == first) == same
+
+
+def test_a_digest_holds_the_data_that_a_module_reads(package):
+    (package / "c.py").write_text('X = data_file("table.csv")\nY = data_file("web")\n')
+    (package / "web").mkdir()
+    files = (package / "table.csv", package / "web/page.css")
+    for file in files:
+        file.write_text("1")
+    seen = {code_digest("halo.a")}
+    for file in files:
+        file.write_text("2")
+        seen.add(code_digest("halo.a"))
+    assert len(seen) == 3
+
+
+def test_every_file_of_the_package_is_found_through_data_file(root):
+    """Else a change of it would be in no digest."""
+    package = root / "workflow/halo"
+    knows_its_place = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if "__file__" in file.read_text() or "importlib.resources" in file.read_text()
+    }
+    assert knows_its_place <= {"code.py", "data.py", "config_reference.py"}
+
+
+def test_the_scales_of_the_amino_acids_are_in_the_digests_of_what_reads_them(monkeypatch, root):
+    """Those of the networks and of the bundles, whose predictions would be others."""
+    scripts = [root / "scripts" / name for name in ("train.py", "predict.py", "bundle.py")]
+    sources = [*scripts, "halo.network.features", "halo.graphs.build"]
+    before = [code_digest(source) for source in sources]
+    monkeypatch.setattr(code, "_bytes_digest", lambda file: f"changed {file.name}")
+    assert all(code_digest(s) != d for s, d in zip(sources, before, strict=True))
+
+
 def test_a_digest_does_not_depend_on_the_place(package, tmp_path):
     script = tmp_path / "s.py"
     script.write_text("import halo.a\n")

@@ -180,7 +180,7 @@ def test_published_figures_name_their_source():
     assert (table["source"].str.len() > 5).all()
     assert pd.to_numeric(table["value"]).between(0, 1).all()
     with pytest.raises(HaloError, match=r"the columns .*source.* are missing"):
-        read_published(ROOT / "resources/amino_acids.csv")
+        read_published(ROOT / "resources/demo/proteins.csv")
 
 
 def test_the_figure_shows_every_method(tmp_path):

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from halo.embeddings.find import find_weights
 from halo.embeddings.layout import LAYOUT
 from halo.embeddings.weights import write_weights
-from halo.files import read_json, sha256_of_text
+from halo.files import sha256_of_text
 from halo.proteins.members import HEADER
+from halo.shards import open_store
 from halo.store import Store, bucket_of
 
 CHECKPOINT = "resources/demo/esm2_demo.pt"
@@ -64,7 +65,7 @@ class Job:
         process = self.start()
         _, messages = process.communicate()
         assert process.returncode == 0, messages
-        return Store(Path(read_json(self.folder / "shard.json")["store"]), LAYOUT)
+        return open_store([self.folder / "shard.json"], LAYOUT, self.folder)
 
 
 def test_killed_at_random_moments_it_goes_on(root, tmp_path):
@@ -104,7 +105,7 @@ def test_memory_stays_bounded_with_a_giant(root, tmp_path):
     messages = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, messages
-    store = Store(Path(read_json(tmp_path / "shard.json")["store"]), LAYOUT)
+    store = open_store([tmp_path / "shard.json"], LAYOUT, tmp_path)
     giant = max(job.names, key=lambda name: len(job.names[name]))
     assert len(store.read(giant)["residues"]) == 34_350
     assert usage.ru_maxrss * 1024 < 2000 * MEGABYTE

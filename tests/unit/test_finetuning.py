@@ -399,7 +399,7 @@ def test_the_head_on_the_embeddings_is_the_fine_tuned_model(weights, finetuned, 
     proteins = make_proteins()
     shards = embeddings_of(proteins, finetuned, tmp_path)
     names = {"method": "esm", "split": "kfold", "fold": "0", "seed": 1}
-    predict_fold(proteins, PARTS, finetuned, shards, names, tmp_path)
+    predict_fold(proteins, PARTS, finetuned, shards, tmp_path, names, tmp_path)
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert table["part"].value_counts().to_dict() == {"val": 20, "cal": 10, "test": 10}
     model = read_json(tmp_path / "model.json")
@@ -418,7 +418,7 @@ def test_the_head_on_the_embeddings_is_the_fine_tuned_model(weights, finetuned, 
     )
     other = replace(proteins, label_names=("A", "C"))
     with pytest.raises(HaloError, match="other labels"):
-        predict_fold(other, PARTS, finetuned, shards, names, tmp_path)
+        predict_fold(other, PARTS, finetuned, shards, tmp_path, names, tmp_path)
 
 
 def test_a_changed_checkpoint_or_adapter_is_refused(finetuned, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from halo.machine import output_of
 from halo.report.provenance import (
     git_state,
     hardware,
@@ -29,12 +30,15 @@ def test_stages_add_up_their_jobs(tmp_path):
         file = tmp_path / f"{name}.tsv"
         file.parent.mkdir(exist_ok=True)
         file.write_text(HEADER + f"{seconds}\t0:00:03\t{memory}\t-\t-\t-\t-\t-\t-\t-\n")
-    assert read_stages(tmp_path) == {
+    of_more_shards = tmp_path / "graphs/002.tsv"
+    of_more_shards.write_text((tmp_path / "graphs/001.tsv").read_text())
+    jobs = ["split", "ingest", "graphs/000", "graphs/001", "evaluate"]
+    assert read_stages(tmp_path, jobs) == {
         "graphs": {"jobs": 2, "seconds": 7.0, "longest": 4.0, "memory_mb": 70},
         "ingest": {"jobs": 1, "seconds": 0.1, "longest": 0.1, "memory_mb": None},
         "split": {"jobs": 1, "seconds": 2.5, "longest": 2.5, "memory_mb": 100},
     }
-    assert read_stages(tmp_path / "none") == {}
+    assert read_stages(tmp_path / "none", jobs) == {}
 
 
 def test_the_commit_and_whether_it_was_changed(tmp_path):
@@ -51,6 +55,28 @@ def test_the_commit_and_whether_it_was_changed(tmp_path):
     assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
     (tmp_path / "file").write_text("2")
     assert git_state(tmp_path)["dirty"]
+
+
+def test_the_commit_of_another_users_checkout(tmp_path, monkeypatch):
+    """git calls its ownership dubious there, and tells nothing unless it is told to trust it."""
+    create = ("-c", "user.name=A", "-c", "user.email=a@b", "-C", str(tmp_path))
+    for arguments in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", *create, *arguments], check=True)
+    commit = git_state(tmp_path)["commit"]
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    ask = ["git", "-C", str(tmp_path), "rev-parse", "HEAD"]
+    refused = subprocess.run(ask, capture_output=True, text=True, check=False)
+    assert "dubious ownership" in refused.stderr
+    assert git_state(tmp_path) == {"commit": commit, "dirty": False}
+
+
+def test_a_program_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setitem(output_of.__kwdefaults__, "timeout", 0.2)
+    assert hardware()["gpus"] == []
 
 
 def test_inputs_are_known_by_their_bytes(tmp_path):

@@ -184,11 +184,11 @@ def test_a_segment_that_comes_late_is_waited_for(store, tmp_path, monkeypatch):
     hidden = tmp_path / "hidden"
     segment.rename(hidden)
     with pytest.raises(MissingProtein, match="run again"):
-        open_store([shard], LAYOUT).read(NAMES[2])
+        open_store([shard], LAYOUT, tmp_path / "store").read(NAMES[2])
     monkeypatch.setenv(PATIENCE, "20")
     timer = threading.Timer(0.3, hidden.rename, [segment])
     timer.start()
-    assert len(open_store([shard], LAYOUT).read(NAMES[2])["rows"]) == 6
+    assert len(open_store([shard], LAYOUT, tmp_path / "store").read(NAMES[2])["rows"]) == 6
     timer.join()
 
 
@@ -290,28 +290,28 @@ def test_a_store_that_has_lost_proteins_does_not_bear_out_the_shard_file(store, 
     file, members = tmp_path / "000.json", write_members(tmp_path / "members", NAMES)
     write_shard(file, store, members_of(NAMES))
     content = file.read_bytes()
-    assert not is_lost(file, tmp_path / "not read")
+    assert not is_lost(file, tmp_path / "not read", tmp_path / "store")
     with store.writer() as writer:  # another run's
         writer.add(name_of("x"), record(3, 3), {"note": ""})
         writer.add(NAMES[0], record(30, 30), {"note": "new"})
-    assert not is_lost(file, tmp_path / "not read")
+    assert not is_lost(file, tmp_path / "not read", tmp_path / "store")
     compact(store.path, LAYOUT)
-    assert not is_lost(file, tmp_path / "not read")
+    assert not is_lost(file, tmp_path / "not read", tmp_path / "store")
 
     segment_of(store, NAMES[1]).unlink()
-    assert is_lost(file, members)
+    assert is_lost(file, members, tmp_path / "store")
     put(store, NAMES[1:2], [5])
-    assert not is_lost(file, members)
+    assert not is_lost(file, members, tmp_path / "store")
     write_shard(file, store, members_of(NAMES))
     assert file.read_bytes() == content  # what stands on it need not be made again
 
     registered = next((store.path / "users").iterdir())
     registered.unlink()  # a run that was moved
-    assert not is_lost(file, members)
+    assert not is_lost(file, members, tmp_path / "store")
     segment_of(store, NAMES[2]).unlink()
-    assert is_lost(file, members)
+    assert is_lost(file, members, tmp_path / "store")
     registered.write_text("{")
-    assert is_lost(file, members)
+    assert is_lost(file, members, tmp_path / "store")
 
 
 # ------------------------------------------------------------------ users

@@ -1,6 +1,7 @@
 """Training: learns what can be learned, repeats itself, and saves what it was."""
 
 import logging
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_text, write_json
+from halo.finetuning.leakage import write_training
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.classes import NETWORKS
@@ -29,7 +32,7 @@ from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import macro_f1_error
 from halo.training.loop import Training
 from halo.training.settings import TrainingSettings
-from halo.training.stage import Run, train_fold
+from halo.training.stage import Inputs, Run, train_fold
 from halo.training.state import Position
 
 NETWORK = NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2, dropout=0.1)
@@ -67,8 +70,8 @@ def setting_of(
             to_graphs.add(digest, graph, {"structure_sha256": ""})
             noise = rng.normal(size=(len(sequence), 8)).astype(np.float16)
             to_embeddings.add(digest, {"residues": noise})
-    write_json(root / "graphs.json", {"store": str(graphs.path)})
-    write_json(root / "embeddings.json", {"store": str(embeddings.path)})
+    write_json(root / "graphs.json", {"store": f"graphs/{graphs.fingerprint}"})
+    write_json(root / "embeddings.json", {"store": f"embeddings/{embeddings.fingerprint}"})
     proteins = Proteins(table, ("A", "B"), labels.astype(np.uint8), "multilabel")
     return proteins, pd.Series(parts, index=table["id"]), root
 
@@ -97,14 +100,65 @@ def run(setting, folder: Path, **change) -> None:
     train_fold(
         proteins,
         change.get("parts", parts),
-        [root / "graphs.json"],
-        [root / "embeddings.json"],
+        Inputs([root / "graphs.json"], [root / "embeddings.json"], root, change.get("own")),
         replace(RUN, kind=change.get("kind", "network")),
         NETWORK,
         change.get("training", TRAINING),
         folder,
         "cpu",
     )
+
+
+def own_language_model(setting: Setting, folder: Path, seen: list[str], adapter: str) -> Path:
+    """A fold's ``language_model.json``, fine-tuned on the proteins of the parts `seen`."""
+    proteins, parts, _ = setting
+    folder.mkdir()
+    write_weights(folder / "language_model.json", Weights("m", "m.pt", "00", "a", adapter))
+    part = np.where(parts.isin(seen), "train", "").astype(object)
+    write_training(folder / "training.csv", proteins, part)
+    return folder / "language_model.json"
+
+
+@pytest.fixture
+def finetuned(setting, tmp_path) -> Setting:
+    """The same proteins, with embeddings by the adapter ``a0``."""
+    root = tmp_path / "root"
+    shutil.copytree(setting[2], root)
+    [note] = root.glob("embeddings/*/fingerprint.json")
+    write_json(note, {"adapter": "a0"})
+    return *setting[:2], root
+
+
+@pytest.mark.parametrize("part", ["val", "cal", "test"])
+def test_a_language_model_that_was_trained_on_what_is_held_out_is_refused(
+    finetuned, tmp_path, part
+):
+    own = own_language_model(finetuned, tmp_path / "lm", ["train", part], "a0")
+    with pytest.raises(HaloError, match=r"fine-tuned on \d+ proteins that the split now keeps out"):
+        run(finetuned, tmp_path / "out", own=own)
+
+
+@pytest.mark.parametrize(("adapter", "named"), [("a1", "sha256 a1"), (None, "published")])
+def test_embeddings_of_another_language_model_are_refused(finetuned, tmp_path, adapter, named):
+    """Those of another fold's adapter, and those of an adapter where the published are read."""
+    own = adapter and own_language_model(finetuned, tmp_path / "lm", ["train"], adapter)
+    with pytest.raises(HaloError, match=f"a0, but the fold reads those of .*{named}"):
+        run(finetuned, tmp_path / "out", own=own)
+
+
+def test_published_embeddings_are_refused_where_the_fold_has_its_own(setting, tmp_path):
+    own = own_language_model(setting, tmp_path / "lm", ["train"], "a0")
+    with pytest.raises(HaloError, match="published language model, but the fold reads"):
+        run(setting, tmp_path / "out", own=own)
+
+
+@pytest.mark.parametrize("workers", [1])
+def test_the_number_of_workers_does_not_change_the_model(setting, tmp_path, workers):
+    short = replace(TRAINING, epochs=2)
+    run(setting, tmp_path / "none", training=short)
+    run(setting, tmp_path / "some", training=replace(short, workers=workers))
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("none", "some")]
+    assert weights[0] == weights[1]
 
 
 def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):

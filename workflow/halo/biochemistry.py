@@ -1,16 +1,17 @@
 """Biochemical scales of the amino acids, standardized, as a table to look residues up in."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from halo.data_files import data_file
 
 ALPHABET = "ACDEFGHIKLMNPQRSTVWYUOBZJX"
 STANDARD = ALPHABET[:20]
 # Which standard residues the other letters stand for; their scales are the mean.
 STANDS_FOR = {"U": "C", "O": "K", "B": "DN", "Z": "EQ", "J": "IL", "X": STANDARD}
-SCALES_FILE = Path(__file__).parent / "data" / "amino_acids.csv"
+SCALES_FILE = data_file("data/amino_acids.csv")
 
 
 @cache

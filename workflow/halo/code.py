@@ -1,50 +1,131 @@
-"""Digest of the package's source that a job or a store stands on."""
+"""Digest of the package's source, and of the data files it reads, that a result stands on."""
 
 import ast
 import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+DATA_FILE = "data_file"  # the function of halo.data by which modules find such files
+NOT_CONTENT = "__version__"  # a new version number alone changes no result
+
+
+@dataclass(frozen=True)
+class _Module:
+    """What is known of a source text without running it.
+
+    Attributes
+    ----------
+    digest
+        Of the syntax tree, see `_walk`.
+    imports
+        Names of modules of the package that may be imported.
+    data
+        Names of the data files that it reads.
+    """
+
+    digest: str
+    imports: tuple[str, ...]
+    data: tuple[str, ...]
 
 
 def code_digest(*sources: str | Path) -> str:
-    """Digest of `sources` and of every module of the package that they import.
+    """Digest of `sources`, of every module of the package that they import, and of their data.
 
     A source is a module name (``"halo.graphs.build"``) or the path of a script. Imports
     are followed through the source text without running it, those inside of functions
-    included, so that the digest changes exactly when something that the code stands on
-    changes. The first 16 hexadecimal digits of a sha256.
+    included. What counts is the syntax tree without docstrings, so that comments, line breaks and
+    the version number of the package change nothing, and the bytes of the files that are
+    read through `halo.data_files.data_file`. The first 16 hexadecimal digits of a sha256.
     """
     found: set[Path] = set()
     for source in sources:
         _collect(_module_file(source) if isinstance(source, str) else Path(source), found)
-    digests = sorted(
-        hashlib.sha256(path.name.encode() + b"\0" + path.read_bytes()).hexdigest() for path in found
-    )
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+    digests = []
+    for path in found:
+        module = _parsed(path.read_bytes())
+        digests.append(_sha256(path.name, module.digest))
+        for name in module.data:
+            digests += [_sha256(name, digest) for digest in _data_digests(PACKAGE / name)]
+    return hashlib.sha256("".join(sorted(set(digests))).encode()).hexdigest()[:16]
 
 
 def _collect(path: Path, found: set[Path]) -> None:
     if path in found:
         return
     found.add(path)
-    for name in _imports(path.read_bytes()):
-        _collect(_module_file(name), found)
+    for name in _parsed(path.read_bytes()).imports:
+        if _exists(name):
+            _collect(_module_file(name), found)
 
 
 @cache
-def _imports(source: bytes) -> tuple[str, ...]:
-    """Names of the package's modules that `source` imports."""
+def _parsed(source: bytes) -> _Module:
+    """The digest, the imports and the data files of a source text."""
+    tree = ast.parse(source)
+    digest = hashlib.sha256()
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    data: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == DATA_FILE:
+            data.add(ast.literal_eval(node.args[0]))
+    for text in _walk(tree):
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     ours = (name for name in names if name.split(".")[0] == PACKAGE.name)
-    return tuple(sorted(name for name in ours if _exists(name)))
+    return _Module(digest.hexdigest(), tuple(sorted(ours)), tuple(sorted(data)))
+
+
+def _walk(node: ast.AST) -> Iterator[str]:
+    """The syntax tree as texts, without docstrings and places.
+
+    Unlike `ast.dump`, fields that are empty are left out, of which each version of Python has
+    others: the digest is the same in all of them.
+    """
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        children = value if isinstance(value, list) else [value]
+        if name == "body" and isinstance(value, list):
+            children = [child for child in _without_docstring(value) if not _is_version(child)]
+        for child in children:
+            if isinstance(child, ast.AST):
+                if not isinstance(child, ast.expr_context):
+                    yield name
+                    yield from _walk(child)
+            elif child is not None:
+                yield f"{name}={child!r}"
+    yield ""
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0].value if body and isinstance(body[0], ast.Expr) else None
+    is_text = isinstance(first, ast.Constant) and isinstance(first.value, str)
+    return body[1:] if is_text else body
+
+
+def _is_version(node: ast.AST) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(getattr(target, "id", "") == NOT_CONTENT for target in targets)
+
+
+def _data_digests(place: Path) -> list[str]:
+    """Digest of a file, or of each file of a folder with its name."""
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return [_sha256(file.name, _bytes_digest(file)) for file in files if file.is_file()]
+
+
+def _bytes_digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _sha256(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _candidates(name: str) -> tuple[Path, Path]:

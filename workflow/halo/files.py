@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,18 @@ def sha256_of_file(path: Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def listing_digest(places: Iterable[Path]) -> str:
+    """Digest of the names, sizes and times of files, and of those in folders among `places`."""
+    digest = hashlib.sha256()
+    for place in places:
+        paths = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]
+        for path in paths:
+            if path.is_file():
+                status = path.stat()
+                digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def sha256_of_text(text: str) -> str:

@@ -28,7 +28,7 @@ SURROUNDINGS = {
 
 
 def job_parser(description: str) -> argparse.ArgumentParser:
-    """An argument parser with the options of every job: ``--log`` and ``--settings``."""
+    """An argument parser with the options of every job: log, settings and execution."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -39,6 +39,13 @@ def job_parser(description: str) -> argparse.ArgumentParser:
         default={},
         metavar="JSON",
         help="the stage's section of the configuration",
+    )
+    parser.add_argument(
+        "--execution",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="keys of that section with no influence on the result",
     )
     return parser
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from halo.embeddings.weights import read_weights
 from halo.errors import HaloError
-from halo.files import write_table
+from halo.files import read_json, write_table
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,35 @@ def write_training(file: Path, proteins: Proteins, part: np.ndarray) -> None:
     used = np.isin(part, ["train", "val"])
     table = proteins.table.loc[used, ["id", "seq_hash"]].assign(part=part[used])
     write_table(file, table)
+
+
+def require_own_language_model(
+    store: Path, language_model: Path | None, proteins: Proteins, part: np.ndarray, fold: str
+) -> None:
+    """HaloError if embeddings are not of the fold's own language model, or if that knows too much.
+
+    Parameters
+    ----------
+    store : folder of the embeddings, whose ``fingerprint.json`` names the adapter
+    language_model
+        The fold's ``language_model.json``, with ``training.csv`` beside it; None where the fold
+        reads the embeddings of the language model as it was published.
+    part : text [n_proteins], part of each protein in the fold
+    """
+    adapter = read_json(Path(store) / "fingerprint.json").get("adapter")
+    own = read_weights(language_model).adapter_sha256 if language_model else None
+    if adapter != own:
+        raise HaloError(
+            f"fold {fold}: the embeddings in {store} are of {_named(adapter)}, but the fold reads "
+            f"those of {_named(own)}; delete the embeddings' shard files of this fold and run again"
+        )
+    if language_model:
+        training = Path(language_model).with_name("training.csv")
+        require_no_leak(training, proteins, part, fold)
+
+
+def _named(adapter: str | None) -> str:
+    return f"the adapter with the sha256 {adapter}" if adapter else "the published language model"
 
 
 def require_no_leak(file: Path, proteins: Proteins, part: np.ndarray, fold: str) -> None:

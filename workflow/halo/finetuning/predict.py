@@ -14,7 +14,7 @@ from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
 from halo.files import read_json, write_json, write_table
 from halo.finetuning.head import AttentionHead
-from halo.finetuning.leakage import require_no_leak
+from halo.finetuning.leakage import require_own_language_model
 from halo.finetuning.settings import FinetuneSettings
 from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
@@ -31,6 +31,7 @@ def predict_fold(
     part: np.ndarray,
     finetuned: Path,
     embeddings: list[Path],
+    store: Path,
     names: dict[str, object],
     folder: Path,
 ) -> None:
@@ -43,10 +44,13 @@ def predict_fold(
     ----------
     part : text [n_proteins], part of each protein in the fold
     finetuned : folder that `halo.finetuning.stage.finetune_fold` wrote
-    embeddings : shard files of the fold's embeddings
+    embeddings, store : shard files of the fold's embeddings, and root of the store
     names : `method`, `split`, `fold` and `seed`
     """
-    require_no_leak(finetuned / "training.csv", proteins, part, str(names["fold"]))
+    own = open_store(embeddings, EMBEDDINGS, store)
+    require_own_language_model(
+        own.path, finetuned / "language_model.json", proteins, part, str(names["fold"])
+    )
     head, description = load_head(finetuned)
     if description["labels"] != list(proteins.label_names):
         raise HaloError(
@@ -55,7 +59,7 @@ def predict_fold(
         )
     held_out = np.concatenate([np.flatnonzero(part == name) for name in HELD_OUT])
     hashes = proteins.table["seq_hash"].to_numpy(dtype=object)[held_out]
-    logits = head_logits(head, open_store(embeddings, EMBEDDINGS), hashes)
+    logits = head_logits(head, own, hashes)
     log.info("fold %s: %s proteins", names["fold"], f"{len(held_out):,}")
     found = probabilities(logits, proteins.task).numpy()
     write_predictions(folder / "predictions.csv", proteins, part, held_out, found)

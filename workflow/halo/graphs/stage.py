@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from halo.graphs.build import GraphSettings, build_graph
@@ -26,11 +27,7 @@ def build_graphs(
     """
     found = description(structures.fingerprint, settings)
     store = Store.create(store_root, "graphs", found, LAYOUT, shard)
-    versions = {
-        member.seq_hash: structure_version(structures, member.seq_hash)
-        for found in members.values()
-        for member in found
-    }
+    versions = versions_of(structures, members)
     missing = [
         member
         for found in members.values()
@@ -48,6 +45,15 @@ def build_graphs(
             writer.add(member.seq_hash, graph, {"structure_sha256": version})
             progress.add()
     return store
+
+
+def versions_of(structures: Store, members: Mapping[str, Sequence[Member]]) -> dict[str, str]:
+    """`structure_version` of each sequence of `members`, by its hash."""
+    return {
+        member.seq_hash: structure_version(structures, member.seq_hash)
+        for found in members.values()
+        for member in found
+    }
 
 
 def structure_version(structures: Store, seq_hash: str) -> str:

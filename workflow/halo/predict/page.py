@@ -10,6 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from halo import __version__
+from halo.data_files import data_file
 from halo.files import write_text
 from halo.predict.evidence import Evidence
 from halo.predict.folder import PAGE_FILE, STRUCTURES, OutputFolder
@@ -18,7 +19,7 @@ from halo.predict.output import read_chunk, read_chunk_evidence
 from halo.predict.regions import GAIN, SHARE, WINDOW, smoothed
 from halo.report.words import count
 
-WEB = Path(__file__).parent / "web"
+WEB = data_file("predict/web")
 SCRIPTS = ("sequence.js", "structure.js", "page.js")
 # What a protein is compared with (halo.predict.attribution), by the class of the method.
 UNKNOWN = "of which nothing is known: average residues, no structure"

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from halo.data_files import data_file
 from halo.report import words
 from halo.report.figures import Drawn
 from halo.report.inputs import RunResults, finetuned_method
 from halo.report.svg import inline_svg
 
-FOLDER = Path(__file__).parent
+TEMPLATE = data_file("report/template.html")
 NOT_KNOWN = "not known"  # column of proteins of which a label is unknown
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 
@@ -22,7 +23,7 @@ COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 def render(run: RunResults, figures: Sequence[Drawn], folder: Path) -> str:
     """The HTML of the report; `folder` holds the SVG files of `figures`."""
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

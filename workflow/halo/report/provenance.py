@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ from typing import Any
 from halo import __version__
 from halo.errors import HaloError
 from halo.files import sha256_of_file
+from halo.machine import gpus, output_of
 from halo.split.binary import find_mmseqs
 from halo.uniprot.release import release_of
 
@@ -27,7 +27,7 @@ def software(snakemake: str) -> dict[str, str]:
     """Versions of HALO, Python, Snakemake, MMseqs2 and of the installed `PACKAGES`."""
     found = {"halo": __version__, "python": platform.python_version(), "snakemake": snakemake}
     with suppress(HaloError):  # where another environment has it
-        found["mmseqs2"] = _output(find_mmseqs(), "version")
+        found["mmseqs2"] = output_of(find_mmseqs(), "version")
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
@@ -38,9 +38,12 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     """The commit of the checkout in `folder` and whether files differ from it, or None."""
     if shutil.which("git") is None or not (Path(folder) / ".git").exists():
         return None
-    git = ("git", "-C", str(folder))
-    commit = _output(*git, "rev-parse", "HEAD")
-    changes = _output(*git, "status", "--porcelain", "--untracked-files=no")
+    # git refuses a checkout of another user, whose settings could name programs to run; here it
+    # is asked for two facts, and the one such setting that `status` heeds is turned off.
+    trusted = ("-c", f"safe.directory={Path(folder).resolve()}", "-c", "core.fsmonitor=false")
+    git = ("git", *trusted, "-C", str(folder))
+    commit = output_of(*git, "rev-parse", "HEAD")
+    changes = output_of(*git, "status", "--porcelain", "--untracked-files=no", timeout=60)
     return {"commit": commit, "dirty": bool(changes)} if commit else None
 
 
@@ -53,7 +56,7 @@ def hardware() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "memory_gb": _memory_gb(),
-        "gpus": _gpus(),
+        "gpus": gpus(),
     }
 
 
@@ -138,15 +141,3 @@ def _memory_gb() -> float | None:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (ValueError, OSError):
         return None
-
-
-def _gpus() -> list[str]:
-    if shutil.which("nvidia-smi") is None:
-        return []
-    return _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
-
-
-def _output(*command: str) -> str:
-    """What a command prints, without the end of the line; "" where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,22 +1,28 @@
 """Time and memory of the stages, from Snakemake's benchmark files."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 
-def read_stages(folder: Path) -> dict[str, dict[str, Any]]:
+def read_stages(folder: Path, jobs: Collection[str]) -> dict[str, dict[str, Any]]:
     """Jobs, seconds and memory by stage.
+
+    `jobs` are the names of the run's benchmark files in `folder`, without their suffix; those of
+    earlier settings may lie beside them.
 
     A stage is a file ``<stage>.tsv`` or the files of a folder ``<stage>/``. ``seconds`` is
     the sum over jobs, ``longest`` the longest job; memory is the highest of a job. A job
     that was too short to be measured has no memory (None).
     """
     rows = []
-    for file in sorted(Path(folder).rglob("*.tsv")):
-        stage = file.relative_to(folder).parts[0].removesuffix(".tsv")
-        rows.append(pd.read_csv(file, sep="\t", na_values="-").assign(stage=stage))
+    for name in sorted(jobs):
+        file = Path(folder) / f"{name}.tsv"
+        if file.is_file():
+            table = pd.read_csv(file, sep="\t", na_values="-")
+            rows.append(table.assign(stage=name.partition("/")[0]))
     if not rows:
         return {}
     table = pd.concat(rows, ignore_index=True)

@@ -99,4 +99,7 @@ def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> Dat
         num_workers=workers,
         collate_fn=Batch.from_data_list,
         persistent_workers=workers > 0,
+        # Of its own: else the seed of the workers is drawn from the numbers of the training, once
+        # a pass without workers and once in all with them.
+        generator=torch.Generator(),
     )

@@ -15,6 +15,7 @@ from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
 from halo.files import write_table
+from halo.finetuning.leakage import require_own_language_model
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
@@ -48,11 +49,27 @@ class Run:
     kind: str = "network"
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Where the graphs and embeddings of a fold are.
+
+    Attributes
+    ----------
+    graphs, embeddings : shard files of these stages
+    store : root of the store
+    language_model : ``language_model.json`` of the fold's own one, see `require_own_language_model`
+    """
+
+    graphs: list[Path]
+    embeddings: list[Path]
+    store: Path
+    language_model: Path | None = None
+
+
 def train_fold(
     proteins: Proteins,
     parts: pd.Series,
-    graphs: list[Path],
-    embeddings: list[Path],
+    inputs: Inputs,
     run: Run,
     network_settings: NetworkSettings,
     settings: TrainingSettings,
@@ -61,8 +78,8 @@ def train_fold(
 ) -> None:
     """Write ``model.safetensors``, ``model.json``, ``history.csv`` and ``predictions.csv``.
 
-    `parts` is the part (train, val, cal, test, removed) of each protein, by id; `graphs`
-    and `embeddings` are the shard files of these stages.
+    `parts` is the part (train, val, cal, test, removed) of each protein, by id. HaloError where
+    the embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
     """
     part = parts.reindex(proteins.ids).to_numpy()
     rows = {name: np.flatnonzero(part == name) for name in ("train", *HELD_OUT)}
@@ -71,12 +88,15 @@ def train_fold(
             raise HaloError(
                 f"fold {run.fold} has no protein in {name!r}; give more proteins or fewer folds"
             )
+    graphs = open_store(inputs.graphs, GRAPHS, inputs.store)
+    embeddings = open_store(inputs.embeddings, EMBEDDINGS, inputs.store)
+    require_own_language_model(embeddings.path, inputs.language_model, proteins, part, run.fold)
     lengths = proteins.table["length"].to_numpy()
     dataset = ProteinDataset(
         proteins.table["seq_hash"].to_numpy(dtype=object),
         proteins.targets,
-        open_store(graphs, GRAPHS),
-        open_store(embeddings, EMBEDDINGS),
+        graphs,
+        embeddings,
         settings.cache_gb * 1e9,
     )
     sizes = ", ".join(f"{len(found):,} {name}" for name, found in rows.items())

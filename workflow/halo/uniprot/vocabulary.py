@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from halo.data_files import data_file
 from halo.errors import HaloError
 from halo.proteins.readers import LINE, read_table, require_columns
 
-RESOURCES = Path(__file__).parents[3] / "resources"
-TERMS = RESOURCES / "uniprot_locations.csv"
-DEEPLOC = RESOURCES / "uniprot_deeploc.csv"
+TERMS = data_file("uniprot/uniprot_locations.csv")
+DEEPLOC = data_file("uniprot/uniprot_deeploc.csv")
 
 
 @dataclass(frozen=True)

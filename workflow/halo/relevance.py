@@ -1,0 +1,68 @@
+"""Which keys of the configuration results depend on; the others are no reason to run again."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from halo.methods import JOINING, NETWORKS
+
+# How a run is carried out, where its files are, and what is made of its results besides.
+EXECUTION = (
+    "shards", "store", "device", "fasta", "bundle", "predict", "release",
+    "structures.transport",
+    "embeddings.tokens_per_batch",
+    "training.workers", "training.cache_gb",
+    "finetune.gpus", "finetune.save_minutes", "finetune.keep_embeddings",
+)  # fmt: skip
+# Files whose content counts, as an input, and not their place.
+FILES = (
+    "dataset.proteins", "dataset.labels.table", "dataset.test.proteins",
+    "dataset.test.labels.table", "split.base", "structures.names", "structures.sequences",
+)  # fmt: skip
+# Keys of `split` that only some of its modes use.
+OF_MODES = {
+    "folds": ("kfold", "predefined"),
+    "fractions": ("fractions",),
+    "test": ("external",),
+    "val_fraction": ("kfold", "external", "predefined"),
+    "cal_fraction": ("kfold", "external", "predefined"),
+    "repair": ("predefined",),
+}
+
+
+def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A complete configuration without the keys that no result of the run depends on."""
+    kept = deepcopy(dict(config))
+    kinds = {method["class"] for method in kept["methods"].values()}
+    mode = kept["split"]["mode"]
+    unused = [f"split.{key}" for key, modes in OF_MODES.items() if mode not in modes]
+    if kept["finetune"]["model"] != "finetuned":
+        unused.append("finetune")
+    if not kinds & set(JOINING):
+        unused.append("cascade")
+    if not kinds & set(NETWORKS):
+        unused += ["network", "training"]
+    for key in (*EXECUTION, *FILES, *unused):
+        _drop(kept, key.split("."))
+    for method in kept["methods"].values():
+        for key in EXECUTION:
+            _drop(method, key.split("."))
+    return _canonical(kept)
+
+
+def _drop(section: dict[str, Any], path: list[str]) -> None:
+    *parents, key = path
+    for name in parents:
+        section = section.get(name) or {}
+    section.pop(key, None)
+
+
+def _canonical(value: Any) -> Any:
+    """`value` with numbers that are equal written alike: 10.0 is 10."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
