@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import contains_wildcard
+from snakemake.io import contains_wildcard, regex_from_filepattern
 from snakemake.sourcecache import HostingProviderFile, LocalGitFile
 
 
@@ -51,6 +51,14 @@ def checkout(source):
                     raise
     return folder
 
+
+try:
+    re.compile(regex_from_filepattern(str(Path.cwd())))
+except re.error:
+    raise WorkflowError(
+        f"{Path.cwd()}: Snakemake takes the braces in the path of its working directory for a "
+        "pattern, and fails; rename it"
+    ) from None
 
 # The workflow's own folder: scripts and modules are found there, wherever the run is.
 BASE = checkout(workflow.current_basedir)

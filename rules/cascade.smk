@@ -6,6 +6,7 @@ rule join_methods:
         assignments="<results>/split/assignments.csv",
         predictions=joined_predictions,
         descriptions=joined_models,
+        shards=joined_shards(),
     output:
         predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",

@@ -139,9 +139,9 @@ def check_data():
 
 def network_settings(wildcards):
     """A method's network and training: the configuration's, with what the method changes."""
-    method = config["methods"][wildcards.method]
     base = chosen(USED, "network", "training")
-    over = {key: USED["methods"][wildcards.method][key] for key in base if key in method}
+    method = USED["methods"][wildcards.method]
+    over = {key: method[key] for key in base if key in method}
     return json.dumps(halo_config.merged(base, over), sort_keys=True)
 
 
@@ -335,8 +335,24 @@ def embedding_files(place):
 
 def own_place(wildcards):
     """Where the fold's own language model and embeddings are, if a network reads these."""
-    own = FINETUNED and wildcards.method not in BESIDE
-    return f"{wildcards.split}/{wildcards.fold}/" if own else ""
+    return own_place_of(wildcards.method, wildcards.fold)
+
+
+def own_place_of(method, fold):
+    return f"{SPLIT}/{fold}/" if FINETUNED and method not in BESIDE else ""
+
+
+def joined_shards():
+    """The files that stand for all shards of a stage.
+
+    Inputs of what stands on them through other jobs, too: when a checkpoint has ended, Snakemake
+    looks again only at the jobs that have its output as an input, and it would go on with the
+    others though what they wait for need not be done.
+    """
+    places = {own_place_of(name, fold) for name in NETWORKS for fold in FOLDS}
+    places |= {f"{SPLIT}/{fold}/" for fold in FOLDS if ESM}
+    graphs = ["<results>/graphs.json"] if NETWORKS else []
+    return graphs + [f"<results>/{place}embeddings.json" for place in sorted(places) if not DROPPED]
 
 
 def network_embeddings(wildcards):

@@ -6,6 +6,7 @@ rule evaluate:
         structures="<results>/structures/manifest.csv",
         models=prediction_files,
         descriptions=model_files,
+        shards=joined_shards(),
     output:
         metrics=report(
             "<results>/evaluation/metrics.json",

@@ -11,6 +11,7 @@ rule bundle:
         predictions=lambda wildcards: released("predictions.csv"),
         descriptions=lambda wildcards: released("model.json"),
         language_model="<results>/language_model.json",
+        shards=joined_shards(),
         metrics="<results>/evaluation/metrics.json",
         files=lambda wildcards: released_files(),
         licence=file_of(config["release"], "licence"),

@@ -11,6 +11,7 @@ rule provenance:
         language_model="<results>/language_model.json",
         structures="<results>/structures/manifest.csv",
         descriptions=model_files,
+        shards=joined_shards(),
         metrics="<results>/evaluation/metrics.json",
         # One of the benchmark files, by which the folder of all is known.
         benchmark=ancient("<benchmarks>/evaluate.tsv"),
@@ -53,6 +54,7 @@ rule report:
         predictions="<results>/evaluation/predictions.csv",
         histories=history_files,
         provenance="<results>/provenance.json",
+        shards=joined_shards(),
     output:
         page=report(
             "<results>/report.html",

@@ -25,7 +25,7 @@ for log; do :; done
 while read -r file; do
   case "${{file##*/}}" in
     *.json) mkdir -p "$(dirname "$file")"; echo '{{"store": "a/b", "buckets": {{}}}}' > "$file" ;;
-    *.*) mkdir -p "$(dirname "$file")"; : > "$file" ;;
+    *.*) mkdir -p "$(dirname "$file")"; echo x > "$file" ;;
     *) mkdir -p "$file" ;;
   esac
 done < "{outputs}/$(echo "$log" | tr / _)"
@@ -36,6 +36,7 @@ done < "{outputs}/$(echo "$log" | tr / _)"
 class Forks:
     """A process that has imported Snakemake, and calls it in a fork of its own each time."""
 
+    root: Path = ROOT  # the workflow whose modules are imported
     process: subprocess.Popen = field(init=False)
 
     def __enter__(self) -> "Forks":
@@ -44,7 +45,7 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**environment(), "PYTHONPATH": f"{ROOT}/workflow:{ROOT}/tests"},
+            env={**environment(), "PYTHONPATH": f"{self.root}/workflow:{ROOT}/tests"},
         )
         return self
 
@@ -52,9 +53,10 @@ class Forks:
         self.process.stdin.close()
         self.process.wait()
 
-    def call(self, folder: Path, *arguments: object) -> Outcome:
-        """Call Snakemake from `folder`."""
-        asked = {"folder": str(folder), "arguments": list(map(str, arguments))}
+    def call(self, folder: Path, tools: Path, *arguments: object) -> Outcome:
+        """Call Snakemake from `folder`; programs in `tools` come before all others."""
+        words = list(map(str, arguments))
+        asked = {"folder": str(folder), "tools": str(tools), "arguments": words}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         return Outcome(**json.loads(self.process.stdout.readline()))
@@ -66,6 +68,7 @@ class EmptyRun:
 
     forks: Forks
     folder: Path
+    tools: Path  # programs that are found first
     config: Mapping[str, Any]
     snakefile: Path = ROOT / "Snakefile"
 
@@ -73,10 +76,8 @@ class EmptyRun:
         """Call Snakemake with a configuration."""
         file = self.folder / "config.yaml"
         file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        return self.forks.call(
-            self.folder, "--snakefile", self.snakefile, "--configfile", file, "--cores", "2",
-            *arguments,
-        )  # fmt: skip
+        command = ("--snakefile", self.snakefile, "--configfile", file, "--cores", "2")
+        return self.forks.call(self.folder, self.tools, *command, *arguments)
 
     def dry_run(self, config: Mapping[str, Any], *targets: str) -> Outcome:
         """Which jobs Snakemake would run with another configuration."""
@@ -84,32 +85,35 @@ class EmptyRun:
         assert outcome.status == 0, outcome.output
         return outcome
 
-    def make(self, *targets: str) -> "EmptyRun":
-        """Carry out the ingest; all other jobs write empty files."""
+    def make(self, *targets: str) -> str:
+        """Carry out the ingest; all other jobs write empty files. What Snakemake says."""
         results = f"results/{self.config['run']}"
         done = self.call(self.config, "--", f"{results}/proteins.csv")
         assert done.status == 0, done.output
-        listed = self.dry_run(self.config, *targets).output
-        for job in re.split(r"\n(?=\[)", listed):
-            output, log = (re.search(rf"^ +{key}: (.+)$", job, re.M) for key in ("output", "log"))
-            if output and log:
-                names = re.sub(r" \(.*?\)", "", output[1]).split(", ")
-                self.outputs.mkdir(exist_ok=True)
-                (self.outputs / log[1].replace("/", "_")).write_text("\n".join([*names, ""]))
-        stand_in = self.folder / "bin/python"
-        stand_in.parent.mkdir()
+        self.list_outputs(self.config, *targets)
+        stand_in = self.tools / "python"
         stand_in.write_text(STAND_IN.format(python=sys.executable, outputs=self.outputs))
         stand_in.chmod(0o755)
         made = self.call(self.config, "--", *targets)
         assert made.status == 0, made.output
         again = self.dry_run(self.config, *targets)
         assert again.nothing_to_do, again.output
-        return self
+        return made.output
+
+    def list_outputs(self, config: Mapping[str, Any], *targets: str) -> None:
+        """Write which files each job of a dry run makes, for the stand-in."""
+        listed = self.dry_run(config, *targets).output
+        self.outputs.mkdir(parents=True, exist_ok=True)
+        for job in re.split(r"\n(?=\[)", listed):
+            output, log = (re.search(rf"^ +{key}: (.+)$", job, re.M) for key in ("output", "log"))
+            if output and log:
+                names = re.sub(r" \(.*?\)", "", output[1]).split(", ")
+                (self.outputs / log[1].replace("/", "_")).write_text("\n".join([*names, ""]))
 
     @property
     def outputs(self) -> Path:
         """Folder of the lists of each job's files, by the name of its log."""
-        return self.folder / "outputs"
+        return self.tools / "outputs"
 
 
 def serve(calls: Sequence[str]) -> None:
@@ -117,6 +121,15 @@ def serve(calls: Sequence[str]) -> None:
     import snakemake.cli
     import snakemake.workflow
 
+    from halo import config, machine, relevance, shards
+    from halo.code import code_digest
+
+    # What a call imports and computes later; the modules are of the folder that is tested.
+    assert snakemake.workflow
+    assert all((config, machine, relevance, shards))
+    root = Path(machine.__file__).parents[2]
+    for script in (root / "scripts").glob("*.py"):
+        code_digest(script)
     for line in calls:
         asked = json.loads(line)
         read, write = os.pipe()
@@ -128,7 +141,7 @@ def serve(calls: Sequence[str]) -> None:
             status = 1
             try:
                 os.chdir(asked["folder"])
-                os.environ["PATH"] = f"{asked['folder']}/bin:{os.environ['PATH']}"
+                os.environ["PATH"] = f"{asked['tools']}:{os.environ['PATH']}"
                 snakemake.cli.main(asked["arguments"])
             except SystemExit as end:
                 status = end.code or 0

@@ -25,8 +25,9 @@ from Bio.PDB import PDBParser
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from halo.biochemistry import residue_indices, scales  # noqa: E402
+from halo.biochemistry import scales  # noqa: E402
 from halo.graphs.build import CONTACT, GraphSettings, build_graph  # noqa: E402
+from halo.residues import residue_indices  # noqa: E402
 from halo.structures.layout import pack  # noqa: E402
 from halo.structures.match import best_placed, fragment_of  # noqa: E402
 from halo.structures.parse import parse_structure  # noqa: E402

@@ -1,11 +1,14 @@
 """Two methods of a simulated run joined, and evaluated like any other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from halo.cascade.conformal import coverage, label_sets
 from halo.cascade.stage import CascadeSettings, join_fold
+from halo.errors import HaloError
 from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import read_json
@@ -17,13 +20,13 @@ def run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("run"))
 
 
-def join(run, kind="cascade", members=("halo", "homology"), fold="0", proteins=None):
+def join(run, kind="cascade", members=("halo", "homology"), fold="0", proteins=None, seed=1):
     """Join two methods; the folder of the result."""
     own = f"{kind}_of_{'_'.join(members)}"
     paths = [next(p for p in run.models if p.parts[-4:-1] == (fold, "1", name)) for name in members]
     folder = paths[0].parents[1] / own
     folder.mkdir(exist_ok=True)
-    names = {"method": own, "split": "kfold", "fold": fold, "seed": 1}
+    names = {"method": own, "split": "kfold", "fold": fold, "seed": seed}
     assignments = run.assignments.set_index("id")
     join_fold(proteins or run.proteins, assignments, paths, kind, names, CascadeSettings(), folder)
     return folder
@@ -38,6 +41,21 @@ def test_the_files_are_those_of_any_method(run):
     asked = description["band"]["asked"]["test"]
     assert (tested.decided_by == "homology").mean() == pytest.approx(asked)
     assert [member["method"] for member in description["members"]] == ["halo", "homology"]
+
+
+def test_a_network_of_another_seed_is_refused(run):
+    """A baseline has one seed, and is joined with a network of any."""
+    with pytest.raises(HaloError, match=r"fold 0, seed 1, but .* fold 0, seed 2"):
+        join(run, seed=2)
+    join(run, members=("majority", "homology"), seed=2)
+
+
+def test_a_method_of_another_fold_is_refused(run, monkeypatch):
+    monkeypatch.setattr(
+        "halo.cascade.stage.read_model", lambda *of: replace(read_model(*of), fold="1")
+    )
+    with pytest.raises(HaloError, match=r"fold 1, seed 1, but .* fold 0"):
+        join(run)
 
 
 def test_the_average_is_of_both(run):

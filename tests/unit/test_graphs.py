@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from halo.biochemistry import ALPHABET, STANDARD, residue_indices, scales
+from halo.biochemistry import scales
 from halo.graphs.build import (
     CONTACT,
     CONTACTS_ONLY,
@@ -37,6 +37,7 @@ from halo.graphs.geometry import (
     contact_features,
     contacts,
 )
+from halo.residues import ALPHABET, STANDARD, residue_indices
 from halo.structures.parse import parse_structure
 
 SETTINGS = GraphSettings()

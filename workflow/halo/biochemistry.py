@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from halo.data_files import data_file
+from halo.residues import ALPHABET, STANDARD
 
-ALPHABET = "ACDEFGHIKLMNPQRSTVWYUOBZJX"
-STANDARD = ALPHABET[:20]
 # Which standard residues the other letters stand for; their scales are the mean.
 STANDS_FOR = {"U": "C", "O": "K", "B": "DN", "Z": "EQ", "J": "IL", "X": STANDARD}
 SCALES_FILE = data_file("data/amino_acids.csv")
@@ -25,12 +24,3 @@ def scales() -> pd.DataFrame:
     standard = (raw - raw.mean()) / raw.std(ddof=0)
     others = {letter: standard.loc[list(of)].mean() for letter, of in STANDS_FOR.items()}
     return pd.concat([standard, pd.DataFrame(others).T]).loc[list(ALPHABET)].astype(np.float32)
-
-
-def residue_indices(sequence: str) -> np.ndarray:
-    """Index of each residue in `ALPHABET`, uint8 [length]."""
-    return _INDEX[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
-
-
-_INDEX = np.full(256, ALPHABET.index("X"), dtype=np.uint8)
-_INDEX[[ord(letter) for letter in ALPHABET]] = np.arange(len(ALPHABET), dtype=np.uint8)

@@ -46,7 +46,10 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
         _drop(kept, key.split("."))
     for method in kept["methods"].values():
         for key in EXECUTION:
-            _drop(method, key.split("."))
+            if key.startswith("training."):
+                _drop(method, key.split("."))
+        if not method.get("training"):
+            method.pop("training", None)
     return _canonical(kept)
 
 

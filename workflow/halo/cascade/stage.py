@@ -12,9 +12,10 @@ from halo.cascade.calibration import Calibration, calibrate
 from halo.cascade.combination import Band, Judgement, choose_band, combine
 from halo.cascade.conformal import risk_control
 from halo.cascade.settings import CascadeSettings
+from halo.errors import HaloError
 from halo.evaluation.models import Model, read_model
 from halo.files import write_json
-from halo.methods import CASCADE
+from halo.methods import CASCADE, NETWORKS
 from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 
@@ -45,6 +46,7 @@ def join_fold(
     names : `method`, `split`, `fold` and `seed`
     """
     models = [read_model(path, proteins, assignments) for path in members]
+    _require_same_place(members, models, names)
     first, second = (_in_order(model) for model in models)
     truth, known = proteins.labels[first.rows].astype(bool), proteins.known[first.rows]
     of_part = {name: first.parts == name for name in HELD_OUT}
@@ -87,6 +89,28 @@ def join_fold(
             "proteins": {name: int((part == name).sum()) for name in ("train", *of_part)},
         },
     )
+
+
+def _require_same_place(
+    members: Sequence[Path], models: Sequence[Model], names: Mapping[str, object]
+) -> None:
+    """HaloError where a member is of another fold, or a network of another seed, than the result.
+
+    The other methods have one seed alone, which all share.
+    """
+    for path, model in zip(members, models, strict=True):
+        found, wanted = {"fold": model.fold}, {"fold": str(names["fold"])}
+        if model.description["class"] in NETWORKS:
+            found["seed"], wanted["seed"] = model.seed, names["seed"]
+        if found != wanted:
+            raise HaloError(
+                f"{path}: of {_listed(found)}, but {names['method']} joins methods of "
+                f"{_listed(wanted)}; delete the file and run again"
+            )
+
+
+def _listed(place: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in place.items())
 
 
 def _second_name(kind: str, first: Model, second: Model) -> str:

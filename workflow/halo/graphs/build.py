@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from halo.biochemistry import residue_indices
 from halo.graphs.geometry import (
     BACKBONE_FEATURES,
     CA,
@@ -15,6 +14,7 @@ from halo.graphs.geometry import (
     contacts,
 )
 from halo.graphs.settings import GraphSettings
+from halo.residues import residue_indices
 
 CONTACT, NEIGHBOUR = 1, 2  # bits of an edge's kind
 # What is known of a residue's structure; coordinates with their confidence (pLDDT), or without.

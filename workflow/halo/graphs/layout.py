@@ -10,7 +10,7 @@ from halo.layout import Array, Layout
 
 LAYOUT = Layout(
     arrays={
-        "residue": Array("uint8"),  # [length], index in halo.biochemistry.ALPHABET
+        "residue": Array("uint8"),  # [length], index in halo.residues.ALPHABET
         "structure": Array("float16", (len(FEATURES),)),  # [length, ...], 0 where unknown
         "coordinates": Array("float32", (3,)),  # [length, 3], Å, of the Cα atoms, 0 where unknown
         "known": Array("uint8"),  # [length], what is known of the structure (graphs.build)
