@@ -126,6 +126,12 @@ pins:  ## pin what conda solves now for each of envs/*.yaml, on Linux with acces
 	  $(CONDA_EXE) env create --quiet --file "$$file" --prefix "$$scratch/env"; \
 	  $(CONDA_EXE) list --explicit --md5 --prefix "$$scratch/env" > "$$scratch/pins"; \
 	  cp "$$scratch/pins" "$$pins"; \
+	  sed -nE '/^ *- pip:/,$$s/^ +- ([A-Za-z0-9_.-]+) .*/\1/p' "$$file" > "$$scratch/names"; \
+	  if [ -s "$$scratch/names" ]; then \
+	    "$$scratch/env/bin/python" -I -m pip list --format freeze --disable-pip-version-check \
+	      | tr _ - | grep -iF -f "$$scratch/names" | sed 's/^/python -I -m pip install --no-deps /' \
+	      > "$${file%.yaml}.post-deploy.sh"; \
+	  fi; \
 	  rm -rf "$$scratch/env"; \
 	done
 

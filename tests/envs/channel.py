@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
+from zipfile import ZipFile
 
 from rattler import Subdir
 from rattler.index import index_fs
@@ -49,6 +50,24 @@ def build_channels(folder: Path, distributions: dict[str, Distribution]) -> None
     for channel in (forge, bio):
         (channel / "noarch").mkdir()
         asyncio.run(index_fs(channel, write_zst=False, write_shards=False))
+
+
+def build_wheels(folder: Path, distributions: Iterable[Distribution]) -> None:
+    """Write a wheel of the files of each distribution, which is pure Python, into `folder`."""
+    folder.mkdir()
+    for each in distributions:
+        name = each.name.replace("-", "_")
+        record = f"{name}-{each.version}.dist-info/RECORD"
+        with ZipFile(folder / f"{name}-{each.version}-py3-none-any.whl", "w") as wheel:
+            kept = [
+                file
+                for file in each.files or ()
+                if ".." not in file.parts and file.suffix != ".pyc" and file.name != "RECORD"
+            ]
+            for file in kept:
+                wheel.write(str(file.locate()), str(file))
+            lines = [f"{file},," for file in kept] + [f"{record},,"]
+            wheel.writestr(record, "\n".join(lines) + "\n")
 
 
 def _depends(of: Distribution) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,9 @@ class Conda:
             "PYTHONUSERBASE": str(self.folder / "user"),
             "CONDA_CHANNEL_ALIAS": (self.folder / "channels").as_uri(),
             "CONDA_PKGS_DIRS": str(self.folder / "packages"),
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.folder / "wheels"),
+            "PIP_CONFIG_FILE": os.devnull,
         }
 
     def call(self, *command: object, folder: Path = ROOT, fails: bool = False) -> str:
@@ -54,17 +57,24 @@ class Conda:
 
 
 @contextmanager
-def local_conda(packages: Iterable[str]) -> Iterator[Conda]:
+def local_conda(packages: Iterable[str], by_pip: Collection[str] = ()) -> Iterator[Conda]:
     """A conda whose channels have these packages, as long as the context lasts.
+
+    Those `by_pip` are wheels that pip finds, and in no channel.
 
     Its folder, and all environments with it, takes some 2 GB.
     """
-    from envs.channel import build_channels  # its packages come with `make test-envs` alone
+    from envs.channel import (  # their packages come with `make test-envs` alone
+        build_channels,
+        build_wheels,
+    )
 
     with tempfile.TemporaryDirectory(prefix="halo-envs-") as name:
         folder = Path(name)
         distributions = with_requirements(packages)
-        build_channels(folder / "channels", distributions)
+        in_channels = {name: d for name, d in distributions.items() if name not in by_pip}
+        build_channels(folder / "channels", in_channels)
+        build_wheels(folder / "wheels", (distributions[name] for name in by_pip))
         brought = {name: modules(each) for name, each in distributions.items()}
         trap = folder / "user" / SITE_PACKAGES
         trap.mkdir(parents=True)

@@ -1,8 +1,9 @@
 """The Python packages that are installed beside the tests, by their names in conda-forge."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, distribution
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -43,6 +44,14 @@ def with_requirements(names: Iterable[str]) -> dict[str, Distribution]:
             found[conda_name(name)] = distribution(name)
             todo += [each.name for each in requirements(distribution(name))]
     return found
+
+
+def named(environment: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """Names of the packages in an environment's file: conda's, and those that pip installs."""
+    entries = environment["dependencies"]
+    by_pip = [text for entry in entries if isinstance(entry, dict) for text in entry["pip"]]
+    by_conda = [entry for entry in entries if isinstance(entry, str)]
+    return {text.split()[0] for text in by_conda}, {text.split()[0] for text in by_pip}
 
 
 def conda_name(name: str) -> str:

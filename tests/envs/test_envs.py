@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from envs.local_conda import COMMANDS, Conda, local_conda
-from envs.packages import PROGRAMS, with_requirements
+from envs.packages import PROGRAMS, named, with_requirements
 from halo.config import merged
 from pipeline import ROOT, SMALL
 from serve import AlphaFoldServer
@@ -28,11 +28,13 @@ from test_uniprot import ENTRIES, Service, serving
 pytestmark = pytest.mark.envs
 
 HERE = Path(__file__).parent
-# By the name of an environment, the packages that its file names.
-NAMED = {
-    path.stem: {text.split()[0] for text in yaml.safe_load(path.read_text())["dependencies"]}
+FILES = {
+    path.stem: named(yaml.safe_load(path.read_text()))
     for path in sorted((ROOT / "envs").glob("*.yaml"))
 }
+# By the name of an environment, the packages that its file names.
+NAMED = {name: by_conda | by_pip for name, (by_conda, by_pip) in FILES.items()}
+BY_PIP = set().union(*(by_pip for _, by_pip in FILES.values()))
 RULES = rules()  # the environment's file and the script of each
 # A run that takes every rule: with a download, and with a language model of each fold.
 CONFIG = merged(
@@ -62,7 +64,7 @@ BENCHMARK = {
 @pytest.fixture(scope="module")
 def conda():
     """A conda whose channels have what the files of the project name."""
-    with local_conda(set().union(*NAMED.values())) as conda:
+    with local_conda(set().union(*NAMED.values()), BY_PIP) as conda:
         yield conda
 
 
@@ -247,6 +249,26 @@ def test_pins_are_written_and_snakemake_takes_them(conda):
     said = conda.call(*snakemake, folder=folder)
     assert "Using pinnings from" in said
     assert "Failed to install" not in said
+
+
+def test_pins_leave_the_packages_of_pip_to_a_script(conda):
+    """A list of conda's packages has none of pip's; Snakemake runs the script behind it."""
+    folder = conda.folder / "pinned_pip"
+    (folder / "envs").mkdir(parents=True)
+    (folder / "envs/esm.yaml").write_text(
+        "channels: [conda-forge, nodefaults]\ndependencies:\n"
+        "  - python >=3.11\n  - pip\n  - pip:\n      - fair-esm >=2.0,<3\n"
+    )
+    conda.call("make", "pins", f"CONDA_EXE={COMMANDS}/conda", f"ENVS={folder}/envs")
+    script = (folder / "envs/esm.post-deploy.sh").read_text()
+    assert re.search(r"pip install --no-deps fair[-_]esm==2\.", script)
+    (folder / "Snakefile").write_text(
+        "rule:\n    conda: 'envs/esm.yaml'\n    shell: 'python -I -m pip show fair-esm'\n"
+    )
+    snakemake = (sys.executable, "-m", "snakemake", "--cores", "1", "--sdm", "conda")
+    said = conda.call(*snakemake, folder=folder)
+    assert "Using pinnings from" in said
+    assert "Name: fair-esm" in said
 
 
 def test_no_pins_without_conda(conda):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ PYPI_NAMES = {
     "python-isal": "isal",
 }
 # Packages that no module imports: the interpreter, httpx's HTTP/2, and a program.
-NOT_IMPORTED = {"python", "h2", "mmseqs2"}
+NOT_IMPORTED = {"python", "pip", "h2", "mmseqs2"}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
 WITH_TORCH = (
     "halo.device", "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict",
@@ -49,7 +50,16 @@ def bounds(texts: list[str]) -> Bounds:
 
 
 def conda_environment(path: Path) -> Bounds:
-    return bounds(yaml.safe_load(path.read_text())["dependencies"])
+    """Bounds of an environment's packages, those that pip installs included."""
+    by_conda, by_pip = by_installer(path)
+    return bounds(by_conda + by_pip)
+
+
+def by_installer(path: Path) -> tuple[list[str], list[str]]:
+    """The requirements that conda fulfils, and those that pip does."""
+    entries = yaml.safe_load(path.read_text())["dependencies"]
+    by_pip = [text for entry in entries if isinstance(entry, dict) for text in entry["pip"]]
+    return [entry for entry in entries if isinstance(entry, str)], by_pip
 
 
 def unbounded(packages: Bounds) -> list[str]:
@@ -127,7 +137,20 @@ def test_conda_environment_has_the_bounds_of_the_project(path):
     assert unbounded(packages) == []
     shared = packages.keys() & DECLARED.keys()
     assert {n: packages[n] for n in shared} == {n: DECLARED[n] for n in shared}
-    assert packages.keys() - DECLARED.keys() <= {"python", "mmseqs2"}
+    assert packages.keys() - DECLARED.keys() <= {"python", "pip", "mmseqs2"}
+
+
+def test_environments_have_one_pytorch():
+    """conda-forge's fair-esm requires torch-scatter, which is built for one PyTorch alone."""
+    wanted = set()
+    for path in ENVIRONMENTS:
+        by_conda, by_pip = by_installer(path)
+        assert not {"fair-esm", "pytorch_scatter"} & bounds(by_conda).keys(), path
+        assert bounds(by_pip).keys() <= {"fair-esm"}, path
+        wanted |= {text for text in by_conda if text.split()[0] == "pytorch"}
+    assert len(wanted) == 1
+    required = distribution("fair-esm").requires or ()
+    assert [text for text in required if "extra ==" not in text] == []
 
 
 def imports(path: Path) -> tuple[set[Path], set[str]]:

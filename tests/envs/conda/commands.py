@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,7 +49,7 @@ async def solved(file: Path) -> list[RepoDataRecord]:
     names = [name for name in environment["channels"] if name != "nodefaults"]
     return await solve(
         sources=[Channel(name, alias) for name in names],
-        specs=environment["dependencies"],
+        specs=[each for each in environment["dependencies"] if isinstance(each, str)],
         platforms=PLATFORMS,
         virtual_packages=VirtualPackage.detect(),
     )
@@ -78,6 +79,16 @@ def create(file: Path, prefix: Path, explicit: bool) -> None:
         await install(records, target_prefix=prefix, cache_dir=cache, show_progress=False)
 
     asyncio.run(run())
+    wanted = [] if explicit else pip_section(file)
+    if wanted:  # as conda does it, which calls the pip of the environment
+        pip = (prefix / "bin/python", "-I", "-m", "pip", "install", "--upgrade", *wanted)
+        subprocess.run(pip, check=True, stdout=subprocess.DEVNULL)
+
+
+def pip_section(file: Path) -> list[str]:
+    """What pip is to install into an environment."""
+    entries = yaml.safe_load(file.read_text())["dependencies"]
+    return [text for entry in entries if isinstance(entry, dict) for text in entry["pip"]]
 
 
 def explicit_list(prefix: Path) -> str:
