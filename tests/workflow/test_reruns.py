@@ -189,7 +189,7 @@ def test_code_and_data_of_a_rule_count_and_their_comments_do_not(forks, run, tmp
         text = re.sub('__version__ = ".*"', '__version__ = "99.0"', text)
         (package / name).write_text(f"# A comment\n{text}\n\n# Another\n")
     assert rules() == set()
-    scales = package / "amino_acids.csv"
+    scales = package / "data/amino_acids.csv"
     scales.write_text(scales.read_text().replace("1.8", "1.9", 1))
     assert rules() == {"train", "join_methods", *RESULTS}
 
@@ -371,4 +371,4 @@ def test_a_module_of_a_git_repository(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "results/small/proteins.csv").is_file()
     [package] = folder.glob(".snakemake/halo/*/workflow/halo")
-    assert (package / "amino_acids.csv").is_file()
+    assert (package / "data/amino_acids.csv").is_file()

@@ -40,7 +40,7 @@ class UniprotSettings:
     mapping: str | None = setting(
         None,
         "path of a table with the columns location and label; null for the ten of DeepLoc "
-        "(workflow/halo/uniprot/uniprot_deeploc.csv)",
+        "(resources/uniprot_deeploc.csv)",
     )
     base_url: str = setting(
         "https://rest.uniprot.org", "address of UniProt's REST service", pattern=URL

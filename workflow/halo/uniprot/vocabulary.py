@@ -8,8 +8,8 @@ from halo.data_files import data_file
 from halo.errors import HaloError
 from halo.proteins.readers import LINE, read_table, require_columns
 
-TERMS = data_file("uniprot/uniprot_locations.csv")
-DEEPLOC = data_file("uniprot/uniprot_deeploc.csv")
+TERMS = data_file("data/uniprot_locations.csv")
+DEEPLOC = data_file("data/uniprot_deeploc.csv")
 
 
 @dataclass(frozen=True)
