@@ -61,7 +61,8 @@ rule embeddings:
 # As join_graphs.
 checkpoint join_embeddings:
     input:
-        lambda wildcards: embedding_shards(wildcards.place),
+        shards=lambda wildcards: embedding_shards(wildcards.place),
+        members=members_dir,
     output:
         "<results>/{place}embeddings.json",
     log:
@@ -75,4 +76,4 @@ checkpoint join_embeddings:
         run=RUN,
         code=script_digest("join_shards.py"),
     shell:
-        "{params.run}/join_shards.py --shards {input} --out {output} --log {log}"
+        "{params.run}/join_shards.py --shards {input.shards} --out {output} --log {log}"

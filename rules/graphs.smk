@@ -28,7 +28,8 @@ rule graphs:
 # Snakemake looks at what stands on it when its content is known.
 checkpoint join_graphs:
     input:
-        shards_of("graphs"),
+        shards=shards_of("graphs"),
+        members=members_dir,  # so that it is looked at again when the ingest has ended
     output:
         "<results>/graphs.json",
     log:
@@ -40,4 +41,4 @@ checkpoint join_graphs:
         run=RUN,
         code=script_digest("join_shards.py"),
     shell:
-        "{params.run}/join_shards.py --shards {input} --out {output} --log {log}"
+        "{params.run}/join_shards.py --shards {input.shards} --out {output} --log {log}"
