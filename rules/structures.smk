@@ -56,7 +56,8 @@ checkpoint structures_manifest:
     params:
         run=RUN,
         store=STORE,
-        settings=as_json({"sources": config["structures"]["sources"]}),
+        # For a message alone.
+        settings=Untracked(json.dumps({"sources": config["structures"]["sources"]})),
         code=script_digest("structures_manifest.py"),
     shell:
         "{params.run}/structures_manifest.py --parts {input.parts} --proteins {input.proteins}"

@@ -241,7 +241,7 @@ def results(folder: Path, stage: Stage) -> dict[str, Any]:
     """All that a stage has made: bytes of files, and what its store has of each protein."""
     found: dict[str, Any] = {name: (folder / name).read_bytes() for name in stage.same}
     if stage.layout is not None:
-        store = Store(folder / read_json(folder / stage.same[0])["store"], stage.layout)
+        store = Store(folder / "store" / read_json(folder / stage.same[0])["store"], stage.layout)
         for name in (name for bucket in BUCKETS for name in store.hashes(bucket)):
             arrays = {key: value.tobytes() for key, value in store.read(name).items()}
             found[name] = arrays, store.attributes(name)

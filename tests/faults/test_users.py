@@ -82,7 +82,7 @@ def use(root: Path, shard: Path, names: list[str]) -> None:
     for name in sorted(names):
         members.setdefault(bucket_of(name), []).append(Member(name, (), "M"))
     write_shard(shard, store, members)
-    read(open_store([shard], LAYOUT), names)
+    read(open_store([shard], LAYOUT, root), names)
 
 
 def read(store: Store, names: list[str]) -> None:

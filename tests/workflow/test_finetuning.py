@@ -67,7 +67,7 @@ def stores(results) -> dict[str, str]:
     for fold in FOLDS:
         folder = results / "kfold" / fold
         store = json.loads((folder / "embeddings/000.json").read_text())["store"]
-        note = json.loads((results.parents[1] / store / "fingerprint.json").read_text())
+        note = json.loads((results.parents[1] / "store" / store / "fingerprint.json").read_text())
         model = json.loads((folder / "finetune/language_model.json").read_text())
         assert note["adapter"] == model["adapter_sha256"]
         beside = json.loads((folder / "1/published/model.json").read_text())

@@ -33,7 +33,7 @@ def test_segments_that_were_removed_are_made_again(tmp_path, config):
 
     call()
     content = [(tmp_path / shard).read_bytes() for shard in SHARDS]
-    store = Store(tmp_path / json.loads(content[0])["store"], LAYOUT)
+    store = Store(tmp_path / "store" / json.loads(content[0])["store"], LAYOUT)
     buckets = [f"{number:02x}" for number in range(256)]
     held = [name for bucket in buckets for name in store.hashes(bucket)]
     graphs = {name: store.read(name)["edges"].tolist() for name in held}
