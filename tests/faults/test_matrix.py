@@ -91,8 +91,8 @@ STAGES = {
         script="train.py",
         arguments=(
             *TABLES, "--graphs", "graphs.json", "--embeddings", "embeddings.json",
-            "--split", "kfold", "--seed", "1", "--method", "halo", "--kind", "network",
-            "--out", "model",
+            "--store", "store", "--split", "kfold", "--seed", "1", "--method", "halo",
+            "--kind", "network", "--out", "model",
         ),
         settings={"network": NETWORK, "training": {"epochs": 3, "residues_per_batch": 2000}},
         made=("model",),
