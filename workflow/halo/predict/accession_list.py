@@ -17,7 +17,8 @@ HEADERS = (
 )  # fmt: skip
 SEQUENCES = ("sequence", "sequences", "seq", "protein_sequence", "protein sequence")
 SHORTEST_SEQUENCE = 20  # letters that are taken for a sequence and not for a word
-_AROUND = "\"'`()[]<>{}"
+_AROUND = "\"'`()[]<>{}\ufeff\u200b"
+_BULLET = re.compile(r"\s*(?:\d+[.)]|[-*\u2022])\s+")  # before an item of a list
 _SEPARATORS = re.compile(r"[,;\s]+")
 _PREFIX = re.compile(
     r"https?://\S*/(?:uniprotkb|uniprot|entry)/|uniprot(?:kb)?(?:/swiss-prot|/trembl)?[:_]|up:|AFDB:",
@@ -97,12 +98,19 @@ def _is_header(text: str) -> bool:
 
 
 def _entries(line: int, text: str) -> list[Entry]:
-    words = [word for word in _SEPARATORS.split(text) if word.strip(_AROUND)]
+    split = _SEPARATORS.split(_BULLET.sub("", text, count=1) if _BULLET.match(text) else text)
+    words = [part for word in split for part in _joined(word) if part.strip(_AROUND)]
     found = [Entry(line, word.strip(_AROUND), accession_of(word)) for word in words]
     ids = [entry for entry in found if entry.accession or is_entry_name(entry.text)]
     if len(ids) == len(found):
         return ids
     return found[:1] if found[0] in ids else [Entry(line, text, "")]
+
+
+def _joined(word: str) -> list[str]:
+    """The accessions that a word joins by ``|``, or itself (``sp|P12345|NAME`` is one)."""
+    parts = word.split("|")
+    return parts if all(accession_of(part) for part in parts) else [word]
 
 
 def _refuse_sequences(path: Path | str, content: Sequence[tuple[int, str]]) -> None:
