@@ -269,7 +269,9 @@ def structure_files(wildcards):
     The job itself compares each protein's files, so that a newer time alone computes nothing.
     """
     paths = [Path(s["path"]) for s in config["structures"]["sources"] if s.get("path")]
-    return listing_digest(paths)
+    # The name of an archive may have wildcards.
+    found = [sorted(path.parent.glob(path.name)) or [path] for path in paths]
+    return listing_digest(path for some in found for path in some)
 
 
 def shards_of(stage, suffix="json"):
