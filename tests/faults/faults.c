@@ -10,20 +10,22 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { NONE, COUNT, KILL, DISK, LOCK, FOLDER };
 static int fault = NONE;
-static long value, steps, written;
+static long value;
+static atomic_long steps, written; /* several threads write */
 
-void set_fault(int what, long number) { fault = what; value = number; steps = written = 0; }
+void set_fault(int what, long number) { fault = what; value = number; steps = 0; written = 0; }
 long count_steps(void) { return steps; }
 long count_bytes(void) { return written; }
 
 static void step(void) {
-  if (++steps == value && fault == KILL) raise(SIGKILL);
+  if (atomic_fetch_add(&steps, 1) + 1 == value && fault == KILL) raise(SIGKILL);
 }
 
 int fsync(int fd) {
@@ -47,9 +49,9 @@ ssize_t write(int fd, const void *data, size_t size) {
   struct stat found;
   if (!real) real = dlsym(RTLD_NEXT, "write");
   if ((fault == DISK || fault == COUNT) && fd > 2 && !fstat(fd, &found) && S_ISREG(found.st_mode)) {
-    if (fault == DISK && written >= value) { errno = ENOSPC; return -1; }
-    if (fault == DISK && size > (size_t)(value - written)) size = value - written;
-    written += size;
+    long before = atomic_fetch_add(&written, size);
+    if (fault == DISK && before >= value) { errno = ENOSPC; return -1; }
+    if (fault == DISK && size > (size_t)(value - before)) size = value - before;
   }
   return real(fd, data, size);
 }

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -398,3 +399,10 @@ def test_a_damaged_registration_removes_nothing(store, tmp_path):
     with pytest.raises(HaloError, match=str(file)):
         remove_store(store.path)
     assert store.path.exists()
+
+
+def test_the_tests_that_the_documentation_names_are_there(root):
+    named = set(re.findall(r"`(test_\w+)`", (root / "docs/faults.md").read_text()))
+    assert named
+    written = "".join(path.read_text() for path in (root / "tests").rglob("test_*.py"))
+    assert {name for name in named if f"def {name}(" not in written} == set()
