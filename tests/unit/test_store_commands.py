@@ -107,12 +107,12 @@ def test_the_store_is_checked_and_joined(store, call):
 def test_embeddings_that_another_run_uses_are_not_dropped(store, call):
     mine = write(Path("results/mine/kfold/0/embeddings/000.json"), store)
     other = write(Path("results/other/kfold/0/embeddings/000.json"), store)
-    arguments = ("--embeddings", mine, "--out", "dropped.json")
+    arguments = ("--embeddings", mine, "--store", "store", "--out", "dropped.json")
     said, status = call("drop_embeddings.py", *arguments)
     assert status == 0
     assert str(other.parent.resolve()) in said
     assert store.path.exists()
     assert read_json(Path("dropped.json"))["used_by"] == [str(other.parent.resolve())]
-    call("drop_embeddings.py", "--embeddings", other, "--out", "dropped.json")
+    call("drop_embeddings.py", "--embeddings", other, *arguments[2:])
     assert not store.path.exists()
     assert read_json(Path("dropped.json"))["bytes"] > 0
