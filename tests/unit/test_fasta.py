@@ -107,7 +107,7 @@ def test_a_nul_harms_its_record_alone(tmp_path):
         (gzip.compress(PLAIN)[:5], "damaged or was cut off"),
         (lzma.compress(PLAIN)[:-9], "damaged or was cut off"),
         (b"\x1f\x8bno gzip at all", "damaged or was cut off"),
-        (b"PK\x03\x04no zip", "a zip with 0 files"),
+        (b"PK\x03\x04no zip", "a zip that is empty, damaged or was cut off"),
         (b"", "empty"),
         (b"\n\n  \n", "empty"),
         (gzip.compress(b""), "empty"),
