@@ -1,11 +1,14 @@
 """Placing a structure's residues in the protein's sequence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from halo.structures import match
+from halo.structures.confidence import confidence_of
 from halo.structures.layout import LAYOUT, Fragment, mean_plddt, pack
 from halo.structures.match import best_placed, fragment_of, place
 from halo.structures.parse import Chain, StructureError
@@ -20,7 +23,9 @@ def chain_of(letters, numbers=None, b_factor=50.0):
     count = len(letters)
     numbers = np.arange(1, count + 1) if numbers is None else np.asarray(numbers)
     coordinates = np.arange(9 * count, dtype=np.float32).reshape(count, 3, 3)
-    b_factors = np.full(count, b_factor, np.float32)
+    b_factors = np.full(max(count, 3), b_factor, np.float32)
+    b_factors[1:3] += 1, -1  # a constant would tell nothing
+    b_factors = b_factors[:count]
     return Chain("A", letters, numbers.astype(np.int32), coordinates, b_factors, 0)
 
 
@@ -125,6 +130,27 @@ def test_b_factors_that_are_no_plddt_are_refused_unless_said():
     with pytest.raises(StructureError, match="confidence: none"):
         fragment_of(placed, "plddt")
     assert np.isnan(fragment_of(placed, "none").plddt).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "known"),
+    [
+        ([50.0] * 4, True),
+        ([50.0] * 5, False),
+        ([50.0] * 4 + [50.01], True),
+        ([50.0] * 4 + [np.nan], True),
+        ([0.5] * 5, False),
+        ([100.0] * 2, False),
+        ([1.0], False),
+    ],
+)
+@pytest.mark.parametrize("column", ["b_factor", "metric"])
+def test_values_that_are_the_same_for_all_tell_nothing(column, values, known):
+    values = np.array(values, np.float32)
+    chain = replace(chain_of(SEQUENCE[: len(values)]), **{column: values})
+    found = confidence_of(chain, "plddt")
+    assert (np.isfinite(found.plddt) == (np.isfinite(values) & known)).all()
+    assert ("confidence unknown" in found.remark) == (not known)
 
 
 def test_packing_keeps_fragments_apart_and_averages_where_they_overlap():

@@ -220,6 +220,26 @@ def _default_of_a_library(s):
     return whole(s, np.full(LENGTH, 20.0))
 
 
+@case(UNKNOWN, "every B-factor is 70.25")
+def _the_same_for_all(s):
+    return whole(s, np.full(LENGTH, 70.25))
+
+
+@case(UNKNOWN, "every B-factor is 0.5")
+def _the_same_of_0_to_1(s):
+    return whole(s, np.full(LENGTH, 0.5))
+
+
+@case(UNKNOWN, "every B-factor is 50")
+def _the_same_where_there_is_one(s):
+    return whole(s, ["50.00"] * (LENGTH // 2) + [""] * (LENGTH - LENGTH // 2))
+
+
+@case(UNKNOWN, "every pLDDT value is 90", ".cif")
+def _modelcif_of_one_value(s):
+    return cif(s, extra=metric("pLDDT", np.full(LENGTH, 90.0)))
+
+
 @case(UNKNOWN, "no B-factors")
 def _lines_of_54_columns(s):
     return pdb(*(text[:54] for text in atoms(s)))

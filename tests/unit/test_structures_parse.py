@@ -49,7 +49,7 @@ def test_both_formats_plain_and_gzipped(text, pack):
     assert chain.declared == len(SEQUENCE)
     assert (chain.coordinates == reference.coordinates).all()
     assert chain.coordinates.dtype == np.float32
-    assert chain.b_factor.tolist() == [90.0] * len(SEQUENCE)
+    assert chain.b_factor.tolist() == [90.0, 91.0, 89.0] + [90.0] * (len(SEQUENCE) - 3)
 
 
 def test_the_highest_occupancy_counts_and_the_first_among_equals():

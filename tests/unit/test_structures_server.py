@@ -31,22 +31,28 @@ LETTERS = {"A": "ALA", "C": "CYS", "D": "ASP", "E": "GLU", "G": "GLY", "K": "LYS
 
 
 def model_pdb(sequence, plddt=90.0, seed=0):
-    """A PDB file with a random walk as backbone and the sequence in its header."""
+    """A PDB file with a random walk as backbone and the sequence in its header.
+
+    `plddt` is the mean of its pLDDT and that of all residues but the second and the third.
+    """
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(0, 2.2, (len(sequence), 3)), axis=0)
     names = [LETTERS[letter] for letter in sequence]
+    b_factors = np.full(max(len(names), 3), float(plddt))
+    b_factors[1:3] += 1, -1  # a constant would tell nothing
     lines = []
     for start in range(0, len(names), 13):
         part = " ".join(names[start : start + 13])
         lines.append(f"SEQRES {start // 13 + 1:3d} A {len(names):4d}  {part}")
     serial = 0
-    for number, (name, centre) in enumerate(zip(names, walk, strict=True), start=1):
+    residues = zip(names, walk, b_factors[: len(names)], strict=True)
+    for number, (name, centre, b) in enumerate(residues, start=1):
         for atom, shift in (("N", -1.2), ("CA", 0.0), ("C", 1.2)):
             serial += 1
             x, y, z = centre + shift
             lines.append(
                 f"ATOM  {serial:5d}  {atom:<3s} {name} A{number:4d}    "
-                f"{x:8.3f}{y:8.3f}{z:8.3f}{1:6.2f}{plddt:6.2f}          {atom[0]:>2s}"
+                f"{x:8.3f}{y:8.3f}{z:8.3f}{1:6.2f}{b:6.2f}          {atom[0]:>2s}"
             )
     return "\n".join([*lines, "TER", "END", ""]).encode()
 

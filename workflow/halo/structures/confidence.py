@@ -12,8 +12,11 @@ import numpy as np
 from halo.structures.atoms import Chain
 from halo.structures.parse import StructureError
 
-# What programs write that have no B-factor to tell; a predictor is never as sure of all residues.
+# What programs write that have no B-factor to tell; these are no confidence of a peptide either.
 FILLERS = (0.0, 1.0, 20.0, 100.0)
+# So many residues have the same value only where it was filled in: predictors give two decimals
+# of 0 to 100 (or of 0 to 1) for each, and the ends of a chain are always less certain.
+ENOUGH = 5
 
 
 @dataclass(frozen=True)
@@ -35,35 +38,37 @@ class Confidence:
 def confidence_of(chain: Chain, kind: str) -> Confidence:
     """The confidence in `chain`; `kind` is ``plddt`` or, of B-factors that are none, ``none``.
 
+    Values that are the same for all of at least `ENOUGH` residues tell nothing: unknown.
+
     StructureError where the B-factors of a prediction lie outside of 0 to 100.
     """
     unknown = np.full(len(chain.letters), np.nan, np.float32)
     if kind == "none":
         return Confidence(unknown)
     if chain.metric is not None and np.isfinite(chain.metric).any():
-        return _checked(chain.metric, "pLDDT values")
+        return _checked(chain.metric, "pLDDT value")
     if chain.method:
         what = f"experimental structure ({chain.method.lower()})"
         return Confidence(unknown, f"{what}: B-factors are no pLDDT, confidence unknown")
     values = chain.b_factor
-    known = values[np.isfinite(values)]
-    if not len(known):
+    if not np.isfinite(values).any():
         return Confidence(unknown, "no B-factors: confidence unknown")
-    if (known == known[0]).all() and known[0] in FILLERS:
-        remark = f"every B-factor is {known[0]:g}, which tells nothing: confidence unknown"
-        return Confidence(unknown, remark)
-    return _checked(values, "B-factors")
+    return _checked(values, "B-factor")
 
 
 def _checked(values: np.ndarray, what: str) -> Confidence:
+    """`values`, of which some are known, as pLDDT; `what` names one of them."""
     known = values[np.isfinite(values)]
     least, most = known.min(), known.max()
     if least < 0 or most > 100:
         raise StructureError(
-            f"the {what} ({least:g} to {most:g}) are no pLDDT (0 to 100); for other structures "
+            f"the {what}s ({least:g} to {most:g}) are no pLDDT (0 to 100); for other structures "
             "than AlphaFold's give the source `confidence: none`"
         )
+    if least == most and (len(known) >= ENOUGH or least in FILLERS):
+        remark = f"every {what} is {least:g}, which tells nothing: confidence unknown"
+        return Confidence(np.full_like(values, np.nan), remark)
     if most > 1:
         missing = len(values) - len(known)
         return Confidence(values, f"no B-factor of {missing} residues" if missing else "")
-    return Confidence(values * np.float32(100), f"{what} of 0 to 1 taken as pLDDT of 0 to 100")
+    return Confidence(values * np.float32(100), f"{what}s of 0 to 1 taken as pLDDT of 0 to 100")
