@@ -6,6 +6,7 @@ import shutil
 import pandas as pd
 
 from halo.config import merged
+from halo.config.files import LARGEST
 from pipeline import ROOT, SMALL, snakemake
 
 FOLDS = ("0", "1")
@@ -102,9 +103,14 @@ def test_the_language_model_of_a_fold(tmp_path):
 
     shutil.copy(results / "split/assignments.csv", tmp_path / "base.csv")
 
-    # A table that is refused: Snakemake deletes what the ingest wrote, and the models stay.
-    (tmp_path / "proteins.csv").write_text("id,sequence\nP1,MKV\n")
-    assert snakemake(tmp_path, CONFIG).status != 0
+    # A table that the ingest refuses, too large to be read before it: Snakemake deletes what the
+    # ingest wrote, and the models stay.
+    row = f"P1,{'MKV' * 1000}\n"
+    (tmp_path / "proteins.csv").write_text("id,sequence\n" + row * (LARGEST // len(row) + 1))
+    refused = snakemake(tmp_path, CONFIG)
+    assert refused.status != 0
+    assert "ingest" in refused.rules
+    assert "no column 'accession'" in refused.output
     assert not (results / "proteins.csv").exists()
 
     # A new protein, the others in their folds: the models stay, and it alone is embedded.

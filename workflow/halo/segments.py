@@ -57,8 +57,7 @@ def segment_content(
     """The bytes of a segment.
 
     It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
-    process with a segmentation fault. HDF5's own driver for that is ten times as fast as one that
-    writes into an object of Python's.
+    process with a segmentation fault.
     """
     hashes = [record.sequence_hash for record in records]
     names = (*layout.attributes, *layout.arrays)
