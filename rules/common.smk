@@ -156,7 +156,7 @@ def finetune_settings():
     section = USED.get("finetune", {})
     return {
         "finetune": {key: section[key] for key in section if key not in ("model", "refresh")},
-        "embeddings": chosen(USED["embeddings"], "layer", "window", "overlap"),
+        "embeddings": chosen(USED["embeddings"], "layer", "window", "overlap", "precision"),
     }
 
 

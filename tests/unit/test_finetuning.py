@@ -31,7 +31,7 @@ from halo.finetuning.head import AttentionHead
 from halo.finetuning.leakage import require_no_leak, write_training
 from halo.finetuning.learner import Learner
 from halo.finetuning.loop import Finetuning
-from halo.finetuning.predict import predict_fold
+from halo.finetuning.predict import head_logits, load_head, predict_fold
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
@@ -278,6 +278,45 @@ def test_scores_do_not_depend_on_the_batches_nor_on_the_window(weights):
     assert max(map(len, sequences)) > EMBEDDING.window
     alone = torch.cat([learner.score([text], Processes()) for text in sequences])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("trained", "embedded"), [("bfloat16", "float32"), ("float32", "bfloat16")]
+)
+def test_it_scores_in_the_precision_of_the_embeddings(
+    weights, tmp_path, monkeypatch, trained, embedded
+):
+    """The scores that choose the pass and the thresholds are those of the predictions.
+
+    But for the order of sums: of the batches, and of two ways through the layers.
+    """
+    seen = []
+    real = Learner.score
+
+    def score(self, *arguments):
+        seen.append((real(self, *arguments), arguments[0]))
+        return seen[-1][0]
+
+    monkeypatch.setattr(Learner, "score", score)
+    settings = replace(SETTINGS, epochs=1, precision=trained)
+    embeddings = {name: replace(EMBEDDING, precision=name) for name in (trained, embedded)}
+    finetune(weights, tmp_path, settings=settings, embedding=embeddings[embedded])
+    [(scores, sequences)] = seen
+    assert max(map(len, sequences)) > EMBEDDING.window  # of one window and of several
+    members: dict[str, list[Member]] = {}
+    hashes = [sha256_of_text(text) for text in sequences]
+    for name, text in zip(hashes, sequences, strict=True):
+        members.setdefault(bucket_of(name), []).append(Member(name, (), text))
+    model = read_weights(tmp_path / "out/language_model.json")
+    head, _ = load_head(tmp_path / "out")
+    apart = {}
+    for name, embedding in embeddings.items():
+        store = embed_buckets(members, tmp_path, model, embedding, "cpu")
+        predicted = head_logits(head, store, np.array(hashes, dtype=object))
+        apart[name] = (scores - predicted).abs().mean().item()
+    assert apart[embedded] < apart[trained] / 5
+    if embedded == "float32":
+        assert apart[embedded] < 1e-4
 
 
 # ---------------------------------------------------------------- going on

@@ -49,8 +49,9 @@ class LowRank(nn.Module):
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The changed weight."""
-        return weight + self.scale * (self.up @ self.down)
+        """The changed weight, in float32 also within autocast: that which `merge` makes."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return weight + self.scale * (self.up @ self.down)
 
 
 def adapt(model: ESM2, settings: FinetuneSettings, layer: int) -> dict[str, nn.Parameter]:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from halo.device import moved
 from halo.embeddings.encoder import encode
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.precision import matrix_dtype
 from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.windows import blend, windows
+from halo.errors import HaloError
 from halo.finetuning.adapters import adapt
 from halo.finetuning.data import token_batches
 from halo.finetuning.head import AttentionHead
@@ -29,7 +31,8 @@ class Learner(nn.Module):
     Args:
         model, alphabet: the language model, which is changed.
         n_labels: :math:`L`.
-        embedding: the layer that the head reads, and the windows of long proteins.
+        embedding: the layer that the head reads, the windows of long proteins, and the precision
+            of what is scored.
         settings: what is trained, and the shape of the head.
         seed: of the weights that are new.
     """
@@ -60,15 +63,17 @@ class Learner(nn.Module):
 
     def forward(self, sequences: Sequence[str]) -> Tensor:
         """Logits, float32 [n, n_labels], of proteins that fit into the model."""
-        states, residues = self._states(sequences)
-        return self.head(states, residues)
+        return self.head(*self._states(sequences, self._as_trained()))
 
     @torch.no_grad()
     def standardize(self, sequences: Sequence[str]) -> None:
         """Fit the head's units to proteins as the language model sees them before the training."""
         self.eval()
         window = self.embedding.window
-        pooled = [self.head.pooled(*self._states([text[:window]])) for text in sequences]
+        pooled = [
+            self.head.pooled(*self._states([text[:window]], self._as_trained()))
+            for text in sequences
+        ]
         if len(pooled) > 1:
             self.head.standardize(torch.cat(pooled))
 
@@ -77,43 +82,66 @@ class Learner(nn.Module):
         """Logits of whole proteins on the CPU, float32 [n, n_labels], in the order given.
 
         A protein that is longer than the model's window is seen through several, and the head
-        pools over all its residues.
+        pools over all its residues. They are the logits of `halo.finetuning.predict`, whatever the
+        precision of the training is: states in the precision of the embeddings on this device,
+        and rounded to float16, in which embeddings are stored. So thresholds that are learned from
+        these logits hold for those. HaloError where float16 does not hold the states.
         """
         self.eval()
+        precision = self._as_embedded()
         lengths = np.array([len(text) for text in sequences])
         logits = torch.zeros(len(sequences), len(self.tau), device=self._device)
         long = lengths > self.embedding.window
         budget = self.settings.tokens_per_batch
         for rows in processes.share(token_batches(lengths, np.flatnonzero(~long), budget)):
-            logits[moved(torch.from_numpy(rows), self._device)] = self(
-                [sequences[row] for row in rows]
-            )
+            states, residues = self._states([sequences[row] for row in rows], precision)
+            stored = states.masked_fill(~residues[:, :, None], 0).half()
+            logits[moved(torch.from_numpy(rows), self._device)] = self.head(stored, residues)
         for row in processes.share(np.flatnonzero(long)):
-            states = self._blended(sequences[row])
-            every = torch.ones(states.shape[:2], dtype=torch.bool, device=self._device)
-            logits[row] = self.head(states, every)[0]
+            stored = self._blended(sequences[row], precision).half()
+            every = torch.ones(stored.shape[:2], dtype=torch.bool, device=self._device)
+            logits[row] = self.head(stored, every)[0]
         processes.add_up([logits])
+        if not logits.isfinite().all():
+            raise HaloError(
+                "validation: the language model's states are no numbers, or beyond what float16 "
+                "holds, in which embeddings are stored; lower finetune.learning_rate, set "
+                "embeddings.precision to float32, or embeddings.layer to -1"
+            )
         return logits.cpu()
 
     @property
     def _device(self) -> torch.device:
         return self.tau.device
 
-    def _states(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def _as_trained(self) -> torch.autocast:
+        return half_precision(self._device, self.settings.precision)
+
+    def _as_embedded(self) -> torch.autocast:
+        device = self._device.type
+        dtype = matrix_dtype(self.embedding.precision, device)
+        return torch.autocast(device, dtype, enabled=dtype != torch.float32)
+
+    def _states(self, sequences: Sequence[str], precision: torch.autocast) -> tuple[Tensor, Tensor]:
         tokens, residues = (moved(part, self._device) for part in self.tokenizer.padded(sequences))
         checkpointing = self.settings.checkpointing and torch.is_grad_enabled()
-        with half_precision(self._device, self.settings.precision):
+        with precision:
             states = encode(self.model, tokens, self.embedding.layer, checkpointing)
         return states, residues
 
-    def _blended(self, sequence: str) -> Tensor:
-        """States of a long protein, float32 [1, length, dim]."""
+    def _blended(self, sequence: str, precision: torch.autocast) -> Tensor:
+        """States of a long protein, float32 [1, length, dim].
+
+        Windows come from a GPU in float16, as those of embeddings do.
+        """
         found = windows(len(sequence), self.embedding.window, self.embedding.overlap)
         start, stop = found[0]
         lengths = np.full(len(found), stop - start)
         parts = []
         for rows in token_batches(lengths, np.arange(len(found)), self.settings.tokens_per_batch):
-            states, _ = self._states([sequence[slice(*found[row])] for row in rows])
-            states = states[:, 1:-1].float().cpu().numpy()
+            states, _ = self._states([sequence[slice(*found[row])] for row in rows], precision)
+            states = states[:, 1:-1]
+            states = states.half() if states.is_cuda else states.float()
+            states = states.cpu().numpy()
             parts += [(*found[row], part) for row, part in zip(rows, states, strict=True)]
         return torch.from_numpy(blend(len(sequence), parts)).to(self._device)[None]

@@ -67,7 +67,8 @@ class FinetuneSettings:
     )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto",
-        "numbers in the language model; auto is bfloat16 on a GPU that has it, else float32",
+        "numbers in the language model in training (it is scored as embeddings.precision says); "
+        "auto is bfloat16 on a GPU that has it, else float32",
     )
     checkpointing: bool = setting(
         False,

@@ -143,6 +143,7 @@ def _description(
         "layer": embedding.layer,
         "window": embedding.window,
         "overlap": embedding.overlap,
+        "precision": embedding.precision,
         "settings": asdict(settings),
         "code": code_digest("halo.finetuning.loop"),
     }
