@@ -13,7 +13,7 @@ from torch_geometric.utils import scatter
 
 from halo.graphs.build import GraphSettings, build_graph
 from halo.network.batch import Batch, Data
-from halo.network.classes import NETWORKS
+from halo.network.classes import NETWORKS, prepared
 from halo.network.features import (
     EDGE_DIM,
     EDGE_FLAGS,
@@ -347,17 +347,29 @@ def test_a_batch_that_is_prepared_before_gives_the_same(edges, modalities):
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("training", [True, False])
-def test_on_the_gpu_nothing_has_to_be_waited_for(training):
+def test_on_the_gpu_nothing_has_to_be_waited_for(kind, training):
     """Fake tensors have no values: what reads one, or takes a shape from one, is an error."""
-    batch = network().prepare(Batch.from_data_list([protein(20, 1), protein(30, 2)]))
+    batch = Batch.from_data_list([protein(20, 1), protein(30, 2)])
+    batch = prepared(NETWORKS[kind](DIM, LABELS, SETTINGS), batch)
     count = batch.num_graphs  # known since the batch was made
 
     def without_values(tensor: torch.Tensor) -> torch.Tensor:
         return torch.empty(tensor.shape, dtype=tensor.dtype)
 
     with FakeTensorMode():
-        net = HaloNetwork(DIM, LABELS, SETTINGS).train(training)
+        net = NETWORKS[kind](DIM, LABELS, SETTINGS).train(training)
         out = net(batch.apply(without_values))
         focal_loss(out.logits, torch.empty(count, LABELS), 1.0, torch.ones(LABELS)).backward()
     assert out.logits.shape == (count, LABELS)
+
+
+@pytest.mark.parametrize("kind", ["light_attention", "reference"])
+def test_baselines_of_a_batch_that_is_prepared_before_give_the_same(kind):
+    torch.manual_seed(0)
+    net = NETWORKS[kind](DIM, LABELS, SETTINGS).eval()
+    batch = Batch.from_data_list([protein(n, seed) for seed, n in enumerate((5, 60, 1, 33))])
+    with torch.inference_mode():
+        for found, expected in zip(net(prepared(net, batch)), net(batch), strict=True):
+            assert torch.equal(found, expected)

@@ -1,8 +1,9 @@
 """Networks to compare with: on the same embeddings and graphs, in the same loop."""
 
+from copy import copy
+
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from halo.network.batch import Batch
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
@@ -72,18 +73,39 @@ class LightAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`; the attention is the mean over the channels."""
-        lengths = batch.ptr.diff()
-        dense = pad_sequence(self.units(batch.embedding).split(lengths.tolist()), batch_first=True)
-        there = torch.arange(dense.shape[1], device=lengths.device) < lengths[:, None]
-        channels = dense.transpose(1, 2)
-        scores = self.attend(channels).masked_fill(~there[:, None], -torch.inf)
+        if "place" not in batch:
+            batch = self.prepare(batch)
+        rows = batch.num_graphs * batch.width
+        shape = (batch.num_graphs, batch.width)
+        embedding = self.units(batch.embedding)
+        dense = embedding.new_zeros(rows, embedding.shape[1])
+        channels = dense.index_copy(0, batch.place, embedding).view(*shape, -1).transpose(1, 2)
+        padding = torch.ones(rows, dtype=torch.bool, device=embedding.device)
+        padding = padding.index_fill(0, batch.place, False).view(shape)[:, None]
+        scores = self.attend(channels).masked_fill(padding, -torch.inf)
         attention = torch.softmax(scores, dim=2)
         values = self.dropout(self.value(channels))
         mixed = (attention * values).sum(dim=2)
-        highest = values.masked_fill(~there[:, None], -torch.inf).amax(dim=2)
+        highest = values.masked_fill(padding, -torch.inf).amax(dim=2)
         logits = self.head(torch.cat([mixed, highest], dim=1))
         weights, _ = _of_the_embedding_alone(batch)
-        return Output(logits, weights, attention.mean(dim=1)[there][:, None])
+        by_residue = attention.mean(dim=1).flatten().index_select(0, batch.place)
+        return Output(logits, weights, by_residue[:, None])
+
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch with `width`, the length of its longest protein, and where residues lie.
+
+        ``place`` int64 [N] is the row of each residue when every protein has `width` rows. It
+        follows from the lengths, for which the CPU would wait if they were on a GPU: so this is
+        best done before the batch is moved. What is not read goes, and need not be moved.
+        """
+        made = copy(batch)
+        made.width = int(batch.ptr.diff().max())
+        within = torch.arange(batch.num_nodes, device=batch.ptr.device) - batch.ptr[batch.batch]
+        made.place = batch.batch * made.width + within
+        for name in ("edge_index", "edge_attr", "edge_contact", "coordinates"):
+            del made[name]
+        return made
 
     def global_weights(self) -> dict[str, float]:
         """The embedding is all."""
@@ -116,22 +138,38 @@ class ReferenceNetwork(nn.Module):
                 self.UNITS // self.HEADS,
                 heads=self.HEADS,
                 dropout=settings.dropout,
+                add_self_loops=False,  # `prepare` does, once for all layers
             )
             for number in range(self.LAYERS)
         )
         self.head = nn.Linear(self.UNITS, n_labels)
+        shares = torch.tensor(self.WEIGHTS) / sum(self.WEIGHTS)
+        self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`; every residue has the same part in the mean."""
+        if "looped_index" not in batch:
+            batch = self.prepare(batch)
         modalities = (batch.embedding.float(), batch.coordinates, batch.biochemistry)
         h = torch.cat(
             [weight * part for weight, part in zip(self.WEIGHTS, modalities, strict=True)], dim=1
         )
         for layer in self.layers:
-            h = torch.relu(layer(h, batch.edge_index))
+            h = torch.relu(layer(h, batch.looped_index))
         mean = segment(h, batch.batch, batch.num_graphs, "mean")
-        weights = torch.tensor(self.WEIGHTS, device=h.device) / sum(self.WEIGHTS)
-        return Output(self.head(mean), weights.expand(batch.num_graphs, -1), _even(batch))
+        return Output(self.head(mean), self.shares.expand(batch.num_graphs, -1), _even(batch))
+
+    def prepare(self, batch: Batch) -> Batch:
+        """The batch with ``looped_index`` int64 [2, E + N], its edges and a loop at each residue.
+
+        What is not read goes, and need not be moved to a GPU.
+        """
+        made = copy(batch)
+        loops = torch.arange(batch.num_nodes, device=batch.edge_index.device).expand(2, -1)
+        made.looped_index = torch.cat([batch.edge_index, loops], dim=1)
+        for name in ("edge_index", "edge_attr", "edge_contact"):
+            del made[name]
+        return made
 
     def global_weights(self) -> dict[str, float]:
         """The fixed ones, as shares."""
@@ -146,8 +184,7 @@ def _of_the_embedding_alone(batch: Batch) -> tuple[Tensor, Tensor]:
 
 def _even(batch: Batch) -> Tensor:
     """The attention of a plain mean, [N, 1]."""
-    counts = torch.bincount(batch.batch, minlength=batch.num_graphs)
-    return (1.0 / counts[batch.batch])[:, None]
+    return (1.0 / batch.ptr.diff()).index_select(0, batch.batch)[:, None]
 
 
 def _weights_by_name(weights: tuple[float, ...]) -> dict[str, float]:
