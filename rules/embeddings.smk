@@ -20,7 +20,7 @@ rule language_model:
         code=script_digest("language_model.py"),
     shell:
         "{params.run}/language_model.py --model {params.model:q} {params.sha256}"
-        " --folder {params.store:q}/language_models --out {output} --log {log}"
+        " --store {params.store:q} --out {output} --log {log}"
 
 
 # By the language model that was published, or by a fold's own; `place` is empty or <split>/<fold>/.

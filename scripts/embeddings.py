@@ -23,7 +23,7 @@ def job(arguments: argparse.Namespace) -> None:
     store = embed_buckets(
         members,
         arguments.store,
-        read_weights(arguments.language_model),
+        read_weights(arguments.language_model, arguments.store),
         EmbeddingSettings(**arguments.settings, **arguments.execution),
         choose_device(arguments.device),
         shard=arguments.shard,

@@ -30,7 +30,7 @@ def job(arguments: argparse.Namespace) -> None:
         finetune_fold(
             proteins,
             parts[f"part_{arguments.fold}"].reindex(proteins.ids).to_numpy(dtype=object),
-            read_weights(arguments.language_model),
+            read_weights(arguments.language_model, arguments.store),
             arguments.seed,
             EmbeddingSettings(**arguments.settings["embeddings"]),
             FinetuneSettings(**arguments.settings["finetune"]),

@@ -4,20 +4,20 @@ import argparse
 from pathlib import Path
 
 from halo.embeddings.find import find_weights
-from halo.embeddings.weights import write_weights
+from halo.embeddings.weights import DOWNLOADS, write_weights
 from halo.job import job_parser, run_job
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Find or download one checkpoint."""
-    weights = find_weights(arguments.model, arguments.folder, arguments.sha256)
-    write_weights(arguments.out, weights)
+    weights = find_weights(arguments.model, arguments.store / DOWNLOADS, arguments.sha256)
+    write_weights(arguments.out, weights, arguments.store)
 
 
 if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument("--model", required=True, help="path of a checkpoint, or a published name")
     parser.add_argument("--sha256", help="checksum that the checkpoint must have")
-    parser.add_argument("--folder", type=Path, required=True, help="where downloads are kept")
+    parser.add_argument("--store", type=Path, required=True, help="store, where downloads are kept")
     parser.add_argument("--out", type=Path, required=True, help="language_model.json to write")
     run_job(parser, job)

@@ -27,7 +27,7 @@ from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.find import find_weights
 from halo.embeddings.language_model import load_language_model
 from halo.embeddings.published import PUBLISHED, Published
-from halo.embeddings.weights import Weights, write_weights
+from halo.embeddings.weights import Weights, read_weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text, write_json
 from halo.finetuning.adapters import adapt, described
@@ -137,13 +137,27 @@ def command(root: Path, monkeypatch, *arguments: str, script: str = "language_mo
     return 0
 
 
+def embed(root: Path, monkeypatch, store: str) -> int:
+    """The status of the job that embeds one protein by ``language_model.json`` of this folder."""
+    name = sha256_of_text("MKV")
+    Path("members").mkdir()
+    member = "\t".join(HEADER) + f"\n{name}\t\tMKV\n"
+    Path(f"members/{bucket_of(name)}.tsv").write_text(member)
+    options = {
+        "members": "members", "buckets": bucket_of(name), "language-model": "language_model.json",
+        "store": store, "shard": "shard.json",
+    }  # fmt: skip
+    arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
+    return command(root, monkeypatch, *arguments, script="embeddings")
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_is_no_checkpoint_has_a_name(name, root, whole, tmp_path, monkeypatch, capsys):
     make, message = FAULTS[name]
     path = tmp_path / "esm2.pt"
     make(path, whole)
     out = tmp_path / "language_model.json"
-    arguments = ("--model", str(path), "--folder", str(tmp_path), "--out", str(out))
+    arguments = ("--model", str(path), "--store", str(tmp_path), "--out", str(out))
     assert command(root, monkeypatch, *arguments) == 1
     said = capsys.readouterr().err
     assert str(path) in said
@@ -157,9 +171,27 @@ def test_what_is_no_checkpoint_has_a_name(name, root, whole, tmp_path, monkeypat
 def test_a_whole_checkpoint_passes(root, whole, tmp_path, monkeypatch):
     path, out = tmp_path / "esm2.pt", tmp_path / "language_model.json"
     path.write_bytes(whole)
-    arguments = ("--model", str(path), "--folder", str(tmp_path), "--out", str(out))
+    arguments = ("--model", str(path), "--store", str(tmp_path), "--out", str(out))
     assert command(root, monkeypatch, *arguments) == 0
     assert read_json(out)["sha256"] == sha256_of_file(path)
+
+
+def test_a_store_may_be_moved_with_the_checkpoint_in_it(root, whole, tmp_path, monkeypatch):
+    """Snakemake does not find the checkpoint again then: the store's place is no parameter."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("before/language_models/esm2_t6_8M_UR50D.pt")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(whole)
+    arguments = ("--model", path.stem, "--sha256", sha256_of_file(path), "--store", "before")
+    assert command(root, monkeypatch, *arguments, "--out", "language_model.json") == 0
+    # A fold's own language model names the same checkpoint, and its store has been moved as well.
+    found = read_weights(Path("language_model.json"), Path("before"))
+    assert found.path == str(path)
+    write_weights(Path("own.json"), found, Path("before"))
+    Path("before").rename("after")
+    moved = read_weights(Path("own.json"), Path("after"))
+    assert moved.path == "after/language_models/esm2_t6_8M_UR50D.pt"
+    assert embed(root, monkeypatch, "after") == 0
 
 
 def test_what_the_configuration_says_is_no_reason_to_take_it_for_another_model(whole, tmp_path):
@@ -195,18 +227,9 @@ def test_a_weight_that_is_no_number_is_found(root, whole, tmp_path, monkeypatch,
         load_esm2(path)
 
     # In the job that embeds, nothing is written.
-    name = sha256_of_text("MKV")
-    (tmp_path / "members").mkdir()
-    member = "\t".join(HEADER) + f"\n{name}\t\tMKV\n"
-    (tmp_path / f"members/{bucket_of(name)}.tsv").write_text(member)
     write_weights(tmp_path / "language_model.json", find_weights(str(path), tmp_path, None))
-    options = {
-        "members": "members", "buckets": bucket_of(name), "language-model": "language_model.json",
-        "store": "store", "shard": "shard.json",
-    }  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
-    assert command(root, monkeypatch, *arguments, script="embeddings") == 1
+    assert embed(root, monkeypatch, "store") == 1
     assert re.search(message, capsys.readouterr().err)
     assert not list(tmp_path.rglob("*.h5"))
 

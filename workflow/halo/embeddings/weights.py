@@ -1,9 +1,12 @@
 """A checkpoint of a language model, known by its checksum."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from halo.files import read_json, write_json
+
+DOWNLOADS = "language_models"  # folder of a store
+STORE = "<store>"  # stands for the root of the store in language_model.json
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,18 @@ class Weights:
     adapter_sha256: str | None = None
 
 
-def write_weights(file: Path, weights: Weights) -> None:
-    """Write ``language_model.json``."""
+def write_weights(file: Path, weights: Weights, store: Path | None = None) -> None:
+    """Write ``language_model.json``; a path in `store` without it, so that it may be moved."""
+    path = Path(weights.path)
+    if store is not None and path.is_relative_to(store):
+        weights = replace(weights, path=str(Path(STORE, path.relative_to(store))))
     write_json(file, asdict(weights))
 
 
-def read_weights(file: Path) -> Weights:
-    """Read ``language_model.json``."""
-    return Weights(**read_json(file))
+def read_weights(file: Path, store: Path | None = None) -> Weights:
+    """Read ``language_model.json``; a checkpoint in a store is looked for in `store`."""
+    weights = Weights(**read_json(file))
+    path = Path(weights.path)
+    if store is not None and path.is_relative_to(STORE):
+        weights = replace(weights, path=str(Path(store, path.relative_to(STORE))))
+    return weights

@@ -113,7 +113,7 @@ def finetune_fold(
     )
     file = folder / "adapter.safetensors"
     found = replace(weights, adapter=str(file), adapter_sha256=sha256_of_file(file))
-    write_weights(folder / "language_model.json", found)
+    write_weights(folder / "language_model.json", found, store)
     # With what a killed job was writing; the folder is this fine-tuning's alone.
     shutil.rmtree(state.parent, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from halo.embeddings.find import find_weights
 from halo.embeddings.published import PUBLISHED
-from halo.embeddings.weights import Weights
+from halo.embeddings.weights import DOWNLOADS, Weights
 from halo.errors import HaloError
 from halo.predict.bundle import Bundle
 from halo.predict.settings import PATTERNS, PREDICT, PredictSettings
@@ -124,7 +124,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 def _downloads(settings: PredictSettings) -> Path:
     """Where published checkpoints are kept: in the store, or where fair-esm has them too."""
     if settings.store is not None:
-        return settings.store / "language_models"
+        return settings.store / DOWNLOADS
     import torch  # costs seconds, and only its opinion on the cache is wanted
 
     return Path(torch.hub.get_dir()) / "checkpoints"
