@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from halo.__main__ import main
@@ -269,6 +270,44 @@ def test_structures_of_other_proteins(halo, small_bundle, fasta, tmp_path):
     status, messages = halo("predict", fasta, *words)
     assert "1 of 3 sequences have a structure" in messages
     assert "none is used" not in messages
+
+
+@pytest.mark.parametrize(
+    "start", ["\n", "\r\n \t\r\n", "; a comment\n# and another\n", " ", "\t"],
+    ids=["blank line", "blank lines", "comments", "blank", "tab"],
+)  # fmt: skip
+def test_a_fasta_that_begins_otherwise_with_nucleic_acids_in_it(
+    halo, small_bundle, tmp_path, start
+):
+    """Its proteins are predicted; DNA and RNA are not, and are told."""
+    fasta, out = tmp_path / "q.fasta", tmp_path / "out"
+    [(name, sequence)] = queries(1).items()
+    dna = "ATGGCTAGCTAAGCTTGCATGC"
+    others = {"dna": dna, "rna": dna.replace("T", "U"), "part": dna.lower() + "N"}
+    with fasta.open("w", newline="") as file:
+        file.write(start + "".join(f">{n}\n{s}\n" for n, s in ({name: sequence} | others).items()))
+    words = ("--bundle", small_bundle, "-o", out, *OPTIONS[:-1], "0")
+    status, messages = halo("predict", fasta, *words)
+    assert status == 0, messages
+    predicted = pd.read_csv(out / "predictions.csv")
+    assert predicted["id"].tolist() == [name]
+    rejected = pd.read_csv(out / "rejected.csv")
+    assert rejected["id"].tolist() == list(others)
+    assert set(rejected["reason"]) == {"DNA or RNA"}
+    for other in others:
+        assert f"'{other}': DNA or RNA (not a protein; translate it)" in messages
+
+
+@pytest.mark.parametrize("bases", ["ACGT", "ACGU"])
+def test_nucleic_acids_alone(halo, small_bundle, tmp_path, bases):
+    fasta, out = tmp_path / "q.fasta", tmp_path / "out"
+    write_fasta(fasta, {"one": 5 * bases, "two": 9 * bases})
+    status, messages = halo("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS)
+    assert status == 1
+    assert "none of 2 proteins" in messages
+    assert "DNA or RNA (not a protein; translate" in messages
+    assert "Traceback" not in messages
+    assert not (out / "predictions.csv").exists()
 
 
 def test_left_over_variables_of_a_launcher_do_no_harm(
