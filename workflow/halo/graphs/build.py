@@ -82,9 +82,10 @@ def _from_fragments(
         inside = np.minimum(np.arange(1, stop - start + 1), np.arange(stop - start, 0, -1))
         better = inside > best[at]
         features[at[better], : len(BACKBONE_FEATURES)] = values[better]
-        places[at[better]] = np.nan_to_num(coordinates[better, CA])
+        places[at[better]] = coordinates[better, CA]
         best[at[better]] = inside[better]
-        found.append((at[rows], distances))
+        found.append((at.take(rows), distances))
+    places[np.isnan(places)] = 0.0
     known[position] = COORDINATES_ONLY
     told = ~np.isnan(plddt)
     total = np.bincount(position[told], plddt[told], len(known))
@@ -141,11 +142,13 @@ def _with_neighbours(
         [(pairs[:, 0] * length + pairs[:, 1]) * 4 + CONTACT]
         + [4 * numbers + NEIGHBOUR for numbers in neighbours]
     )
-    keys.sort()
+    keys.sort(kind="stable")  # merges the parts, each of which is in order
     edge, kind = keys >> 2, (keys & 3).astype(np.uint8)
-    first = np.flatnonzero(np.diff(edge, prepend=-1))
-    edge = edge[first]
-    kind = np.bitwise_or.reduceat(kind, first) if len(first) else kind
+    # Where a contact is a neighbour, too, it comes right before it.
+    first = np.ones(len(edge), dtype=bool)
+    first[1:] = edge[1:] != edge[:-1]
+    kind[:-1][~first[1:]] |= NEIGHBOUR
+    edge, kind = edge[first], kind[first]
     distance = np.full(len(edge), np.nan, dtype=np.float32)
     distance[(kind & CONTACT) > 0] = distances
     return np.stack(np.divmod(edge, length), axis=1), distance, kind

@@ -35,18 +35,18 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     -------
     int64 [n_pairs, 2] with i < j, sorted, and their distances, float32 [n_pairs], Å.
     """
-    there = np.flatnonzero(np.isfinite(ca).all(axis=1))
-    points = ca[there].astype(np.float64)
+    points = np.ascontiguousarray(ca.T, dtype=np.float64)
+    there = np.flatnonzero(np.isfinite(points).all(axis=0))
+    points = points.take(there, axis=1)
     from scipy.spatial import cKDTree  # half a second: only where there is a structure
 
-    tree = cKDTree(points, balanced_tree=False)  # no faster for so few points, but slower to make
-    pairs = tree.query_pairs(radius, output_type="ndarray").astype(np.int64)
+    tree = cKDTree(points.T, balanced_tree=False)  # no faster for so few points, but slower to make
+    pairs = tree.query_pairs(radius, output_type="ndarray").astype(np.int64, copy=False)
     # One number a pair: sorted four times as fast as two columns.
-    keys = np.sort(pairs @ np.array([len(points), 1]))
-    pairs = np.stack(np.divmod(keys, len(points)), axis=1)
-    step = _step(points, pairs)
-    distances = np.sqrt(np.einsum("ij,ij->i", step, step))
-    return there[pairs], distances.astype(np.float32)
+    keys = np.sort(pairs @ np.array([len(there), 1]))
+    first, second = np.divmod(keys, len(there))
+    distances = _norm(_step(points, first, second))
+    return there.take(np.stack([first, second], axis=1)), distances.astype(np.float32)
 
 
 def contact_features(pairs: np.ndarray, length: int) -> np.ndarray:
@@ -64,12 +64,12 @@ def contact_features(pairs: np.ndarray, length: int) -> np.ndarray:
     float32 [length, len(CONTACT_FEATURES)].
     """
     classes = len(CONTACT_CLASSES)
-    number = np.searchsorted(list(CONTACT_CLASSES), np.arange(length), side="right") - 1
-    of_pair = number[pairs[:, 1] - pairs[:, 0]]
-    counted = of_pair >= 0
-    keys = pairs[counted] * classes + of_pair[counted, None]
-    counts = np.bincount(keys.ravel(), minlength=length * classes).reshape(length, classes)
-    return (counts / list(CONTACT_CLASSES.values())).astype(np.float32)
+    # Class 0 are the contacts below the first separation, which are not counted.
+    number = np.searchsorted(list(CONTACT_CLASSES), np.arange(length), side="right")
+    keys = pairs * (classes + 1)
+    keys += number.take(pairs[:, 1] - pairs[:, 0])[:, None]
+    counts = np.bincount(keys.ravel(), minlength=length * (classes + 1)).reshape(length, -1)
+    return (counts[:, 1:] / list(CONTACT_CLASSES.values())).astype(np.float32)
 
 
 def backbone_features(
@@ -95,12 +95,14 @@ def backbone_features(
     features = np.zeros((len(BACKBONE_FEATURES), length))
     features[0] = plddt / 100.0
     features[1] = np.bincount(pairs.ravel(), minlength=length) / CONTACT_SCALE
-    features[2] = _half_sphere(coordinates.astype(np.float64), pairs) / CONTACT_SCALE
 
     # Coordinates first: a step over all residues is one over neighbouring numbers.
     n, ca, c = np.ascontiguousarray(coordinates.transpose(1, 2, 0), dtype=np.float64)
-    centred = _norm(ca - np.nanmean(ca, axis=1, keepdims=True))
-    features[3] = centred / max(np.sqrt(np.nanmean(centred**2)), 1e-6)
+    features[2] = _half_sphere(n, ca, c, pairs) / CONTACT_SCALE
+    there = np.isfinite(ca).all(axis=0)
+    if there.any():
+        centred = _norm(ca - ca[:, there].mean(axis=1, keepdims=True))
+        features[3] = centred / max(np.sqrt((centred[there] ** 2).mean()), 1e-6)
 
     # A quantity that reaches from residue i - before to i + after is undefined over a break.
     def fill(names: slice, values: np.ndarray, before: int, after: int) -> None:
@@ -122,23 +124,21 @@ def backbone_features(
     return np.ascontiguousarray(features.T, dtype=np.float32)
 
 
-def _half_sphere(xyz: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Number of contacts in the half sphere that the side chain points into."""
-    b = xyz[:, CA] - xyz[:, N]
-    c = xyz[:, C] - xyz[:, CA]
-    outwards = b - c  # the bisector at Cα that points away from N and C, as Cβ does
-    step = _step(xyz[:, CA], pairs)
-    count = np.zeros(len(xyz))
-    for end, sign in ((0, 1.0), (1, -1.0)):
-        towards = sign * np.einsum("ij,ij->i", step, outwards.take(pairs[:, end], axis=0))
-        count += np.bincount(pairs[towards > 0, end], minlength=len(xyz))
-    return count
+def _half_sphere(n: np.ndarray, ca: np.ndarray, c: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Number of contacts in the half sphere that the side chain points into; atoms [3, n]."""
+    outwards = (ca - n) - (c - ca)  # the bisector that points away from N and C, as Cβ does
+    first, second = np.ascontiguousarray(pairs.T)
+    step = _step(ca, first, second)
+    of_first = _dot(step, outwards.take(first, axis=1)) > 0
+    of_second = _dot(step, outwards.take(second, axis=1)) < 0
+    facing = np.concatenate([first[of_first], second[of_second]])
+    return np.bincount(facing, minlength=ca.shape[1])
 
 
-def _step(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """From the first to the second point of each pair, [n_pairs, 3]."""
-    # `take` of rows is three times as fast as an index.
-    return points.take(pairs[:, 1], axis=0) - points.take(pairs[:, 0], axis=0)
+def _step(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """From the first to the second point of each pair, [3, n_pairs], of points [3, n]."""
+    # `take` is three times as fast as an index.
+    return points.take(second, axis=1) - points.take(first, axis=1)
 
 
 def _torsion(p0: np.ndarray, p1: np.ndarray, p2: np.ndarray, p3: np.ndarray) -> np.ndarray:
@@ -146,13 +146,17 @@ def _torsion(p0: np.ndarray, p1: np.ndarray, p2: np.ndarray, p3: np.ndarray) -> 
     b0, b1, b2 = p0 - p1, p2 - p1, p3 - p2
     axis = b1 / _norm(b1)
     v, w = (b - _dot(b, axis) * axis for b in (b0, b2))
-    both = np.stack([_dot(np.cross(axis, v, axis=0), w), _dot(v, w)])
+    both = np.stack([_dot(_cross(axis, v), w), _dot(v, w)])
     return both / _norm(both)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cosine of the angle between vectors [3, n]."""
     return _dot(a, b) / (_norm(a) * _norm(b))
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]]
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -48,7 +48,10 @@ class Atoms:
         int [n], index in `SLOTS`.
     position
         float64 [n, 3], angstrom.
-    occupancy, b_factor
+    occupancy
+        float64 [n]; NaN where the file has none. If no residue has two atoms of a kind, it need
+        not be there.
+    b_factor
         float64 [n]; NaN where the file has none.
     name
         bytes or str [n], of the residue; of atoms that are no CA it need not be there.
@@ -155,20 +158,21 @@ def chains_of(atoms: Atoms, header: Header) -> list[Chain]:
     if not np.abs(atoms.position).max() < _FAR:  # NaN is not
         raise ValueError("coordinates that are missing, not finite or out of bounds")
     key = atoms.residue * len(SLOTS) + atoms.slot
-    best = np.arange(len(key))
-    if not (np.diff(key) > 0).all():
+    best: np.ndarray | slice = slice(None)
+    if not (key[1:] > key[:-1]).all():
         # Several atoms of a kind: the highest occupancy counts, then the first in the file.
         order = np.lexsort((-np.nan_to_num(atoms.occupancy, nan=1.0), key))
         best = order[np.concatenate([[True], np.diff(key[order]) != 0])]
     count = len(atoms.chain)
     coordinates = np.full((count, len(SLOTS), 3), np.nan, np.float32)
     coordinates.reshape(-1, 3)[key[best]] = atoms.position[best]
-    centre = best[atoms.slot[best] == CA]
+    centre = np.flatnonzero(atoms.slot[best] == CA)
+    residue = atoms.residue[best][centre]
     b_factor = np.full(count, np.nan, np.float32)
-    b_factor[atoms.residue[centre]] = atoms.b_factor[centre]
+    b_factor[residue] = atoms.b_factor[best][centre]
 
     letters = np.zeros(count, np.uint8)
-    letters[atoms.residue[centre]] = _letters(atoms.name[centre])
+    letters[residue] = _letters(atoms.name[best][centre])
     # A residue that no table knows is an amino acid if it has its backbone.
     unknown = np.flatnonzero(letters == UNKNOWN)
     whole = np.isfinite(coordinates[unknown, :, 0]).all(axis=1)
@@ -252,7 +256,7 @@ def _letters(names: np.ndarray) -> np.ndarray:
     """uint8 [n]: ASCII codes of one-letter residues, 0: no amino acid, `UNKNOWN`: not known."""
     if len(_codes) > 10_000:
         _codes.clear()
-    return np.fromiter(map(_codes.__getitem__, names.tolist()), np.uint8, len(names))
+    return np.frombuffer(bytes(map(_codes.__getitem__, names.tolist())), np.uint8)
 
 
 def residue_letter(name: bytes | str) -> int:

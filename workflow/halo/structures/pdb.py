@@ -109,12 +109,6 @@ def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
         bad = np.flatnonzero(~np.isfinite(position).all(axis=1) | (width < 54))
         raise ValueError(f"line {line[bad[0]] + 1}: no coordinates in columns 31 to 54")
     # Short lines have no such columns, and what stands there is of the next line.
-    occupancy = lines.columns(starts, 54, 6)
-    if (occupancy == occupancy[:, :1]).all():  # as of all predictions
-        occupancy = np.array([_number(occupancy[:, :1].tobytes())])
-    else:
-        occupancy = _decimals(occupancy, 3)
-    occupancy = np.where(width > 56, occupancy, np.nan)
     b_factor = np.full(len(line), np.nan)
     centre = np.flatnonzero(slot == CA)
     values = _decimals(lines.columns(starts[centre], 60, 6), 3)
@@ -135,19 +129,23 @@ def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
     if segment is not None:
         new[1:] |= segment[1:] != segment[:-1]
     first = np.flatnonzero(new)
-    names, _ = _names(lines, starts[centre])
-    residue_name = np.zeros(len(line), names.dtype)
-    residue_name[centre] = names
-    entity = chain = _chain_names(_names(lines, starts[first])[1])
+    residue = np.cumsum(new) - 1
+    occupancy = np.full(len(line), np.nan)
+    place = residue * len(SLOTS) + slot
+    if (place[1:] <= place[:-1]).any():  # alternative locations
+        values = _decimals(lines.columns(starts, 54, 6), 3)
+        occupancy = np.where(width > 56, values, np.nan)
+    names, chains = _names(lines, starts)
+    entity = chain = _chain_names(chains[first])
     if segment is not None:
         chain = np.where(chain == "", _chain_names(segment[first]), chain)
     return Atoms(
-        residue=np.cumsum(new) - 1,
+        residue=residue,
         slot=slot,
         position=position,
         occupancy=occupancy,
         b_factor=b_factor,
-        name=residue_name,
+        name=names,
         chain=chain,
         number=_numbers(lines, starts[first]),
         hetero=lines.records[line[first]] == _HETA,
@@ -188,6 +186,8 @@ def _chain_names(names: np.ndarray) -> np.ndarray:
     """str [n], without spaces."""
     texts = names.tolist()
     known = {name: name.decode("latin-1").strip() for name in set(texts)}
+    if len(known) == 1:
+        return np.full(len(texts), *known.values(), object)
     return np.array([known[name] for name in texts], object)
 
 
@@ -219,21 +219,19 @@ def _decimals(columns: np.ndarray, point: int) -> np.ndarray:
     digit *= is_digit
     minus = columns[:point] == ord("-")
     # Spaces, perhaps a minus, digits without a gap, the point, digits.
-    usual = is_digit[point - 1].copy()
-    for column in range(point - 1):
-        begun = is_digit[column] | minus[column]
-        usual &= np.where(begun, is_digit[column + 1], columns[column] == ord(" "))
-    value = digit[0].astype(np.int32)
-    for column in range(1, len(columns)):
-        if column != point:
-            value *= 10
-            value += digit[column]
+    begun = (is_digit[:point] | minus)[:-1]
+    usual = np.where(begun, is_digit[1:point], columns[: point - 1] == ord(" ")).all(axis=0)
+    usual &= is_digit[point - 1]
     if point < len(columns):
         usual &= columns[point] == ord(".")
         usual &= is_digit[point + 1 :].all(axis=0)
+    after = max(len(columns) - point - 1, 0)
+    tens = [*range(point + after)][::-1]
+    tens.insert(point, 0)  # of the point, which is no digit
+    value = np.einsum("i,ij->j", np.array(10, np.int32) ** tens[: len(columns)], digit)
     # Both are whole numbers, so that the quotient is the number nearest to the decimals.
-    values = value / 10.0 ** max(len(columns) - point - 1, 0)
-    values[minus.any(axis=0)] *= -1
+    values = value / 10.0**after
+    values *= np.where(minus.any(axis=0), -1.0, 1.0)
     for row in np.flatnonzero(~usual).tolist():
         values[row] = _number(columns[:, row].tobytes())
     return values
@@ -249,12 +247,14 @@ def _number(text: bytes) -> float:
 
 def _header(lines: _Lines) -> Header:
     starts = lines.starts[lines.records == _SEQRES]
-    chains = lines.field(starts, 10, "S2").tolist()
+    chains = _chain_names(lines.field(starts, 10, "S2")).tolist()
     names = lines.field(starts, 19, "S51").tolist()
-    ends = lines.ends[lines.records == _SEQRES]
+    room = lines.ends[lines.records == _SEQRES] - starts - 19
+    for row in np.flatnonzero(room < 51).tolist():
+        names[row] = names[row][: max(room[row], 0)]
     declared: dict[str, list[bytes]] = {}
-    for chain, some, room in zip(chains, names, (ends - starts - 19).tolist(), strict=True):
-        declared.setdefault(chain.decode("latin-1").strip(), []).append(some[: max(room, 0)])
+    for chain, some in zip(chains, names, strict=True):
+        declared.setdefault(chain, []).append(some)
     method = " ".join(line[10:].strip() for line in lines.lines(_EXPDTA))
     if any(word in method.upper() for word in _NO_EXPERIMENT):
         method = ""
