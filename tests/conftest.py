@@ -1,5 +1,8 @@
 """What tests share: where the project is, and where real data lie."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +37,20 @@ def small_run(tmp_path_factory):
 def small_bundle(small_run, tmp_path_factory) -> Path:
     """The bundle of its cascade; not to be changed."""
     return small_run.bundle(tmp_path_factory.mktemp("small_bundle") / "small")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """The package as ``pip wheel .`` makes it, of the package's own files and no others."""
+    source, made = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "workflow/halo", source / "workflow/halo", ignore=ignored)
+    command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--wheel-dir", str(made), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(source)
+    [file] = made.iterdir()
+    return file

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -230,6 +231,23 @@ def test_stages_without_pytorch_do_not_import_it():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_wheel_holds_every_file_of_the_package(wheel):
+    """Modules, and the data that they ask `halo.data_files.data_file` for."""
+    with ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("halo/")}
+        assert all(archive.getinfo(name).file_size for name in packed if not name.endswith(".py"))
+    files = [path for path in (PACKAGE / "halo").rglob("*") if path.is_file()]
+    modules = [path for path in files if path.suffix == ".py"]
+    asked = set().union(
+        *(re.findall(r"\bdata_file\(\s*\"([^\"]+)\"", path.read_text()) for path in modules)
+    )
+    assert {"data/amino_acids.csv", "predict/web", "report/template.html"} <= asked
+    for name in asked:
+        assert any(f"{found}/".startswith(f"halo/{name}/") for found in packed), name
+    own = {path.relative_to(PACKAGE).as_posix() for path in files if path.suffix != ".pyc"}
+    assert packed == own
 
 
 def test_the_version_is_the_same_everywhere():

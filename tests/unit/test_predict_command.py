@@ -362,25 +362,36 @@ def test_from_a_pipe_and_interrupted(root, small_bundle, fasta, tmp_path):
     assert b"Traceback" not in messages
 
 
-def test_the_wheel_predicts_from_another_folder(root, small_bundle, fasta, tmp_path):
-    """Installed as ``pip install .`` does, into an empty folder, and called by its command."""
-    source = tmp_path / "source"
-    for name in ("pyproject.toml", "README.md", "LICENSE", "workflow/halo"):
-        target = source / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__")
-        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
-        copy(root / name, target, **({"ignore": ignored} if copy is shutil.copytree else {}))
-    place = tmp_path / "place"
+# Notes, beside itself, which files of the checkout's package a process opens.
+WATCH = """
+import atexit, pathlib, sys
+opened = []
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).startswith({package!r}):
+        opened.append(str(arguments[0]))
+sys.addaudithook(note)
+seen = pathlib.Path(__file__).with_name("opened")
+atexit.register(lambda: seen.write_text("\\n".join(opened)))
+"""
+
+
+def test_the_wheel_predicts_from_another_folder(root, wheel, small_bundle, fasta, tmp_path):
+    """Installed by pip into an empty folder, called by its command; of the checkout it has nothing.
+
+    The packages that it requires are those of the environment of the tests.
+    """
+    place, watch, elsewhere = (tmp_path / name for name in ("place", "watch", "elsewhere"))
     install = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index"]
-    install += ["--no-build-isolation", "--target", place, source]
-    done = subprocess.run([*map(str, install)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*map(str, (*install, "--target", place, wheel))], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    shutil.rmtree(source)
-    elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    watch.mkdir()
+    (watch / "sitecustomize.py").write_text(WATCH.format(package=str(root / "workflow")))
     words = [place / "bin/halo", "predict", fasta, "--bundle", small_bundle, "-o", "out"]
-    environment = {**os.environ, "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+    paths = os.pathsep.join(map(str, (place, watch)))
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*map(str, (*words, *OPTIONS, "--structures", DEMO / "afdb"))],
         cwd=elsewhere, env=environment, capture_output=True, text=True,
@@ -388,3 +399,4 @@ def test_the_wheel_predicts_from_another_folder(root, small_bundle, fasta, tmp_p
     assert done.returncode == 0, done.stderr
     assert (elsewhere / "out/predictions.csv").read_text().count("\n") == 4
     assert (elsewhere / "out/predictions.html").read_text().count("<tr data-row=") == 1
+    assert (watch / "opened").read_text() == ""
