@@ -97,6 +97,29 @@ def test_by_the_command_line(fasta, bundle, expected, root, tmp_path):
         require_same(table(out / "predictions.csv"), table(expected / "predictions.csv"))
 
 
+def test_other_scales_of_halo_change_no_prediction(fasta, bundle, expected, tmp_path, root):
+    """A bundle has those that its networks were trained with."""
+    package = shutil.copytree(root / "workflow/halo", tmp_path / "workflow/halo")
+    scales = package / "data/amino_acids.csv"
+    scales.write_text(scales.read_text().replace("A,1.8,", "A,-4.5,", 1))
+    assert scales.read_bytes() != (bundle / "amino_acids.csv").read_bytes()
+    environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
+    words = ["-m", "halo", "predict", fasta, "--bundle", bundle, "-o", tmp_path / "out"]
+    words += ["--structures", DEMO / "afdb", "--no-download", "--language-model", CHECKPOINT]
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    require_same(table(tmp_path / "out/predictions.csv"), table(expected / "predictions.csv"))
+
+
+def test_a_bundle_of_more_scales_than_the_networks_read_is_refused(bundle, tmp_path):
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    scales = pd.read_csv(copy / "amino_acids.csv", index_col="residue")
+    scales.assign(more=range(len(scales))).to_csv(copy / "amino_acids.csv")
+    with pytest.raises(HaloError, match=r"amino_acids.csv: 9 scales .* reads 8; use HALO"):
+        judge.Judge(replace(read_bundle(bundle), folder=copy), "cpu")
+
+
 def test_the_json_is_that_of_the_schema_and_of_the_table(expected, root):
     schema = json.loads((root / "workflow/schemas/predictions.schema.json").read_text())
     content = json.loads((expected / "predictions.json").read_text())

@@ -34,7 +34,9 @@ def test_what_is_in_it(small, made):
     assert found.description["method"] == "cascade"
     assert found.identity() == {"name": "small", "version": "1", "sha256": found.sha256}
     assert not [name for name in found.files if name.endswith((".pt", ".pkl", ".npz"))]
-    assert {"LICENSE", "README.md", "bundle.json", "metrics.json"} <= set(found.files)
+    assert {"LICENSE", "README.md", "amino_acids.csv", "bundle.json", "metrics.json"} <= set(
+        found.files
+    )
     text = gzip.decompress(found.training.read_bytes()).decode()
     ids = [line[1:].split("\t")[0] for line in text.splitlines() if line.startswith(">")]
     trained = small.assignments.index[(small.assignments == "train").any(axis=1)]
@@ -98,6 +100,16 @@ def test_a_manifest_leads_nowhere_else(copy, name, entry, words):
     manifest["files"][name] = entry
     write_json(copy / "manifest.json", manifest)
     with pytest.raises(HaloError, match=words):
+        read_bundle(copy)
+
+
+def test_the_scales_are_read_from_a_listed_file(copy):
+    manifest = read_json(copy / "manifest.json")
+    del manifest["files"]["amino_acids.csv"]
+    write_json(copy / "manifest.json", manifest)
+    with pytest.raises(
+        HaloError, match=r"manifest.json: damaged, it does not list amino_acids.csv"
+    ):
         read_bundle(copy)
 
 

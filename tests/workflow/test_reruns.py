@@ -246,6 +246,28 @@ def test_a_network_reads_the_embeddings_and_the_language_model_of_its_fold(first
         assert set(inputs(job)) == expected | common
 
 
+def test_a_fold_is_embedded_by_its_own_language_model(first):
+    found = {
+        re.search(r"place=(\S*?),", job)[1]: inputs(job) for job in jobs_of(first, "embeddings")
+    }
+    assert set(found) == {"", "kfold/0/", "kfold/1/"}
+    for place, files in found.items():
+        own = f"results/small/{place}{'finetune/' if place else ''}language_model.json"
+        assert [file for file in files if file.endswith("language_model.json")] == [own]
+
+
+def test_the_fine_tuned_language_model_alone_reads_what_is_of_its_fold(first):
+    jobs = jobs_of(first, "esm")
+    assert len(jobs) == 2
+    for job in jobs:
+        own = f"results/small/kfold/{wildcard(job, 'fold')}"
+        expected = {
+            f"{own}/embeddings.json", f"{own}/finetune/head.safetensors",
+            f"{own}/finetune/language_model.json",
+        }  # fmt: skip
+        assert {file for file in inputs(job) if "/kfold/" in file} == expected
+
+
 def test_a_joined_method_reads_its_own_seed_of_networks(first):
     jobs = jobs_of(first, "join_methods")
     assert len(jobs) == 2 * 2 * 2

@@ -1,6 +1,7 @@
 """Biochemical scales of the amino acids, standardized, as a table to look residues up in."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,13 @@ SCALES_FILE = data_file("data/amino_acids.csv")
 
 
 @cache
-def scales() -> pd.DataFrame:
+def scales(file: Path = SCALES_FILE) -> pd.DataFrame:
     """Standardized scales, float32 [26 letters of `ALPHABET`, n_scales].
 
-    Each scale of ``data/amino_acids.csv`` (its sources: ``resources/README.md``) is brought to
+    Each scale of `file` (the sources of HALO's: ``resources/README.md``) is brought to
     mean 0 and standard deviation 1 over the 20 standard amino acids.
     """
-    raw = pd.read_csv(SCALES_FILE, index_col="residue").loc[list(STANDARD)]
+    raw = pd.read_csv(file, index_col="residue").loc[list(STANDARD)]
     standard = (raw - raw.mean()) / raw.std(ddof=0)
     others = {letter: standard.loc[list(of)].mean() for letter, of in STANDS_FOR.items()}
     return pd.concat([standard, pd.DataFrame(others).T]).loc[list(ALPHABET)].astype(np.float32)

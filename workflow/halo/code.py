@@ -31,14 +31,15 @@ class _Module:
     data: tuple[str, ...]
 
 
-def code_digest(*sources: str | Path) -> str:
+def code_digest(*sources: str | Path, data: bool = True) -> str:
     """Digest of `sources`, of every module of the package that they import, and of their data.
 
     A source is a module name (``"halo.graphs.build"``) or the path of a script. Imports
     are followed through the source text without running it, those inside of functions
     included. What counts is the syntax tree without docstrings, so that comments, line breaks and
     the version number of the package change nothing, and the bytes of the files that are
-    read through `halo.data_files.data_file`. The first 16 hexadecimal digits of a sha256.
+    read through `halo.data_files.data_file`, unless `data` is false. The first 16 hexadecimal
+    digits of a sha256.
     """
     found: set[Path] = set()
     for source in sources:
@@ -47,7 +48,7 @@ def code_digest(*sources: str | Path) -> str:
     for path in found:
         module = _parsed(path.read_bytes())
         digests.append(_sha256(path.name, module.digest))
-        for name in module.data:
+        for name in module.data if data else ():
             digests += [_sha256(name, digest) for digest in _data_digests(PACKAGE / name)]
     return hashlib.sha256("".join(sorted(set(digests))).encode()).hexdigest()[:16]
 

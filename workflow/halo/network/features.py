@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from halo.biochemistry import scales
+from halo import biochemistry
 from halo.graphs.build import (
     CONTACT,
     CONTACTS_ONLY,
@@ -35,17 +35,20 @@ FROM_STRUCTURE = torch.tensor(
     + [False] * len(SEPARATION_SCALES)
     + [flag != "neighbour" for flag in EDGE_FLAGS]
 )
-_SCALES = torch.from_numpy(scales().to_numpy())
-BIOCHEMISTRY_DIM = _SCALES.shape[1] + 2 * len(TERMINUS_SCALES)
+SCALES = torch.from_numpy(biochemistry.scales().to_numpy())
+BIOCHEMISTRY_DIM = SCALES.shape[1] + 2 * len(TERMINUS_SCALES)
 
 
-def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> Data:
+def protein_data(
+    graph: dict[str, np.ndarray], embedding: np.ndarray | None, scales: torch.Tensor = SCALES
+) -> Data:
     """One protein as the network reads it.
 
     Parameters
     ----------
     graph : arrays of `halo.graphs.layout.LAYOUT`
     embedding : float16 [length, dim], or None where the modality is missing
+    scales : of the amino acids, float32 [26, n_scales], see `halo.biochemistry.scales`
 
     Returns
     -------
@@ -81,7 +84,7 @@ def protein_data(graph: dict[str, np.ndarray], embedding: np.ndarray | None) -> 
         structure=torch.cat([structure, flags], dim=1),
         coordinates=torch.from_numpy(graph["coordinates"].astype(np.float32)),
         biochemistry=torch.cat(
-            [_SCALES[graph["residue"].astype(np.int64)], _termini(length)], dim=1
+            [scales[graph["residue"].astype(np.int64)], _termini(length)], dim=1
         ),
         edge_index=torch.cat([edges.T, edges.T.flip(0)], dim=1),
         edge_attr=attributes.repeat(2, 1),

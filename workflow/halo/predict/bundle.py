@@ -20,6 +20,7 @@ from halo.predict.description import description_fault
 FORMAT = 1
 DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
 TRAINING = "training.fasta.gz"
+SCALES = "amino_acids.csv"  # the scales that the networks were trained with
 MODELS = "models"
 # What the network was trained on was made by this code; made by other code it is other numbers.
 CONTENT = {
@@ -70,6 +71,11 @@ class Bundle:
         """FASTA of the training sequences, None where the bundle has none."""
         return self.folder / TRAINING if TRAINING in self.files else None
 
+    @property
+    def scales(self) -> Path:
+        """The scales of the amino acids that the networks read."""
+        return self.folder / SCALES
+
     def identity(self) -> dict[str, str]:
         """Name, version and digest, for what is made with it."""
         return {
@@ -80,8 +86,8 @@ class Bundle:
 
 
 def content_digests() -> dict[str, str]:
-    """Digest of the code behind each thing that the network reads."""
-    return {name: code_digest(*modules) for name, modules in CONTENT.items()}
+    """Digest of the code behind each thing that the network reads; a bundle has the data itself."""
+    return {name: code_digest(*modules, data=False) for name, modules in CONTENT.items()}
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
@@ -123,6 +129,10 @@ def read_bundle(folder: Path) -> Bundle:
     if fault is not None:
         raise HaloError(f"{folder}/{DESCRIPTION}: damaged, {fault}; copy the bundle again")
     _require_same_code(folder, description)
+    if SCALES not in files:
+        raise HaloError(
+            f"{folder}/{MANIFEST}: damaged, it does not list {SCALES}; copy the bundle again"
+        )
     for entry in (member for model in description["models"] for member in model["members"]):
         if not any(name.startswith(f"{entry['folder']}/") for name in files):
             raise HaloError(

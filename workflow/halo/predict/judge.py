@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from halo import biochemistry
 from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, Judgement, combine
 from halo.cascade.conformal import label_sets
@@ -18,6 +19,7 @@ from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
 from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
+from halo.network.features import SCALES
 from halo.predict.attribution import (
     Attribution,
     head_attribution,
@@ -149,6 +151,7 @@ class Judge:
         self.thresholds = np.mean([model.thresholds for model in self.models], axis=0)
         cuts = [model.cut for model in self.models]
         self.cut = None if None in cuts else float(np.mean(cuts))
+        self.scales = _scales(bundle)
 
     @property
     def needs_graphs(self) -> bool:
@@ -165,7 +168,8 @@ class Judge:
         """The models' mean; `embeddings` has a store a model."""
         labels = np.zeros((len(hashes), len(self.thresholds)))
         datasets = {
-            store.path: ProteinDataset(hashes, labels, graphs, store, CACHE) for store in embeddings
+            store.path: ProteinDataset(hashes, labels, graphs, store, CACHE, self.scales)
+            for store in embeddings
         }
         found = [
             model.judge(datasets[store.path], lengths)
@@ -193,11 +197,23 @@ class Judge:
         hashes = np.array([sequence_hash], dtype=object)
         none = np.zeros((1, len(self.thresholds)))
         steps = steps_of(len(self.models))
-        parts = [
-            model.explained.explain(ProteinDataset(hashes, none, graphs, store), labels, steps)
-            for model, store in zip(self.models, embeddings, strict=True)
-        ]
+        parts = []
+        for model, store in zip(self.models, embeddings, strict=True):
+            dataset = ProteinDataset(hashes, none, graphs, store, scales=self.scales)
+            parts.append(model.explained.explain(dataset, labels, steps))
         return mean_attribution(parts)
+
+
+def _scales(bundle: Bundle) -> Tensor:
+    """The scales that the networks were trained with; HaloError where these are more or fewer."""
+    found = torch.from_numpy(biochemistry.scales(bundle.scales).to_numpy())
+    if found.shape != SCALES.shape:
+        raise HaloError(
+            f"{bundle.scales}: {found.shape[1]} scales of the amino acids, and this HALO"
+            f" reads {SCALES.shape[1]}; use HALO {bundle.description['halo']}, or make the "
+            "bundle again with this one"
+        )
+    return found
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from halo import __version__
+from halo.biochemistry import SCALES_FILE
 from halo.cascade.calibration import calibrate
 from halo.cascade.conformal import risk_control
 from halo.embeddings.layout import EmbeddingSettings, store_names
@@ -27,6 +28,7 @@ from halo.predict.bundle import (
     FORMAT,
     MANIFEST,
     MODELS,
+    SCALES,
     TRAINING,
     content_digests,
     listed,
@@ -134,6 +136,7 @@ def make_bundle(
         }
         if settings.sequences:
             _write_training(work / TRAINING, proteins, trained)
+        shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
         write_json(work / "metrics.json", measured["methods"][first["method"]])
         write_text(work / "README.md", model_card(description, measured, licence))

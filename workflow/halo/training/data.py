@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from halo.network.batch import Batch, Data
-from halo.network.features import protein_data
+from halo.network.features import SCALES, protein_data
 from halo.store import Store
 
 
@@ -20,6 +20,7 @@ class ProteinDataset(Dataset[Data]):
     labels : float [n, n_labels], 0, 1 or, where it is unknown, NaN
     graphs, embeddings : the stores
     cache_bytes : proteins are kept in memory after the first reading until they fill this
+    scales : of the amino acids, see `halo.network.features.protein_data`
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class ProteinDataset(Dataset[Data]):
         graphs: Store,
         embeddings: Store,
         cache_bytes: float = 0,
+        scales: torch.Tensor = SCALES,
     ) -> None:
         self.hashes = hashes
         self.labels = torch.from_numpy(labels.astype(np.float32))
@@ -36,6 +38,7 @@ class ProteinDataset(Dataset[Data]):
         self.embeddings = embeddings
         self._cache: dict[int, Data] = {}
         self._room = cache_bytes
+        self._scales = scales
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -44,7 +47,8 @@ class ProteinDataset(Dataset[Data]):
         if row in self._cache:
             return self._cache[row]
         name = self.hashes[row]
-        data = protein_data(self.graphs.read(name), self.embeddings.read(name)["residues"])
+        embedding = self.embeddings.read(name)["residues"]
+        data = protein_data(self.graphs.read(name), embedding, self._scales)
         data.y = self.labels[row : row + 1]
         data.row = torch.tensor([row])
         size = sum(value.nbytes for value in data.to_dict().values() if torch.is_tensor(value))
