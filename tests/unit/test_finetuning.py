@@ -319,6 +319,18 @@ def test_it_scores_in_the_precision_of_the_embeddings(
         assert apart[embedded] < 1e-4
 
 
+@pytest.mark.parametrize("window", [48, 400])
+def test_states_that_cannot_be_stored_are_told_when_they_are_scored(weights, window):
+    """Not only by the job that embeds, after the fine-tuning."""
+    model, alphabet = load_esm2(Path(weights.path))
+    model.embed_tokens.weight.data *= 1e8
+    embedding = replace(EMBEDDING, layer=0, window=window)
+    learner = Learner(model, alphabet, 2, embedding, SETTINGS, seed=1)
+    sequences = make_proteins(3).table["sequence"].tolist() + ["MKV" * 30]
+    with pytest.raises(HaloError, match=r"beyond what float16 holds.*embeddings\.layer to -1"):
+        learner.score(sequences, Processes())
+
+
 # ---------------------------------------------------------------- going on
 
 
