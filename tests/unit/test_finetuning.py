@@ -326,7 +326,7 @@ def test_states_that_cannot_be_stored_are_told_when_they_are_scored(weights, win
     model.embed_tokens.weight.data *= 1e8
     embedding = replace(EMBEDDING, layer=0, window=window)
     learner = Learner(model, alphabet, 2, embedding, SETTINGS, seed=1)
-    sequences = make_proteins(3).table["sequence"].tolist() + ["MKV" * 30]
+    sequences = [*make_proteins(3).table["sequence"].tolist(), "MKV" * 30]
     with pytest.raises(HaloError, match=r"beyond what float16 holds.*embeddings\.layer to -1"):
         learner.score(sequences, Processes())
 
