@@ -1,8 +1,10 @@
 """What tests share: where the project is, and where real data lie."""
 
+import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no real data: ../shared/data is absent")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_as_without_commands() -> Iterator[None]:
+    """`caplog` sees what the package logs, also after a command was called in this process."""
+    log = logging.getLogger("halo")
+    log.handlers[:], log.propagate = [], True
+    log.setLevel(logging.NOTSET)
+    yield
+    log.handlers[:], log.propagate = [], True
+    log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

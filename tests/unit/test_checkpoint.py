@@ -3,7 +3,6 @@
 import argparse
 import gzip
 import json
-import logging
 import os
 import re
 import runpy
@@ -126,14 +125,10 @@ def command(root: Path, monkeypatch, *arguments: str, script: str = "language_mo
     """The status of a script that a rule calls."""
     path = str(root / f"scripts/{script}.py")
     monkeypatch.setattr(sys, "argv", [path, *arguments])
-    log = logging.getLogger("halo")
-    before = log.handlers[:], log.level, log.propagate
     try:
         runpy.run_path(path, run_name="__main__")
     except SystemExit as end:
         return int(end.code)
-    finally:
-        log.handlers[:], log.level, log.propagate = before
     return 0
 
 

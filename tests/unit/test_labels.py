@@ -19,7 +19,6 @@ from halo.proteins.table import CORE_COLUMNS, read_proteins, write_proteins
 
 @pytest.fixture(autouse=True)
 def log(caplog):
-    logging.getLogger("halo").propagate = True
     caplog.set_level(logging.INFO, logger="halo")
     return caplog
 

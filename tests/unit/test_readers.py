@@ -38,7 +38,6 @@ def rows_of(path: Path) -> list[list[str]]:
 )
 def test_encodings_by_their_marks(tmp_path, encoding, caplog):
     caplog.set_level(logging.WARNING, logger="halo")
-    logging.getLogger("halo").propagate = True
     assert rows_of(written(tmp_path, TEXT.encode(encoding))) == ROWS
     assert ("Windows-1252" in caplog.text) == (encoding == "latin-1")
 

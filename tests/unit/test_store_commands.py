@@ -45,12 +45,10 @@ def call(root, monkeypatch, caplog):
             runpy.run_path(str(root / "scripts" / script), run_name="__main__")
         except SystemExit as end:
             status = int(end.code or 0)
-        logging.getLogger("halo").propagate = True
         return caplog.text, status
 
     monkeypatch.setattr("halo.job.start_log", lambda *arguments: None)
     caplog.set_level(logging.INFO, "halo")
-    monkeypatch.setattr(logging.getLogger("halo"), "propagate", True)
     return run
 
 

@@ -258,7 +258,6 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     """Killed in two passes, each time it goes on there; a state of other settings is left alone."""
     run(setting, tmp_path / "quiet")
     monkeypatch.setattr(stage, "Training", partial(Training, save_seconds=0.0))
-    monkeypatch.setattr(logging.getLogger("halo"), "propagate", True)
     caplog.set_level(logging.INFO, "halo")
     judge, ends = Training._judge, [3, 7]
 

@@ -366,7 +366,6 @@ def _quick(monkeypatch):
 
 
 def test_all_pages_of_a_query(tmp_path, caplog):
-    logging.getLogger("halo").propagate = True
     caplog.set_level(logging.INFO, logger="halo")
     file = tmp_path / "uniprot-x.jsonl.gz"
     service = Service(ENTRIES, faults=[503, "cut", 429, "noise"])
