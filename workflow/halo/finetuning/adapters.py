@@ -50,7 +50,9 @@ class LowRank(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The changed weight, in float32 also within autocast: that which `merge` makes."""
-        with torch.autocast(weight.device.type, enabled=False):
+        # Weights on the device "meta" tell shapes alone, and autocast knows no such device.
+        device = "cpu" if weight.is_meta else weight.device.type
+        with torch.autocast(device, enabled=False):
             return weight + self.scale * (self.up @ self.down)
 
 
