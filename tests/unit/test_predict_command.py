@@ -227,19 +227,17 @@ def test_a_language_model_that_cannot_be_loaded_is_no_protein_s_fault(
 @pytest.mark.parametrize("name", ["chunks", "predictions.json"])
 def test_what_cannot_be_written(halo, small_bundle, fasta, tmp_path, monkeypatch, name):
     """A folder without permission, also of a prediction that is finished."""
-    from halo import files
-
     words = ("predict", fasta, "--bundle", small_bundle, "-o", tmp_path / "out", *OPTIONS)
     if name != "chunks":
         assert halo(*words)[0] == 0
-    real = files.tempfile.mkstemp
+    real = Path.replace
 
-    def refuse(*args, **kwargs):
-        if name in (kwargs["prefix"][1:-1], Path(kwargs["dir"]).name):
-            raise PermissionError(13, "Permission denied", str(kwargs["dir"]))
-        return real(*args, **kwargs)
+    def refuse(path: Path, target: Path) -> Path:
+        if name in (Path(target).name, Path(target).parent.name):
+            raise PermissionError(13, "Permission denied", str(target))
+        return real(path, target)
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     status, messages = halo(*words)
     assert status == 1, messages
     assert "Permission denied; give another path" in messages
