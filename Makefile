@@ -8,6 +8,8 @@ VENV ?= .venv
 CORES ?= 2
 PROTEINS ?= 1000
 MINUTES ?= 60
+SEED ?= 1
+READERS ?=
 TESTED ?= 3
 # Where the demo's stand-in for AlphaFold DB listens; config/config.yaml names it too.
 PORT := 8642
@@ -22,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -55,6 +57,10 @@ format: $(VENV)/.test  ## bring code and workflow into that style
 	@ruff check --fix .
 	@ruff format .
 	@snakefmt $(SNAKEFILES)
+
+fuzz: $(VENV)/.test  ## feed damaged files to every reader (MINUTES=60 of CPU, SEED=1, READERS=all)
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow:tests:resources/demo python -m fuzz.run \
+	  --minutes $(MINUTES) --seed $(SEED) $(if $(READERS),--readers $(READERS))
 
 bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real proteins
 	@PYTHONPATH=workflow python tests/benchmarks/bench_split.py

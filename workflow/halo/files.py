@@ -110,7 +110,7 @@ def read_json(path: Path) -> Any:
     """Read JSON; a damaged file is an error that names it."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested too deeply
         raise HaloError(
             f"{path}: not readable as JSON ({error}); delete it and run again"
         ) from None

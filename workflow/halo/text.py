@@ -42,7 +42,9 @@ NO_TEXT = (
 )
 MOST_CONTROLS = 0.05  # share of control characters in a text; an eighth of random bytes are
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1c-\x1f]")
-_UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile)
+# A zip may ask for a version of the format, or a method, that Python does not have.
+_ZIP_FAULTS = (BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError)
+_UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile, NotImplementedError)
 
 
 def open_text(path: Path) -> IO[str]:
@@ -98,7 +100,7 @@ def zip_members(path: Path) -> list[str]:
                 for name in archive.namelist()
                 if not name.endswith("/") and not name.startswith("__MACOSX/")
             ]
-    except (BadZipFile, OSError):
+    except _ZIP_FAULTS:
         return []
 
 

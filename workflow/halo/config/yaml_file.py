@@ -12,6 +12,10 @@ from halo.config.fault import Path as KeyPath
 from halo.config.fault import path_text
 from halo.errors import HaloError
 
+# What PyYAML raises at a damaged document and at values that are not of their tag.
+_FAULTS = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError)
+_FAULTS += (OverflowError, RecursionError)
+
 
 def load_yaml(path: Path) -> Any:
     """The content of a YAML file; see `parse_yaml`."""
@@ -33,7 +37,7 @@ def parse_yaml(text: str, name: str) -> Any:
         raise HaloError(f"{name}: keys that are given twice:\n" + "\n".join(twice))
     try:
         return None if node is None else loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except _FAULTS as error:
         raise HaloError(f"{name}: not readable as YAML: {error}") from None
 
 
@@ -60,7 +64,7 @@ def _read(path: Path) -> str:
         raise HaloError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return text.replace("\t", " ")
 
@@ -69,7 +73,7 @@ def _composed(text: str, name: str) -> tuple[yaml.SafeLoader, Node | None]:
     try:
         loader = yaml.SafeLoader(text)
         return loader, loader.get_single_node()
-    except yaml.YAMLError as error:
+    except _FAULTS as error:
         raise HaloError(f"{name}: not readable as YAML: {error}") from None
 
 

@@ -51,10 +51,10 @@ def _unpickle(path: Path) -> dict[str, Any]:
             f"{path}: refused, because it holds more than weights and their configuration, and "
             f"loading that can run a program ({what}); {REPLACE}"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # what PyTorch raises at a damaged file has no common kind
         raise HaloError(
             f"{path}: the file is damaged or no PyTorch checkpoint; download it again "
-            f"({str(error).splitlines()[0]})"
+            f"({next(iter(str(error).splitlines()), type(error).__name__)})"
         ) from None
     if not isinstance(content, dict):
         raise HaloError(

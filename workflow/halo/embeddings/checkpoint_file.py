@@ -9,6 +9,7 @@ import json
 import pickletools
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -106,7 +107,7 @@ def _archive_fault(path: Path, fix: str) -> str | None:
             if damaged is not None:
                 return f"damaged: {damaged} does not have its checksum (CRC-32); {fix}"
             return _other_model(dict(_parameters(archive.read(records[0]))))
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
         return f"truncated or damaged, it has {path.stat().st_size:,} bytes; {fix}"
     except ValueError:
         return f"damaged, its list of weights cannot be read; {fix}"
@@ -134,7 +135,7 @@ def _safetensors(path: Path) -> dict[str, list[int]]:
         try:
             header = json.loads(file.read(min(length, 1 << 26)))
             return {name: entry.get("shape", []) for name, entry in header.items()}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return {}
 
 

@@ -21,7 +21,8 @@ _AROUND = "\"'`()[]<>{}\ufeff\u200b"
 _BULLET = re.compile(r"\s*(?:\d+[.)]|[-*\u2022])\s+")  # before an item of a list
 _SEPARATORS = re.compile(r"[,;\s]+")
 _PREFIX = re.compile(
-    r"https?://\S*/(?:uniprotkb|uniprot|entry)/|uniprot(?:kb)?(?:/swiss-prot|/trembl)?[:_]|up:|AFDB:",
+    r"^(?:https?://\S*/(?:uniprotkb|uniprot|entry)/|uniprot(?:kb)?(?:/swiss-prot|/trembl)?[:_]|"
+    r"up:|AFDB:)",
     re.IGNORECASE,
 )
 _MODEL = re.compile(r"AF-(?P<accession>[A-Z0-9-]+?)-F\d+(?:-.*)?", re.IGNORECASE)

@@ -161,22 +161,25 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise HaloError(f"{folder}/{MANIFEST}: refused, {name} is outside of the bundle")
-        if not isinstance(entry, dict) or not {"bytes", "sha256"} <= set(entry):
+        size, digest = (
+            (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        )
+        if type(size) is not int or not isinstance(digest, str):
             raise HaloError(
                 f"{folder}/{MANIFEST}: damaged, it has no size and sha256 of {name}; copy the "
                 "bundle again"
             )
-        if not path.is_file():
+        if not _is_file(path):
             raise HaloError(f"{path}: missing; copy the bundle again")
-        if path.stat().st_size != entry["bytes"]:
+        if path.stat().st_size != size:
             raise HaloError(
                 f"{path}: damaged, it has {path.stat().st_size:,} bytes and not "
-                f"{entry['bytes']:,}; copy the bundle again"
+                f"{size:,}; copy the bundle again"
             )
         found = sha256_of_file(path)
-        if found != entry["sha256"]:
+        if found != digest:
             raise HaloError(
-                f"{path}: damaged or changed, its sha256 is {found} and not {entry['sha256']}; "
+                f"{path}: damaged or changed, its sha256 is {found} and not {digest}; "
                 "copy the bundle again"
             )
     unlisted = [
@@ -189,6 +192,13 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
             f"{folder}/{MANIFEST}: damaged, it does not list {unlisted[0]}; copy the bundle again"
         )
     return {name: entry["sha256"] for name, entry in expected.items()}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _require_same_code(folder: Path, description: Mapping[str, Any]) -> None:

@@ -110,6 +110,8 @@ class Description(_Part):
     @field_validator("embeddings", "graphs", mode="before")
     @classmethod
     def _knows_every_key(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, dict):  # which the field's own type refuses
+            return value
         kind = {"embeddings": EmbeddingSettings, "graphs": GraphSettings}[info.field_name]
         unknown = sorted({*value} - {field.name for field in fields(kind)})
         if unknown:

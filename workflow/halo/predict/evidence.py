@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from halo.arrays import DamagedArrays, open_arrays
 from halo.errors import HaloError
 from halo.files import atomic_path
 from halo.predict.attribution import Attribution
@@ -86,12 +86,14 @@ def write_evidence(file: Path, evidence: Sequence[Evidence]) -> None:
 def read_evidence(file: Path) -> Iterator[Evidence]:
     """Read what `write_evidence` wrote, a protein at a time."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with open_arrays(file) as arrays:
             for number, entry in enumerate(json.loads(str(arrays["about"]))):
                 attribution = Attribution(*(arrays[f"{number}.{name}"] for name in _ARRAYS))
+                if np.shape(attribution.values) != (len(entry["labels"]), len(entry["sequence"])):
+                    raise ValueError(f"{entry['id']}: not a value for each label and residue")
                 structure = None
                 if f"{number}.coordinates" in arrays:
                     structure = {name: arrays[f"{number}.{name}"] for name in COORDINATES}
                 yield Evidence(attribution=attribution, structure=structure, **entry)
-    except (OSError, BadZipFile, KeyError, TypeError, ValueError) as error:
+    except (DamagedArrays, OSError) as error:
         raise HaloError(f"{file}: damaged ({error}); delete it and run again") from None

@@ -58,7 +58,10 @@ def read_chunk(file: Path) -> Chunk:
     content = read_json(file)
     try:
         rejected = [Rejected(**record) for record in content["rejected"]]
-        return Chunk(content["header"], content["records"], rejected)
+        header, records = content["header"], content["records"]
+        if not (isinstance(header, dict) and all(isinstance(one, dict) for one in records)):
+            raise TypeError
+        return Chunk(header, list(records), rejected)
     except (KeyError, TypeError):
         raise HaloError(f"{file}: damaged; delete it and run again") from None
 

@@ -4,6 +4,7 @@ import csv
 import difflib
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ FASTA = "fasta"  # in the attrs of a table that was read from one
 SEPARATORS = ("\t", ";", ",", "|")
 LOOKED_AT = 50  # lines that tell the format and the separator
 MOST_LINES = 100  # of one field in quotation marks
+MOST_COLUMNS = 16_384  # as many as Excel has
 
 Row = tuple[int, list[str]]  # line from 1, and fields
 
@@ -97,6 +99,11 @@ def _table(path: Path, rows: Sequence[Row]) -> pd.DataFrame:
     """A table of its rows, of which the first is the header."""
     if not rows:
         raise HaloError(f"{path}: empty, or without a header line")
+    if len(rows[0][1]) > MOST_COLUMNS:
+        raise HaloError(
+            f"{path}: line {rows[0][0]}, the header, has {len(rows[0][1]):,} columns, and at most "
+            f"{MOST_COLUMNS:,} are read; remove those that are not needed"
+        )
     # pandas calls the column in which it numbered the rows so, when it reads its own table.
     names = [re.sub(r"Unnamed: \d+", "", name.strip()) for name in rows[0][1]]
     lines = [line for line, _ in rows[1:]]
@@ -125,7 +132,7 @@ def _check_nameless(path: Path, column: pd.Series, place: int, lines: Sequence[i
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
     if duplicates:
         raise HaloError(f"{path}: the header has {', '.join(duplicates)} more than once; rename")
     if not names or any(name.startswith(">") for name in names):

@@ -7,10 +7,10 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from halo.arrays import DamagedArrays, open_arrays
 from halo.errors import HaloError
 from halo.files import atomic_path
 from halo.job import Progress, log
@@ -98,9 +98,9 @@ def read_index(path: Path, cache: Path) -> Index:
     file = _cached(path, cache, ".npz")
     if file.exists():
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with open_arrays(file) as arrays:
                 return Index(arrays["name"], arrays["offset"], arrays["size"])
-        except (KeyError, ValueError, EOFError, OSError, BadZipFile):
+        except (DamagedArrays, OSError):
             file.unlink(missing_ok=True)
     index = make_index(path)
     with atomic_path(file) as temporary, temporary.open("wb") as opened:

@@ -259,6 +259,11 @@ def _letters(names: np.ndarray) -> np.ndarray:
     return np.frombuffer(bytes(map(_codes.__getitem__, names.tolist())), np.uint8)
 
 
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """int64 [n] of float64 [n]; 0 where there is no number, or one that 32 bits do not hold."""
+    return np.where(np.abs(values) < 2.0**31, values, 0).astype(np.int64)
+
+
 def residue_letter(name: bytes | str) -> int:
     """ASCII code of one residue's letter, 0 for no amino acid, `UNKNOWN` for what none knows."""
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name

@@ -9,6 +9,8 @@ import numpy as np
 
 TYPES = {1: "i1", 2: "<i2", 3: "<i4", 4: "u1", 5: "<u2", 6: "<u4", 32: "<f4", 33: "<f8"}
 MAX_VALUES = 1 << 24  # of a column; a run-length encoding could name any number
+_DAMAGES = (KeyError, TypeError, IndexError, AttributeError, RecursionError, ZeroDivisionError)
+_DAMAGES += (msgpack.UnpackException,)
 
 
 def is_bcif(data: bytes) -> bool:
@@ -24,8 +26,12 @@ def read_blocks(data: bytes) -> Iterator[Any]:
         document = msgpack.unpackb(data)
         for block in document["dataBlocks"]:
             yield _columns_of(block)
-    except (KeyError, TypeError, IndexError, msgpack.UnpackException) as error:
-        raise ValueError(f"damaged BinaryCIF: {type(error).__name__} {error}") from None
+    except _DAMAGES as error:
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> ValueError:
+    return ValueError(f"damaged BinaryCIF: {type(error).__name__} {error}")
 
 
 def _columns_of(block: Mapping[str, Any]) -> Any:
@@ -38,7 +44,10 @@ def _columns_of(block: Mapping[str, Any]) -> Any:
 
     def columns(category: str, item: str) -> np.ndarray | None:
         column = categories.get(category.lower(), {}).get(item.lower())
-        return None if column is None else _column(column)
+        try:
+            return None if column is None else _column(column)
+        except _DAMAGES as error:
+            raise _damaged(error) from None
 
     return columns
 

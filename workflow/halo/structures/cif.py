@@ -7,7 +7,7 @@ from operator import itemgetter
 import gemmi
 import numpy as np
 
-from halo.structures.atoms import CA, MAX_ATOMS, SLOTS, Atoms, Header, one_letter
+from halo.structures.atoms import CA, MAX_ATOMS, SLOTS, Atoms, Header, one_letter, whole_numbers
 from halo.structures.bcif import read_blocks
 
 # The column of a category (without underscores and points) as it is in the file: texts or
@@ -137,7 +137,7 @@ class _AtomSite:
             b_factor=self._b_factors(rows),
             name=self._raw(rows, "label_comp_id", "auth_comp_id"),
             chain=_texts(chain[first]),
-            number=np.nan_to_num(_numbers(number[first])).astype(np.int64),
+            number=whole_numbers(_numbers(number[first])),
             hetero=self._raw(rows[first], "group_PDB") == "HETATM",
             block=np.zeros(len(first), int),
             entity=entity,

@@ -1,13 +1,13 @@
 """Structures of which only the contacts are known: tables of pairs without coordinates."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from halo.arrays import DamagedArrays, open_arrays
 from halo.errors import HaloError
 from halo.structures.settings import MAX_LENGTH, SourceSettings
 from halo.structures.sources import Model, digest_of, names_to_try
@@ -32,7 +32,7 @@ class Contacts:
         for file in files:
             try:
                 self._load(file, wanted)
-            except (KeyError, ValueError, IndexError, EOFError, OSError, BadZipFile) as error:
+            except (DamagedArrays, OSError) as error:
                 raise HaloError(f"{file}: no table of contacts ({error}); get it anew") from None
 
     def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
@@ -57,13 +57,19 @@ class Contacts:
         return digest_of(digest.encode() for digest in digests)[:16] if digests else ""
 
     def _load(self, file: Path, wanted: frozenset[str]) -> None:
-        with np.load(file, allow_pickle=False) as table:
-            accessions = table["accession"].astype(str).tolist()
-            rows = [row for row, accession in enumerate(accessions) if accession in wanted]
-            if not rows:
-                return
-            lengths, offsets = table["n_res"], table["offsets"]
-            di, dj = table["di"], table["dj"]
+        with open_arrays(file) as table:
+            self._add(table, wanted)
+
+    def _add(self, table: Mapping[str, np.ndarray], wanted: frozenset[str]) -> None:
+        accessions = table["accession"].astype(str).tolist()
+        rows = [row for row, accession in enumerate(accessions) if accession in wanted]
+        if not rows:
+            return
+        lengths, offsets = table["n_res"], table["offsets"]
+        di, dj = table["di"], table["dj"]
+        for array in (lengths, offsets, di, dj):
+            if array.dtype.kind not in "iu":
+                raise ValueError(f"an array of {array.dtype} in place of whole numbers")
         for row in rows:
             accession, length = accessions[row], int(lengths[row])
             if accession in self._models or length > MAX_LENGTH:

@@ -17,7 +17,7 @@ import numpy as np
 
 from halo.files import shared_folder
 from halo.store import Store, bucket_of
-from halo.structures.layout import LAYOUT
+from halo.structures.layout import LAYOUT, Note
 from halo.structures.search import Result
 
 SUFFIX = ".landed"
@@ -89,12 +89,13 @@ def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], str] | None:
         head = json.loads(line)
         if zlib.crc32(body) != head["crc"]:
             return None
-    except (ValueError, TypeError, KeyError):
+        arrays, start = {}, 0
+        for name, kind in LAYOUT.arrays.items():
+            shape = (head["rows"][name], *kind.row)
+            values = np.frombuffer(body, kind.dtype, math.prod(shape), start)
+            arrays[name] = values.reshape(shape)
+            start += values.nbytes
+        Note.from_json(head["manifest"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
-    arrays, start = {}, 0
-    for name, kind in LAYOUT.arrays.items():
-        shape = (head["rows"][name], *kind.row)
-        values = np.frombuffer(body, kind.dtype, math.prod(shape), start)
-        arrays[name] = values.reshape(shape)
-        start += values.nbytes
     return arrays, head["manifest"]

@@ -6,7 +6,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from halo.structures.atoms import CA, FOUR_LETTERS, MAX_ATOMS, SLOTS, Atoms, Header, one_letter
+from halo.structures.atoms import (
+    CA,
+    FOUR_LETTERS,
+    MAX_ATOMS,
+    SLOTS,
+    Atoms,
+    Header,
+    one_letter,
+    whole_numbers,
+)
 
 _PADDING = b"\n" + b" " * 80
 _NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in EXPDTA
@@ -198,7 +207,7 @@ def _numbers(lines: _Lines, starts: np.ndarray) -> np.ndarray:
     if len(odd):
         texts = lines.field(starts[odd], 22, "S4").tolist()
         values[odd] = [_hybrid36(text.strip()) for text in texts]
-    return values.astype(np.int64)
+    return whole_numbers(values)
 
 
 def _hybrid36(text: bytes) -> int:

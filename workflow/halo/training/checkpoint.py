@@ -15,6 +15,7 @@ from halo.network.model import NetworkSettings
 from halo.tensors import require_readable, save_tensors
 
 FORMAT = 2  # 2: whether the pLDDT is known is an input
+LARGEST = 1 << 14  # width or number of layers of a network; ESM-2's largest width is 5,120
 
 
 def save_model(
@@ -45,15 +46,20 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     folder = Path(folder)
     description = read_json(folder / "model.json")
-    known = description.get("format") == FORMAT and description.get("class") in NETWORKS
-    if not known or "network" not in description:
+    known = isinstance(description, dict) and description.get("format") == FORMAT
+    if not known or str(description.get("class")) not in NETWORKS or "network" not in description:
         raise HaloError(
             f"{folder}/model.json: not a HALO network of format {FORMAT}; train it again with this "
             "version"
         )
-    settings = NetworkSettings(**description["network"])
-    build = NETWORKS[description["class"]]
-    network = build(description["embedding_dim"], len(description["labels"]), settings)
+    try:
+        network = _built(description)
+    # What a constructor raises at sizes that are none has no common kind.
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise HaloError(
+            f"{folder}/model.json: damaged, no network can be made of it "
+            f"({type(error).__name__}: {error}); train it again"
+        ) from None
     require_readable(folder / "model.safetensors")
     try:
         network.load_state_dict(load_file(folder / "model.safetensors"))
@@ -62,6 +68,18 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{folder}/model.safetensors: damaged, or not the weights of model.json ({error})"
         ) from None
     return network.eval(), description
+
+
+def _built(description: dict[str, Any]) -> nn.Module:
+    """The network of a ``model.json``, with weights that are still to be read."""
+    settings = NetworkSettings(**description["network"])
+    labels, width = description["labels"], description["embedding_dim"]
+    if not (isinstance(labels, list) and labels and all(isinstance(name, str) for name in labels)):
+        raise TypeError("labels is not a list of names")
+    sizes = [width, settings.hidden, settings.layers, settings.heads, settings.pooling_heads]
+    if any(type(size) is not int or not 0 < size <= LARGEST for size in sizes):
+        raise ValueError(f"the sizes {sizes} are not between 1 and {LARGEST:,}")
+    return NETWORKS[description["class"]](width, len(labels), settings)
 
 
 def parameter_count(network: nn.Module) -> int:

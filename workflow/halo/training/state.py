@@ -82,7 +82,7 @@ def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
         with safe_open(file, framework="pt") as content:
             position = Position(**json.loads(content.metadata()["position"]))
             return position, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         log.warning("%s: damaged (%s); the training starts anew", file, error)
         return None
 

@@ -91,7 +91,11 @@ def read_entries(path: Path) -> Iterator[Entry]:
                 entries = (
                     (number, _json(path, number, line)) for number, line in lines if line.strip()
                 )
-                yield from (_entry(path, n, e) for n, e in entries if HEADER not in e)
+                yield from (
+                    _entry(path, number, entry)
+                    for number, entry in entries
+                    if not (isinstance(entry, dict) and HEADER in entry)
+                )
                 return
             whole = _json(path, 1, start + file.read()) if whole is None else whole
         except UnicodeDecodeError as error:
@@ -106,7 +110,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
 def _json(path: Path, line: int, text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise HaloError(
             f"{path}: line {line} is not readable as JSON ({error}); download it again"
         ) from None
@@ -119,11 +123,11 @@ def _entry(path: Path, number: int, entry: Any) -> Entry:
         organism = entry.get("organism", {})
         kind = entry.get("entryType", "")
         return Entry(
-            entry["primaryAccession"],
-            entry.get("uniProtkbId", ""),
-            entry.get("sequence", {}).get("value", ""),
+            _text(entry["primaryAccession"]),
+            _text(entry.get("uniProtkbId", "")),
+            _text(entry.get("sequence", {}).get("value", "")),
             ("Swiss-Prot" in kind) if kind else None,
-            organism.get("scientificName", ""),
+            _text(organism.get("scientificName", "")),
             str(organism.get("taxonId", "")),
             kingdom(organism.get("lineage", [])),
             tuple(chain.from_iterable(map(_json_locations, comments))),
@@ -137,19 +141,26 @@ def _entry(path: Path, number: int, entry: Any) -> Entry:
         ) from None
 
 
+def _text(value: Any) -> str:
+    """`value`, or a TypeError where it is no text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
 def _json_locations(comment: Mapping[str, Any]) -> Iterator[Location]:
     if comment["commentType"] == "SUBCELLULAR LOCATION":
         for found in comment.get("subcellularLocations", []):
             location = found["location"]
-            codes = tuple(e["evidenceCode"] for e in location.get("evidences", []))
-            yield Location(location["value"], codes, comment.get("molecule", ""))
+            codes = tuple(_text(e["evidenceCode"]) for e in location.get("evidences", []))
+            yield Location(_text(location["value"]), codes, _text(comment.get("molecule", "")))
 
 
 def _json_displayed(comment: Mapping[str, Any]) -> Iterator[str]:
     if comment["commentType"] == "ALTERNATIVE PRODUCTS":
         for isoform in comment.get("isoforms", []):
             if isoform.get("isoformSequenceStatus") == DISPLAYED:
-                yield isoform["name"]["value"]
+                yield _text(isoform["name"]["value"])
 
 
 def _json_components(references: Iterable[Mapping[str, Any]]) -> Iterator[Component]:
@@ -158,7 +169,7 @@ def _json_components(references: Iterable[Mapping[str, Any]]) -> Iterator[Compon
             said = {p["key"]: p["value"] for p in reference.get("properties", [])}
             if said.get("GoTerm", "C:").startswith("C:"):
                 code = said.get("GoEvidenceType", "").partition(":")[0]
-                yield Component(reference["id"], code)
+                yield Component(_text(reference["id"]), code)
 
 
 def _tsv_entries(path: Path) -> Iterator[Entry]:
