@@ -34,12 +34,13 @@ from fuzz.mutations import (
     ZIP,
     Format,
 )
+from halo.biochemistry import SCALES_FILE
 from halo.config import checked_config, key_lines, load_yaml
 from halo.embeddings.checkpoint import load_esm2
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.predict.accession_list import find_list
-from halo.predict.bundle import DESCRIPTION, MANIFEST, read_bundle
+from halo.predict.bundle import DESCRIPTION, MANIFEST, SCALES, read_bundle
 from halo.predict.evidence import read_evidence
 from halo.predict.output import read_chunk
 from halo.proteins.fasta import UNSEEN, read_fasta
@@ -398,11 +399,12 @@ def _bundle_folder(path: Path) -> Path:
     if not folder.exists():
         (folder / "models/0").mkdir(parents=True)
         (folder / "models/0/model.json").write_text("{}")
+        (folder / SCALES).write_bytes(SCALES_FILE.read_bytes())
     return folder
 
 
 def _write_manifest(folder: Path) -> None:
-    names = (DESCRIPTION, "models/0/model.json")
+    names = (DESCRIPTION, SCALES, "models/0/model.json")
     files = {
         name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of_file(folder / name)}
         for name in names

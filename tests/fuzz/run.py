@@ -106,7 +106,7 @@ def fuzz(
                 counts.faults += 1
         total += counts
         done = inputs is not None and total.inputs >= inputs
-        if not code or done:
+        if not code or done or not counts.inputs:  # none where a sample is not read
             break
         inputs = None if inputs is None else inputs - counts.inputs
     return total
