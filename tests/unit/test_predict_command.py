@@ -351,8 +351,8 @@ def test_from_a_pipe_and_interrupted(root, small_bundle, fasta, tmp_path):
     _, messages = piped.communicate(fasta.read_bytes())
     assert piped.returncode == 0, messages.decode()
     assert (tmp_path / "piped/predictions.csv").read_text().count("\n") == 4
-    while not (tmp_path / "waiting/.halo-predict.lock").exists():
-        assert waiting.poll() is None
+    waiting.stdin.write(b">a\n" + b"MKV" * 100_000)  # more than a pipe holds: it is being read
+    waiting.stdin.flush()
     waiting.send_signal(signal.SIGINT)
     _, messages = waiting.communicate()
     assert waiting.returncode == 130
