@@ -470,6 +470,10 @@ def test_the_head_on_the_embeddings_is_the_fine_tuned_model(weights, finetuned, 
     other = replace(proteins, label_names=("A", "C"))
     with pytest.raises(HaloError, match="other labels"):
         predict_fold(other, PARTS, finetuned, shards, tmp_path, names, tmp_path)
+    held_out = PARTS.copy()
+    held_out[0] = "test"
+    with pytest.raises(HaloError, match=f"keeps out of the training .{proteins.ids[0]}"):
+        predict_fold(proteins, held_out, finetuned, shards, tmp_path, names, tmp_path)
 
 
 def test_a_changed_checkpoint_or_adapter_is_refused(finetuned, tmp_path):
