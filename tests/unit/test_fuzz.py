@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fuzz import run, samples
-from fuzz.mutations import mutated
+from fuzz.mutations import ZIP, mutated
 from fuzz.readers import READERS, Reader
 from halo.config import load_yaml
 from halo.embeddings.checkpoint import load_esm2
@@ -264,6 +264,19 @@ def test_checkpoint_with_a_damaged_pickle(old: bytes, number: int, tmp_path: Pat
     at = data.index(old) if old in data else len(data) // 2
     with pytest.raises(HaloError, match=r"x\.pt"):
         load_esm2(_bytes("x.pt", data[:at] + b"\0" + data[at + 1 :], tmp_path))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_checkpoint_that_imports_a_long_name(number: int, tmp_path: Path) -> None:
+    data = samples.language_model()[number]
+    old, new = b"collections\nOrderedDict", b"collections\nOrderedDict" + b"0x10" * 25_000
+    if number == 0:
+        tree = ZIP.load(data)
+        data = ZIP.dump({name: part.replace(old, new) for name, part in tree.items()})
+    else:
+        data = data.replace(old, new)
+    with pytest.raises(HaloError, match="imports a name of no program"):
+        load_esm2(_bytes("x.pt", data, tmp_path))
 
 
 def test_evidence_of_other_lengths(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from halo.embeddings.published import PUBLISHED, URL
 from halo.errors import HaloError
@@ -27,6 +29,9 @@ REPLACE = (
 )
 AGAIN = "download it again"
 ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
+LEGACY_PICKLES = 5  # before the tensors: magic number, version, machine, content, keys
+LEGACY_BYTES = 16 << 20  # that these have at most
+LONGEST_NAME = 1000  # letters of what a pickle imports
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\x00": "xz",
@@ -77,7 +82,7 @@ def checkpoint_fault(path: Path, fix: str = AGAIN) -> str | None:
     if head.startswith(ZIP):
         return _archive_fault(path, fix)
     if head.startswith(LEGACY_PICKLE):
-        return None  # PyTorch before 1.6: no checksums
+        return _legacy_fault(path, fix)  # PyTorch before 1.6: no checksums
     if head.startswith(b"version https://git-lfs"):
         return "a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
     if head.lstrip().startswith(b"<"):
@@ -106,11 +111,34 @@ def _archive_fault(path: Path, fix: str) -> str | None:
             damaged = archive.testzip()
             if damaged is not None:
                 return f"damaged: {damaged} does not have its checksum (CRC-32); {fix}"
-            return _other_model(dict(_parameters(archive.read(records[0]))))
+            pickled = archive.read(records[0])
+            if _imports_long_name(BytesIO(pickled)):
+                return f"damaged, it imports a name of no program; {fix}"
+            return _other_model(dict(_parameters(pickled)))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
         return f"truncated or damaged, it has {path.stat().st_size:,} bytes; {fix}"
     except ValueError:
         return f"damaged, its list of weights cannot be read; {fix}"
+
+
+def _legacy_fault(path: Path, fix: str) -> str | None:
+    with path.open("rb") as file:
+        pickles = BytesIO(file.read(LEGACY_BYTES))
+    with suppress(ValueError, EOFError, IndexError, OverflowError):  # PyTorch tells what it is
+        if any(_imports_long_name(pickles) for _ in range(LEGACY_PICKLES)):
+            return f"damaged, it imports a name of no program; {fix}"
+    return None
+
+
+def _imports_long_name(file: IO[bytes]) -> bool:
+    """Whether the next pickle of a file imports a name that no program can have.
+
+    PyTorch takes the square of the length of such a name to refuse it.
+    """
+    return any(
+        opcode.name in ("GLOBAL", "INST") and len(value) > LONGEST_NAME
+        for opcode, value, _ in pickletools.genops(file)
+    )
 
 
 def _parameters(pickled: bytes) -> Iterator[tuple[str, list[int]]]:
