@@ -190,3 +190,11 @@ def test_killed_writers_leave_whole_proteins(tmp_path, root):
         np.testing.assert_array_equal(
             store.read(name_of(str(number)))["rows"], record(number % 50, number % 50)["rows"]
         )
+
+
+def test_numbers_that_are_equal_name_one_store():
+    """The rules and the stages write 10.0 in two ways."""
+    one, other = {"a": [{"radius": 10.0}], "b": 0.5}, {"b": 0.5, "a": [{"radius": 10}]}
+    assert fingerprint_of(one) == fingerprint_of(other)
+    assert fingerprint_of(one) != fingerprint_of({"a": [{"radius": 10.5}], "b": 0.5})
+    assert fingerprint_of({"a": True}) != fingerprint_of({"a": 1})

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from halo.canonical import canonical
 from halo.methods import JOINING, NETWORKS
 
 # How a run is carried out, where its files are, and what is made of its results besides.
@@ -50,7 +51,7 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
                 _drop(method, key.split("."))
         if not method.get("training"):
             method.pop("training", None)
-    return _canonical(kept)
+    return canonical(kept)
 
 
 def _drop(section: dict[str, Any], path: list[str]) -> None:
@@ -58,14 +59,3 @@ def _drop(section: dict[str, Any], path: list[str]) -> None:
     for name in parents:
         section = section.get(name) or {}
     section.pop(key, None)
-
-
-def _canonical(value: Any) -> Any:
-    """`value` with numbers that are equal written alike: 10.0 is 10."""
-    if isinstance(value, Mapping):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from halo.canonical import canonical
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_json
 from halo.layout import Array, Layout
@@ -53,8 +54,11 @@ def number_of(segment: Path) -> int:
 
 
 def fingerprint_of(description: Mapping[str, Any]) -> str:
-    """Digest of `description`: 16 hexadecimal digits of the sha256 of its canonical JSON."""
-    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+    """Digest of `description`: 16 hexadecimal digits of the sha256 of its canonical JSON.
+
+    Numbers that are equal count as one, 10.0 as 10: settings reach the stages in either form.
+    """
+    text = json.dumps(canonical(description), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
