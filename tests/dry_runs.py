@@ -123,10 +123,11 @@ def serve(calls: Sequence[str]) -> None:
 
     from halo import config, machine, relevance, shards
     from halo.code import code_digest
+    from halo.proteins import datasets, preflight
 
     # What a call imports and computes later; the modules are of the folder that is tested.
     assert snakemake.workflow
-    assert all((config, machine, relevance, shards))
+    assert all((config, machine, relevance, shards, datasets, preflight))
     root = Path(machine.__file__).parents[2]
     for script in (root / "scripts").glob("*.py"):
         code_digest(script)
