@@ -211,7 +211,7 @@ def _dump_zip(tree: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in tree.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)  # of a fixed time
     return out.getvalue()
 
 
@@ -262,7 +262,7 @@ def _dump_tar(tree: list[Any]) -> bytes:
 
 
 ZIP = Format(_load_zip, _dump_zip)
-GZIP = Format(lambda data: [gzip.decompress(data)], lambda tree: gzip.compress(tree[0], 1))
+GZIP = Format(lambda data: [gzip.decompress(data)], lambda tree: gzip.compress(tree[0], 1, mtime=0))
 JSON = Format(json.loads, lambda tree: json.dumps(tree, default=repr).encode())
 JSON_LINES = Format(
     lambda data: [json.loads(line) for line in data.splitlines()],

@@ -486,7 +486,7 @@ def _encoded(plain: str) -> Callable[[Path], list[bytes]]:
     def make(_: Path) -> list[bytes]:
         data = plain.encode()
         marked = [plain.encode(name) for name in ("utf-8-sig", "utf-16", "utf-16-be")]
-        return [data, data, *marked, gzip.compress(data, 1), samples.zipped(plain)]
+        return [data, data, *marked, gzip.compress(data, 1, mtime=0), samples.zipped(plain)]
 
     return make
 

@@ -20,6 +20,7 @@ from esm.model.esm2 import ESM2
 from safetensors.torch import save
 
 import modelcif
+from fuzz.mutations import ZIP
 from halo.embeddings.settings import EmbeddingSettings
 from halo.graphs.settings import GraphSettings
 from halo.network.classes import NETWORKS
@@ -172,7 +173,7 @@ def tar() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, data in (
-            (f"AF-{ACCESSION}-F1-model_v6.cif.gz", gzip.compress(mmcif().encode())),
+            (f"AF-{ACCESSION}-F1-model_v6.cif.gz", gzip.compress(mmcif().encode(), mtime=0)),
             ("AF-P31946-F1-model_v6.pdb", pdb().encode()),
         ):
             info = tarfile.TarInfo(name)
@@ -205,7 +206,9 @@ def workbook() -> bytes:
         book.active.append(row)
     out = io.BytesIO()
     book.save(out)
-    return out.getvalue()
+    parts = ZIP.load(out.getvalue())
+    del parts["docProps/core.xml"]  # which holds the time
+    return ZIP.dump(parts)
 
 
 def records() -> list[Record]:
@@ -326,5 +329,5 @@ def zipped(text: str) -> bytes:
     """A zip of one file."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("x.csv", text)
+        archive.writestr(zipfile.ZipInfo("x.csv"), text)
     return out.getvalue()

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 from random import Random
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from fuzz import run, samples
-from fuzz.mutations import ZIP, mutated
+from fuzz.mutations import SAFETENSORS, ZIP, mutated
 from fuzz.readers import READERS, Reader
 from halo.config import load_yaml
 from halo.embeddings.checkpoint import load_esm2
@@ -22,12 +23,14 @@ from halo.predict.bundle import DESCRIPTION, MANIFEST, read_bundle
 from halo.predict.evidence import read_evidence
 from halo.predict.output import read_chunk
 from halo.proteins.readers import MOST_COLUMNS, read_table
+from halo.structures.confidence import confidence_of
 from halo.structures.contacts import Contacts
 from halo.structures.landing import _unpack
 from halo.structures.parse import StructureError, parse_structure
 from halo.structures.settings import SourceSettings
 from halo.text import open_text
 from halo.training.checkpoint import load_model
+from halo.training.state import load_state
 from halo.uniprot.entries import read_entries
 
 INPUTS = 400  # for each reader
@@ -49,6 +52,17 @@ def test_inputs_depend_on_the_seed_alone() -> None:
         return [mutated(random, corpus, [b"x"], ()) for _ in range(50)]
 
     assert inputs(1) == inputs(1) != inputs(2)
+
+
+@pytest.mark.parametrize("name", sorted({*READERS} - {"language model"}))
+def test_samples_are_the_same_each_time(name: str, tmp_path: Path, monkeypatch) -> None:
+    made = []
+    for year in (2001, 2002):
+        folder = tmp_path / str(year)
+        folder.mkdir()
+        monkeypatch.setattr(time, "time", lambda year=year: (year - 1970) * 31_557_600.0)
+        made.append([*READERS[name].samples(folder)])
+    assert made[0] == made[1]
 
 
 def _no_error(path: Path) -> None:
@@ -255,6 +269,25 @@ def test_residue_numbers_beyond_their_range() -> None:
     found = parse_structure(text.encode(), "x")[0]
     assert found.letters == expected.letters
     assert not found.numbers.any()
+
+
+def test_infinite_confidence_is_unknown() -> None:
+    lines = samples.pdb().splitlines()
+    row = next(row for row, line in enumerate(lines) if line[12:16] == " CA ")
+    lines[row] = f"{lines[row][:60]}   inf{lines[row][66:]}"
+    chain = parse_structure("\n".join(lines).encode() + b"\n", "x")[0]
+    plddt = confidence_of(chain, "plddt").plddt
+    assert np.isnan(plddt).tolist() == [True] + [False] * (len(samples.SEQUENCE) - 1)
+
+
+@pytest.mark.parametrize("change", [{"epoch": "1"}, {"step": None}, {"history": 3}, {"loss": []}])
+def test_training_state_with_another_position(change: dict, tmp_path: Path) -> None:
+    head, body = SAFETENSORS.load(samples.training_state(tmp_path))
+    position = json.loads(head["__metadata__"]["position"])
+    path = _bytes("x.safetensors", SAFETENSORS.dump([head, body]), tmp_path)
+    assert load_state(path) is not None
+    head["__metadata__"]["position"] = json.dumps(position | change)
+    assert load_state(_bytes("x.safetensors", SAFETENSORS.dump([head, body]), tmp_path)) is None
 
 
 @pytest.mark.parametrize("old", [b"encoder_embed_dim", b"_rebuild_tensor_v2", b"storage"])

@@ -58,6 +58,7 @@ def confidence_of(chain: Chain, kind: str) -> Confidence:
 
 def _checked(values: np.ndarray, what: str) -> Confidence:
     """`values`, of which some are known, as pLDDT; `what` names one of them."""
+    values = np.where(np.isfinite(values), values, np.float32(np.nan))
     known = values[np.isfinite(values)]
     least, most = known.min(), known.max()
     if least < 0 or most > 100:

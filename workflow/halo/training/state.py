@@ -81,10 +81,19 @@ def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
     try:
         with safe_open(file, framework="pt") as content:
             position = Position(**json.loads(content.metadata()["position"]))
+            _require_numbers(position)
             return position, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         log.warning("%s: damaged (%s); the training starts anew", file, error)
         return None
+
+
+def _require_numbers(position: Position) -> None:
+    """TypeError where a field is of another type than its default."""
+    for name, default in asdict(Position()).items():
+        wanted = (int, float) if isinstance(default, float) else (type(default),)
+        if type(getattr(position, name)) not in wanted:
+            raise TypeError(f"its {name} is {getattr(position, name)!r}")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
