@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fuzz import run, samples
-from fuzz.mutations import SAFETENSORS, ZIP, mutated
+from fuzz.mutations import SAFETENSORS, TAR, ZIP, mutated
 from fuzz.readers import READERS, Reader
-from halo.config import load_yaml
+from halo.config import checked_config, load_yaml
 from halo.embeddings.checkpoint import load_esm2
 from halo.errors import HaloError
 from halo.files import read_json
@@ -23,6 +23,7 @@ from halo.predict.bundle import DESCRIPTION, MANIFEST, read_bundle
 from halo.predict.evidence import read_evidence
 from halo.predict.output import read_chunk
 from halo.proteins.readers import MOST_COLUMNS, read_table
+from halo.structures.archive import make_index
 from halo.structures.confidence import confidence_of
 from halo.structures.contacts import Contacts
 from halo.structures.landing import _unpack
@@ -278,6 +279,20 @@ def test_infinite_confidence_is_unknown() -> None:
     chain = parse_structure("\n".join(lines).encode() + b"\n", "x")[0]
     plddt = confidence_of(chain, "plddt").plddt
     assert np.isnan(plddt).tolist() == [True] + [False] * (len(samples.SEQUENCE) - 1)
+
+
+def test_tar_with_a_size_beyond_any_file(tmp_path: Path) -> None:
+    tree = TAR.load(samples.tar())
+    tree[1][0]["size"] = -(2**62)
+    path = _bytes("x.tar", TAR.dump(tree), tmp_path)
+    with pytest.raises(HaloError, match="not readable as a tar"):
+        make_index(path)
+
+
+def test_folds_without_number() -> None:
+    config = {"run": "x", "dataset": {"proteins": "x"}, "split": {"folds": 10**30}}
+    with pytest.raises(HaloError, match=r"split\.folds: 10+ is not at most 1000"):
+        checked_config(config)
 
 
 @pytest.mark.parametrize("change", [{"epoch": "1"}, {"step": None}, {"history": 3}, {"loss": []}])

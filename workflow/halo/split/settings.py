@@ -93,6 +93,7 @@ class SplitMode:
         "number of folds (kfold, at least 2), or of partitions that are given (predefined; 1 for "
         "train and test)",
         ge=1,
+        le=1000,
     )
     fractions: Fractions = setting(Fractions, "shares of the parts (mode fractions); they sum to 1")
     test: tuple[str, ...] = setting(

@@ -160,7 +160,7 @@ def make_index(path: Path) -> Index:
                     links[name] = posixpath.normpath(posixpath.join(base, member.linkname))
                 archive.members.clear()  # it keeps every header otherwise
             end = archive.offset
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         raise HaloError(
             f"{path}: not readable as a tar ({error}); a packed one (.tar.gz) must be unpacked "
             "to a tar first, one that is cut off must be got anew"
