@@ -23,6 +23,7 @@ from halo.predict.bundle import DESCRIPTION, MANIFEST, read_bundle
 from halo.predict.evidence import read_evidence
 from halo.predict.output import read_chunk
 from halo.proteins.readers import MOST_COLUMNS, read_table
+from halo.structures import pdb
 from halo.structures.archive import make_index
 from halo.structures.confidence import confidence_of
 from halo.structures.contacts import Contacts
@@ -279,6 +280,15 @@ def test_infinite_confidence_is_unknown() -> None:
     chain = parse_structure("\n".join(lines).encode() + b"\n", "x")[0]
     plddt = confidence_of(chain, "plddt").plddt
     assert np.isnan(plddt).tolist() == [True] + [False] * (len(samples.SEQUENCE) - 1)
+
+
+def test_models_without_atoms_are_passed_over(monkeypatch) -> None:
+    asked = []
+    read = pdb._atoms
+    monkeypatch.setattr(pdb, "_atoms", lambda *given: asked.append(given) or read(*given))
+    data = b"MODEL        1\nENDMDL\n" * 5000 + samples.pdb().encode()
+    assert parse_structure(data, "x")[0].letters == samples.SEQUENCE
+    assert len(asked) == 1
 
 
 def test_tar_with_a_size_beyond_any_file(tmp_path: Path) -> None:

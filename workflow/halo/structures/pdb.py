@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from halo.structures.atoms import (
     whole_numbers,
 )
 
+MAX_MODELS = 1000  # with atoms, that are read
 _PADDING = b"\n" + b" " * 80
 _NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in EXPDTA
 
@@ -28,9 +28,12 @@ def read_pdb(text: bytes) -> Iterator[tuple[Atoms, Header]]:
     """
     lines = _Lines(text)
     header = _header(lines)
-    ends = np.flatnonzero(lines.records == _ENDMDL).tolist()
-    for start, stop in pairwise([0, *ends, len(lines.starts)]):
-        atoms = _atoms(lines, start, stop)
+    records = lines.records
+    ends = np.flatnonzero(records == _ENDMDL)
+    with_atoms = np.searchsorted(ends, np.flatnonzero((records == _ATOM) | (records == _HETA)))
+    bounds = [0, *ends.tolist(), len(lines.starts)]
+    for model in np.unique(with_atoms)[:MAX_MODELS].tolist():
+        atoms = _atoms(lines, bounds[model], bounds[model + 1])
         if len(atoms.slot):
             yield atoms, header
 
