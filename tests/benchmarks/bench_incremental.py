@@ -49,7 +49,8 @@ class Runs:
         self.workflow = folder / "workflow"
         for name in ("rules", "scripts", "workflow", "envs", "profiles", "config"):
             shutil.copytree(ROOT / name, self.workflow / name)
-        shutil.copy(ROOT / "Snakefile", self.workflow)
+        for name in ("Snakefile", "LICENSE"):
+            shutil.copy(ROOT / name, self.workflow)
         (self.workflow / "resources").mkdir()
         for path in (ROOT / "resources").glob("*.*"):
             shutil.copy(path, self.workflow / "resources")
