@@ -133,9 +133,11 @@ def measure(
     runs.config["training"] = {"epochs": 7}
     expect(not runs.call("--dry-run")[1], "a key of another stage computes nothing")
     package = runs.workflow / "workflow/halo"
-    append(package / "evaluation/metrics.py", "\n# A comment.\n")
+    append(package / "evaluation/metrics.py", "\n_ADDED = 0\n")
     expect(not runs.call("--dry-run")[1], "a module of another stage computes nothing")
     append(package / "graphs/build.py", "\n# A comment.\n")
+    expect(not runs.call("--dry-run")[1], "a comment computes nothing")
+    append(package / "graphs/build.py", "\n_ADDED = 0\n")
     rules = runs.call("--dry-run")[1]
     expect("graphs" in rules and "embeddings" not in rules, "the code of graphs computes graphs")
     return full, start, change
