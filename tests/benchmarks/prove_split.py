@@ -94,12 +94,21 @@ def _kept_blocks(align: Callable[..., pd.DataFrame], folder: Path) -> Callable[.
 
 @contextmanager
 def timed(name: str) -> Iterator[None]:
-    """Print how long something took, and the memory of this process and of those it started."""
-    begin = time.perf_counter()
+    """Print how long something took, on the clock and of the CPU, and the largest memory so far.
+
+    The memory is that of this process, or of a process that it started where that is larger.
+    """
+
+    def usage() -> tuple[float, float]:
+        both = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+        cpu = sum(one.ru_utime + one.ru_stime for one in both)
+        return cpu, max(one.ru_maxrss for one in both) / 1e6
+
+    begin, before = time.perf_counter(), usage()[0]
     yield
-    memory = [getrusage(who).ru_maxrss / 1e6 for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
     seconds = time.perf_counter() - begin
-    print(f"{name}: {seconds:.0f} s, {memory[0]:.1f} and {memory[1]:.1f} GB", flush=True)
+    cpu, memory = usage()
+    print(f"{name}: {seconds:.0f} s, {cpu - before:.0f} of the CPU, {memory:.1f} GB", flush=True)
 
 
 def modes(settings: SplitSettings) -> dict[str, SplitSettings]:
