@@ -116,7 +116,7 @@ config-reference: $(VENV)/.run  ## write the table of config/README.md from the 
 config-schema: $(VENV)/.run  ## write the JSON schema of the configuration for editors (config/schema.json)
 	@PYTHONPATH=workflow python -m halo.config.reference --schema config/schema.json
 
-reruns: $(VENV)/.test  ## write the table of docs/reruns.md: which jobs run again after a change of a key (some minutes)
+reruns: $(VENV)/.test  ## write the table of docs/reference/reruns.md: which jobs run again after a change of a key (some minutes)
 	@PYTHONPATH=workflow:tests python tests/reruns.py
 
 lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions (KEEP=1: keep those that fit)

@@ -1,4 +1,4 @@
-"""The table of docs/reruns.md: which jobs run again when one key of the configuration changes.
+"""The table of docs/reference/reruns.md: which jobs run again when one key changes.
 
 python tests/reruns.py        writes it
 """
@@ -19,7 +19,7 @@ from halo.config.schema import alternatives, resolved, schema_of
 from halo.files import write_text
 from pipeline import ROOT
 
-PAGE = ROOT / "docs/reruns.md"
+PAGE = ROOT / "docs/reference/reruns.md"
 HEADING = "## Every key\n\n"
 HEAD = "| key | beside it | jobs that run again |\n|---|---|---|\n"
 TARGETS = ("all", "bundle", "predict")

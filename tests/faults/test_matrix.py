@@ -1,6 +1,6 @@
 """Every stage with every fault: how its job ends, and that the next call ends as if undisturbed.
 
-The table of docs/faults.md is `matrix()`; a new one is written by
+The table of docs/explanation/faults.md is `matrix()`; a new one is written by
 `PYTHONPATH=workflow:tests python tests/faults/test_matrix.py`.
 """
 
@@ -30,7 +30,7 @@ from halo.structures.layout import LAYOUT as STRUCTURES
 from pipeline import ROOT
 
 HERE = Path(__file__).parent
-DOCUMENT = ROOT / "docs/faults.md"
+DOCUMENT = ROOT / "docs/explanation/faults.md"
 PROTEINS = 24
 FEW = 30_000  # bytes of a flush, so that a stage has several
 ALL = 1 << 28

@@ -37,7 +37,7 @@ def test_every_key_is_described():
         assert not line.endswith("|  |"), line
 
 
-@pytest.mark.parametrize("pattern", ["*.md", "docs/*.md", "config/*.md", "resources/**/*.md"])
+@pytest.mark.parametrize("pattern", ["*.md", "docs/**/*.md", "config/*.md", "resources/**/*.md"])
 def test_links_between_documents_lead_somewhere(root, pattern):
     for file in root.glob(pattern):
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text()):

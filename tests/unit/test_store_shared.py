@@ -402,7 +402,7 @@ def test_a_damaged_registration_removes_nothing(store, tmp_path):
 
 
 def test_the_tests_that_the_documentation_names_are_there(root):
-    named = set(re.findall(r"`(test_\w+)`", (root / "docs/faults.md").read_text()))
+    named = set(re.findall(r"`(test_\w+)`", (root / "docs/explanation/faults.md").read_text()))
     assert named
     written = "".join(path.read_text() for path in (root / "tests").rglob("test_*.py"))
     assert {name for name in named if f"def {name}(" not in written} == set()

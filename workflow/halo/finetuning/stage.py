@@ -46,7 +46,7 @@ def finetune_fold(
     processes: Processes,
     device: str,
 ) -> None:
-    """Write to `folder` what a fold's fine-tuned language model is; see ``docs/outputs.md``.
+    """Write a fold's fine-tuned language model to `folder` (``docs/reference/outputs.md``).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The model bundle: one folder with all that a prediction needs besides the language model.
 
 ``bundle.json`` says what it is, ``manifest.json`` has the size and sha256 of every other file.
-``docs/predict.md`` describes both.
+``docs/how-to/predict.md`` describes both.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ Examples:
   halo predict proteins.fasta --bundle bundle/ -o out/ --structures models/ --no-download
 
 A call that was interrupted goes on where it was when it is repeated.
-Open out/predictions.html in a browser; docs/predict.md says what else lies in out/.
+Open out/predictions.html in a browser; docs/how-to/predict.md says what else lies in out/.
 """
 
 
