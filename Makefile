@@ -195,6 +195,11 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@python -m pip check
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.test requirements/docs.txt
+	@$(PIP_INSTALL) -r requirements/docs.txt
+	@python -m pip check
+	@touch $@
+
 $(VENV)/.slurm: $(VENV)/.test requirements/slurm.txt
 	@$(PIP_INSTALL) -r requirements/slurm.txt
 	@python -m pip check

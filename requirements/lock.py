@@ -6,6 +6,7 @@ package changes nothing else.
     torch.txt   PyPI's PyTorch, with the CUDA libraries that it needs on Linux (gigabytes)
     lock.txt    everything else that the pipeline needs
     test.txt    what the tests need on top
+    docs.txt    what building the documentation needs on top
     slurm.txt   what running on Slurm needs on top
     envs.txt    what the tests of the conda environments need on top
 
@@ -29,6 +30,7 @@ TITLES = {
     "torch": "PyPI's PyTorch, with the CUDA libraries that it needs on Linux",
     "lock": "What the pipeline needs beside PyTorch",
     "test": "What the tests need on top",
+    "docs": "What building the documentation needs on top",
     "slurm": "What running on Slurm needs on top",
     "envs": "What the tests of the conda environments need on top",
 }
@@ -80,7 +82,9 @@ def main() -> None:
     everything = resolved("--all-extras", constraints=constraints)
     pins = without_hashes(everything)
     pipeline = resolved(constraints=pins)
-    on_top = {name: resolved("--extra", name, constraints=pins) for name in ("slurm", "envs")}
+    # In order of preference: every other environment stands on that of the tests.
+    extras = ("test", "docs", "slurm", "envs")
+    on_top = {name: resolved("--extra", name, constraints=pins) for name in extras}
     files: dict[str, list[str]] = {name: [] for name in TITLES}
     for name, entries in sorted(everything.items()):
         if TORCH.fullmatch(name):
@@ -88,7 +92,7 @@ def main() -> None:
         elif name in pipeline:
             files["lock"] += entries
         else:
-            extra = next((extra for extra, lock in on_top.items() if name in lock), "test")
+            extra = next(extra for extra, lock in on_top.items() if name in lock)
             files[extra] += entries
     for name, entries in files.items():
         lines = [f"# {TITLES[name]}. Written by `make lock`.", *entries]
