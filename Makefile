@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -46,6 +46,10 @@ test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which root 
 
 test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local channels
 	@OMP_NUM_THREADS=1 pytest -m envs
+
+docs: $(VENV)/.docs  ## build the documentation's site into site/, strictly
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "The documentation: site/index.html"
 
 lint: $(VENV)/.test  ## check the style of code and workflow
 	@ruff check .
@@ -110,7 +114,7 @@ ablation: $(VENV)/.run  ## what each part of HALO is worth on real human protein
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)
 	@python tests/benchmarks/reproduce.py --cores $(CORES) $(if $(DATA),--data $(DATA))
 
-config-reference: $(VENV)/.run  ## write the table of config/README.md from the model of the configuration
+config-reference: $(VENV)/.run  ## write docs/reference/configuration.md from the model of the configuration
 	@PYTHONPATH=workflow python -m halo.config.reference
 
 config-schema: $(VENV)/.run  ## write the JSON schema of the configuration for editors (config/schema.json)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,23 +12,29 @@ from halo.config.schema import Schema, alternatives, resolved, schema_of
 from halo.files import write_text
 
 ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs/reference/configuration.md"
 HEADING = "## Every key\n\n"
+GENERAL = "General keys"
+HEAD = "| key | type | default | description |\n|---|---|---|---|\n"
 
 
 def reference() -> str:
-    """A table with each key's path, type, default and description.
+    """A table for each section, with each key's path, type, default and description.
 
     A key without a default is required, or may be left out.
     """
-    lines = ["| key | type | default | what it is |", "|---|---|---|---|"]
     root = schema_of(RunConfig)
+    tables: dict[str, list[str]] = {}
     for path, part, required in _keys(root, root, ""):
+        section, *below = re.split(r"[.\[]", path, maxsplit=1)
         default = "*required*" if required else "*none*"
         if "default" in part:
             default = f"`{json.dumps(part['default'])}`"
         kinds = " or ".join(dict.fromkeys(_kinds(part, root)))
-        lines.append(f"| `{path}` | {kinds} | {default} | {part.get('description', '')} |")
-    return "\n".join(lines) + "\n"
+        tables.setdefault(section if below else GENERAL, []).append(
+            f"| `{path}` | {kinds} | {default} | {part.get('description', '')} |\n"
+        )
+    return "\n".join(f"### {name}\n\n{HEAD}{''.join(rows)}" for name, rows in tables.items())
 
 
 def _keys(part: Schema, root: Schema, prefix: str) -> Iterator[tuple[str, Schema, bool]]:
@@ -67,16 +74,15 @@ def _kinds(part: Schema, root: Schema) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the table into config/README.md, or the schema to a file."""
+    """Write the tables into their page, or the schema to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schema", type=Path, help="write the JSON schema to this file instead")
     arguments = parser.parse_args()
     if arguments.schema is not None:
         write_text(arguments.schema, json.dumps(schema_of(RunConfig), indent=2) + "\n")
         return
-    readme = ROOT / "config/README.md"
-    text = readme.read_text(encoding="utf-8").split(HEADING)[0]
-    write_text(readme, text + HEADING + reference())
+    text = PAGE.read_text(encoding="utf-8").split(HEADING)[0]
+    write_text(PAGE, text + HEADING + reference())
 
 
 if __name__ == "__main__":
