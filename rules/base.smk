@@ -75,7 +75,7 @@ except ModuleNotFoundError as error:
         f"Snakemake's own environment has no {error.name}: pip install {error.name}"
     ) from None
 
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.errors import HaloError
 from halo.files import sha256_of_file, sha256_of_text
 from halo.machine import gpus

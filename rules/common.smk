@@ -470,7 +470,7 @@ def released_files():
 
 
 def release_settings():
-    """What goes into the bundle; see halo.predict.make.BundleSettings."""
+    """What goes into the bundle; see halo.predict.build_bundle.BundleSettings."""
     registry = halo_config.load_yaml(BASE / "resources/datasets.yaml")
     entry = registry.get(
         DATASET.get("registry"), {"title": f"the data set of the run {config['run']}"}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from halo.baselines.methods import BASELINES
 from halo.baselines.stage import Run, read_hits, run_baseline
-from halo.job import job_parser, run_job
+from halo.cli import job_parser, run_job
 from halo.proteins.table import read_proteins
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from halo.benchmark.figure import draw
 from halo.benchmark.table import Measured, long_table, markdown, read_published
+from halo.cli import job_parser, run_job
 from halo.files import read_json, write_json, write_table, write_text
-from halo.job import job_parser, run_job
 
 
 def job(arguments: argparse.Namespace) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from halo.job import job_parser, log, run_job
+from halo.cli import job_parser, log, run_job
+from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.bundle import read_bundle
-from halo.predict.make import BundleSettings, make_bundle
 from halo.proteins.table import read_proteins
 
 
@@ -16,7 +16,7 @@ def job(arguments: argparse.Namespace) -> None:
     assignments = pd.read_csv(
         arguments.assignments, dtype=str, index_col="id", keep_default_na=False
     )
-    make_bundle(
+    build_bundle(
         read_proteins(arguments.proteins),
         assignments,
         arguments.predictions,

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import job_parser, run_job
 from halo.download import download
-from halo.job import job_parser, run_job
 
 MAX_BYTES = 2_000_000_000
 

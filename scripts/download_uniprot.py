@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from halo.job import job_parser, run_job
+from halo.cli import job_parser, run_job
 from halo.uniprot.download import download_entries
 from halo.uniprot.settings import UniprotSettings
 

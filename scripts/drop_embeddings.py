@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import job_parser, log, run_job
 from halo.embeddings.layout import LAYOUT
 from halo.files import write_json
-from halo.job import job_parser, log, run_job
 from halo.shards import open_store
 from halo.store_upkeep import remove_store, users_of
 from halo.users import unregister

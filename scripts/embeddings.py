@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
+from halo.cli import job_parser, run_job
 from halo.device import DEVICES, choose_device
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import read_weights
-from halo.job import job_parser, run_job
-from halo.memory import keep_freed_memory
+from halo.malloc import keep_freed_memory
 from halo.proteins.members import read_members
 from halo.shards import write_shard
 

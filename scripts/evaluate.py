@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from halo.cli import job_parser, run_job
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.strata import make_strata
 from halo.files import write_json, write_table
-from halo.job import job_parser, run_job
 from halo.proteins.table import read_proteins
 
 

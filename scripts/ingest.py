@@ -5,8 +5,8 @@ import logging
 from collections import Counter
 from pathlib import Path
 
+from halo.cli import job_parser, run_job
 from halo.files import write_table
-from halo.job import job_parser, run_job
 from halo.proteins.datasets import DataFiles, read_datasets
 from halo.proteins.ingest import rejected_table
 from halo.proteins.members import write_members

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from halo.cascade.stage import CascadeSettings, join_fold
-from halo.job import job_parser, run_job
+from halo.cli import job_parser, run_job
 from halo.methods import JOINING
 from halo.proteins.table import read_proteins
 

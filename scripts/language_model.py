@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import job_parser, run_job
 from halo.embeddings.find import find_weights
 from halo.embeddings.weights import DOWNLOADS, write_weights
-from halo.job import job_parser, run_job
 
 
 def job(arguments: argparse.Namespace) -> None:

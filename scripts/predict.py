@@ -1,6 +1,6 @@
 """Predict where in the cell proteins are, with a model bundle."""
 
-from halo.job import job_parser, run_job
+from halo.cli import job_parser, run_job
 from halo.predict.command import add_arguments, job
 
 if __name__ == "__main__":

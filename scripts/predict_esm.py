@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from halo.cli import job_parser, run_job
 from halo.finetuning.predict import predict_fold
-from halo.job import job_parser, run_job
 from halo.proteins.table import read_proteins
 
 

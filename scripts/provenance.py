@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from halo.cli import job_parser, run_job
 from halo.files import read_json, write_json
-from halo.job import job_parser, run_job
 from halo.proteins.table import read_proteins
 from halo.report.provenance import make_provenance
-from halo.report.stages import read_stages
+from halo.report.timings import read_timings
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -37,7 +37,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.inputs,
         read_json(arguments.language_model),
         counts,
-        read_stages(arguments.benchmarks, jobs),
+        read_timings(arguments.benchmarks, jobs),
     )
     write_json(arguments.out, provenance)
 

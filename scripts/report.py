@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import job_parser, log, run_job
 from halo.files import write_text
-from halo.job import job_parser, log, run_job
 from halo.report.figures import draw_figures
 from halo.report.inputs import read_run
 from halo.report.page import render

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import job_parser, run_job
 from halo.files import write_json, write_table
-from halo.job import job_parser, run_job
 from halo.proteins.table import read_proteins
 from halo.split.run import split
 from halo.split.settings import SplitSettings

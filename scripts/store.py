@@ -10,10 +10,10 @@ import argparse
 import logging
 from pathlib import Path
 
+from halo.cli import job_parser, run_job
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
 from halo.graphs.layout import LAYOUT as GRAPHS
-from halo.job import job_parser, run_job
 from halo.store_upkeep import check, compact, find_garbage, forget, remove_garbage, store_folders
 from halo.structures.layout import LAYOUT as STRUCTURES
 

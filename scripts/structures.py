@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from halo.job import job_parser, log, run_job
+from halo.cli import job_parser, log, run_job
 from halo.proteins.members import read_members
 from halo.shards import write_shard
 from halo.structures.fetch import fetch_structures, summary

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import job_parser, log, run_job
 from halo.errors import HaloError
 from halo.files import write_table
-from halo.job import job_parser, log, run_job
 from halo.proteins.table import read_proteins
 from halo.structures.manifest import merge_parts, summary_table
 from halo.structures.settings import StructureSettings

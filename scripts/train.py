@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from halo.cli import job_parser, run_job
 from halo.device import DEVICES, choose_device
-from halo.job import job_parser, run_job
-from halo.memory import keep_freed_memory
+from halo.malloc import keep_freed_memory
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins

@@ -122,7 +122,7 @@ def serve(calls: Sequence[str]) -> None:
     import snakemake.workflow
 
     from halo import config, machine, relevance, shards
-    from halo.code import code_digest
+    from halo.code_digest import code_digest
     from halo.proteins import datasets, preflight
 
     # What a call imports and computes later; the modules are of the folder that is tested.

@@ -17,7 +17,7 @@ from halo.files import write_json, write_table
 from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
 from halo.network.model import NetworkSettings
-from halo.predict.make import BundleSettings, make_bundle
+from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.settings import PredictSettings
 from halo.proteins.ingest import DatasetSettings, ingest
 from halo.proteins.members import members_of
@@ -66,7 +66,7 @@ class SmallRun:
             "structures": STRUCTURES | {"min_identity": 0.95, "min_coverage": 0.5}
             | {"max_length": 65_535},
         }  # fmt: skip
-        make_bundle(
+        build_bundle(
             self.proteins,
             self.assignments,
             [self.folder / f"kfold/{fold}/1/{method}/predictions.csv" for fold in FOLDS],

@@ -18,7 +18,7 @@ from halo.report.figures import draw_figures
 from halo.report.inputs import read_run
 from halo.report.page import render
 from halo.report.provenance import make_provenance
-from halo.report.stages import read_stages
+from halo.report.timings import read_timings
 
 LABELS = ("Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Golgi apparatus")
 SHARES = np.array([0.35, 0.35, 0.2, 0.2, 0.08])
@@ -326,7 +326,7 @@ def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100)
         [run.path("proteins.csv")],
         {"name": "esm2_demo", "sha256": "ab" * 32},
         counts,
-        read_stages(folder, [str(f.relative_to(folder))[:-4] for f in folder.rglob("*.tsv")]),
+        read_timings(folder, [str(f.relative_to(folder))[:-4] for f in folder.rglob("*.tsv")]),
     )
     write_json(run.path("provenance.json"), provenance)
     results = read_run(

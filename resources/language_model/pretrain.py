@@ -20,9 +20,9 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from batches import tokenize  # noqa: E402
 from corpus import LONGEST_VALIDATED, TEST, TRAINING, VALIDATION, make_corpus  # noqa: E402
+from halo.cli import run_job  # noqa: E402
 from halo.embeddings.checkpoint import load_esm2  # noqa: E402
 from halo.files import write_json  # noqa: E402
-from halo.job import run_job  # noqa: E402
 from masked import Quiz, perplexity  # noqa: E402
 from neighbours import NeighbourModel  # noqa: E402
 from training import CHECKPOINT, Budget, Plan, train  # noqa: E402

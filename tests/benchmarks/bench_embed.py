@@ -46,7 +46,7 @@ from halo.embeddings.onednn import linear  # noqa: E402
 from halo.embeddings.saving import save_esm2  # noqa: E402
 from halo.embeddings.weights import Weights  # noqa: E402
 from halo.files import sha256_of_file  # noqa: E402
-from halo.memory import keep_freed_memory  # noqa: E402
+from halo.malloc import keep_freed_memory  # noqa: E402
 from halo.proteins.members import Member  # noqa: E402
 from halo.store import Store, bucket_of  # noqa: E402
 

@@ -26,7 +26,7 @@ from halo.embeddings.embed import embed_buckets  # noqa: E402
 from halo.embeddings.layout import EmbeddingSettings  # noqa: E402
 from halo.embeddings.weights import Weights  # noqa: E402
 from halo.files import sha256_of_text  # noqa: E402
-from halo.memory import keep_freed_memory  # noqa: E402
+from halo.malloc import keep_freed_memory  # noqa: E402
 from halo.proteins.members import Member  # noqa: E402
 from halo.store import bucket_of  # noqa: E402
 

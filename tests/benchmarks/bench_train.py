@@ -36,7 +36,7 @@ from halo.embeddings.layout import LAYOUT as EMBEDDINGS  # noqa: E402
 from halo.files import sha256_of_text  # noqa: E402
 from halo.graphs.build import GraphSettings, build_graph  # noqa: E402
 from halo.graphs.layout import LAYOUT as GRAPHS  # noqa: E402
-from halo.memory import keep_freed_memory  # noqa: E402
+from halo.malloc import keep_freed_memory  # noqa: E402
 from halo.network.features import protein_data  # noqa: E402
 from halo.network.loss import focal_loss  # noqa: E402
 from halo.network.model import HaloNetwork, NetworkSettings  # noqa: E402

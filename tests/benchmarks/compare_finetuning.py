@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from samples import DEEPLOC, deeploc_sample  # noqa: E402
 
+from halo.cli import start_log  # noqa: E402
 from halo.embeddings.checkpoint import load_esm2  # noqa: E402
 from halo.embeddings.layout import EmbeddingSettings  # noqa: E402
 from halo.finetuning.data import Examples  # noqa: E402
@@ -35,8 +36,7 @@ from halo.finetuning.learner import Learner  # noqa: E402
 from halo.finetuning.loop import Finetuning  # noqa: E402
 from halo.finetuning.processes import Processes  # noqa: E402
 from halo.finetuning.settings import FinetuneSettings  # noqa: E402
-from halo.job import start_log  # noqa: E402
-from halo.memory import keep_freed_memory  # noqa: E402
+from halo.malloc import keep_freed_memory  # noqa: E402
 from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.run import split  # noqa: E402
 from halo.split.settings import Fractions, SplitSettings  # noqa: E402

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from halo.predict.output import read_chunk_evidence
+from halo.predict.output import read_chunk_explanations
 from halo.predict.regions import smoothed
 from halo.predict.run import predict
 from halo.predict.settings import PredictSettings
@@ -39,9 +39,11 @@ def measure(bundle: Path, shared: Path, language_model: Path | None) -> dict[str
             structures=shared / "afdb", download=False, language_model=language_model
         )
         predict(fasta, bundle, out, settings)
-        evidence = [e for file in out.glob("chunks/*.json") for e in read_chunk_evidence(file)]
+        explanations = [
+            e for file in out.glob("chunks/*.json") for e in read_chunk_explanations(file)
+        ]
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for entry in evidence:
+    for entry in explanations:
         signal = known.loc[entry.id]
         if signal["label"] not in entry.labels:
             continue
@@ -58,7 +60,10 @@ def measure(bundle: Path, shared: Path, language_model: Path | None) -> dict[str
         figures["highest value in the signal"].append(inside[values.argmax()])
         figures["a region in the signal"].append(any(r.start <= signal["end"] for r in own))
     return {
-        kind: {"known": int((known["signal"] == kind).sum()), "judged": len(values["attribution"])}
+        kind: {
+            "known": int((known["signal"] == kind).sum()),
+            "predicted": len(values["attribution"]),
+        }
         | {name: round(float(np.mean(numbers)), 3) for name, numbers in values.items()}
         for kind, values in found.items()
     }

@@ -112,11 +112,11 @@ def timed(name: str) -> Iterator[None]:
 
 
 def modes(settings: SplitSettings) -> dict[str, SplitSettings]:
-    """The splits by name; the one called growth needs a base still."""
+    """The splits by name; `incremental` still needs a base."""
     return {
         "kfold": settings,
         "kfold, seed 2": replace(settings, seed=2),
-        "growth": settings,
+        "incremental": settings,
         "fractions": replace(settings, mode="fractions"),
         "external, test 0": replace(settings, mode="external", test=("0",)),
         "predefined, repaired": replace(settings, mode="predefined", repair=True),
@@ -170,7 +170,7 @@ def main() -> None:
         print(f"search of the audit: {time.perf_counter() - searched:.0f} s", flush=True)
         base = scratch / "base.csv"
         for mode, chosen in modes(settings).items():
-            if mode == "growth":
+            if mode == "incremental":
                 chosen = replace(chosen, base=str(base))
             begin = time.perf_counter()
             result = settle(proteins, relations, auditor, chosen)
@@ -179,7 +179,7 @@ def main() -> None:
             if mode == "kfold":
                 frozen = result.assignments.sample(frac=BASE_SHARE, random_state=1)
                 frozen.to_csv(base, index=False)
-            if mode == "growth":
+            if mode == "incremental":
                 rows[mode]["moved"] = _moved(frozen, result.assignments)
             if arguments.folder:
                 _keep(result, arguments.folder / mode.replace(", ", "_").replace(" ", ""))
@@ -191,15 +191,15 @@ def main() -> None:
     )
     samples = [row["sample"] for mode, row in rows.items() if mode != "predefined"]
     bound = max(sample["upper_bound"] if sample else 0.0 for sample in samples)
-    ok = clean and rows["growth"]["moved"] == 0 and bound < MISSED
+    ok = clean and rows["incremental"]["moved"] == 0 and bound < MISSED
     result = {"name": "split_proof", "ok": ok, "missed_at_most": bound, "goal": MISSED}
     print(json.dumps(result | {"proteins": len(proteins), "threads": threads, **rows}))
 
 
-def _moved(base: pd.DataFrame, grown: pd.DataFrame) -> int:
+def _moved(base: pd.DataFrame, extended: pd.DataFrame) -> int:
     """Proteins of the base that are in another part than before in any fold."""
     parts = base.set_index("id").filter(regex="^part_")
-    now = grown.set_index("id").loc[parts.index, parts.columns]
+    now = extended.set_index("id").loc[parts.index, parts.columns]
     return int((parts != now).any(axis=1).sum())
 
 

@@ -225,12 +225,12 @@ def _dump_safetensors(tree: list[Any]) -> bytes:
     return len(header).to_bytes(8, "little") + header + tree[1]
 
 
-def _load_landed(data: bytes) -> list[Any]:
+def _load_staged(data: bytes) -> list[Any]:
     line, _, body = data.partition(b"\n")
     return [json.loads(line), body]
 
 
-def _dump_landed(tree: list[Any]) -> bytes:
+def _dump_staged(tree: list[Any]) -> bytes:
     head = {**tree[0], "crc": zlib.crc32(tree[1])}
     return json.dumps(head).encode() + b"\n" + tree[1]
 
@@ -271,7 +271,7 @@ JSON_LINES = Format(
 MSGPACK = Format(lambda data: msgpack.unpackb(data), lambda tree: msgpack.packb(tree))
 SAFETENSORS = Format(_load_safetensors, _dump_safetensors)
 TAR = Format(_load_tar, _dump_tar)
-LANDED = Format(_load_landed, _dump_landed)
+STAGED = Format(_load_staged, _dump_staged)
 
 
 def mutated(

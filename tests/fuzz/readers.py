@@ -27,9 +27,9 @@ from fuzz.mutations import (
     GZIP,
     JSON,
     JSON_LINES,
-    LANDED,
     MSGPACK,
     SAFETENSORS,
+    STAGED,
     TAR,
     ZIP,
     Format,
@@ -41,7 +41,7 @@ from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.predict.accession_list import find_list
 from halo.predict.bundle import DESCRIPTION, MANIFEST, SCALES, read_bundle
-from halo.predict.evidence import read_evidence
+from halo.predict.explanation import read_explanations
 from halo.predict.output import read_chunk
 from halo.proteins.fasta import UNSEEN, read_fasta
 from halo.proteins.readers import DESCRIPTION as FASTA_DESCRIPTION
@@ -53,10 +53,10 @@ from halo.structures.archive import make_index, open_archive
 from halo.structures.atoms import Chain
 from halo.structures.confidence import confidence_of
 from halo.structures.contacts import Contacts
-from halo.structures.landing import _unpack
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.parse import StructureError, expand, parse_structure
 from halo.structures.settings import MAX_LENGTH, SourceSettings
+from halo.structures.staging import _unpack
 from halo.text import open_text
 from halo.training.checkpoint import load_model
 from halo.training.state import load_state
@@ -448,9 +448,9 @@ def _vocabulary() -> Vocabulary:
     return Vocabulary(None)
 
 
-def evidence(path: Path) -> None:
-    """The evidence of a chunk is that of its proteins."""
-    for found in read_evidence(path):
+def explanations(path: Path) -> None:
+    """The explanations of a chunk are those of its proteins."""
+    for found in read_explanations(path):
         assert {type(found.id), type(found.sequence)} == {str}, "no text"
         assert len(found.attribution.values) == len(found.labels), "other labels"
 
@@ -462,7 +462,7 @@ def chunk(path: Path) -> None:
     assert all(isinstance(record, dict) for record in found.records), "a record that is no object"
 
 
-def landed(path: Path) -> None:
+def staged(path: Path) -> None:
     """What a job that was killed has left is as it was written, or counts for nothing."""
     found = _unpack(path.read_bytes())
     if found is None:
@@ -563,8 +563,10 @@ READERS: dict[str, Reader] = {
         (JSON_LINES,),
     ),
     "uniprot tsv": Reader(_texts(samples.TSV), uniprot, ("{ECO:", "[", "]: ", ". ", "Note=")),
-    "evidence": Reader(lambda _: [samples.evidence()], evidence, ("<f4", "(2,)"), (ZIP,)),
+    "explanations": Reader(
+        lambda _: [samples.explanations()], explanations, ("<f4", "(2,)"), (ZIP,)
+    ),
     "chunk": Reader(lambda _: [_json(samples.chunk())], chunk, _JSON_WORDS, (JSON,)),
-    "landed": Reader(lambda _: [samples.landed()], landed, _JSON_WORDS, (LANDED,)),
+    "staged": Reader(lambda _: [samples.staged()], staged, _JSON_WORDS, (STAGED,)),
     "language model": Reader(lambda _: samples.language_model(), language_model, (), (ZIP,)),
 }

@@ -26,12 +26,12 @@ from halo.graphs.settings import GraphSettings
 from halo.network.classes import NETWORKS
 from halo.network.settings import NetworkSettings
 from halo.predict.bundle import FORMAT, content_digests
-from halo.predict.evidence import COORDINATES
+from halo.predict.explanation import COORDINATES
 from halo.proteins.ingest import Rejected
 from halo.segments import Record, segment_content
-from halo.structures.landing import _pack
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.search import Result
+from halo.structures.staging import _pack
 from halo.training import checkpoint, state
 
 ACCESSION, SEQUENCE = "P12345", "MKVLAAGIVGLCAKAYEH"
@@ -298,8 +298,8 @@ def bundle_description() -> dict:
     }
 
 
-def evidence() -> bytes:
-    """The evidence of a protein, as `halo.predict.evidence.write_evidence` lays it out."""
+def explanations() -> bytes:
+    """The explanation of a protein, as `halo.predict.explanation` writes it."""
     out = io.BytesIO()
     count = len(SEQUENCE)
     about = [{"id": ACCESSION, "sequence": SEQUENCE, "labels": LABELS}]
@@ -320,7 +320,7 @@ def chunk() -> dict:
     return {"header": {"labels": LABELS}, "records": [record], "rejected": [rejected]}
 
 
-def landed() -> bytes:
+def staged() -> bytes:
     """A structure that waits for its segment."""
     return _pack(Result(records()[0].arrays, Note("ok", version="6")))
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from halo import code
-from halo.code import code_digest
+import halo.code_digest as code_digest_module
+from halo.cli import Progress
+from halo.code_digest import code_digest
 from halo.download import download
 from halo.errors import HaloError
 from halo.files import atomic_path, sha256_of_file
-from halo.job import Progress
 from halo.predict.bundle import content_digests
 from halo.proteins.plan import disk_bytes
 
@@ -43,7 +43,7 @@ def package(tmp_path, monkeypatch) -> Path:
     (folder / "b.py").write_text("def f():\n    import halo.c\n    import json\n")
     (folder / "c.py").write_text("X = 1\n")
     (folder / "d.py").write_text("X = 1\n")
-    monkeypatch.setattr(code, "PACKAGE", folder)
+    monkeypatch.setattr(code_digest_module, "PACKAGE", folder)
     return folder
 
 
@@ -99,7 +99,7 @@ def test_every_file_of_the_package_is_found_through_data_file(root):
         for file in package.rglob("*.py")
         if "__file__" in file.read_text() or "importlib.resources" in file.read_text()
     }
-    assert knows_its_place <= {"code.py", "data_files.py", "config/reference.py"}
+    assert knows_its_place <= {"code_digest.py", "data_files.py", "config/reference.py"}
 
 
 def test_the_scales_of_the_amino_acids_are_in_the_digests_of_what_reads_them(monkeypatch, root):
@@ -108,7 +108,7 @@ def test_the_scales_of_the_amino_acids_are_in_the_digests_of_what_reads_them(mon
     sources = [*scripts, "halo.network.features"]
     before = [code_digest(source) for source in sources]
     of_bundles = content_digests()
-    monkeypatch.setattr(code, "_bytes_digest", lambda file: f"changed {file.name}")
+    monkeypatch.setattr(code_digest_module, "_bytes_digest", lambda file: f"changed {file.name}")
     assert all(code_digest(s) != d for s, d in zip(sources, before, strict=True))
     assert content_digests() == of_bundles
 
@@ -128,7 +128,7 @@ SCRIPT = """
 import errno
 import sys
 from halo.errors import HaloError
-from halo.job import job_parser, run_job
+from halo.cli import job_parser, run_job
 def job(arguments):
     raise {error}
 run_job(job_parser("x"), job)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit, softmax
 
 from halo.cascade.calibration import TEMPERATURES, calibrate, to_logits, to_probabilities
-from halo.cascade.combination import Band, Judgement, average, choose_band, combine
+from halo.cascade.combination import Band, MemberPrediction, average, choose_band, combine
 from halo.cascade.conformal import coverage, label_sets, risk_control
 from halo.evaluation.thresholds import decide
 
@@ -102,15 +102,15 @@ def test_few_proteins_promise_nothing():
 # ------------------------------------------------------------------ two models
 
 
-def judgement(logits, thresholds=0.5, task="multilabel"):
-    return Judgement(
+def prediction(logits, thresholds=0.5, task="multilabel"):
+    return MemberPrediction(
         to_probabilities(logits, task), np.full(logits.shape[1], float(thresholds)), task
     )
 
 
 def test_the_sure_decide_alone_and_the_others_are_asked():
-    first = judgement(np.array([[4.0, -4.0], [0.1, -4.0], [4.0, -0.2]]))
-    second = judgement(np.array([[-3.0, 3.0]] * 3))
+    first = prediction(np.array([[4.0, -4.0], [0.1, -4.0], [4.0, -0.2]]))
+    second = prediction(np.array([[-3.0, 3.0]] * 3))
     joint, asked = combine(first, second, Band(0.8, 1.0))
     assert asked.tolist() == [False, True, True]
     assert joint.probabilities[0] == pytest.approx(first.probabilities[0])
@@ -121,7 +121,7 @@ def test_the_sure_decide_alone_and_the_others_are_asked():
 def test_asked_about_everything_the_second_decides_as_it_would_alone(task):
     logits, _ = multilabel(200)
     others, _ = multilabel(200, seed=1)
-    first, second = judgement(logits, 0.3, task), judgement(others, 0.7, task)
+    first, second = prediction(logits, 0.3, task), prediction(others, 0.7, task)
     joint, asked = combine(first, second, Band(-1.0, 1.0))
     assert asked.all()
     alone = decide(second.probabilities, second.thresholds, task)
@@ -131,13 +131,13 @@ def test_asked_about_everything_the_second_decides_as_it_would_alone(task):
 def test_the_average_is_the_mean_of_the_logits():
     logits, _ = multilabel(50)
     others, _ = multilabel(50, seed=1)
-    joint = average(judgement(logits), judgement(others))
+    joint = average(prediction(logits), prediction(others))
     assert logit(joint.probabilities) == pytest.approx((logits + others) / 2, abs=1e-6)
 
 
 def test_the_band_follows_who_is_right():
     logits, truth = multilabel(2000)
-    good, bad = judgement(logits), judgement(np.random.default_rng(3).normal(size=logits.shape))
+    good, bad = prediction(logits), prediction(np.random.default_rng(3).normal(size=logits.shape))
     assert choose_band(good, bad, truth).certainty > 0.9, "the second is hardly asked"
     assert choose_band(bad, good, truth) == Band(-1.0, 1.0), "the second decides everything"
 
@@ -146,7 +146,7 @@ def test_bands_that_cannot_be_told_apart_leave_the_second_its_say():
     """Of 40 proteins the better model is not always the better one; of 4,000 it is."""
     logits, truth = multilabel(4000)
     noise = np.random.default_rng(5).normal(size=(2, *logits.shape))
-    first, second = judgement(logits + 2.5 * noise[0]), judgement(logits + 1.5 * noise[1])
+    first, second = prediction(logits + 2.5 * noise[0]), prediction(logits + 1.5 * noise[1])
     widest = 0
     for start in range(0, 400, 40):
         few = slice(start, start + 40)
@@ -160,13 +160,13 @@ def test_bands_that_cannot_be_told_apart_leave_the_second_its_say():
 @pytest.mark.filterwarnings("ignore:Degrees of freedom")
 def test_proteins_without_a_label_leave_the_widest_band():
     logits, truth = multilabel(20)
-    assert choose_band(judgement(logits), judgement(-logits), ~truth & truth).certainty == -1
+    assert choose_band(prediction(logits), prediction(-logits), ~truth & truth).certainty == -1
 
 
 def test_two_that_err_independently_are_joined():
     logits, truth = multilabel(4000)
     rng = np.random.default_rng(4)
-    first, second = (judgement(logits + rng.normal(0, 2, logits.shape)) for _ in range(2))
+    first, second = (prediction(logits + rng.normal(0, 2, logits.shape)) for _ in range(2))
     band = choose_band(first, second, truth)
     assert band.weight == 0.5
     _, asked = combine(first, second, band)

@@ -334,7 +334,7 @@ from pathlib import Path
 import torch
 from halo.embeddings.embed import OneEncoder
 from halo.embeddings.weights import read_weights
-from halo.memory import keep_freed_memory
+from halo.malloc import keep_freed_memory
 
 torch.set_num_threads(1)
 

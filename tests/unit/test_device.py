@@ -9,6 +9,7 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from halo.cli import process_number
 from halo.device import (
     choose_device,
     is_out_of_memory,
@@ -25,7 +26,6 @@ from halo.embeddings.tokens import Tokenizer
 from halo.errors import HaloError
 from halo.finetuning import processes
 from halo.finetuning.processes import Processes
-from halo.job import process_number
 from halo.training.precision import half_precision
 
 T4, V100, RTX_20, A100, H100 = (7, 5), (7, 0), (7, 5), (8, 0), (9, 0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from halo import code
+from halo import code_digest
 from halo.embeddings import embed, layout
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.layout import description, store_names
@@ -24,8 +24,8 @@ def test_the_encoders_code_is_in_the_fingerprint(module):
     """Of every module that computes the content, through what is imported."""
     found: set = set()
     for name in layout.CONTENT_MODULES:
-        code._collect(code._module_file(name), found)
-    assert code.PACKAGE / f"embeddings/{module}.py" in found
+        code_digest._collect(code_digest._module_file(name), found)
+    assert code_digest.PACKAGE / f"embeddings/{module}.py" in found
     assert not {path.name for path in found} & {"store.py", "segments.py", "embed.py", "job.py"}
 
 

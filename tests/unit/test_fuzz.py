@@ -20,16 +20,16 @@ from halo.errors import HaloError
 from halo.files import read_json
 from halo.predict.accession_list import find_list
 from halo.predict.bundle import DESCRIPTION, MANIFEST, read_bundle
-from halo.predict.evidence import read_evidence
+from halo.predict.explanation import read_explanations
 from halo.predict.output import read_chunk
 from halo.proteins.readers import MOST_COLUMNS, read_table
 from halo.structures import pdb
 from halo.structures.archive import make_index
 from halo.structures.confidence import confidence_of
 from halo.structures.contacts import Contacts
-from halo.structures.landing import _unpack
 from halo.structures.parse import StructureError, parse_structure
 from halo.structures.settings import SourceSettings
+from halo.structures.staging import _unpack
 from halo.text import open_text
 from halo.training.checkpoint import load_model
 from halo.training.state import load_state
@@ -337,12 +337,12 @@ def test_checkpoint_that_imports_a_long_name(number: int, tmp_path: Path) -> Non
         load_esm2(_bytes("x.pt", data, tmp_path))
 
 
-def test_evidence_of_other_lengths(tmp_path: Path) -> None:
-    arrays = dict(np.load(io.BytesIO(samples.evidence())))
+def test_explanations_of_other_lengths(tmp_path: Path) -> None:
+    arrays = dict(np.load(io.BytesIO(samples.explanations())))
     arrays["0.values"] = arrays["0.values"][:, 1:]
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(HaloError, match="not a value for each label and residue"):
-        list(read_evidence(tmp_path / "x.npz"))
+        list(read_explanations(tmp_path / "x.npz"))
 
 
 @pytest.mark.parametrize("change", [{"header": 3}, {"records": [3]}, {"records": 3}])
@@ -352,8 +352,8 @@ def test_chunk_of_other_types(change: dict, tmp_path: Path) -> None:
         read_chunk(path)
 
 
-def test_landed_structure_with_a_damaged_head() -> None:
-    head, _, body = samples.landed().partition(b"\n")
+def test_staged_structure_with_a_damaged_head() -> None:
+    head, _, body = samples.staged().partition(b"\n")
     assert _unpack(head + b"\n" + body) is not None
     for change in ({"rows": {}}, {"rows": {"coordinates": 2**70}}, {"manifest": "["}):
         damaged = json.dumps(json.loads(head) | change).encode() + b"\n" + body

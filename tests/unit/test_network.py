@@ -28,7 +28,7 @@ from halo.network.features import (
 )
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
-from halo.network.units import EmbeddingUnits
+from halo.network.standardize import StandardizeEmbedding
 from test_graphs import chain, structure
 
 DIM, LABELS = 24, 5
@@ -135,7 +135,7 @@ def test_a_modality_cannot_outgrow_its_weight():
 
 
 def test_the_scale_of_the_embedding_does_not_matter():
-    """After the units were fitted, as they are before a training."""
+    """After the standardization was fitted, as it is before a training."""
     proteins = [protein(30, seed) for seed in range(4)]
     scale, shift = torch.logspace(-2, 2, DIM), torch.linspace(-50, 50, DIM)
 
@@ -144,7 +144,7 @@ def test_the_scale_of_the_embedding_does_not_matter():
         changed = [item.clone() for item in proteins]
         for item in changed:
             item.embedding = change(item.embedding.double())
-        net.units.fit(item.embedding for item in changed)
+        net.standardize.fit(item.embedding for item in changed)
         return logits(net, changed)
 
     expected = prediction(lambda values: values)
@@ -153,14 +153,14 @@ def test_the_scale_of_the_embedding_does_not_matter():
 
 
 def test_units_are_means_and_spreads_over_all_residues():
-    units = EmbeddingUnits(3)
+    standardize = StandardizeEmbedding(3)
     parts = [torch.randn(n, 3, dtype=torch.float64) * 5 + 2 for n in (1, 70, 9)]
-    units.fit(iter(parts))
-    found = units(torch.cat(parts))
+    standardize.fit(iter(parts))
+    found = standardize(torch.cat(parts))
     torch.testing.assert_close(found.mean(dim=0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(found.std(dim=0, correction=0), torch.ones(3))
-    units.fit([torch.ones(5, 3)])  # channels that never change
-    assert torch.isfinite(units(torch.zeros(2, 3))).all()
+    standardize.fit([torch.ones(5, 3)])  # channels that never change
+    assert torch.isfinite(standardize(torch.zeros(2, 3))).all()
 
 
 def test_one_protein_can_be_a_batch_of_the_training():

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from halo.baselines.methods import Training, homology, majority
 from halo.baselines.stage import Run, run_baseline
 from halo.cascade.calibration import calibrate
-from halo.cascade.combination import Judgement, choose_band
+from halo.cascade.combination import MemberPrediction, choose_band
 from halo.cascade.stage import CascadeSettings, join_fold
 from halo.evaluation.bootstrap import GroupBootstrap
 from halo.evaluation.metrics import (
@@ -27,7 +27,7 @@ from halo.evaluation.thresholds import tuned_thresholds
 from halo.files import read_json
 from halo.finetuning.stage import _examples
 from halo.network.loss import focal_loss, softmax_focal_loss
-from halo.predict.make import _calibrated
+from halo.predict.build_bundle import _calibrated
 from halo.report.page import fold_table
 from halo.training import loop
 from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
@@ -196,7 +196,7 @@ def test_calibration_and_cascade(data):
     # A model that is right about what is known, and one that is right about the rest.
     thresholds = np.full(LABELS, 0.5)
     good, bad = (
-        Judgement(
+        MemberPrediction(
             np.where(found, 0.9, 0.1) + 0.01 * (probabilities - 0.5), thresholds, "multilabel"
         )
         for found in (truth, np.where(known, ~truth, truth))

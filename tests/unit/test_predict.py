@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from torch import nn
 
 from halo.errors import HaloError
-from halo.predict import judge, nearest
+from halo.predict import ensemble, nearest
 from halo.predict import predictor as predictor_module
 from halo.predict.bundle import read_bundle
 from halo.predict.output import table_of
@@ -117,7 +117,7 @@ def test_a_bundle_of_more_scales_than_the_networks_read_is_refused(bundle, tmp_p
     scales = pd.read_csv(copy / "amino_acids.csv", index_col="residue")
     scales.assign(more=range(len(scales))).to_csv(copy / "amino_acids.csv")
     with pytest.raises(HaloError, match=r"amino_acids.csv: 9 scales .* reads 8; use HALO"):
-        judge.Judge(replace(read_bundle(bundle), folder=copy), "cpu")
+        ensemble.Ensemble(replace(read_bundle(bundle), folder=copy), "cpu")
 
 
 def test_the_json_is_that_of_the_schema_and_of_the_table(expected, root):
@@ -382,14 +382,14 @@ class Small(nn.Module):
 
 
 def test_less_at_a_time_where_the_memory_runs_out(bundle, expected, monkeypatch):
-    real, wrapped = judge.load_model, []
+    real, wrapped = ensemble.load_model, []
 
     def load_model(folder):
         network, description = real(folder)
         wrapped.append(Small(network, 2))
         return wrapped[-1], description
 
-    monkeypatch.setattr(judge, "load_model", load_model)
+    monkeypatch.setattr(ensemble, "load_model", load_model)
     require_same(predict_sequences(queries(), bundle, OFFLINE), table(expected / "predictions.csv"))
     assert all(network.asked > 10 for network in wrapped)
 

@@ -33,15 +33,15 @@ from halo.predict.attribution import (
     steps_of,
 )
 from halo.predict.bundle import read_bundle
-from halo.predict.evidence import (
+from halo.predict.explanation import (
     LABELS,
-    Evidence,
+    Explanation,
     asked_labels,
-    read_evidence,
-    write_evidence,
+    read_explanations,
+    write_explanations,
 )
 from halo.predict.mmcif import b_factors, file_names, write_structure
-from halo.predict.output import read_chunk_evidence
+from halo.predict.output import read_chunk_explanations
 from halo.predict.page import laid_flat
 from halo.predict.predictor import Predictor
 from halo.predict.records import KnownSequences, read_queries
@@ -241,7 +241,7 @@ def test_labels_that_are_asked_about():
 # ------------------------------------------------------------------ files
 
 
-def evidence(name: str = "P12345", length: int = 12, with_structure: bool = True) -> Evidence:
+def explanation(name: str = "P12345", length: int = 12, with_structure: bool = True) -> Explanation:
     rng = np.random.default_rng(5)
     structure = None
     sequence = "".join(rng.choice(LETTERS, length))
@@ -256,24 +256,24 @@ def evidence(name: str = "P12345", length: int = 12, with_structure: bool = True
         structure["coordinates"][3, 0] = np.nan  # an atom that is not there
     values = rng.normal(size=(2, length)).astype(np.float32)
     attribution = Attribution(values, values.sum(axis=1, dtype=float), np.full(length, 1 / length))
-    return Evidence(name, sequence, ["Nucleus", 'a "label"'], attribution, structure)
+    return Explanation(name, sequence, ["Nucleus", 'a "label"'], attribution, structure)
 
 
-def test_evidence_is_read_as_it_was_written(tmp_path):
-    given = [evidence('<"id">'), evidence("two", with_structure=False)]
-    write_evidence(tmp_path / "chunk.npz", given)
-    for one, two in zip(given, read_evidence(tmp_path / "chunk.npz"), strict=True):
+def test_explanations_are_read_as_they_were_written(tmp_path):
+    given = [explanation('<"id">'), explanation("two", with_structure=False)]
+    write_explanations(tmp_path / "chunk.npz", given)
+    for one, two in zip(given, read_explanations(tmp_path / "chunk.npz"), strict=True):
         assert (one.id, one.sequence, one.labels) == (two.id, two.sequence, two.labels)
         np.testing.assert_array_equal(one.attribution.values, two.attribution.values)
         assert (one.structure is None) == (two.structure is None)
     content = (tmp_path / "chunk.npz").read_bytes()
     (tmp_path / "chunk.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(HaloError, match=r"chunk.npz: damaged .* delete it and run again"):
-        list(read_evidence(tmp_path / "chunk.npz"))
+        list(read_explanations(tmp_path / "chunk.npz"))
 
 
 def test_a_structure_has_what_mattered_in_its_b_factor(tmp_path):
-    given = evidence()
+    given = explanation()
     write_structure(tmp_path / "a.cif", given, "a")
     model = gemmi.read_structure(str(tmp_path / "a.cif"))[0]
     factors = b_factors(given.attribution.values[0])
@@ -290,10 +290,10 @@ def test_a_structure_has_what_mattered_in_its_b_factor(tmp_path):
 
 
 def test_names_of_files_are_never_ids():
-    def digest(entry: Evidence) -> str:
+    def digest(entry: Explanation) -> str:
         return f"{sha256_of_text(entry.sequence)[:16]}.cif"
 
-    one, two = evidence(length=12), evidence(length=13)
+    one, two = explanation(length=12), explanation(length=13)
     hostile = ["../../etc/passwd", "a/b", "", "x" * 5000, "P12345\0", "..", "P12345;rm -rf"]
     pairs = [(one, name) for name in hostile]
     assert set(file_names(pairs)) == {digest(one)}
@@ -332,11 +332,11 @@ def bundle(small, tmp_path_factory):
     return small.bundle(tmp_path_factory.mktemp("bundle") / "small")
 
 
-def explained(bundle, folder, settings=OFFLINE, sequences=None) -> dict[str, Evidence]:
+def explained(bundle, folder, settings=OFFLINE, sequences=None) -> dict[str, Explanation]:
     proteins = write_fasta(folder / "q.fasta", sequences or queries(6))
     table = read_queries(proteins, None, KnownSequences(folder / "none")).table
     with Predictor(read_bundle(bundle), settings, folder / "store") as predictor:
-        return {e.id: e for e in predictor.predict(table, len(table)).evidence}
+        return {e.id: e for e in predictor.predict(table, len(table)).explanations}
 
 
 def test_neither_order_nor_company_changes_the_parts(bundle, tmp_path):
@@ -395,7 +395,7 @@ def test_the_page_is_bounded_and_the_chunks_of_others_stay(bundle, tmp_path):
         path.unlink()
     predict(fasta, bundle, out, replace(settings, page=4))
     assert (out / "predictions.html").read_text().count("<tr data-row=") == 4
-    assert not list(read_chunk_evidence(out / "chunks/none.json"))
+    assert not list(read_chunk_explanations(out / "chunks/none.json"))
 
 
 def test_structures_of_others_are_not_touched(bundle, tmp_path):
@@ -417,7 +417,7 @@ def test_structures_of_others_are_not_touched(bundle, tmp_path):
 
 
 def test_no_page_no_parts(bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr("halo.predict.judge.network_attribution", None)
+    monkeypatch.setattr("halo.predict.ensemble.network_attribution", None)
     fasta = write_fasta(tmp_path / "q.fasta", queries(3))
     predict(fasta, bundle, tmp_path / "out", replace(OFFLINE, page=0))
     assert "<strong>All are in" in (tmp_path / "out/predictions.html").read_text()

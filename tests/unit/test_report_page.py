@@ -10,7 +10,7 @@ import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
 from halo.files import read_json
-from halo.report import words
+from halo.report import formatting
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run
 
@@ -107,7 +107,7 @@ def test_the_numbers_are_those_of_the_metrics(run, page):
     for method in metrics["methods"].values():
         for name in ("macro_f1", "exact_match", "calibration_error"):
             for number in method["overall"][name].values():
-                assert words.score(number) in page.text
+                assert formatting.score(number) in page.text
     assert "Similar pairs across partitions: 0." in page.text
     assert "illegal residue letters" in page.text
 
@@ -166,18 +166,18 @@ def test_ids_of_a_figure_get_its_name():
 
 
 def test_numbers_in_words():
-    assert words.score(None) == "–"
-    assert words.score(-0.25) == "\N{MINUS SIGN}0.250"
-    assert words.signed(0.1) == "+0.100"
-    assert words.verdict({"value": 0.1, "low": 0.02, "high": 0.2}) == "better"
-    assert words.verdict({"value": -0.1, "low": -0.2, "high": -0.01}) == "worse"
-    assert words.verdict({"value": 0.1, "low": -0.1, "high": 0.2}) == "no clear difference"
-    assert words.count(1, "proteins") == "1 protein"
-    assert words.count(28303, "proteins") == "28,303 proteins"
-    assert words.duration(3.21) == "3.2 s"
-    assert words.duration(61) == "1 min 1 s"
-    assert words.duration(3 * 3600 + 120) == "3 h 2 min"
-    assert words.size(35.6e9) == "35.6 GB"
+    assert formatting.score(None) == "–"
+    assert formatting.score(-0.25) == "\N{MINUS SIGN}0.250"
+    assert formatting.signed(0.1) == "+0.100"
+    assert formatting.verdict({"value": 0.1, "low": 0.02, "high": 0.2}) == "better"
+    assert formatting.verdict({"value": -0.1, "low": -0.2, "high": -0.01}) == "worse"
+    assert formatting.verdict({"value": 0.1, "low": -0.1, "high": 0.2}) == "no clear difference"
+    assert formatting.count(1, "proteins") == "1 protein"
+    assert formatting.count(28303, "proteins") == "28,303 proteins"
+    assert formatting.duration(3.21) == "3.2 s"
+    assert formatting.duration(61) == "1 min 1 s"
+    assert formatting.duration(3 * 3600 + 120) == "3 h 2 min"
+    assert formatting.size(35.6e9) == "35.6 GB"
 
 
 def test_two_methods_together_have_a_section(tmp_path, page):
@@ -199,8 +199,10 @@ def test_two_methods_together_have_a_section(tmp_path, page):
     found = Page(make_report(replace(run, models=[*run.models, *paths])).read_text())
     joined = read_json(run.path("evaluation/metrics.json"))["methods"]["cascade"]["joining"]
     text = " ".join(found.text.split())
-    assert f"asks homology about the rest: {words.percent(joined['asked'])}" in text
-    mended, spoiled = (words.number(joined[f"labels_{what}"]) for what in ("mended", "spoiled"))
+    assert f"asks homology about the rest: {formatting.percent(joined['asked'])}" in text
+    mended, spoiled = (
+        formatting.number(joined[f"labels_{what}"]) for what in ("mended", "spoiled")
+    )
     assert f"{mended} decisions on a label became right and {spoiled} wrong" in text
     assert "average is the mean of halo and homology" in text
     for row in ("halo, always", "homology, always"):

@@ -15,7 +15,7 @@ from halo.report.provenance import (
     software,
     without_home,
 )
-from halo.report.stages import read_stages
+from halo.report.timings import read_timings
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -33,12 +33,12 @@ def test_stages_add_up_their_jobs(tmp_path):
     of_more_shards = tmp_path / "graphs/002.tsv"
     of_more_shards.write_text((tmp_path / "graphs/001.tsv").read_text())
     jobs = ["split", "ingest", "graphs/000", "graphs/001", "evaluate"]
-    assert read_stages(tmp_path, jobs) == {
+    assert read_timings(tmp_path, jobs) == {
         "graphs": {"jobs": 2, "seconds": 7.0, "longest": 4.0, "memory_mb": 70},
         "ingest": {"jobs": 1, "seconds": 0.1, "longest": 0.1, "memory_mb": None},
         "split": {"jobs": 1, "seconds": 2.5, "longest": 2.5, "memory_mb": 100},
     }
-    assert read_stages(tmp_path / "none", jobs) == {}
+    assert read_timings(tmp_path / "none", jobs) == {}
 
 
 def test_the_commit_and_whether_it_was_changed(tmp_path):

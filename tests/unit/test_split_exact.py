@@ -174,7 +174,7 @@ def demo():
     return proteins, similar_pairs(table["sequence"].tolist())
 
 
-@pytest.mark.parametrize("mode", ["kfold", "fractions", "external", "predefined", "growth"])
+@pytest.mark.parametrize("mode", ["kfold", "fractions", "external", "predefined", "incremental"])
 def test_the_demo(demo, mode, tmp_path):
     proteins, similar = demo
     base = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1)
@@ -183,9 +183,9 @@ def test_the_demo(demo, mode, tmp_path):
         "fractions": replace(base, mode="fractions"),
         "external": replace(base, mode="external"),
         "predefined": replace(base, mode="predefined", folds=1, repair=True),
-        "growth": base,
+        "incremental": base,
     }[mode]
-    if mode == "growth":
+    if mode == "incremental":
         some = np.random.default_rng(1).random(len(proteins)) < 0.8
         table = proteins.table[some].reset_index(drop=True)
         part = replace(proteins, table=table, labels=proteins.labels[some])

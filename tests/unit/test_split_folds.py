@@ -6,10 +6,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
+from halo.split.author_partitions import author_folds
 from halo.split.folds import CAL, REMOVED, TEST, TRAIN, VAL, Homology, as_given, fractions, kfold
-from halo.split.given import given_folds
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
-from halo.split.growth import NEW, grow, read_base
+from halo.split.incremental import NEW, extend_assignment, read_base
 from halo.split.settings import Fractions, SplitSettings
 from halo.split.tables import assignment_table
 
@@ -86,7 +86,7 @@ def test_external_test_stays_whole_and_only_its_relatives_leave(seed, density):
     values = np.where(rng.random(len(homology.sequence_of)) < 0.2, "test", "rest").astype(object)
     values[0], values[-1] = "test", "rest"
     settings = SplitSettings(mode="external")
-    parts = as_given(homology, given_folds(values, settings), True, settings)[:, 0]
+    parts = as_given(homology, author_folds(values, settings), True, settings)[:, 0]
     is_test = values == "test"
     assert (parts[is_test] == TEST).all()
     tested = homology.having(is_test)
@@ -100,7 +100,7 @@ def test_given_partitions_become_folds_and_keep_their_records():
     homology = random_homology(3)
     values = np.array([str(i % 3) for i in range(len(homology.sequence_of))], dtype=object)
     settings = SplitSettings(mode="predefined", folds=3)
-    parts = as_given(homology, given_folds(values, settings), False, settings)
+    parts = as_given(homology, author_folds(values, settings), False, settings)
     for fold in range(3):
         np.testing.assert_array_equal(parts[:, fold] == TEST, values == str(fold))
     assert not (parts == REMOVED).any()
@@ -113,7 +113,7 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
     names = np.array(["train", "train", "dev", "test"], dtype=object)
     values = names[np.arange(len(homology.sequence_of)) % 4]
     settings = SplitSettings(mode="predefined", folds=1)
-    parts = as_given(homology, given_folds(values, settings), safe, settings)[:, 0]
+    parts = as_given(homology, author_folds(values, settings), safe, settings)[:, 0]
     assert (parts[values == "test"] == TEST).all()
     assert set(parts[values == "train"]) <= {TRAIN, REMOVED}
     assert set(parts[values == "dev"]) == ({VAL, CAL, REMOVED} if safe else {VAL, CAL})
@@ -160,7 +160,7 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
 )
 def test_unsuitable_partitions_are_an_error(values, settings, message):
     with pytest.raises(HaloError, match=message):
-        given_folds(np.array(values, dtype=object), settings)
+        author_folds(np.array(values, dtype=object), settings)
 
 
 def test_isoforms_of_an_accession_are_linked_and_other_ids_are_not():
@@ -180,12 +180,12 @@ def part_of(homology, chosen):
 
 @hypothesis_settings(max_examples=40, deadline=None)
 @given(seed=seeds, density=densities, old=st.integers(5, 55))
-def test_growth_moves_nobody_and_keeps_the_similar_together(seed, density, old):
+def test_incremental_split_moves_no_protein_and_keeps_similar_ones_together(seed, density, old):
     homology = random_homology(seed, density=density)
     before = kfold(part_of(homology, old), KFOLD)
     base = np.full((60, KFOLD.folds), NEW, dtype=np.uint8)
     base[:old] = before
-    after = grow(homology, base, KFOLD)
+    after = extend_assignment(homology, base, KFOLD)
     np.testing.assert_array_equal(after[:old], before)
     assert similar_apart(homology, after) == 0
     assert ((after == TEST).sum(axis=1) <= 1).all()
@@ -195,14 +195,14 @@ def test_growth_moves_nobody_and_keeps_the_similar_together(seed, density, old):
 def test_a_new_protein_joins_its_relatives():
     homology = Homology(graph(4, np.array([(0, 2), (2, 3)])), np.ones((4, 1)), np.arange(4))
     base = np.array([[TEST, TRAIN], [TRAIN, TEST], [NEW, NEW], [NEW, NEW]], dtype=np.uint8)
-    parts = grow(homology, base, SplitSettings(folds=2))
+    parts = extend_assignment(homology, base, SplitSettings(folds=2))
     assert parts[2].tolist() == parts[3].tolist() == [TEST, TRAIN]
 
 
 def test_a_new_protein_between_two_partitions_is_kept_where_they_agree():
     homology = Homology(graph(3, np.array([(0, 2), (1, 2)])), np.ones((3, 1)), np.arange(3))
     base = np.array([[TEST, TRAIN, TRAIN], [TRAIN, TEST, TRAIN], [NEW] * 3], dtype=np.uint8)
-    parts = grow(homology, base, SplitSettings(folds=3))
+    parts = extend_assignment(homology, base, SplitSettings(folds=3))
     assert parts[2].tolist() == [REMOVED, REMOVED, TRAIN]
 
 
@@ -211,7 +211,7 @@ def test_new_families_go_where_there_is_room():
     homology = Homology(graph(n), np.ones((n, 1)), np.arange(n))
     base = np.full((n, 3), NEW, dtype=np.uint8)
     base[:30] = [TEST, TRAIN, TRAIN]
-    parts = grow(homology, base, KFOLD)
+    parts = extend_assignment(homology, base, KFOLD)
     assert (parts == TEST).sum(axis=0).tolist() == [30, 30, 30]
 
 

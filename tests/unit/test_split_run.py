@@ -125,18 +125,18 @@ def test_what_the_first_search_misses_the_audit_finds_and_mends(
     assert "similar proteins in different parts" in str(error.value)
 
 
-def test_growth_from_a_file(families, result, tmp_path):
+def test_incremental_split_from_a_file(families, result, tmp_path):
     rows = np.array([i for i in range(62) if i % 4])  # one of each family is new, and some others
     first = split(reordered(families, rows), SETTINGS, 1, tmp_path)
     base = tmp_path / "base.csv"
     first.assignments.to_csv(base, index=False)
-    grown = split(families, replace(SETTINGS, base=str(base)), 1, tmp_path)
-    before, after = (r.assignments.set_index("id") for r in (first, grown))
+    extended = split(families, replace(SETTINGS, base=str(base)), 1, tmp_path)
+    before, after = (r.assignments.set_index("id") for r in (first, extended))
     pd.testing.assert_frame_equal(
         after.loc[before.index].drop(columns="group"), before.drop(columns="group")
     )
-    assert grown.leakage["pairs_above_threshold"] == 0
-    assert len(grown.leakage["base"]["sha256"]) == 64
+    assert extended.leakage["pairs_above_threshold"] == 0
+    assert len(extended.leakage["base"]["sha256"]) == 64
 
 
 def test_a_base_that_leaks_is_an_error(families, result, tmp_path):

@@ -47,7 +47,7 @@ def call(root, monkeypatch, caplog):
             status = int(end.code or 0)
         return caplog.text, status
 
-    monkeypatch.setattr("halo.job.start_log", lambda *arguments: None)
+    monkeypatch.setattr("halo.cli.start_log", lambda *arguments: None)
     caplog.set_level(logging.INFO, "halo")
     return run
 

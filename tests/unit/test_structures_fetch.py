@@ -22,12 +22,12 @@ from halo.proteins.members import Member, write_members
 from halo.proteins.table import Proteins, write_proteins
 from halo.store import BUCKETS, Store
 from halo.structures.fetch import fetch_structures
-from halo.structures.landing import Landing
 from halo.structures.layout import LAYOUT, STATUSES, Note, pack
 from halo.structures.manifest import merge_parts, summary_table, write_part
 from halo.structures.parse import parse_structure
 from halo.structures.search import Result
 from halo.structures.settings import StructureSettings, TransportSettings
+from halo.structures.staging import Staging
 
 from .test_structures_server import (
     AlphaFoldServer,
@@ -99,12 +99,12 @@ def test_notes_survive_their_json():
     assert Note.from_json('{"status":"missing"}') == Note("missing")
 
 
-# ---------------------------------------------------------------------------- landing
+# ---------------------------------------------------------------------------- staging
 
 
-def landing_in(path):
+def staging_in(path):
     store = Store(path, LAYOUT)
-    return store, Landing(store)
+    return store, Staging(store)
 
 
 def result_of(message):
@@ -112,64 +112,64 @@ def result_of(message):
     return Result(pack(contacts=contacts), Note("ok", message=message))
 
 
-def test_what_has_landed_is_settled_once(tmp_path):
-    store, landing = landing_in(tmp_path)
-    landing.put(HASH, result_of("first"))
+def test_what_is_staged_is_settled_once(tmp_path):
+    store, staging = staging_in(tmp_path)
+    staging.put(HASH, result_of("first"))
     assert HASH not in store
-    landing.settle(HASH[:2])
+    staging.settle(HASH[:2])
     assert Note.from_json(store.attributes(HASH)["manifest"]).message == "first"
-    landing.settle(HASH[:2])
+    staging.settle(HASH[:2])
     assert len(list(tmp_path.glob("*/*.h5"))) == 1
-    assert list((tmp_path / "landing" / HASH[:2]).iterdir()) == []
+    assert list((tmp_path / "staging" / HASH[:2]).iterdir()) == []
 
 
 def test_a_job_killed_between_segment_and_clearing_leaves_no_double(tmp_path):
-    _, landing = landing_in(tmp_path)
-    landing.put(HASH, result_of("first"))
-    (file,) = (tmp_path / "landing" / HASH[:2]).iterdir()
+    _, staging = staging_in(tmp_path)
+    staging.put(HASH, result_of("first"))
+    (file,) = (tmp_path / "staging" / HASH[:2]).iterdir()
     content = file.read_bytes()
-    landing.settle(HASH[:2])
+    staging.settle(HASH[:2])
     file.write_bytes(content)
-    store, landing = landing_in(tmp_path)
-    landing.settle(HASH[:2])
+    store, staging = staging_in(tmp_path)
+    staging.settle(HASH[:2])
     assert not file.exists()
     assert len(list(tmp_path.glob("*/*.h5"))) == 1
-    landing.put(HASH, result_of("second"))
-    landing.settle(HASH[:2])
+    staging.put(HASH, result_of("second"))
+    staging.settle(HASH[:2])
     assert Note.from_json(store.attributes(HASH)["manifest"]).message == "second"
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-30]])
 def test_what_the_end_of_the_machine_has_damaged_is_thrown_away(tmp_path, damage):
-    store, landing = landing_in(tmp_path)
-    landing.put(HASH, result_of("first"))
-    (file,) = (tmp_path / "landing" / HASH[:2]).iterdir()
+    store, staging = staging_in(tmp_path)
+    staging.put(HASH, result_of("first"))
+    (file,) = (tmp_path / "staging" / HASH[:2]).iterdir()
     file.write_bytes(damage(file.read_bytes()))
-    landing.settle(HASH[:2])
+    staging.settle(HASH[:2])
     assert HASH not in store
     assert not file.exists()
 
 
 def test_only_old_leftovers_of_killed_jobs_are_removed(tmp_path):
-    _, landing = landing_in(tmp_path)
-    landing.put(HASH, result_of("first"))
-    folder = tmp_path / "landing" / HASH[:2]
+    _, staging = staging_in(tmp_path)
+    staging.put(HASH, result_of("first"))
+    folder = tmp_path / "staging" / HASH[:2]
     for name, age in ((".old", 90_000), (".young", 10)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (time.time() - age,) * 2)
-    landing.settle(HASH[:2])
+    staging.settle(HASH[:2])
     assert [path.name for path in folder.iterdir()] == [".young"]
 
 
 def test_settling_while_others_land_loses_nothing(tmp_path):
-    store, landing = landing_in(tmp_path)
+    store, staging = staging_in(tmp_path)
     names = [sha256_of_text(str(number)) for number in range(2000)]
     names = ["00" + name[2:] for name in names]
     with ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(landing.put, name, result_of(name)) for name in names]
+        running = [pool.submit(staging.put, name, result_of(name)) for name in names]
         while not all(future.done() for future in running):
-            landing.settle("00")
-    landing.settle("00")
+            staging.settle("00")
+    staging.settle("00")
     for name in names:
         assert Note.from_json(store.attributes(name)["manifest"]).message == name
 
@@ -196,10 +196,10 @@ def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
         )
 
     def finished():
-        landed = {path.stem for path in (tmp_path / "killed").glob("*/*/landing/*/*.landed")}
+        staged = {path.stem for path in (tmp_path / "killed").glob("*/*/staging/*/*.staged")}
         (store,) = (tmp_path / "killed" / "structures").iterdir()
         stored = Store(store, LAYOUT)
-        return landed | {name for name in hashes if name in stored}
+        return staged | {name for name in hashes if name in stored}
 
     with AlphaFoldServer(sequences) as server:
         undisturbed = start(server, "undisturbed")

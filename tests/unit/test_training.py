@@ -23,7 +23,7 @@ from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
-from halo.predict.judge import network_outputs
+from halo.predict.ensemble import network_outputs
 from halo.proteins.table import Proteins
 from halo.store import Store
 from halo.training import stage
@@ -259,14 +259,14 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     run(setting, tmp_path / "quiet")
     monkeypatch.setattr(stage, "Training", partial(Training, save_seconds=0.0))
     caplog.set_level(logging.INFO, "halo")
-    judge, ends = Training._judge, [3, 7]
+    validate, ends = Training._validate, [3, 7]
 
-    def judge_and_end(training: Training) -> None:
+    def validate_and_end(training: Training) -> None:
         if ends and training.position.epoch == ends[0]:
             raise Killed
-        judge(training)
+        validate(training)
 
-    monkeypatch.setattr(Training, "_judge", judge_and_end)
+    monkeypatch.setattr(Training, "_validate", validate_and_end)
     while ends:
         with pytest.raises(Killed):
             run(setting, tmp_path / "killed")

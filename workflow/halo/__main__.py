@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from halo import __version__
-from halo.job import run_job
+from halo.cli import run_job
 from halo.predict import command
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from halo.cli import Progress
 from halo.errors import HaloError
 from halo.files import atomic_path
-from halo.job import Progress
 
 log = logging.getLogger(__name__)
 

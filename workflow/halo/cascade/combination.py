@@ -33,7 +33,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class MemberPrediction:
     """Calibrated probabilities of a model, float64 [n, n_labels], and its thresholds."""
 
     probabilities: np.ndarray
@@ -46,15 +46,17 @@ class Judgement:
         return uncertainty(self.probabilities, self.thresholds, self.task)
 
 
-def combine(first: Judgement, second: Judgement, band: Band) -> tuple[Judgement, np.ndarray]:
-    """The joint judgement, with the thresholds of the first, and who decided.
+def combine(
+    first: MemberPrediction, second: MemberPrediction, band: Band
+) -> tuple[MemberPrediction, np.ndarray]:
+    """The joint prediction, with the thresholds of the first, and who decided.
 
     The second model's logits are shifted by the difference of the thresholds, so that it
     decides as it would alone where its weight is 1.
 
     Returns
     -------
-    the judgement, and bool [n]: whether the second model was asked
+    the prediction, and bool [n]: whether the second model was asked
     """
     task = first.task
     asked = first.uncertainty > band.certainty
@@ -62,17 +64,17 @@ def combine(first: Judgement, second: Judgement, band: Band) -> tuple[Judgement,
     if task == "multilabel":
         theirs = theirs + to_logits(first.thresholds, task) - to_logits(second.thresholds, task)
     joint = np.where(asked[:, None], (1 - band.weight) * mine + band.weight * theirs, mine)
-    return Judgement(to_probabilities(joint, task), first.thresholds, task), asked
+    return MemberPrediction(to_probabilities(joint, task), first.thresholds, task), asked
 
 
-def average(first: Judgement, second: Judgement) -> Judgement:
+def average(first: MemberPrediction, second: MemberPrediction) -> MemberPrediction:
     """The mean of both in logits, for every protein."""
     return combine(first, second, Band(-1.0, 0.5))[0]
 
 
 def choose_band(
-    first: Judgement,
-    second: Judgement,
+    first: MemberPrediction,
+    second: MemberPrediction,
     truth: np.ndarray,
     known: np.ndarray | None = None,
     shares: Sequence[float] = SHARES,

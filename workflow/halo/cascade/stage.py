@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from halo.cascade.calibration import Calibration, calibrate
-from halo.cascade.combination import Band, Judgement, choose_band, combine
+from halo.cascade.combination import Band, MemberPrediction, choose_band, combine
 from halo.cascade.conformal import risk_control
 from halo.cascade.settings import CascadeSettings
 from halo.errors import HaloError
@@ -51,16 +51,16 @@ def join_fold(
     truth, known = proteins.labels[first.rows].astype(bool), proteins.known[first.rows]
     of_part = {name: first.parts == name for name in HELD_OUT}
     cal = of_part["cal"]
-    calibrations, judgements = [], []
+    calibrations, predictions = [], []
     for model in (first, second):
         fitted = calibrate(model.probabilities[cal], truth[cal], proteins.task, known[cal])
         calibrations.append(fitted)
-        judgements.append(_calibrated(model, fitted, proteins.task))
+        predictions.append(_calibrated(model, fitted, proteins.task))
     band = EVERYTHING
     if kind == CASCADE:
         val = of_part["val"]
-        band = choose_band(*(_chosen(found, val) for found in judgements), truth[val], known[val])
-    joint, asked = combine(*judgements, band)
+        band = choose_band(*(_chosen(found, val) for found in predictions), truth[val], known[val])
+    joint, asked = combine(*predictions, band)
     cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
     shares = {name: float(asked[chosen].mean()) for name, chosen in of_part.items() if chosen.any()}
     log.info(
@@ -123,12 +123,14 @@ def _in_order(model: Model) -> Model:
     return model.restricted(order)
 
 
-def _calibrated(model: Model, fitted: Calibration, task: str) -> Judgement:
-    return Judgement(fitted(model.probabilities), fitted.thresholds(model.thresholds), task)
+def _calibrated(model: Model, fitted: Calibration, task: str) -> MemberPrediction:
+    return MemberPrediction(fitted(model.probabilities), fitted.thresholds(model.thresholds), task)
 
 
-def _chosen(judgement: Judgement, chosen: np.ndarray) -> Judgement:
-    return Judgement(judgement.probabilities[chosen], judgement.thresholds, judgement.task)
+def _chosen(prediction: MemberPrediction, chosen: np.ndarray) -> MemberPrediction:
+    return MemberPrediction(
+        prediction.probabilities[chosen], prediction.thresholds, prediction.task
+    )
 
 
 def _described(fitted: Calibration, proteins: Proteins) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from halo.cli import Progress
 from halo.device import within_memory
 from halo.embeddings.language_model import load_language_model, require_layer
 from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description
@@ -25,8 +26,7 @@ from halo.embeddings.tokens import SPECIAL_TOKENS
 from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
-from halo.job import Progress
-from halo.memory import give_back_freed_memory
+from halo.malloc import give_back_freed_memory
 from halo.proteins.members import Member
 from halo.store import Store, Writer
 

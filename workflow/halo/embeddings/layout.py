@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.layout import Array, Layout

@@ -81,7 +81,7 @@ class Finetuning:
             and position.epoch - 1 - position.best_epoch < settings.patience
         ):
             self._pass()
-            self._judge()
+            self._validate()
             self._save_if_due()
         self._load(self.best)
         return position
@@ -146,7 +146,7 @@ class Finetuning:
             [cropped(self.train.sequences[row], window, self.seed, epoch, row) for row in rows]
         )
 
-    def _judge(self) -> None:
+    def _validate(self) -> None:
         """The end of a pass: the scores of the validation, and whether they are the best."""
         start = time.monotonic()
         position, settings = self.position, self.settings

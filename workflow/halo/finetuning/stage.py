@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from halo import __version__
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.device import needing_memory
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.language_model import require_layer

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.graphs.build import GraphSettings
 from halo.graphs.geometry import FEATURES
 from halo.layout import Array, Layout

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from halo.cli import Progress
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT, description
-from halo.job import Progress
 from halo.proteins.members import Member
 from halo.store import Store
 

@@ -9,7 +9,7 @@ from halo.network.batch import Batch
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
 from halo.network.graph_attention import segment
 from halo.network.model import NetworkSettings, Output
-from halo.network.units import EmbeddingUnits
+from halo.network.standardize import StandardizeEmbedding
 
 
 class MeanEmbedding(nn.Module):
@@ -23,7 +23,7 @@ class MeanEmbedding(nn.Module):
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
         super().__init__()
-        self.units = EmbeddingUnits(embedding_dim)
+        self.standardize = StandardizeEmbedding(embedding_dim)
         self.layers = nn.Sequential(
             nn.LayerNorm(embedding_dim),
             nn.Linear(embedding_dim, settings.hidden),
@@ -34,7 +34,7 @@ class MeanEmbedding(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`."""
-        embedding = self.units(batch.embedding)
+        embedding = self.standardize(batch.embedding)
         mean = segment(embedding, batch.batch, batch.num_graphs, "mean")
         return Output(self.layers(mean), *_of_the_embedding_alone(batch))
 
@@ -57,7 +57,7 @@ class LightAttention(nn.Module):
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
         super().__init__()
-        self.units = EmbeddingUnits(embedding_dim)
+        self.standardize = StandardizeEmbedding(embedding_dim)
         self.attend, self.value = (
             nn.Conv1d(embedding_dim, embedding_dim, self.KERNEL, padding=self.KERNEL // 2)
             for _ in range(2)
@@ -77,7 +77,7 @@ class LightAttention(nn.Module):
             batch = self.prepare(batch)
         rows = batch.num_graphs * batch.width
         shape = (batch.num_graphs, batch.width)
-        embedding = self.units(batch.embedding)
+        embedding = self.standardize(batch.embedding)
         dense = embedding.new_zeros(rows, embedding.shape[1])
         channels = dense.index_copy(0, batch.place, embedding).view(*shape, -1).transpose(1, 2)
         padding = torch.ones(rows, dtype=torch.bool, device=embedding.device)

@@ -20,7 +20,7 @@ from halo.network.features import (
 from halo.network.graph_attention import GraphAttention, segment, segment_softmax
 from halo.network.modalities import ModalityFusion
 from halo.network.settings import NetworkSettings
-from halo.network.units import EmbeddingUnits
+from halo.network.standardize import StandardizeEmbedding
 
 
 class Output(NamedTuple):
@@ -142,7 +142,7 @@ class HaloNetwork(nn.Module):
         )
         hidden = settings.hidden
         self.settings = settings
-        self.units = EmbeddingUnits(embedding_dim)
+        self.standardize = StandardizeEmbedding(embedding_dim)
         self.fusion = ModalityFusion(dimensions, hidden, settings.weights == "learned")
         self.blocks = nn.ModuleList(AttentionBlock(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(hidden)
@@ -164,7 +164,7 @@ class HaloNetwork(nn.Module):
         if "sequence_index" not in batch:
             batch = self.prepare(batch)
         features = {name: batch[name].float() for name in MODALITIES}
-        features["embedding"] = self.units(batch.embedding)
+        features["embedding"] = self.standardize(batch.embedding)
         h, weights = self.fusion(features, batch.present, batch.batch)
         sequence = Edges(batch.sequence_index, batch.sequence_attr)
         contacts = Edges(batch.contact_index, batch.contact_attr)

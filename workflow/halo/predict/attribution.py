@@ -179,8 +179,8 @@ def _unknown(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     place = MODALITIES.index("embedding")
     if isinstance(network, MeanEmbedding):
         baselines[place] = inputs[place].mean(dim=0).expand_as(inputs[place])
-    elif hasattr(network, "units"):
-        baselines[place] = network.units.centre.expand_as(inputs[place])
+    elif hasattr(network, "standardize"):
+        baselines[place] = network.standardize.mean.expand_as(inputs[place])
     return baselines
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from halo import __version__
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.embeddings.layout import CONTENT_MODULES
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from halo import __version__
+from halo.cli import log
 from halo.errors import HaloError
 from halo.files import read_json, write_json
-from halo.job import log
 from halo.predict.bundle import DESCRIPTION, MANIFEST
 
 LOCK, MARK = ".halo-predict.lock", ".halo-predict.json"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import sha256_of_text, write_table, write_text
-from halo.predict.evidence import Evidence
+from halo.predict.explanation import Explanation
 from halo.predict.regions import smoothed
 from halo.proteins.accessions import parse_accession
 
@@ -21,7 +21,7 @@ ELEMENTS = ("N", "C", "C")
 
 
 def write_structures(
-    folder: Path, shown: Sequence[Evidence], accessions: Sequence[str]
+    folder: Path, shown: Sequence[Explanation], accessions: Sequence[str]
 ) -> list[str | None]:
     """Write the structures of what is shown, and remove those of an earlier call.
 
@@ -41,9 +41,9 @@ def write_structures(
     # Before any file and with what is removed, so that a call that is killed leaves no file that
     # is not listed.
     _write_index(index, rows + [(name, "", "") for name in removed])
-    for name, evidence in dict(zip(files, shown, strict=True)).items():
+    for name, explanation in dict(zip(files, shown, strict=True)).items():
         if name:
-            write_structure(folder / name, evidence, name.removesuffix(".cif"))
+            write_structure(folder / name, explanation, name.removesuffix(".cif"))
     for name in removed:
         (folder / name).unlink()
     if removed:
@@ -64,15 +64,15 @@ def _write_index(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     write_table(file, pd.DataFrame(rows, columns=["file", "id", "label"]))
 
 
-def file_names(pairs: Sequence[tuple[Evidence, str]]) -> Iterator[str]:
+def file_names(pairs: Sequence[tuple[Explanation, str]]) -> Iterator[str]:
     """A file name for each protein, made of its accession, or of the digest of its sequence.
 
     An id of the input is never part of it. Of two sequences with one accession the second has
     the digest.
     """
     owners: dict[str, str] = {}
-    for evidence, accession in pairs:
-        digest = sha256_of_text(evidence.sequence)
+    for explanation, accession in pairs:
+        digest = sha256_of_text(explanation.sequence)
         parsed = parse_accession(accession)
         name = str(parsed) if parsed else digest[:16]
         if owners.setdefault(name, digest) != digest:
@@ -89,17 +89,17 @@ def b_factors(values: np.ndarray) -> np.ndarray:
     return (100 * positive / max(positive.max(), 1e-9)).astype(np.float32)
 
 
-def write_structure(file: Path, evidence: Evidence, name: str) -> None:
+def write_structure(file: Path, explanation: Explanation, name: str) -> None:
     """Write the backbone that was used, with `b_factors` of the first label, as mmCIF.
 
     Fragments, which have no place to each other, are models of their own.
     """
-    arrays: Mapping[str, np.ndarray] = evidence.structure
-    factors = b_factors(evidence.attribution.values[0])
+    arrays: Mapping[str, np.ndarray] = explanation.structure
+    factors = b_factors(explanation.attribution.values[0])
     structure = gemmi.Structure()
     structure.name = name
     structure.info["_struct.title"] = (
-        f"Backbone; B-factor: contribution to the label {evidence.labels[0]}, 0 to 100 {MARK}"
+        f"Backbone; B-factor: contribution to the label {explanation.labels[0]}, 0 to 100 {MARK}"
     )
     for number, (start, stop) in enumerate(arrays["fragment"].astype(int), start=1):
         model = gemmi.Model(number)

@@ -12,7 +12,7 @@ import pandas as pd
 from halo import __version__
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_table, write_text
-from halo.predict.evidence import Evidence, read_evidence, write_evidence
+from halo.predict.explanation import Explanation, read_explanations, write_explanations
 from halo.predict.folder import CSV_FILE, JSON_FILE, REJECTED_FILE, OutputFolder
 from halo.proteins.ingest import Rejected, rejected_table
 
@@ -31,20 +31,20 @@ class Chunk:
         What is predicted, one for each protein; see ``predictions.schema.json``.
     rejected
         Those that could not be predicted.
-    evidence
+    explanations
         Of the proteins that are on the page, in the order of `records`; not read by `read_chunk`.
     """
 
     header: Mapping[str, Any]
     records: Sequence[Mapping[str, Any]]
     rejected: Sequence[Rejected]
-    evidence: Sequence[Evidence] = ()
+    explanations: Sequence[Explanation] = ()
 
 
 def write_chunk(file: Path, chunk: Chunk) -> None:
     """Keep a finished chunk; it counts as finished when `file` is there."""
-    if chunk.evidence:
-        write_evidence(_beside(file), chunk.evidence)
+    if chunk.explanations:
+        write_explanations(_beside(file), chunk.explanations)
     content = {
         "header": chunk.header,
         "records": chunk.records,
@@ -66,14 +66,14 @@ def read_chunk(file: Path) -> Chunk:
         raise HaloError(f"{file}: damaged; delete it and run again") from None
 
 
-def read_chunk_evidence(file: Path) -> Iterator[Evidence]:
-    """The evidence of a chunk, a protein at a time."""
+def read_chunk_explanations(file: Path) -> Iterator[Explanation]:
+    """The explanations of a chunk, a protein at a time."""
     if _beside(file).exists():
-        yield from read_evidence(_beside(file))
+        yield from read_explanations(_beside(file))
 
 
 def is_whole(file: Path, chunk: Chunk) -> bool:
-    """Whether the evidence that a chunk speaks of is there."""
+    """Whether the explanations that a chunk refers to are there."""
     explained = any(record["regions"] is not None for record in chunk.records)
     return not explained or _beside(file).exists()
 

@@ -12,12 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from halo import __version__
 from halo.data_files import data_file
 from halo.files import write_text
-from halo.predict.evidence import Evidence
+from halo.predict.explanation import Explanation
 from halo.predict.folder import PAGE_FILE, STRUCTURES, OutputFolder
 from halo.predict.mmcif import write_structures
-from halo.predict.output import read_chunk, read_chunk_evidence
+from halo.predict.output import read_chunk, read_chunk_explanations
 from halo.predict.regions import GAIN, SHARE, WINDOW, smoothed
-from halo.report.words import count
+from halo.report.formatting import count
 
 WEB = data_file("predict/web")
 SCRIPTS = ("sequence.js", "structure.js", "page.js")
@@ -35,15 +35,15 @@ def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
     """
     header, summary = read_chunk(chunks[0]).header, Counter()
     proteins: list[dict[str, Any]] = []
-    shown: list[Evidence] = []
+    shown: list[Explanation] = []
     for file in chunks:
         chunk = read_chunk(file)
         summary += summarized(chunk.records)
         summary["rejected"] += len(chunk.rejected)
         records = [record for record in chunk.records if record["regions"] is not None]
-        for record, evidence in zip(records, read_chunk_evidence(file), strict=True):
-            proteins.append({**record, **_evidence(evidence)})
-            shown.append(evidence)
+        for record, explanation in zip(records, read_chunk_explanations(file), strict=True):
+            proteins.append({**record, **_explained(explanation)})
+            shown.append(explanation)
     accessions = [protein["accession"] for protein in proteins]
     files = write_structures(out.claim(STRUCTURES), shown, accessions)
     for protein, name in zip(proteins, files, strict=True):
@@ -72,7 +72,7 @@ def render(
     proteins: Sequence[Mapping[str, Any]],
     kind: str,
 ) -> str:
-    """The HTML; `proteins` are records with what `_evidence` adds."""
+    """The HTML; `proteins` are records with what `_explained` adds."""
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -96,24 +96,25 @@ def render(
     )  # fmt: skip
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    """What the page shows of the evidence, in small numbers."""
-    values = smoothed(evidence.attribution.values)
+def _explained(explanation: Explanation) -> dict[str, Any]:
+    """What the page shows of the explanation, in small numbers."""
+    values = smoothed(explanation.attribution.values)
+    attention = explanation.attribution.attention
     highest = np.abs(values).max(axis=1)
     return {
-        "sequence": evidence.sequence,
+        "sequence": explanation.sequence,
         "tracks": [
             {"label": label, "change": round(float(change), 3), "highest": round(float(most), 5),
              "values": _bytes(np.round(127 * row / max(most, 1e-9)), "int8")}
             for label, change, most, row in zip(
-                evidence.labels, evidence.attribution.change, highest, values, strict=True
+                explanation.labels, explanation.attribution.change, highest, values, strict=True
             )
         ],
         "attention": _bytes(
-            np.round(255 * evidence.attribution.attention / evidence.attribution.attention.max()),
+            np.round(255 * attention / attention.max()),
             "uint8",
         ),
-        "trace": _trace(evidence.structure) if evidence.structure is not None else None,
+        "trace": _trace(explanation.structure) if explanation.structure is not None else None,
     }  # fmt: skip
 
 

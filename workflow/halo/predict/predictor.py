@@ -22,8 +22,8 @@ from halo.graphs.stage import build_graphs
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
-from halo.predict.evidence import Evidence, asked_labels, backbone
-from halo.predict.judge import Judge, Opinion
+from halo.predict.ensemble import Ensemble, EnsemblePrediction
+from halo.predict.explanation import Explanation, asked_labels, backbone
 from halo.predict.nearest import Neighbour, TrainingSequences
 from halo.predict.output import Chunk
 from halo.predict.settings import PredictSettings
@@ -36,8 +36,8 @@ from halo.structures.layout import Note
 
 log = logging.getLogger(__name__)
 
-# The labels that a protein's residues were asked about, and the answer.
-Reason = tuple[list[int], Attribution]
+# The labels of which a protein was explained, and what its residues contribute to them.
+LabelAttributions = tuple[list[int], Attribution]
 
 # So many proteins that all fail are not bad themselves.
 SUSPICIOUS = 10
@@ -65,13 +65,13 @@ class Predictor:
         self.own_store = Path(scratch or store)
         description = bundle.description
         self.device = choose_device(settings.device or "auto")
-        self.judge = Judge(bundle, self.device)
+        self.ensemble = Ensemble(bundle, self.device)
         self._embedding = EmbeddingSettings(**description["embeddings"])
         if settings.precision is not None:
             self._embedding = replace(self._embedding, precision=settings.precision)
         self._graphs = GraphSettings(**description["graphs"])
         weights = find_language_model(bundle, settings)
-        self._weights = [_adapted(weights, model) for model in self.judge.models]
+        self._weights = [_adapted(weights, model) for model in self.ensemble.models]
         self._encoder_of = OneEncoder()
         self._scratch = TemporaryDirectory(prefix="halo.")
         self._training = None
@@ -93,54 +93,58 @@ class Predictor:
     def predict(self, table: pd.DataFrame, explained: int = 0) -> Chunk:
         """Records of the proteins of `table` (see `halo.predict.records.Queries`), in its order.
 
-        Of the first `explained` rows there is evidence too. A protein that cannot be predicted is
+        The first `explained` rows are explained too. A protein that cannot be predicted is
         among the rejected ones; HaloError where none can.
         """
         neighbours, notes, structures = self._neighbours(table), {}, None
-        if self.judge.needs_graphs:
+        if self.ensemble.needs_graphs:
             members = members_of(table)
             structures, notes = find_structures(self.bundle, self.settings, self.store, members)
             usable = sum(note.status == "ok" for note in notes.values())
             log.info("%s of %s sequences have a structure", f"{usable:,}", f"{len(notes):,}")
         distinct = table.drop_duplicates("seq_hash")
         wanted = frozenset(table["seq_hash"][:explained])
-        opinions, failed = self._opinions(distinct, structures, wanted)
-        if not opinions and len(distinct) >= SUSPICIOUS:
+        predictions, failed = self._predictions(distinct, structures, wanted)
+        if not predictions and len(distinct) >= SUSPICIOUS:
             reason = next(iter(failed.values()))
             raise HaloError(
                 f"none of {len(distinct):,} proteins can be predicted, the first because of "
                 f"{reason}; run again, what was done before is kept"
             )
-        records, rejected, evidence = [], [], []
+        records, rejected, explanations = [], [], []
         for number, row in enumerate(table.to_dict("records")):
             name = row["seq_hash"]
             if name in failed:
                 rejected.append(Rejected(row["id"], int(row[LINE]), "failed", failed[name]))
                 continue
-            opinion, place, reason = opinions[name]
+            prediction, place, explained_labels = predictions[name]
             regions = None
             if number < explained:
-                asked = [self.bundle.labels[label] for label in reason[0]]
-                evidence.append(
-                    Evidence(
-                        row["id"], row["sequence"], asked, reason[1], backbone(structures, name)
+                asked = [self.bundle.labels[label] for label in explained_labels[0]]
+                explanations.append(
+                    Explanation(
+                        row["id"],
+                        row["sequence"],
+                        asked,
+                        explained_labels[1],
+                        backbone(structures, name),
                     )
                 )
-                regions = [asdict(region) for region in evidence[-1].regions()]
-            found = (opinion, place, neighbours[name], notes.get(name), regions)
+                regions = [asdict(region) for region in explanations[-1].regions()]
+            found = (prediction, place, neighbours[name], notes.get(name), regions)
             records.append(self._record(row, *found))
-        return Chunk(self.header(), records, rejected, evidence)
+        return Chunk(self.header(), records, rejected, explanations)
 
-    def _opinions(
+    def _predictions(
         self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
-    ) -> tuple[dict[str, tuple[Opinion, int, Reason | None]], dict[str, str]]:
-        """The opinion on each sequence, its row in it, and the reason of those `wanted`; and why
-        others have none.
+    ) -> tuple[dict[str, tuple[EnsemblePrediction, int, LabelAttributions | None]], dict[str, str]]:
+        """The prediction of each sequence with its row, and the attributions of those `wanted`.
 
-        What fails together is tried in halves, so that one protein does not take others along.
+        Also returns why the others could not be predicted, by sequence hash. A batch that fails is
+        tried again in halves, so that one faulty protein does not affect the others.
         """
         try:
-            opinion, reasons = self._opinion(table, structures, wanted)
+            prediction, attributions = self._prediction(table, structures, wanted)
         except (OSError, LanguageModelError):  # a full disk, say: no protein's fault
             raise
         except Exception as error:
@@ -149,14 +153,14 @@ class Predictor:
                 return {}, {table["seq_hash"].iat[0]: f"{type(error).__name__}: {error}"}
             half = len(table) // 2
             halves = (table[:half], table[half:])
-            parts = [self._opinions(part, structures, wanted) for part in halves]
+            parts = [self._predictions(part, structures, wanted) for part in halves]
             return parts[0][0] | parts[1][0], parts[0][1] | parts[1][1]
         found = enumerate(table["seq_hash"])
-        return {name: (opinion, row, reasons.get(name)) for row, name in found}, {}
+        return {name: (prediction, row, attributions.get(name)) for row, name in found}, {}
 
-    def _opinion(
+    def _prediction(
         self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
-    ) -> tuple[Opinion, dict[str, Reason]]:
+    ) -> tuple[EnsemblePrediction, dict[str, LabelAttributions]]:
         members = members_of(table)
         graphs = None
         if structures is not None:
@@ -168,14 +172,17 @@ class Predictor:
             for weights in self._weights
         ]
         hashes = table["seq_hash"].to_numpy(dtype=object)
-        opinion = self.judge.judge(hashes, table["length"].to_numpy(), graphs, embeddings)
-        chosen = decide(opinion.probabilities, self.judge.thresholds, self.bundle.task)
-        reasons = {}
+        prediction = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
+        chosen = decide(prediction.probabilities, self.ensemble.thresholds, self.bundle.task)
+        attributions = {}
         for row, name in enumerate(hashes):
             if name in wanted:
-                labels = asked_labels(opinion.probabilities[row], chosen[row])
-                reasons[name] = (labels, self.judge.explain(name, labels, graphs, embeddings))
-        return opinion, reasons
+                labels = asked_labels(prediction.probabilities[row], chosen[row])
+                attributions[name] = (
+                    labels,
+                    self.ensemble.explain(name, labels, graphs, embeddings),
+                )
+        return prediction, attributions
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:
         distinct = table.drop_duplicates("seq_hash")
@@ -187,19 +194,19 @@ class Predictor:
     def _record(
         self,
         row: Mapping[str, Any],
-        opinion: Opinion,
+        prediction: EnsemblePrediction,
         place: int,
         near: Neighbour | None,
         note: Note | None,
         regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         labels, task = self.bundle.labels, self.bundle.task
-        own = opinion.probabilities[place : place + 1]
-        thresholds = self.judge.thresholds
+        own = prediction.probabilities[place : place + 1]
+        thresholds = self.ensemble.thresholds
         chosen = decide(own, thresholds, task)[0]
         weights = None
-        if opinion.weights is not None:
-            values = opinion.weights[place].astype(float).round(DIGITS).tolist()
+        if prediction.weights is not None:
+            values = prediction.weights[place].astype(float).round(DIGITS).tolist()
             weights = dict(zip(MODALITIES, values, strict=True))
         far = near is None if self._training is not None else None
         return {
@@ -207,9 +214,9 @@ class Predictor:
             "accession": row["accession"],
             "length": int(row["length"]),
             "labels": _names(labels, chosen),
-            "set": _names(labels, opinion.sets[place]) if opinion.sets is not None else None,
+            "set": _names(labels, prediction.sets[place]) if prediction.sets is not None else None,
             "uncertainty": round(float(uncertainty(own, thresholds, task)[0]), DIGITS),
-            "decided_by": str(opinion.decided_by[place]),
+            "decided_by": str(prediction.decided_by[place]),
             "probabilities": dict(zip(labels, own[0].round(DIGITS).tolist(), strict=True)),
             "modality_weights": weights,
             "structure": _structure(note),
@@ -227,9 +234,11 @@ class Predictor:
             "task": self.bundle.task,
             "labels": self.bundle.labels,
             "thresholds": dict(
-                zip(self.bundle.labels, self.judge.thresholds.round(DIGITS).tolist(), strict=True)
+                zip(
+                    self.bundle.labels, self.ensemble.thresholds.round(DIGITS).tolist(), strict=True
+                )
             ),
-            "set_misses": conformal["risk"] if self.judge.cut is not None else None,
+            "set_misses": conformal["risk"] if self.ensemble.cut is not None else None,
             "simulated": description["simulated"],
         }
 

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import write_text
-from halo.job import Progress, log
 from halo.predict.accession_list import HEADERS, SEQUENCES, Entry, accession_of, find_list
 from halo.proteins.fasta import read_fasta
 from halo.proteins.formats import refuse_other_formats

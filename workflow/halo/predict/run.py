@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from halo import __version__
-from halo.code import code_digest
+from halo.cli import Progress, log
+from halo.code_digest import code_digest
 from halo.errors import HaloError
 from halo.files import write_json
-from halo.job import Progress, log
 from halo.predict.bundle import Bundle, read_bundle
 from halo.predict.folder import (
     CHUNKS,

@@ -40,7 +40,7 @@ class PredictSettings(PredictOptions):
     max_length
         Residues; longer proteins are not predicted.
     page
-        Proteins of which the page and `structures` show the evidence, the first of the input.
+        Proteins of which the page and `structures` show the explanations, the first of the input.
     stage
         `FETCH`: only get what comes from the internet, into the store; `PREDICT`: only predict
         with that; None: both.

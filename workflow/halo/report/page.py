@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from halo.data_files import data_file
-from halo.report import words
+from halo.report import formatting
 from halo.report.figures import Drawn
 from halo.report.inputs import RunResults, finetuned_method
 from halo.report.svg import inline_svg
@@ -30,14 +30,14 @@ def render(run: RunResults, figures: Sequence[Drawn], folder: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "score": words.score,
-        "signed": words.signed,
-        "verdict": words.verdict,
-        "count": words.count,
-        "number": words.number,
-        "percent": words.percent,
-        "duration": words.duration,
-        "size": words.size,
+        "score": formatting.score,
+        "signed": formatting.signed,
+        "verdict": formatting.verdict,
+        "count": formatting.count,
+        "number": formatting.number,
+        "percent": formatting.percent,
+        "duration": formatting.duration,
+        "size": formatting.size,
     }
     return environment.get_template("template.html").render(context(run, figures, folder))
 
@@ -55,9 +55,9 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         "simulated": config["dataset"]["simulated"],
         "metrics": run.metrics,
         "main": run.metrics["main"],
-        "proof": list(words.proof(run.leakage)),
+        "proof": list(formatting.proof(run.leakage)),
         "provenance": run.provenance,
-        "machine": list(words.machine(run.provenance)),
+        "machine": list(formatting.machine(run.provenance)),
         "config": json.dumps(config, indent=1, ensure_ascii=False),
         "figures": {
             figure.name: {
@@ -71,11 +71,11 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
             }
             for figure in figures
         },
-        "metric_names": words.METRICS,
+        "metric_names": formatting.METRICS,
         "joined": joined,
         # A member may be a method that was not evaluated itself.
         "joined_rows": [n for n in dict.fromkeys([*members, *joined]) if n in methods],
-        "label_metric_names": words.LABEL_METRICS,
+        "label_metric_names": formatting.LABEL_METRICS,
         "compared": COMPARED,
         "data": data_facts(run),
         "folds": fold_table(run),

@@ -101,7 +101,7 @@ def make_provenance(
     inputs : the files that the user gave
     language_model : content of ``language_model.json``
     counts : how many proteins, structures, models
-    stages : time and memory, see `halo.report.stages.read_stages`
+    stages : time and memory, see `halo.report.timings.read_timings`
     """
     folders = {
         str(Path.cwd()): ".",

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csr_array
 
+from halo.split.author_partitions import AuthorFold
 from halo.split.cutting import cut
-from halo.split.given import GivenFold
 from halo.split.groups import components, graph
 from halo.split.packing import pack
 from halo.split.settings import SplitSettings
@@ -117,7 +117,7 @@ def fractions(homology: Homology, settings: SplitSettings) -> np.ndarray:
 
 
 def as_given(
-    homology: Homology, folds: list[GivenFold], safe: bool, settings: SplitSettings
+    homology: Homology, folds: list[AuthorFold], safe: bool, settings: SplitSettings
 ) -> np.ndarray:
     """The folds of the authors, with a validation: uint8 [n_records, n_folds].
 
@@ -131,7 +131,7 @@ def as_given(
 
 
 def _given_fold(
-    homology: Homology, fold: GivenFold, safe: bool, settings: SplitSettings, number: int
+    homology: Homology, fold: AuthorFold, safe: bool, settings: SplitSettings, number: int
 ) -> np.ndarray:
     parts = np.full(len(fold.test), REMOVED, dtype=np.uint8)
     parts[fold.test] = TEST

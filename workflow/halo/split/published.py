@@ -10,7 +10,7 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import write_text
 from halo.split.audit import Auditor
-from halo.split.given import ROLE_OF
+from halo.split.author_partitions import ROLE_OF
 
 TEST, TRAIN, REMOVED = "test", "train", "removed"
 

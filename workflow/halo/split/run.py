@@ -12,12 +12,12 @@ from halo.errors import HaloError
 from halo.proteins.table import Proteins
 from halo.split.alignment import align, pair_tasks, total_residues
 from halo.split.audit import Auditor
+from halo.split.author_partitions import AuthorFold, author_folds
 from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
-from halo.split.given import GivenFold, given_folds
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
-from halo.split.growth import (
+from halo.split.incremental import (
     CHANGED,
-    grow,
+    extend_assignment,
     read_base,
     require_apart,
     require_same_place,
@@ -202,14 +202,14 @@ def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings)
         names = table["id"].to_numpy(dtype=object)
         first = np.unique(homology.sequence_of, return_index=True)[1]
         require_apart(Path(settings.base), homology, base, names[first])
-        parts = grow(homology, base, settings)
+        parts = extend_assignment(homology, base, settings)
     else:
         parts = {"kfold": kfold, "fractions": fractions}[settings.mode](homology, settings)
     return parts[homology.sequence_of]
 
 
-def _given(table: pd.DataFrame, settings: SplitSettings) -> list[GivenFold]:
-    return given_folds(table["split"].to_numpy(dtype=object), settings)
+def _given(table: pd.DataFrame, settings: SplitSettings) -> list[AuthorFold]:
+    return author_folds(table["split"].to_numpy(dtype=object), settings)
 
 
 def _base(table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:

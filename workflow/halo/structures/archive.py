@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from halo.arrays import DamagedArrays, open_arrays
+from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import atomic_path
-from halo.job import Progress, log
 from halo.structures.files import Files, select_names
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError
 from halo.structures.settings import SourceSettings

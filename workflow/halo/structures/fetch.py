@@ -9,20 +9,20 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 
+from halo.cli import Progress, log
 from halo.errors import HaloError
-from halo.job import Progress, log
 from halo.proteins.members import Member
 from halo.store import Store
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.archive import open_archive
 from halo.structures.contacts import Contacts
 from halo.structures.files import open_folder
-from halo.structures.landing import Landing
 from halo.structures.layout import LAYOUT, STATUSES, Note
 from halo.structures.resolve import Name, make_directory, names_of
 from halo.structures.search import search
 from halo.structures.settings import SourceSettings, StructureSettings, TransportSettings
 from halo.structures.sources import Source, names_to_try
+from halo.structures.staging import Staging
 from halo.structures.transport import Client
 
 SETTLE_RESIDUES = 6_000_000  # of finished proteins, some 250 MB, before they become segments
@@ -56,9 +56,9 @@ def fetch_structures(
     until then is kept.
     """
     store = Store.create(root, "structures", settings.description(), LAYOUT, shard)
-    landing = Landing(store)
+    staging = Staging(store)
     for bucket in members:
-        landing.settle(bucket)
+        staging.settle(bucket)
     everyone = [member for bucket in members.values() for member in bucket]
     notes = {
         member.seq_hash: Note.from_json(store.attributes(member.seq_hash)["manifest"])
@@ -85,11 +85,11 @@ def fetch_structures(
             result = search(job.member.sequence, job.names, sources, settings)
             note = replace(result.note, state=local.state(job.member, result.note))
             if note.status != "error" or note.source != "afdb":
-                landing.put(job.member.seq_hash, replace(result, note=note))
+                staging.put(job.member.seq_hash, replace(result, note=note))
             return note
 
         pairs = _concurrently(find, wanted, transport.concurrency)
-        found = _collect(pairs, len(wanted), client, lambda: _settle(landing, members))
+        found = _collect(pairs, len(wanted), client, lambda: _settle(staging, members))
     _check_errors(found, transport)
     return store, notes | found
 
@@ -231,9 +231,9 @@ def _collect(
     return notes
 
 
-def _settle(landing: Landing, buckets: Iterable[str]) -> None:
+def _settle(staging: Staging, buckets: Iterable[str]) -> None:
     for bucket in buckets:
-        landing.settle(bucket)
+        staging.settle(bucket)
 
 
 def _check_server(note: Note, in_a_row: int, client: Client) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.settings import REQUIRED, URL, Faults, setting
 
 PATTERN_FIELDS = ("accession", "fragment", "version")

@@ -14,7 +14,7 @@ from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.tensors import require_readable, save_tensors
 
-FORMAT = 2  # 2: whether the pLDDT is known is an input
+FORMAT = 3  # 3: buffers of the standardization are called `standardize.mean` and `.std`
 LARGEST = 1 << 14  # width or number of layers of a network; ESM-2's largest width is 5,120
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from halo.cli import Progress
 from halo.device import moved
 from halo.errors import HaloError
-from halo.job import Progress
 from halo.network.batch import Batch
 from halo.network.classes import prepared
 from halo.network.features import hide_embedding, hide_structure
@@ -101,7 +101,7 @@ class Training:
             and position.epoch - 1 - position.best_epoch < settings.patience
         ):
             self._pass()
-            self._judge()
+            self._validate()
             self._save_if_due()
         if position.epoch <= settings.epochs:
             log.info("no better for %s epochs: stopped", settings.patience)
@@ -146,7 +146,7 @@ class Training:
         self.optimizer.step()
         return loss.detach()
 
-    def _judge(self) -> None:
+    def _validate(self) -> None:
         """The end of a pass: the scores of the validation, and whether it is kept."""
         start = time.monotonic()
         position, settings = self.position, self.settings

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from halo.code import code_digest
+from halo.code_digest import code_digest
 from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
@@ -19,7 +19,7 @@ from halo.finetuning.leakage import require_own_language_model
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
-from halo.network.units import PROTEINS, EmbeddingUnits
+from halo.network.standardize import PROTEINS, StandardizeEmbedding
 from halo.predictions import HELD_OUT, write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
@@ -104,7 +104,7 @@ def train_fold(
     embedding_dim = dataset[int(rows["train"][0])].embedding.shape[1]
     torch.manual_seed(run.seed)
     network = NETWORKS[run.kind](embedding_dim, len(proteins.label_names), network_settings)
-    fit_units(network, dataset, rows["train"])
+    fit_standardization(network, dataset, rows["train"])
     note = {
         **asdict(run),
         "task": proteins.task,
@@ -154,10 +154,10 @@ def train_fold(
         file.unlink()
 
 
-def fit_units(network: nn.Module, dataset: ProteinDataset, rows: np.ndarray) -> None:
-    """Fit the units of a network that has some to `PROTEINS` of the training proteins `rows`."""
+def fit_standardization(network: nn.Module, dataset: ProteinDataset, rows: np.ndarray) -> None:
+    """Fit the network's standardization, if any, to `PROTEINS` of the training proteins `rows`."""
     for module in network.modules():
-        if isinstance(module, EmbeddingUnits):
+        if isinstance(module, StandardizeEmbedding):
             chosen = rows[np.linspace(0, len(rows) - 1, min(PROTEINS, len(rows))).astype(int)]
             module.fit(dataset[int(row)].embedding for row in chosen)
 

@@ -17,9 +17,9 @@ from tenacity import RetryCallState, retry, retry_if_exception_type, stop_after_
 from tenacity.wait import wait_exponential_jitter
 
 from halo import __version__
+from halo.cli import Progress
 from halo.errors import HaloError
 from halo.files import atomic_path
-from halo.job import Progress
 from halo.uniprot.release import HEADER
 from halo.uniprot.settings import UniprotSettings
 

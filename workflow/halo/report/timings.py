@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 
-def read_stages(folder: Path, jobs: Collection[str]) -> dict[str, dict[str, Any]]:
+def read_timings(folder: Path, jobs: Collection[str]) -> dict[str, dict[str, Any]]:
     """Jobs, seconds and memory by stage.
 
     `jobs` are the names of the run's benchmark files in `folder`, without their suffix; those of

@@ -1,4 +1,4 @@
-"""The models of a bundle: from graphs and embeddings to one joint judgement."""
+"""The models of a bundle: from graphs and embeddings to one joint prediction."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from halo import biochemistry
 from halo.cascade.calibration import Calibration
-from halo.cascade.combination import Band, Judgement, combine
+from halo.cascade.combination import Band, MemberPrediction, combine
 from halo.cascade.conformal import label_sets
 from halo.device import needing_memory, within_memory
 from halo.errors import HaloError
@@ -38,7 +38,7 @@ RESIDUES = 4096  # of a batch; what trainings use by default
 
 
 @dataclass(frozen=True)
-class Opinion:
+class EnsemblePrediction:
     """What a bundle's models say of n proteins together.
 
     Attributes
@@ -77,9 +77,9 @@ class Member:
         thresholds = np.array([entry["thresholds"][name] for name in labels])
         self.thresholds = self.calibration.thresholds(thresholds)
 
-    def judge(
+    def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
-    ) -> tuple[Judgement, np.ndarray | None]:
+    ) -> tuple[MemberPrediction, np.ndarray | None]:
         """Calibrated probabilities of all proteins of `dataset`, and their modality weights."""
         weights = None
         if self.is_network:
@@ -87,7 +87,7 @@ class Member:
         else:
             logits = head_logits(self.network, dataset.embeddings, dataset.hashes)
         found = self.calibration(probabilities(logits, self.task).numpy())
-        return Judgement(found, self.thresholds, self.task), weights
+        return MemberPrediction(found, self.thresholds, self.task), weights
 
     def explain(self, dataset: ProteinDataset, labels: Sequence[int], steps: int) -> Attribution:
         """What the residues of the one protein of `dataset` contribute to `labels`."""
@@ -128,11 +128,11 @@ class Model:
         """Whether a network is among the members."""
         return any(member.is_network for member in self.members)
 
-    def judge(
+    def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Probabilities, who decided, and modality weights."""
-        found = [member.judge(dataset, lengths) for member in self.members]
+        found = [member.predict(dataset, lengths) for member in self.members]
         weights = next((weights for _, weights in reversed(found) if weights is not None), None)
         names = [member.method for member in self.members]
         joint = found[0][0]
@@ -143,7 +143,7 @@ class Model:
         return joint.probabilities, np.where(asked, second, names[0]), weights
 
 
-class Judge:
+class Ensemble:
     """All models of a bundle, loaded once."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
@@ -158,13 +158,13 @@ class Judge:
         """Whether a network is among the models."""
         return any(model.needs_graphs for model in self.models)
 
-    def judge(
+    def predict(
         self,
         hashes: np.ndarray,
         lengths: np.ndarray,
         graphs: Store | None,
         embeddings: Sequence[Store],
-    ) -> Opinion:
+    ) -> EnsemblePrediction:
         """The models' mean; `embeddings` has a store a model."""
         labels = np.zeros((len(hashes), len(self.thresholds)))
         datasets = {
@@ -172,14 +172,14 @@ class Judge:
             for store in embeddings
         }
         found = [
-            model.judge(datasets[store.path], lengths)
+            model.predict(datasets[store.path], lengths)
             for model, store in zip(self.models, embeddings, strict=True)
         ]
         mean = np.mean([part for part, _, _ in found], axis=0)
         deciders = zip(*(names for _, names, _ in found), strict=True)
         decided_by = np.array([";".join(dict.fromkeys(names)) for names in deciders], dtype=object)
         weights = [part for _, _, part in found if part is not None]
-        return Opinion(
+        return EnsemblePrediction(
             mean,
             label_sets(mean, self.cut) if self.cut is not None else None,
             decided_by,

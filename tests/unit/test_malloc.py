@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "workflow"
 
 GIVEN_BACK = """
 import os, sys, torch
-from halo.memory import keep_freed_memory
+from halo.malloc import keep_freed_memory
 torch.set_num_threads(1)
 if sys.argv[1] == "kept":
     keep_freed_memory()

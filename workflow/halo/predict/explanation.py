@@ -1,6 +1,6 @@
 """Why a protein was predicted as it was: what the page and the structures are made of.
 
-The evidence of a chunk's proteins lies beside the chunk, in an ``.npz`` without pickled objects.
+The explanations of a chunk's proteins lie beside the chunk, in an ``.npz`` without pickled objects.
 """
 
 import json
@@ -23,7 +23,7 @@ _ARRAYS = ("values", "change", "attention")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Explanation:
     """What was found of one protein.
 
     Attributes
@@ -71,11 +71,11 @@ def backbone(structures: Store | None, sequence_hash: str) -> Mapping[str, np.nd
     return found if len(found["coordinates"]) else None
 
 
-def write_evidence(file: Path, evidence: Sequence[Evidence]) -> None:
-    """Keep the evidence of a chunk's proteins."""
-    about = [{"id": e.id, "sequence": e.sequence, "labels": list(e.labels)} for e in evidence]
+def write_explanations(file: Path, explanations: Sequence[Explanation]) -> None:
+    """Keep the explanations of a chunk's proteins."""
+    about = [{"id": e.id, "sequence": e.sequence, "labels": list(e.labels)} for e in explanations]
     arrays = {"about": np.array(json.dumps(about))}
-    for number, entry in enumerate(evidence):
+    for number, entry in enumerate(explanations):
         arrays |= {f"{number}.{name}": getattr(entry.attribution, name) for name in _ARRAYS}
         for name, array in (entry.structure or {}).items():
             arrays[f"{number}.{name}"] = array
@@ -83,8 +83,8 @@ def write_evidence(file: Path, evidence: Sequence[Evidence]) -> None:
         np.savez_compressed(out, **arrays)
 
 
-def read_evidence(file: Path) -> Iterator[Evidence]:
-    """Read what `write_evidence` wrote, a protein at a time."""
+def read_explanations(file: Path) -> Iterator[Explanation]:
+    """Read what `write_explanations` wrote, a protein at a time."""
     try:
         with open_arrays(file) as arrays:
             for number, entry in enumerate(json.loads(str(arrays["about"]))):
@@ -94,6 +94,6 @@ def read_evidence(file: Path) -> Iterator[Evidence]:
                 structure = None
                 if f"{number}.coordinates" in arrays:
                     structure = {name: arrays[f"{number}.{name}"] for name in COORDINATES}
-                yield Evidence(attribution=attribution, structure=structure, **entry)
+                yield Explanation(attribution=attribution, structure=structure, **entry)
     except (DamagedArrays, OSError) as error:
         raise HaloError(f"{file}: damaged ({error}); delete it and run again") from None

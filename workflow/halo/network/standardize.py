@@ -1,4 +1,4 @@
-"""Embeddings in units of their own spread."""
+"""Standardized embeddings."""
 
 from collections.abc import Iterable
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 PROTEINS = 256  # so many are enough for means and spreads
 
 
-class EmbeddingUnits(nn.Module):
-    r"""Each channel of the embedding, centred and divided by its spread over training residues.
+class StandardizeEmbedding(nn.Module):
+    r"""Subtract each channel's mean and divide by its standard deviation over training residues.
 
     The channels of a language model differ a hundredfold in size, and the largest are nearly the
-    same for every residue: unscaled, they drown what tells residues apart.
+    same for every residue: without standardization, these channels dominate the others.
 
     Shapes:
         - **input:** :math:`(N, dim)`
@@ -24,12 +24,12 @@ class EmbeddingUnits(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(dim))
-        self.register_buffer("spread", torch.ones(dim))
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """The embedding in these units."""
-        return (embedding.float() - self.centre) / self.spread
+        """Standardize an embedding."""
+        return (embedding.float() - self.mean) / self.std
 
     @torch.no_grad()
     def fit(self, embeddings: Iterable[Tensor]) -> None:
@@ -42,5 +42,5 @@ class EmbeddingUnits(nn.Module):
             squares = squares + values.square().sum(dim=0)
         mean = total / count
         variance = (squares / count - mean.square()).clamp(min=0)
-        self.centre.copy_(mean)
-        self.spread.copy_(variance.sqrt().clamp(min=1e-3))
+        self.mean.copy_(mean)
+        self.std.copy_(variance.sqrt().clamp(min=1e-3))

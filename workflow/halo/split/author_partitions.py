@@ -19,7 +19,7 @@ ROLE_OF = {name: role for role, names in ROLES.items() for name in names}
 
 
 @dataclass(frozen=True)
-class GivenFold:
+class AuthorFold:
     """What the authors say about a fold: bool [n_records] each, where a record is in no more
     than one of them; a record that is in none is removed."""
 
@@ -29,7 +29,7 @@ class GivenFold:
     test: np.ndarray
 
 
-def given_folds(values: np.ndarray, settings: SplitSettings) -> list[GivenFold]:
+def author_folds(values: np.ndarray, settings: SplitSettings) -> list[AuthorFold]:
     """The folds of the modes ``external`` and ``predefined``.
 
     Parameters
@@ -62,14 +62,14 @@ def given_folds(values: np.ndarray, settings: SplitSettings) -> list[GivenFold]:
         )
     none = np.zeros(len(values), dtype=bool)
     return [
-        GivenFold((values != value) & (values != ""), none, none, values == value)
+        AuthorFold((values != value) & (values != ""), none, none, values == value)
         for value in present
     ]
 
 
 def _external(
     values: np.ndarray, roles: dict[str, str | None], settings: SplitSettings
-) -> GivenFold:
+) -> AuthorFold:
     absent = [value for value in settings.test if value not in roles]
     if absent:
         raise HaloError(
@@ -85,7 +85,7 @@ def _external(
             "and nothing is left to train on; name fewer"
         )
     none = np.zeros(len(values), dtype=bool)
-    return GivenFold(~test, none, none, test)
+    return AuthorFold(~test, none, none, test)
 
 
 def _require_roles(values: np.ndarray, roles: dict[str, str | None]) -> None:
@@ -107,7 +107,7 @@ def _require_roles(values: np.ndarray, roles: dict[str, str | None]) -> None:
 
 def _by_role(
     values: np.ndarray, roles: dict[str, str | None], settings: SplitSettings
-) -> GivenFold:
+) -> AuthorFold:
     role = np.array([roles.get(value) for value in values], dtype=object)
     missing = [name for name in ("train", "test") if name not in roles.values()]
     if missing:
@@ -119,7 +119,7 @@ def _by_role(
         raise HaloError(
             "split.folds: the data's authors gave one division into training and test; set it to 1"
         )
-    return GivenFold(*(role == name for name in ("train", "val", "cal", "test")))
+    return AuthorFold(*(role == name for name in ("train", "val", "cal", "test")))
 
 
 def _natural(value: str) -> tuple[int, str]:

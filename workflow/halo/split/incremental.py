@@ -117,7 +117,7 @@ def require_apart(path: Path, homology: Homology, base: np.ndarray, names: np.nd
         )
 
 
-def grow(homology: Homology, base: np.ndarray, settings: SplitSettings) -> np.ndarray:
+def extend_assignment(homology: Homology, base: np.ndarray, settings: SplitSettings) -> np.ndarray:
     """Parts of all sequences, given those of some: uint8 [n_sequences, n_folds].
 
     In every fold by itself, a new sequence takes the part of its relatives, or of their

@@ -33,7 +33,7 @@ from halo.predict.bundle import (
     content_digests,
     listed,
 )
-from halo.predict.card import model_card
+from halo.predict.model_card import model_card
 from halo.proteins.table import Proteins
 from halo.store import store_name
 from halo.structures.settings import StructureSettings
@@ -79,7 +79,7 @@ class BundleSettings:
     structures: Mapping[str, Any]
 
 
-def make_bundle(
+def build_bundle(
     proteins: Proteins,
     assignments: pd.DataFrame,
     predictions: Sequence[Path],

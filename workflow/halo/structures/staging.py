@@ -20,16 +20,16 @@ from halo.store import Store, bucket_of
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.search import Result
 
-SUFFIX = ".landed"
+SUFFIX = ".staged"
 OLD = 86_400.0  # seconds
 
 
-class Landing:
+class Staging:
     """The finished proteins of a store that are in no segment yet."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._folder = store.path / "landing"
+        self._folder = store.path / "staging"
 
     def put(self, seq_hash: str, result: Result) -> None:
         """Keep `result`; from here on it is safe from the end of this process."""
