@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -50,6 +50,9 @@ test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local
 docs: $(VENV)/.docs  ## build the documentation's site into site/, strictly
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "The documentation: site/index.html"
+
+pictures:  ## draw docs/images/pipeline.svg and network.svg
+	@$(PYTHON) tools/pictures.py
 
 lint: $(VENV)/.test  ## check the style of code and workflow
 	@ruff check .
