@@ -11,12 +11,12 @@ rule baseline:
     benchmark:
         "<benchmarks>/baseline/{split}-{fold}-{seed}-{method}.tsv"
     wildcard_constraints:
-        method="|".join(BASELINES) or "none",
+        method=one_of(PLAN.methods.baselines),
     conda:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        kind=lambda wildcards: config["methods"][wildcards.method]["class"],
+        kind=class_of,
         folder=subpath(output.predictions, parent=True),
         code=script_digest("baseline.py"),
     shell:

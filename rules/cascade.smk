@@ -4,8 +4,10 @@ rule join_methods:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
-        predictions=joined_predictions,
-        descriptions=joined_models,
+        predictions=lambda wildcards: model_files(
+            "predictions.csv", PLAN.members(key_of(wildcards))
+        ),
+        descriptions=lambda wildcards: model_files("model.json", PLAN.members(key_of(wildcards))),
         shards=joined_shards(),
     output:
         predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",
@@ -15,13 +17,13 @@ rule join_methods:
     benchmark:
         "<benchmarks>/join_methods/{split}-{fold}-{seed}-{method}.tsv"
     wildcard_constraints:
-        method="|".join(JOINED) or "none",
+        method=one_of(PLAN.methods.joined),
     conda:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        kind=lambda wildcards: METHODS[wildcards.method],
-        members=lambda wildcards: f"members {' '.join(config['methods'][wildcards.method]['of'])}",
+        kind=class_of,
+        members=lambda wildcards: f"members {' '.join(PLAN.joins[wildcards.method])}",
         settings=as_json(USED.get("cascade", config["cascade"])),
         folder=subpath(output.predictions, parent=True),
         code=script_digest("join_methods.py"),

@@ -1,3 +1,18 @@
+# The language model, and the embeddings of all proteins by it or by each fold's own.
+
+
+def local_checkpoint(wildcards):
+    """The language model's file, where the configuration gives one and no published name."""
+    model = config["embeddings"]["model"]
+    return literal(model) if Path(model).suffix else []
+
+
+def embedding_model(wildcards):
+    """The language model that a shard is embedded by."""
+    own = f"{wildcards.place}finetune/" if wildcards.place else ""
+    return f"<results>/{own}language_model.json"
+
+
 rule language_model:
     input:
         local_checkpoint,
@@ -36,7 +51,7 @@ rule embeddings:
     benchmark:
         "<benchmarks>/embeddings/{place}{shard}.tsv"
     wildcard_constraints:
-        place=rf"({SPLIT}/\d+/)?",
+        place=rf"({PLAN.split}/\d+/)?",
     conda:
         "../envs/embeddings.yaml"
     threads: 8
@@ -48,7 +63,7 @@ rule embeddings:
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=as_json(chosen(USED["embeddings"], "layer", "window", "overlap", "precision")),
+        settings=as_json(chosen(USED["embeddings"], *stages.EMBEDDING)),
         execution=Untracked(json.dumps(chosen(config["embeddings"], "tokens_per_batch"))),
         code=script_digest("embeddings.py"),
     shell:
@@ -68,7 +83,7 @@ checkpoint join_embeddings:
     log:
         "<logs>/embeddings/{place}joined.log",
     wildcard_constraints:
-        place=rf"({SPLIT}/\d+/)?",
+        place=rf"({PLAN.split}/\d+/)?",
     localrule: True
     conda:
         "../envs/ingest.yaml"

@@ -4,8 +4,8 @@ rule evaluate:
         assignments="<results>/split/assignments.csv",
         identity="<results>/split/identity.csv",
         structures="<results>/structures/manifest.csv",
-        models=prediction_files,
-        descriptions=model_files,
+        models=files_of_all("predictions.csv"),
+        descriptions=files_of_all("model.json"),
         shards=joined_shards(),
     output:
         metrics=report(
@@ -27,7 +27,7 @@ rule evaluate:
     params:
         run=RUN,
         # In this order: the others are compared with the first.
-        models=lambda wildcards: f"methods {' '.join(methods_in_order())}",
+        models=lambda wildcards: f"methods {' '.join(PLAN.compared)}",
         settings=as_json(chosen(USED["evaluation"], "resamples", "seed")),
         code=script_digest("evaluate.py"),
     shell:

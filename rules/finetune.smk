@@ -3,6 +3,32 @@
 # and code do not. Whoever uses it checks that it has not seen what the fold keeps apart.
 
 
+def python_of(gpus):
+    """The program that runs a script in one process, or in one for each of several GPUs."""
+    if gpus == 1:
+        return "python"
+    # After -- torchrun takes no option of the script for its own: --log would be its --log-dir.
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus} --"
+
+
+def frozen_split(wildcards):
+    """The split, as an input whose change is no reason to run again."""
+    return ancient(checkpoints.split.get().output.assignments)
+
+
+def dropped_embeddings():
+    """The notes that the folds' embeddings are gone, where they are not to be kept."""
+    name = f"<results>/{PLAN.split}/{{fold}}/dropped_embeddings.json"
+    return expand(name, fold=PLAN.folds) if DROPPED else []
+
+
+def models_of_fold(name):
+    """An input function: that file of every model of a fold."""
+    return lambda wildcards: model_files(
+        name, [key for key in PLAN.models(PLAN.compared) if key.fold == wildcards.fold]
+    )
+
+
 rule finetune:
     input:
         proteins=ancient("<results>/proteins.csv"),
@@ -30,7 +56,7 @@ rule finetune:
         store=STORE,
         model=chosen(config["embeddings"], "model", "sha256"),
         seed=config["seeds"][0],
-        settings=as_json(finetune_settings()),
+        settings=as_json(stages.finetune_settings(USED)),
         refresh="refresh {}".format(config["finetune"]["refresh"]),
         save_minutes=Untracked(config["finetune"]["save_minutes"]),
         folder=subpath(output.adapter, parent=True),
@@ -58,7 +84,7 @@ rule esm:
     benchmark:
         "<benchmarks>/esm/{split}-{fold}-{seed}-{method}.tsv"
     wildcard_constraints:
-        method="|".join(ESM) or "none",
+        method=one_of(PLAN.methods.esm),
     conda:
         "../envs/finetune.yaml"
     threads: 4
@@ -81,9 +107,7 @@ rule esm:
 rule drop_embeddings:
     input:
         embeddings=lambda wildcards: embedding_shards(f"{wildcards.split}/{wildcards.fold}/"),
-        models=lambda wildcards: [
-            path for path in model_files(wildcards) if f"/{SPLIT}/{wildcards.fold}/" in path
-        ],
+        models=models_of_fold("model.json"),
     output:
         "<results>/{split}/{fold}/dropped_embeddings.json",
     log:

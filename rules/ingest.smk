@@ -1,3 +1,82 @@
+# The data sets: downloaded, or asked for from UniProt, checked, and written as one table.
+import re
+
+from halo.config.downloads import download_name
+from halo.config.files import worth_reading
+from halo.uniprot.release import START as UNIPROT_START
+from halo.uniprot.settings import UniprotSettings
+
+DATASET = config["dataset"]
+TEST_SET = DATASET["test"] or {}
+LONG_LABELS = bool(DATASET["labels"]["label"])
+DOWNLOADED = f"{literal(config['store'])}/downloads"
+# Where each download goes in the folder of downloads, and where it comes from.
+DOWNLOADS = {
+    download_name(table["url"]): table for table in (DATASET, TEST_SET) if table.get("url")
+}
+# Data sets that UniProt is asked for.
+FROM_UNIPROT = [t for t in (DATASET, TEST_SET) if t.get("uniprot") and not t["proteins"]]
+
+
+def dataset_file(table):
+    """The local file of the configuration, or the download of an address or from UniProt."""
+    if not table:
+        return []
+    if table["proteins"]:
+        return literal(table["proteins"])
+    name = uniprot_name(table) if table["uniprot"] else download_name(table["url"])
+    return f"{DOWNLOADED}/{name}"
+
+
+def labels_file(table):
+    """The table of labels, where the configuration gives one."""
+    return literal(table["labels"]["table"]) if table and table["labels"]["table"] else []
+
+
+def uniprot_name(table):
+    """File name of the entries that a data set asks UniProt for."""
+    settings = UniprotSettings.from_config(table["uniprot"])
+    return f"{UNIPROT_START}{sha256_of_text(settings.base_url + settings.search)[:12]}.jsonl.gz"
+
+
+def uniprot_query(name):
+    """What of the configuration the entries of such a file depend on."""
+    table = next(table for table in FROM_UNIPROT if uniprot_name(table) == name)
+    return chosen(table["uniprot"], "query", "taxonomy", "reviewed", "base_url")
+
+
+def uniprot_mappings():
+    """The tables by which UniProt's locations become labels, those of the configuration."""
+    used = [table["uniprot"] for table in (DATASET, TEST_SET) if table.get("uniprot")]
+    return sorted({literal(section["mapping"]) for section in used if section["mapping"]})
+
+
+def check_data():
+    """End the run where its data do not fit its configuration, before there is a job."""
+    test_labels = TEST_SET["labels"]["table"] if TEST_SET else None
+    files = [dataset_file(DATASET), DATASET["labels"]["table"], dataset_file(TEST_SET), test_labels]
+    given = [*filter(None, [*files, config["split"]["base"]]), *CONFIGFILES]
+    changed = {"dataset", "split"} & set(workflow.config_settings.config)  # on the command line
+    made = None if changed else Path("results", config["run"], "proteins.csv")
+    if not worth_reading(given, made):
+        return
+    # Not at the top: it loads pandas, which the processes of the jobs can do without, and so can
+    # an environment of Snakemake alone. The ingest finds the same.
+    try:
+        from halo.proteins import datasets, preflight
+    except ModuleNotFoundError:
+        return
+    try:
+        data = datasets.DataFiles(*(file or None for file in files))
+        preflight.check_data(data, stages.ingest_settings(USED), config["split"])
+    except HaloError as error:
+        raise WorkflowError(str(error)) from None
+
+
+if workflow.is_main_process:
+    check_data()
+
+
 rule download_dataset:
     output:
         f"{DOWNLOADED}/{{name}}",
@@ -54,8 +133,8 @@ checkpoint ingest:
         "../envs/ingest.yaml"
     params:
         run=RUN,
-        settings=as_json(ingest_settings()),
-        plan=Untracked(json.dumps(PLAN)),
+        settings=as_json(stages.ingest_settings(USED)),
+        plan=Untracked(json.dumps({**PLAN.counts, "model": config["embeddings"]["model"]})),
         labels=lambda wildcards, input: option("labels", input.labels),
         test=lambda wildcards, input: option("test-input", input.test),
         test_labels=lambda wildcards, input: option("test-labels", input.test_labels),

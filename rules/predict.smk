@@ -3,17 +3,92 @@
 # Without bundle= it is the run's own. What is fetched is fetched where the workflow was started,
 # since compute nodes often have no internet.
 
+import re
+
+PREDICT = config["predict"]
+
+
+def folder_of(fasta):
+    """Name of the folder for the predictions of a file: its own, without what tells its format."""
+    name = re.sub(r"(?i)\.(gz|bz2|xz|zst)$", "", Path(fasta).name)
+    name = re.sub(r"(?i)\.(fasta|fas|faa|fa|fsa|csv|tsv|txt)$", "", name)
+    return re.sub(r"[{}<>]", "_", name)
+
+
+PREDICTIONS = f"<results>/predict/{folder_of(config['fasta'] or 'none')}"
+
+
+def released(name):
+    """An input function: that file of each model that goes into the bundle."""
+
+    def files(wildcards):
+        try:
+            return model_files(name, PLAN.released_models)
+        except HaloError as error:
+            raise WorkflowError(str(error)) from None
+
+    return files
+
+
+def released_files(wildcards):
+    """The weights that go into the bundle beside the descriptions, so that missing ones are made."""
+    folds = PLAN.released_folds if PLAN.released_finetuned else ()
+    names = ("adapter.safetensors", "adapter.json", "head.safetensors", "language_model.json")
+    return model_files("model.safetensors", PLAN.released_networks) + [
+        f"<results>/{place_of(fold)}finetune/{name}" for fold in folds for name in names
+    ]
+
+
+def queries(wildcards):
+    """The proteins to predict."""
+    if config["fasta"] is None:
+        raise WorkflowError("nothing to predict: snakemake predict --config fasta=proteins.fasta")
+    return literal(config["fasta"])
+
+
+def own_language_model():
+    """The configuration's checkpoint, where the bundle was trained with one of that name."""
+    local = local_checkpoint(None)
+    if not local or config["bundle"] is None:
+        return local
+    description = Path(config["bundle"]) / "bundle.json"
+    if not description.is_file():
+        return None
+    name = json.loads(description.read_text())["language_model"]["name"]
+    return local if name == Path(local).stem else None
+
+
+def prediction_settings(wildcards):
+    """What predictions depend on besides the queries and the bundle."""
+    return json.dumps({**chosen(PREDICT, "confidence"), "download": PREDICT["download"]})
+
+
+def predict_options(wildcards):
+    """Options that both of the rules have."""
+    return Untracked(
+        " ".join(
+            [
+                option("store", config["store"]),
+                option("structures", PREDICT["structures"]),
+                option("confidence", PREDICT["confidence"]),
+                option("language-model", PREDICT["language_model"] or own_language_model()),
+                option("chunk", PREDICT["chunk"]),
+                "" if PREDICT["download"] else "--no-download",
+            ]
+        )
+    )
+
 
 rule bundle:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
-        predictions=lambda wildcards: released("predictions.csv"),
-        descriptions=lambda wildcards: released("model.json"),
+        predictions=released("predictions.csv"),
+        descriptions=released("model.json"),
         language_model="<results>/language_model.json",
         shards=joined_shards(),
         metrics="<results>/evaluation/metrics.json",
-        files=lambda wildcards: released_files(),
+        files=released_files,
         licence=file_of(config["release"], "licence"),
     output:
         directory("<results>/bundle"),
@@ -25,7 +100,7 @@ rule bundle:
         "../envs/predict.yaml"
     params:
         run=RUN,
-        settings=as_json(release_settings()),
+        settings=as_json(stages.release_settings(config, USED, PLAN, BASE)),
         licence=lambda wildcards, input: Untracked(input.licence or BASE / "LICENSE"),
         licence_digest=sha256_of_file(config["release"]["licence"] or BASE / "LICENSE"),
         code=script_digest("bundle.py"),
@@ -41,12 +116,12 @@ rule predict_fetch:
         queries=queries,
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         # A structure that was added is seen by the folder's time.
-        structures=file_of(config["predict"], "structures"),
+        structures=file_of(PREDICT, "structures"),
     output:
         f"{PREDICTIONS}/fetched.json",
     log:
         "<logs>/predict_fetch.log",
-    localrule: config["predict"]["download"]
+    localrule: PREDICT["download"]
     conda:
         "../envs/predict.yaml"
     resources:
@@ -88,7 +163,7 @@ rule predict:
         device=lambda wildcards, resources: Untracked(f"--device {device(wildcards, resources)}"),
         options=predict_options,
         settings=prediction_settings,
-        page=config["predict"]["page"],
+        page=PREDICT["page"],
         folder=subpath(output.table, parent=True),
         code=script_digest("predict.py"),
     shell:

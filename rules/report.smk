@@ -1,3 +1,27 @@
+# Where the results come from, and the report on them.
+
+
+def benchmark_files(wildcards):
+    """Names of the files in which Snakemake notes the time of the run's jobs.
+
+    {shard} stands for each shard: of a name a shard the command line would be too long.
+    """
+    methods = PLAN.methods
+    folds = PLAN.folds if PLAN.finetuned else ()
+    names = ["ingest", "split", "structures/manifest", "language_model", "evaluate"]
+    names += ["structures/{shard}", "graphs/{shard}"]
+    names += [f"embeddings/{place_of(fold)}{{shard}}" for fold in (None, *folds)]
+    names += [f"finetune/{PLAN.split}-{fold}" for fold in folds]
+    for rule, made in (
+        ("train", methods.networks),
+        ("esm", methods.esm),
+        ("baseline", methods.baselines),
+        ("join_methods", methods.joined),
+    ):
+        names += [f"{rule}/{key.path.replace('/', '-')}" for key in PLAN.models(made)]
+    return names
+
+
 rule provenance:
     input:
         # The user's files set off the ingest; a change that leaves the proteins as they are
@@ -10,7 +34,7 @@ rule provenance:
         rejected="<results>/rejected.csv",
         language_model="<results>/language_model.json",
         structures="<results>/structures/manifest.csv",
-        descriptions=model_files,
+        descriptions=files_of_all("model.json"),
         shards=joined_shards(),
         metrics="<results>/evaluation/metrics.json",
         # One of the benchmark files, by which the folder of all is known.
@@ -29,7 +53,7 @@ rule provenance:
         # Noted as a whole; what of it results depend on sets off the note.
         config=Untracked(json.dumps(config)),
         used=as_json(USED),
-        jobs=lambda wildcards: benchmark_files(),
+        jobs=benchmark_files,
         benchmarks=subpath(input.benchmark, parent=True),
         code=script_digest("provenance.py"),
     shell:
@@ -52,7 +76,7 @@ rule report:
         structures="<results>/structures/manifest.csv",
         metrics="<results>/evaluation/metrics.json",
         predictions="<results>/evaluation/predictions.csv",
-        histories=history_files,
+        histories=model_files("history.csv", PLAN.models(PLAN.methods.trained)),
         provenance="<results>/provenance.json",
         shards=joined_shards(),
     output:

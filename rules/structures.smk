@@ -2,6 +2,19 @@
 # the workflow was started, since compute nodes often have no internet, one job at a time
 # (rules/base.smk).
 
+from halo.files import listing_digest
+
+
+def structure_files(wildcards):
+    """Digest of the names, sizes and times of the files that structures are taken from.
+
+    The job itself compares each protein's files, so that a newer time alone computes nothing.
+    """
+    paths = [Path(s["path"]) for s in config["structures"]["sources"] if s.get("path")]
+    # The name of an archive may have wildcards.
+    found = [sorted(path.parent.glob(path.name)) or [path] for path in paths]
+    return listing_digest(path for some in found for path in some)
+
 
 rule structures:
     input:
@@ -43,7 +56,7 @@ rule structures:
 checkpoint structures_manifest:
     input:
         proteins="<results>/proteins.csv",
-        parts=expand("<results>/structures/{shard}.csv", shard=SHARDS),
+        parts=shards_of("structures", "csv"),
     output:
         manifest="<results>/structures/manifest.csv",
     log:

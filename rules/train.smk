@@ -1,9 +1,34 @@
+# Each network on each fold with each seed.
+
+
+def own_place(wildcards):
+    """Where the language model is whose embeddings a network reads."""
+    return place_of(wildcards.fold if PLAN.reads_finetuned(wildcards.method) else None)
+
+
+def network_language_model(wildcards):
+    """The fold's own language model, and what it was fine-tuned on, if it was."""
+    place = own_place(wildcards)
+    names = ("language_model.json", "training.csv") if place else ()
+    return [f"<results>/{place}finetune/{name}" for name in names]
+
+
+def network_settings(wildcards):
+    """The network and its training."""
+    return json.dumps(stages.network_settings(USED, wildcards.method), sort_keys=True)
+
+
+def training_execution(wildcards):
+    """How it is trained, with no influence on the result."""
+    return Untracked(json.dumps(stages.training_execution(config, wildcards.method)))
+
+
 rule train:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
         graphs="<results>/graphs.json",
-        embeddings=network_embeddings,
+        embeddings=lambda wildcards: embedding_files(own_place(wildcards)),
         language_model=network_language_model,
     output:
         model="<results>/{split}/{fold}/{seed}/{method}/model.safetensors",
@@ -15,7 +40,7 @@ rule train:
     benchmark:
         "<benchmarks>/train/{split}-{fold}-{seed}-{method}.tsv"
     wildcard_constraints:
-        method="|".join(NETWORKS) or "none",
+        method=one_of(PLAN.methods.networks),
     conda:
         "../envs/train.yaml"
     threads: 8
@@ -25,7 +50,7 @@ rule train:
         run=RUN,
         device=device,
         store=STORE,
-        kind=lambda wildcards: METHODS[wildcards.method],
+        kind=class_of,
         settings=network_settings,
         execution=training_execution,
         language_model=lambda wildcards, input: option(

@@ -1,0 +1,77 @@
+"""What each stage reads of a complete configuration: the settings that its rule passes on.
+
+`used` is the configuration as `halo.relevance.relevant` gives it, without what no result depends
+on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from halo.config.merge import Config, merged
+from halo.config.yaml_file import load_yaml
+from halo.plan import Plan
+
+EMBEDDING = ("layer", "window", "overlap", "precision")
+
+
+def chosen(section: Mapping[str, Any], *keys: str) -> Config:
+    """Those keys of a section."""
+    return {key: section[key] for key in keys}
+
+
+def ingest_settings(used: Config) -> Config:
+    """What the ingest reads of the sections `dataset` and `dataset.test`."""
+    columns = ("id", "accession", "sequence", "annotations", "labels", "sample", "uniprot")
+    rules = ("split", "task", "duplicates", "min_length", "max_length")
+    dataset = used["dataset"]
+    settings = {
+        "train": chosen(dataset, *columns, *rules),
+        "partitioned": used["split"]["mode"] in ("external", "predefined"),
+    }
+    if dataset["test"]:
+        settings["test"] = chosen(dataset["test"], *columns)
+    return settings
+
+
+def network_settings(used: Config, method: str) -> Config:
+    """A network and its training: the configuration's, with what the method changes."""
+    base = chosen(used, "network", "training")
+    changes = used["methods"][method]
+    return merged(base, {key: changes[key] for key in base if key in changes})
+
+
+def training_execution(config: Config, method: str) -> Config:
+    """How a training is carried out, with no influence on its result."""
+    section = config["training"] | config["methods"][method].get("training", {})
+    return chosen(section, "workers", "cache_gb")
+
+
+def finetune_settings(used: Config) -> Config:
+    """What a fine-tuned language model depends on."""
+    section = used.get("finetune", {})
+    return {
+        "finetune": {key: section[key] for key in section if key not in ("model", "refresh")},
+        "embeddings": chosen(used["embeddings"], *EMBEDDING),
+    }
+
+
+def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Config:
+    """What goes into the bundle; `base` is the folder of the workflow, with the registry."""
+    dataset, release = config["dataset"], config["release"]
+    registry = load_yaml(Path(base) / "resources/datasets.yaml")
+    unknown = {"title": f"the data set of the run {config['run']}"}
+    entry = registry.get(dataset.get("registry"), unknown)
+    return {
+        "name": config["run"],
+        "version": release["version"],
+        "sequences": release["sequences"],
+        "data": {key: entry[key] for key in ("title", "citation", "licence") if entry.get(key)},
+        "simulated": dataset["simulated"],
+        "finetuned": plan.released_finetuned,
+        "risk": config["cascade"]["risk"],
+        "search": chosen(config["split"], "identity", "coverage", "evalue", "sensitivity"),
+        "embeddings": chosen(config["embeddings"], *EMBEDDING, "tokens_per_batch"),
+        "graphs": config["graphs"],
+        "structures": used["structures"],
+    }

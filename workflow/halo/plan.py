@@ -1,0 +1,182 @@
+"""Which models a run makes, and from which language models and other models each is made.
+
+It follows from the complete configuration alone: no file is read, and Snakemake is not known. The
+rules turn it into paths.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from halo.config.methods import Methods, methods_of
+from halo.config.rules import folds
+from halo.errors import HaloError
+from halo.model_key import ModelKey
+from halo.store import BUCKETS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The models of a run.
+
+    Attributes
+    ----------
+    split
+        Name of the split.
+    folds, seeds, shards
+        Names of the folds that are trained, seeds of the trainings, names of the shards.
+    methods
+        Names of the methods that are made, by what they are.
+    joins
+        The two methods that a method joins, by its name.
+    finetuned
+        Whether each fold fine-tunes a language model of its own.
+    pretrained
+        Networks that read the embeddings of the published language model.
+    main
+        The method to which the others are compared.
+    released, released_folds, released_seeds
+        The method of the bundle (None: there is none that can be released), and its models.
+    """
+
+    split: str
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    shards: tuple[str, ...]
+    methods: Methods
+    joins: Mapping[str, tuple[str, ...]]
+    finetuned: bool
+    pretrained: frozenset[str]
+    main: str
+    released: str | None
+    released_folds: tuple[str, ...]
+    released_seeds: tuple[int, ...]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Plan":
+        """The plan of a complete configuration."""
+        finetuned = config["finetune"]["model"] == "finetuned"
+        made = methods_of(config["methods"], finetuned)
+        trained, release = tuple(folds(config)), config["release"]
+        pretrained = {
+            name
+            for name in made.networks
+            if not finetuned or config["methods"][name].get("embeddings") == "pretrained"
+        }
+        return cls(
+            split=config["split"]["name"] or config["split"]["mode"],
+            folds=trained,
+            seeds=tuple(config["seeds"]),
+            shards=tuple(f"{number:03d}" for number in range(config["shards"])),
+            methods=made,
+            joins={name: tuple(config["methods"][name]["of"]) for name in made.joined},
+            finetuned=finetuned,
+            pretrained=frozenset(pretrained),
+            main=config["evaluation"]["main"] or made.all[0],
+            released=release["method"] or next(iter(made.joined + made.networks), None),
+            released_folds=tuple(release["folds"] or trained),
+            released_seeds=tuple(release["seeds"] or config["seeds"]),
+        )
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """Seeds with which a method is made: what is no network, or made of some, has one."""
+        several = self.methods.networks + self.methods.joined
+        return self.seeds if method in several else self.seeds[:1]
+
+    def models(self, methods: Iterable[str]) -> list[ModelKey]:
+        """The models of these methods, by method, fold and seed."""
+        return [
+            ModelKey(self.split, fold, seed, method)
+            for method in methods
+            for fold in self.folds
+            for seed in self.seeds_of(method)
+        ]
+
+    @property
+    def compared(self) -> list[str]:
+        """All methods, the main one first."""
+        return [self.main] + [name for name in self.methods.all if name != self.main]
+
+    def members(self, key: ModelKey) -> list[ModelKey]:
+        """The models that a model joins: a network has its seed, other methods their only one."""
+        return [
+            ModelKey(key.split, key.fold, seed, name)
+            for name in self.joins[key.method]
+            for seed in [key.seed if name in self.methods.networks else self.seeds[0]]
+        ]
+
+    def reads_finetuned(self, method: str) -> bool:
+        """Whether a network, or the language model alone, reads the fold's own embeddings."""
+        return self.finetuned and method not in self.pretrained
+
+    @property
+    def language_models(self) -> list[str | None]:
+        """Language models whose embeddings trained methods read: a fold's own, None: published."""
+        trained = self.methods.trained
+        own = any(self.reads_finetuned(method) for method in trained)
+        published = any(not self.reads_finetuned(method) for method in trained)
+        return [None] * published + sorted(self.folds) * own
+
+    def buckets(self, shard: str) -> list[str]:
+        """The buckets of the store that a shard has."""
+        count, number = len(self.shards), int(shard)
+        return [b for i, b in enumerate(BUCKETS) if i * count // len(BUCKETS) == number]
+
+    @property
+    def released_members(self) -> tuple[str, ...]:
+        """The trained methods in the bundle: those that the released one joins, or itself."""
+        if self.released is None:
+            return ()
+        return self.joins.get(self.released, (self.released,))
+
+    @property
+    def released_models(self) -> list[ModelKey]:
+        """The models of the bundle; HaloError where there can be none of this method."""
+        able = self.methods.trained + self.methods.joined
+        if self.released not in able:
+            raise HaloError(
+                f"release.method: {self.released!r} is no trained method of this run; give one of "
+                f"{', '.join(able)}"
+            )
+        own = {self.reads_finetuned(name) for name in self.released_members}
+        if len(own) > 1:
+            raise HaloError(
+                f"release.method: {self.released!r} joins a method on fine-tuned embeddings with "
+                "one on those of the language model as published; a bundle has one language model "
+                "a fold"
+            )
+        several = self.released not in self.methods.esm
+        seeds = self.released_seeds if several else self.seeds[:1]
+        return self._released(self.released, seeds)
+
+    @property
+    def released_networks(self) -> list[ModelKey]:
+        """The networks of the bundle."""
+        networks = [name for name in self.released_members if name in self.methods.networks]
+        return [key for name in networks for key in self._released(name, self.released_seeds)]
+
+    @property
+    def released_finetuned(self) -> bool:
+        """Whether the bundle has the folds' own language models."""
+        return any(self.reads_finetuned(name) for name in self.released_members)
+
+    def _released(self, method: str, seeds: Iterable[int]) -> list[ModelKey]:
+        return [
+            ModelKey(self.split, fold, seed, method)
+            for fold in self.released_folds
+            for seed in seeds
+        ]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many jobs of each kind there are at most, for `halo.proteins.plan.log_plan`."""
+        folds, beside = len(self.folds), self.pretrained
+        return {
+            "shards": len(self.shards),
+            "folds": folds,
+            "seeds": len(self.seeds),
+            "networks": len(self.methods.networks),
+            "baselines": len(self.methods.esm + self.methods.baselines),
+            "finetunings": folds * self.finetuned,
+            "embedded": folds + bool(beside) if self.finetuned else 1,
+        }
