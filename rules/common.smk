@@ -10,8 +10,8 @@ from snakemake.exceptions import WorkflowError
 include: "base.smk"
 
 
-from halo.config import stages
-from halo.config.stages import chosen
+from halo import stage_settings
+from halo.stage_settings import chosen
 from halo.plan import ModelKey, Plan
 from halo.relevance import relevant
 from halo.shards import is_lost

@@ -63,7 +63,7 @@ rule embeddings:
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=as_json(chosen(USED["embeddings"], *stages.EMBEDDING)),
+        settings=as_json(chosen(USED["embeddings"], *stage_settings.EMBEDDING)),
         execution=Untracked(json.dumps(chosen(config["embeddings"], "tokens_per_batch"))),
         code=script_digest("embeddings.py"),
     shell:

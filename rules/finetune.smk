@@ -56,7 +56,7 @@ rule finetune:
         store=STORE,
         model=chosen(config["embeddings"], "model", "sha256"),
         seed=config["seeds"][0],
-        settings=as_json(stages.finetune_settings(USED)),
+        settings=as_json(stage_settings.finetune_settings(USED)),
         refresh="refresh {}".format(config["finetune"]["refresh"]),
         save_minutes=Untracked(config["finetune"]["save_minutes"]),
         folder=subpath(output.adapter, parent=True),

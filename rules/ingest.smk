@@ -68,7 +68,7 @@ def check_data():
         return
     try:
         data = datasets.DataFiles(*(file or None for file in files))
-        preflight.check_data(data, stages.ingest_settings(USED), config["split"])
+        preflight.check_data(data, stage_settings.ingest_settings(USED), config["split"])
     except HaloError as error:
         raise WorkflowError(str(error)) from None
 
@@ -133,7 +133,7 @@ checkpoint ingest:
         "../envs/ingest.yaml"
     params:
         run=RUN,
-        settings=as_json(stages.ingest_settings(USED)),
+        settings=as_json(stage_settings.ingest_settings(USED)),
         plan=Untracked(json.dumps({**PLAN.counts, "model": config["embeddings"]["model"]})),
         labels=lambda wildcards, input: option("labels", input.labels),
         test=lambda wildcards, input: option("test-input", input.test),

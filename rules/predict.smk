@@ -100,7 +100,7 @@ rule bundle:
         "../envs/predict.yaml"
     params:
         run=RUN,
-        settings=as_json(stages.release_settings(config, USED, PLAN, BASE)),
+        settings=as_json(stage_settings.release_settings(config, USED, PLAN, BASE)),
         licence=lambda wildcards, input: Untracked(input.licence or BASE / "LICENSE"),
         licence_digest=sha256_of_file(config["release"]["licence"] or BASE / "LICENSE"),
         code=script_digest("bundle.py"),

@@ -15,12 +15,12 @@ def network_language_model(wildcards):
 
 def network_settings(wildcards):
     """The network and its training."""
-    return json.dumps(stages.network_settings(USED, wildcards.method), sort_keys=True)
+    return json.dumps(stage_settings.network_settings(USED, wildcards.method), sort_keys=True)
 
 
 def training_execution(wildcards):
     """How it is trained, with no influence on the result."""
-    return Untracked(json.dumps(stages.training_execution(config, wildcards.method)))
+    return Untracked(json.dumps(stage_settings.training_execution(config, wildcards.method)))
 
 
 rule train:

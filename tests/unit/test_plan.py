@@ -13,7 +13,7 @@ from halo.model_key import ModelKey
 from halo.plan import Plan
 from halo.store import BUCKETS
 
-NAMES = st.text("ab1_.-", min_size=1, max_size=4)
+NAMES = st.text("ab1_.-", max_size=3).map("m".__add__)
 
 
 @st.composite
