@@ -57,7 +57,7 @@ def finetune_settings(used: Config) -> Config:
 
 
 def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Config:
-    """What goes into the bundle; `base` is the folder of the workflow, with the registry."""
+    """Arguments of `halo.predict.build_bundle.BundleSettings`; `base` is the workflow's folder."""
     dataset, release = config["dataset"], config["release"]
     registry = load_yaml(Path(base) / "resources/datasets.yaml")
     unknown = {"title": f"the data set of the run {config['run']}"}
