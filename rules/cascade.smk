@@ -9,6 +9,7 @@ rule join_methods:
         ),
         descriptions=lambda wildcards: model_files("model.json", PLAN.members(key_of(wildcards))),
         shards=joined_shards(),
+        published=published_language_model,
     output:
         predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",

@@ -149,11 +149,6 @@ def embedding_shards(place):
     return expand(EMBEDDINGS, place=place, shard=PLAN.shards)
 
 
-def embedding_files(place):
-    """The file that stands for all embeddings at a place; their shards where they do not stay."""
-    return embedding_shards(place) if DROPPED else [f"<results>/{place}embeddings.json"]
-
-
 def joined_shards():
     """The files that stand for all shards of a stage.
 
@@ -161,6 +156,13 @@ def joined_shards():
     looks again only at the jobs that have its output as an input, and it would go on with the
     others though what they wait for need not be done.
     """
-    graphs = ["<results>/graphs.json"] if PLAN.methods.networks else []
-    places = [] if DROPPED else map(place_of, PLAN.language_models)
-    return graphs + [f"<results>/{place}embeddings.json" for place in places]
+    joined = ["<results>/graphs.json"] if PLAN.methods.networks else []
+    # Not embeddings.json, which is temporary where the embeddings are dropped.
+    joined += [f"<results>/{place_of(m)}embeddings/joined.done" for m in PLAN.language_models]
+    return [ancient(file) for file in joined]
+
+
+def published_language_model(wildcards):
+    """What the folds' language models were fine-tuned from, an input as `joined_shards` are."""
+    of_fold = PLAN.finetuned and wildcards.get("place", "fold")
+    return [ancient("<results>/language_model.json")] if of_fold else []

@@ -13,7 +13,14 @@ def embedding_model(wildcards):
     return f"<results>/{own}language_model.json"
 
 
-rule language_model:
+def unless_dropped(file):
+    """A file of the embeddings, temporary where they are: a later training embeds again."""
+    return temp(file) if DROPPED else file
+
+
+# A checkpoint, so that what stands on it in name only (rules/finetune.smk) is looked at again when
+# it is known.
+checkpoint language_model:
     input:
         local_checkpoint,
     output:
@@ -44,8 +51,9 @@ rule embeddings:
         members=members_dir,
         whole=whole_shard("embeddings"),
         language_model=embedding_model,
+        published=published_language_model,
     output:
-        temp(EMBEDDINGS) if DROPPED else EMBEDDINGS,
+        unless_dropped(EMBEDDINGS),
     log:
         "<logs>/embeddings/{place}{shard}.log",
     benchmark:
@@ -78,8 +86,10 @@ checkpoint join_embeddings:
     input:
         shards=lambda wildcards: embedding_shards(wildcards.place),
         members=members_dir,
+        published=published_language_model,
     output:
-        "<results>/{place}embeddings.json",
+        shards=unless_dropped("<results>/{place}embeddings.json"),
+        note=touch("<results>/{place}embeddings/joined.done"),  # see joined_shards
     log:
         "<logs>/embeddings/{place}joined.log",
     wildcard_constraints:
@@ -91,4 +101,4 @@ checkpoint join_embeddings:
         run=RUN,
         code=script_digest("join_shards.py"),
     shell:
-        "{params.run}/join_shards.py --shards {input.shards} --out {output} --log {log}"
+        "{params.run}/join_shards.py --shards {input.shards} --out {output.shards} --log {log}"

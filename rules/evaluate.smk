@@ -7,6 +7,7 @@ rule evaluate:
         models=files_of_all("predictions.csv"),
         descriptions=files_of_all("model.json"),
         shards=joined_shards(),
+        published=published_language_model,
     output:
         metrics=report(
             "<results>/evaluation/metrics.json",

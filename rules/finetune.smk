@@ -16,6 +16,17 @@ def frozen_split(wildcards):
     return ancient(checkpoints.split.get().output.assignments)
 
 
+def frozen_language_model(wildcards):
+    """The language model; `ancient`, since `language_model_identity` tells what has changed."""
+    return ancient(checkpoints.language_model.get().output[0])
+
+
+def language_model_identity(wildcards):
+    """Name and checksum of the language model as it was published."""
+    found = json.loads(Path(checkpoints.language_model.get().output[0]).read_text())
+    return chosen(found, "name", "sha256")
+
+
 def dropped_embeddings():
     """The notes that the folds' embeddings are gone, where they are not to be kept."""
     name = f"<results>/{PLAN.split}/{{fold}}/dropped_embeddings.json"
@@ -33,7 +44,7 @@ rule finetune:
     input:
         proteins=ancient("<results>/proteins.csv"),
         assignments=frozen_split,
-        language_model=ancient("<results>/language_model.json"),
+        language_model=frozen_language_model,
     output:
         language_model="<results>/{split}/{fold}/finetune/language_model.json",
         adapter="<results>/{split}/{fold}/finetune/adapter.safetensors",
@@ -54,7 +65,7 @@ rule finetune:
         run=run_with(python_of(config["finetune"]["gpus"])),
         device=device,
         store=STORE,
-        model=chosen(config["embeddings"], "model", "sha256"),
+        model=language_model_identity,
         seed=config["seeds"][0],
         settings=as_json(stage_settings.finetune_settings(USED)),
         refresh="refresh {}".format(config["finetune"]["refresh"]),
@@ -72,7 +83,8 @@ rule esm:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
-        embeddings=lambda wildcards: embedding_files(f"{wildcards.split}/{wildcards.fold}/"),
+        embeddings="<results>/{split}/{fold}/embeddings.json",
+        published=published_language_model,
         head="<results>/{split}/{fold}/finetune/head.safetensors",
         language_model="<results>/{split}/{fold}/finetune/language_model.json",
     output:
@@ -102,8 +114,8 @@ rule esm:
         " --threads {threads} --log {log}"
 
 
-# With finetune.keep_embeddings: false. The shard files are temporary then, so that a later
-# training of the fold embeds again.
+# With finetune.keep_embeddings: false. The files of the embeddings are temporary then, so that a
+# later training of the fold embeds again.
 rule drop_embeddings:
     input:
         embeddings=lambda wildcards: embedding_shards(f"{wildcards.split}/{wildcards.fold}/"),

@@ -79,6 +79,7 @@ rule report:
         histories=model_files("history.csv", PLAN.models(PLAN.methods.trained)),
         provenance="<results>/provenance.json",
         shards=joined_shards(),
+        published=published_language_model,
     output:
         page=report(
             "<results>/report.html",

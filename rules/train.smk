@@ -28,8 +28,9 @@ rule train:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
         graphs="<results>/graphs.json",
-        embeddings=lambda wildcards: embedding_files(own_place(wildcards)),
+        embeddings=lambda wildcards: f"<results>/{own_place(wildcards)}embeddings.json",
         language_model=network_language_model,
+        published=published_language_model,
     output:
         model="<results>/{split}/{fold}/{seed}/{method}/model.safetensors",
         description="<results>/{split}/{fold}/{seed}/{method}/model.json",

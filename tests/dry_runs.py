@@ -19,12 +19,22 @@ import yaml
 from pipeline import ROOT, Outcome, environment
 
 # In the place of Python: it runs the ingest, and of other scripts writes the files that they would.
+# The description of the language model has the name and the checksum of its file, and that of a
+# fine-tuned one is another each time.
 STAND_IN = """#!/bin/sh
 case "$1" in */ingest.py) exec {python} "$@" ;; esac
 for log; do :; done
+content='{{"store": "a/b", "buckets": {{}}}}'
+case "$1" in
+*/finetune.py) content="{{\\"sha256\\": \\"$(date +%N)\\"}}" ;;
+*/language_model.py)
+  while [ "$1" != --model ]; do shift; done
+  sum=$(sha256sum < "$2" | cut -c1-64)
+  content="{{\\"name\\": \\"$(basename "$2" .pt)\\", \\"sha256\\": \\"$sum\\"}}" ;;
+esac
 while read -r file; do
   case "${{file##*/}}" in
-    *.json) mkdir -p "$(dirname "$file")"; echo '{{"store": "a/b", "buckets": {{}}}}' > "$file" ;;
+    *.json) mkdir -p "$(dirname "$file")"; echo "$content" > "$file" ;;
     *.*) mkdir -p "$(dirname "$file")"; echo x > "$file" ;;
     *) mkdir -p "$file" ;;
   esac

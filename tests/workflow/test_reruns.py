@@ -168,6 +168,64 @@ def test_another_number_of_shards_computes_nothing_that_stands_on_them(forks, ru
     assert copy.dry_run(config).nothing_to_do
 
 
+@pytest.fixture(scope="module")
+def finetuned_run(forks, tmp_path_factory) -> EmptyRun:
+    """A run with a fine-tuned language model; not to be changed."""
+    folder = tmp_path_factory.mktemp("finetuned")
+    write_inputs(folder)
+    methods = {**CONFIG["methods"], "esm": {"class": "esm"}}
+    change = {"folds": ["0"], "seeds": [1], "shards": 1, "finetune": {"model": "finetuned"}}
+    config = merged(CONFIG, change | {"methods": methods})
+    made = EmptyRun(forks, folder, tmp_path_factory.mktemp("tools"), config)
+    made.make()
+    return made
+
+
+FROM_EMBEDDINGS = {"embeddings", "join_embeddings", "train", "esm", "join_methods", *RESULTS}
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "computed"),
+    [
+        ("other.pt", b"weights", {"finetune", *FROM_EMBEDDINGS}),
+        ("model.pt", b"other weights", {"finetune", *FROM_EMBEDDINGS}),
+        ("moved/model.pt", b"weights", {"provenance", "report", "all"}),
+    ],
+    ids=["another", "another content", "moved"],
+)
+def test_another_language_model_is_fine_tuned_in_the_same_call(
+    finetuned_run, tmp_path, model, content, computed
+):
+    shutil.copytree(finetuned_run.folder, tmp_path / "run")
+    copy = replace(finetuned_run, folder=tmp_path / "run")
+    file = copy.folder / model
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    config = merged(copy.config, {"embeddings": {"model": model}})
+    assert "finetune" in copy.dry_run(config).rules  # what the file holds is not known yet
+    copy.list_outputs(config)
+    outcome = copy.call(config)
+    assert outcome.status == 0, outcome.output
+    assert set(outcome.rules) == {"language_model", *computed}
+    assert copy.dry_run(config).nothing_to_do
+
+
+def test_embeddings_that_need_not_stay_are_no_reason_to_train(finetuned_run, tmp_path):
+    shutil.copytree(finetuned_run.folder, tmp_path / "run")
+    copy = replace(finetuned_run, folder=tmp_path / "run")
+    dropped = merged(copy.config, {"finetune": {"keep_embeddings": False}})
+    assert set(copy.dry_run(dropped).rules) == {"drop_embeddings", "all"}
+    copy.list_outputs(dropped)
+    assert copy.call(dropped).status == 0
+    assert copy.dry_run(dropped).nothing_to_do
+    assert copy.dry_run(copy.config).nothing_to_do
+    evaluated = merged(dropped, {"evaluation": {"resamples": 500}})
+    assert set(copy.dry_run(evaluated).rules) == set(RESULTS)
+    trained = merged(dropped, {"training": {"gamma": 2.0}})
+    again = {"embeddings", "join_embeddings", "train", "join_methods", "drop_embeddings", *RESULTS}
+    assert set(copy.dry_run(trained).rules) - {"esm"} == again
+
+
 def test_a_checkout_and_a_store_may_be_moved(run, checkout, tmp_path):
     moved = replace(run, snakefile=checkout / "Snakefile")
     assert moved.dry_run(CONFIG, "all", "bundle").rules == ["bundle"]
@@ -227,7 +285,9 @@ def first(forks, tmp_path_factory):
     (tools / "nvidia-smi").write_text("#!/bin/sh\necho A GPU\n")
     (tools / "nvidia-smi").chmod(0o755)
     run = EmptyRun(forks, folder, tools, config)
-    return run.dry_run(config, "all", "bundle")
+    outcome = run.call(config, "--dry-run", "--printshellcmds", "--", "all", "bundle")
+    assert outcome.status == 0, outcome.output
+    return outcome
 
 
 def test_a_network_reads_the_embeddings_and_the_language_model_of_its_fold(first):
@@ -241,19 +301,23 @@ def test_a_network_reads_the_embeddings_and_the_language_model_of_its_fold(first
         }  # fmt: skip
         if wildcard(job, "method") == "beside":
             expected = {"results/small/embeddings.json"}
-        names = ("proteins.csv", "split/assignments.csv", "graphs.json")
+            assert "--language-model" not in job
+        else:
+            assert f" --language-model {own}/finetune/language_model.json " in job
+        names = ("proteins.csv", "split/assignments.csv", "graphs.json", "language_model.json")
         common = {f"results/small/{name}" for name in names}
         assert set(inputs(job)) == expected | common
 
 
 def test_a_fold_is_embedded_by_its_own_language_model(first):
-    found = {
-        re.search(r"place=(\S*?),", job)[1]: inputs(job) for job in jobs_of(first, "embeddings")
-    }
+    found = {re.search(r"place=(\S*?),", job)[1]: job for job in jobs_of(first, "embeddings")}
     assert set(found) == {"", "kfold/0/", "kfold/1/"}
-    for place, files in found.items():
+    for place, job in found.items():
         own = f"results/small/{place}{'finetune/' if place else ''}language_model.json"
-        assert [file for file in files if file.endswith("language_model.json")] == [own]
+        assert f" --language-model {own} " in job
+        files = inputs(job)
+        published = "results/small/language_model.json"
+        assert {file for file in files if file.endswith("language_model.json")} == {own, published}
 
 
 def test_the_fine_tuned_language_model_alone_reads_what_is_of_its_fold(first):
