@@ -1,0 +1,152 @@
+"""Every command of the documentation, as it stands there, in a copy of the checkout.
+
+What would take long is cut short: Snakemake makes a dry run, make prints what it would do, and
+`halo predict` downloads nothing. The commands of the tutorial run to the end in test_tutorial.py.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doc_blocks import SHELL, blocks
+from dry_runs import Forks
+from pipeline import ROOT
+from predict_bundle import CHECKPOINT
+
+COPIED = ("config", "envs")  # which commands change
+LINKED = (
+    "LICENSE", "Makefile", "Snakefile", "profiles", "requirements", "resources", "rules",
+    "scripts", "slurm", "workflow",
+)  # fmt: skip
+TUTORIAL = "docs/tutorial.md"
+INSTALLS = "installs packages; tests/unit/test_packaging.py does so with the wheel"
+CONDA = "needs conda and its channels; `make test-envs` makes the environments"
+DOCKER = "needs Docker and a registry"
+ROOT_FOLDER = (
+    "changes a folder of the root and needs a group; tests/faults/test_users.py shares one"
+)
+LEFT_OUT = {
+    "pip install .": INSTALLS,
+    "pip install --no-deps --require-hashes -r requirements/slurm.txt": INSTALLS,
+    "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
+    "snakemake --containerize > Dockerfile": CONDA,
+    "docker build --tag registry.example.org/halo .": DOCKER,
+    "docker push registry.example.org/halo": DOCKER,
+    "mkdir /project/store": ROOT_FOLDER,
+    "chgrp lab /project/store": ROOT_FOLDER,
+    "chmod 2775 /project/store": ROOT_FOLDER,
+}
+COMMANDS = {
+    command: block.page
+    for block in blocks(*SHELL)
+    if block.page != TUTORIAL
+    for command in block.commands
+}
+DRY_RUNS = [c for c in COMMANDS if c.startswith("snakemake ") and c not in LEFT_OUT]
+# There is no conda in the tests: jobs use the Python of their environment.
+NO_CONDA = ("--software-deployment-method", "env-modules")
+[FOR_GPUS] = [c for c in COMMANDS if c.startswith("sed ")]
+OTHERS = [c for c in COMMANDS if c not in {*LEFT_OUT, *DRY_RUNS, FOR_GPUS}]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
+    """A folder like that of the repository, with the files that the pages suppose."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, folder / name)
+    for name in LINKED:
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(small_run.folder / "store", folder / "store")
+    (folder / "data").mkdir()
+    table = (ROOT / "resources/demo/proteins.csv").read_text().splitlines()
+    columns = table[0].split(",")
+    rows = [dict(zip(columns, line.split(","), strict=True)) for line in table[1:41]]
+    text = "".join(f"{r['id']},{r['sequence']},{r['Nucleus']},{r['Plastid']}\n" for r in rows)
+    (folder / "data/mine.csv").write_text("id,sequence,Nucleus,Plastid\n" + text)
+    (folder / "proteins.fasta").write_text(f">{rows[0]['id']}\n{rows[0]['sequence']}\n")
+    (folder / "config/mine.yaml").write_text(
+        "run: mine\ndataset: {proteins: data/mine.csv}\nsplit: {folds: 3}\n"
+    )
+    for place in ("results/mine/bundle", "path/to/bundle", "bundle"):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).symlink_to(small_bundle)
+    halo = folder / "bin/halo"
+    halo.parent.mkdir()
+    halo.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m halo "$@" --no-download --page 0'
+        f" --language-model {CHECKPOINT}\n"
+    )
+    make = folder / "bin/make"
+    make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} --dry-run "$@"\n')
+    for program in (halo, make):
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks
+
+
+def with_marks(command: str) -> object:
+    """A call with Slurm's profile needs Snakemake's plugin for it."""
+    marks = [pytest.mark.cluster] if "--profile slurm" in command else []
+    return pytest.param(command, marks=marks, id=command)
+
+
+@pytest.mark.parametrize("command", map(with_marks, DRY_RUNS))
+def test_snakemake_plans_what_a_page_says(checkout, forks, command):
+    arguments = [*shlex.split(command)[1:], *NO_CONDA, "--dry-run"]
+    outcome = forks.call(checkout, checkout / "bin", *arguments)
+    assert outcome.status == 0, f"{COMMANDS[command]}: {outcome.output}"
+    assert outcome.rules or outcome.nothing_to_do
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_a_command_of_a_page_succeeds(checkout, command):
+    path = f"{checkout / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=checkout,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{COMMANDS[command]}: {done.stdout}{done.stderr}"
+
+
+def test_what_is_left_out_is_still_in_the_documentation():
+    assert set(LEFT_OUT) <= set(COMMANDS)
+
+
+def test_the_python_of_a_page_runs(checkout):
+    for block in blocks("python"):
+        text = block.text.replace(
+            "PredictSettings(", f"PredictSettings(language_model=Path({str(CHECKPOINT)!r}), "
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", text],
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block.page}: {done.stderr}"
+
+
+def test_the_gpu_build_of_pytorch_is_asked_for(checkout):
+    subprocess.run(["bash", "-c", FOR_GPUS], cwd=checkout, check=True)
+    for name in ("embeddings", "finetune", "train", "predict"):
+        assert "- pytorch-gpu >=" in (checkout / f"envs/{name}.yaml").read_text()
