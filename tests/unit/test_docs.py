@@ -4,9 +4,11 @@ import argparse
 import re
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
-from halo.config import checked_config, folds, load_yaml
+from doc_blocks import blocks, pages
+from halo.config import checked_benchmark, checked_config, folds, load_yaml
 from halo.config.model import RunConfig
 from halo.config.reference import HEADING, PAGE, reference
 from halo.config.registry import with_registry
@@ -54,3 +56,20 @@ def test_the_reference_of_the_commands_has_every_option_of_halo_predict(root):
     section = (root / "docs/reference/commands.md").read_text().split("\n## ")[2]
     listed = set(re.findall(r"`(--?[a-z-]+)`", section.replace("halo --version", "")))
     assert listed - {"--log"} == options
+
+
+@pytest.mark.parametrize("block", list(blocks("yaml")), ids=lambda block: block.page)
+def test_the_configurations_of_the_pages_fit_the_model(block):
+    config = {"run": "mine", "dataset": {}, **yaml.safe_load(block.text)}
+    if "uniprot" not in config["dataset"]:
+        config["dataset"] = {"proteins": "mine.csv", **config["dataset"]}
+    if section := config.pop("benchmark", None):
+        checked_benchmark(section)
+    checked_config(config)
+
+
+def test_the_targets_of_make_that_the_pages_name_exist(root):
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    for page in pages():
+        named = set(re.findall(r"`make ((?!bench-…)[a-z-]+)", page.read_text()))
+        assert named <= targets, page

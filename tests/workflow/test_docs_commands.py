@@ -102,7 +102,7 @@ def with_marks(command: str) -> object:
     return pytest.param(command, marks=marks, id=command)
 
 
-@pytest.mark.parametrize("command", map(with_marks, DRY_RUNS))
+@pytest.mark.parametrize("command", list(map(with_marks, DRY_RUNS)))
 def test_snakemake_plans_what_a_page_says(checkout, forks, command):
     arguments = [*shlex.split(command)[1:], *NO_CONDA, "--dry-run"]
     outcome = forks.call(checkout, checkout / "bin", *arguments)
