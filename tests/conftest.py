@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import pipeline
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -36,6 +38,13 @@ def log_as_without_commands() -> Iterator[None]:
     yield
     log.handlers[:], log.propagate = [], True
     log.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_of_forks() -> Iterator[None]:
+    """What runs of the workflow share ends with the tests."""
+    yield
+    pipeline.close_forks()
 
 
 @pytest.fixture(scope="session")

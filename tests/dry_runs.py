@@ -1,22 +1,16 @@
-"""Many dry runs of Snakemake in little time, and runs whose results are empty files.
+"""Runs whose results are empty files, for dry runs of Snakemake after a change."""
 
-Snakemake is imported once; each call is a fork of the process that has done so.
-"""
-
-import json
-import os
 import re
-import subprocess
 import sys
-import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipeline import ROOT, Outcome, environment
+from forks import Forks
+from pipeline import ROOT, Outcome, snakemake_in
 
 # In the place of Python: it runs the ingest, and of other scripts writes the files that they would.
 # The description of the language model has the name and the checksum of its file, and that of a
@@ -42,36 +36,6 @@ done < "{outputs}/$(echo "$log" | tr / _)"
 """
 
 
-@dataclass
-class Forks:
-    """A process that has imported Snakemake, and calls it in a fork of its own each time."""
-
-    root: Path = ROOT  # the workflow whose modules are imported
-    process: subprocess.Popen = field(init=False)
-
-    def __enter__(self) -> "Forks":
-        self.process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**environment(), "PYTHONPATH": f"{self.root}/workflow:{ROOT}/tests"},
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.stdin.close()
-        self.process.wait()
-
-    def call(self, folder: Path, tools: Path, *arguments: object) -> Outcome:
-        """Call Snakemake from `folder`; programs in `tools` come before all others."""
-        words = list(map(str, arguments))
-        asked = {"folder": str(folder), "tools": str(tools), "arguments": words}
-        self.process.stdin.write(json.dumps(asked) + "\n")
-        self.process.stdin.flush()
-        return Outcome(**json.loads(self.process.stdout.readline()))
-
-
 @dataclass(frozen=True)
 class EmptyRun:
     """A run that Snakemake takes for complete: only the ingest was carried out."""
@@ -86,8 +50,8 @@ class EmptyRun:
         """Call Snakemake with a configuration."""
         file = self.folder / "config.yaml"
         file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        command = ("--snakefile", self.snakefile, "--configfile", file, "--cores", "2")
-        return self.forks.call(self.folder, self.tools, *command, *arguments)
+        words = ("--snakefile", self.snakefile, "--configfile", file, "--cores", "2", *arguments)
+        return snakemake_in(self.folder, map(str, words), self.forks, self.tools)
 
     def dry_run(self, config: Mapping[str, Any], *targets: str) -> Outcome:
         """Which jobs Snakemake would run with another configuration."""
@@ -124,50 +88,3 @@ class EmptyRun:
     def outputs(self) -> Path:
         """Folder of the lists of each job's files, by the name of its log."""
         return self.tools / "outputs"
-
-
-def serve(calls: Sequence[str]) -> None:
-    """Answer each call, a line of JSON, with its status and output."""
-    import snakemake.cli
-    import snakemake.workflow
-
-    from halo import config, machine, relevance, shards
-    from halo.code_digest import code_digest
-    from halo.proteins import datasets, preflight
-
-    # What a call imports and computes later; the modules are of the folder that is tested.
-    assert snakemake.workflow
-    assert all((config, machine, relevance, shards, datasets, preflight))
-    root = Path(machine.__file__).parents[2]
-    for script in (root / "scripts").glob("*.py"):
-        code_digest(script)
-    for line in calls:
-        asked = json.loads(line)
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(read)
-            os.dup2(write, 1)
-            os.dup2(write, 2)
-            status = 1
-            try:
-                os.chdir(asked["folder"])
-                os.environ["PATH"] = f"{asked['tools']}:{os.environ['PATH']}"
-                snakemake.cli.main(asked["arguments"])
-            except SystemExit as end:
-                status = end.code or 0
-            except BaseException:
-                traceback.print_exc()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
-        os.close(write)
-        with os.fdopen(read, errors="replace") as stream:
-            output = stream.read()
-        _, status = os.waitpid(child, 0)
-        answer = {"status": os.waitstatus_to_exitcode(status), "output": output}
-        print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    serve(sys.stdin)

@@ -4,11 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from forks import Forks
 
 ROOT = Path(__file__).parents[1]
 # A whole run within a minute or two: the science is not the point of these tests.
@@ -41,15 +45,20 @@ class Outcome:
         return "Nothing to be done" in self.output
 
 
-def command(folder: Path, config: dict[str, Any], *arguments: str) -> list[str]:
-    """A call of Snakemake with `config`, to which `folder` becomes the working directory."""
+def words(folder: Path, config: dict[str, Any], *arguments: str) -> list[str]:
+    """Arguments of Snakemake for a run with `config`, whose working directory is `folder`."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     return [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-        *("--directory", str(folder), "--configfile", str(file)),
-        *("--cores", "2", "--set-threads", "train=1", "embeddings=1", "finetune=1", *arguments),
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
+        *("--configfile", str(file), "--cores", "2"),
+        *("--set-threads", "train=1", "embeddings=1", "finetune=1", *arguments),
     ]
+
+
+def command(folder: Path, config: dict[str, Any], *arguments: str) -> list[str]:
+    """A call of Snakemake in a Python of its own, as are its jobs with `environment`."""
+    return [sys.executable, "-m", "snakemake", *words(folder, config, *arguments)]
 
 
 def environment() -> dict[str, str]:
@@ -57,14 +66,36 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
-def snakemake(folder: Path, config: dict[str, Any], *arguments: str) -> Outcome:
-    """Run the workflow with `config` from `folder`, which becomes the working directory."""
+@cache
+def forks() -> Forks:
+    """The server of processes that the runs of this process share."""
+    return Forks().__enter__()
+
+
+def close_forks() -> None:
+    """End that server, if it was started."""
+    if forks.cache_info().currsize:
+        forks().__exit__()
+        forks.cache_clear()
+
+
+def snakemake_in(folder: Path, arguments: Iterable[str], forks: Forks, *tools: Path) -> Outcome:
+    """Call Snakemake from `folder`; programs in `tools` come before all others."""
     done = subprocess.run(
-        command(folder, config, *arguments),
-        capture_output=True,
+        [forks.python, "-m", "snakemake", *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        env=environment(),
+        errors="replace",
+        env=forks.environment(*tools),
         timeout=1500,
         check=False,
     )
-    return Outcome(done.returncode, done.stdout + done.stderr)
+    return Outcome(done.returncode, done.stdout)
+
+
+def snakemake(folder: Path, config: dict[str, Any], *arguments: str) -> Outcome:
+    """Run the workflow with `config` from `folder`, which becomes the working directory."""
+    return snakemake_in(folder, words(folder, config, *arguments), forks())

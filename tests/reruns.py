@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from dry_runs import EmptyRun, Forks
+from dry_runs import EmptyRun
+from forks import Forks
 from halo.config import merged
 from halo.config.model import RunConfig
 from halo.config.schema import alternatives, resolved, schema_of

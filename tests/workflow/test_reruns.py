@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from dry_runs import EmptyRun, Forks
+import pipeline
+from dry_runs import EmptyRun
+from forks import Forks
 from halo.config import merged
 from pipeline import ROOT
 
@@ -57,9 +59,8 @@ def write_inputs(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def forks():
-    with Forks() as running:
-        yield running
+def forks() -> Forks:
+    return pipeline.forks()
 
 
 @pytest.fixture(scope="module")
