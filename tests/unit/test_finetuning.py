@@ -42,6 +42,7 @@ from halo.store import bucket_of
 from halo.store_upkeep import find_garbage
 from halo.training.decisions import label_weights
 from halo.training.state import Position, load_state, save_state
+from pipeline import forks
 
 EMBEDDING = EmbeddingSettings(window=48, overlap=16)
 SETTINGS = FinetuneSettings(
@@ -364,7 +365,7 @@ def script(root: Path, inputs: Path, folder: Path, *launcher: str) -> list[str]:
 def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     finetune(weights, tmp_path / "whole")
-    command = script(root, inputs, tmp_path)
+    command = [forks().python, *script(root, inputs, tmp_path)[1:]]
     steps = []
     for least in (2, 7):  # steps of the first pass, then of a later one
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
