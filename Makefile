@@ -57,6 +57,7 @@ pictures:  ## draw docs/images/pipeline.svg and network.svg
 lint: $(VENV)/.test  ## check the style of code and workflow
 	@ruff check .
 	@ruff format --check .
+	@codespell
 	@snakefmt --check $(SNAKEFILES)
 	@snakemake --lint
 

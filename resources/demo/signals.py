@@ -36,8 +36,10 @@ class Segment:
 
 
 def draw(rng: Random, urn: str, length: int) -> str:
-    """`length` letters drawn with replacement from `urn`, where a letter counts as often as it
-    stands there."""
+    """Draw `length` letters with replacement from `urn`.
+
+    A letter is drawn in proportion to how often it is in `urn`.
+    """
     return "".join(rng.choice(urn) for _ in range(length))
 
 

@@ -48,11 +48,11 @@ _UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile, NotImp
 
 
 def open_text(path: Path) -> IO[str]:
-    """Open a text, told apart by its first bytes: plain, gzip, xz, bzip2 or zip.
+    r"""Open a text, told apart by its first bytes: plain, gzip, xz, bzip2 or zip.
 
     The encoding is that of the byte-order mark, else UTF-16 where every other byte is zero, else
     UTF-8. Bytes that are not of UTF-8 are read as `FALLBACK`, which the log says, and what no
-    encoding knows becomes U+FFFD, so that it harms its own record alone. Line ends become ``\\n``.
+    encoding knows becomes U+FFFD, so that it harms its own record alone. Line ends become ``\n``.
     The whole file is read once before it is opened, so that a damaged or binary file is a
     HaloError here.
     """

@@ -87,8 +87,11 @@ class PackedEncoder:
         self.ahead = 1 + threads // 2  # a batch has several parts
 
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
-        """Begin with a batch; the function that comes back waits for its end and gives the states
-        of the residues of each sequence, float32 [length, dim]."""
+        """Begin with a batch.
+
+        The function that is returned waits for its end and gives the states of the residues of
+        each sequence, float32 [length, dim].
+        """
         parts = [self.pool.submit(self._states, part) for part in _parts(sequences)]
         return lambda: [states for part in parts for states in part.result()]
 
@@ -136,9 +139,9 @@ def _parts(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _in_pairs(rows: Tensor, heads: int) -> Tensor:
-    """Rows of a projection [dim, ...] in an order in which each head's channels are pairs that the
-    rotation turns into each other.
+    """Rows of a projection [dim, ...], the channels of each head in pairs.
 
-    ESM-2 turns channel i with i + half of the head. Attention does not depend on the order.
+    The rotation turns the two channels of a pair into each other. ESM-2 turns channel i with
+    i + half of the head. Attention does not depend on the order.
     """
     return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)

@@ -12,6 +12,13 @@ def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     as can share at least `overlap` residues with their neighbours. They are of one length and
     spread evenly, so that no more is computed twice than was asked for; the last one ends at the
     C-terminus.
+
+    Examples
+    --------
+    >>> windows(100, size=128, overlap=16)
+    [(0, 100)]
+    >>> windows(250, size=128, overlap=16)
+    [(0, 94), (78, 172), (156, 250)]
     """
     if length <= size:
         return [(0, length)]
@@ -28,6 +35,12 @@ def blend(length: int, parts: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
     their mean, weighted by the distance to the window's nearer end: a residue at the rim
     of a window saw the least of its neighbourhood. Returns float32 [length, dim], or the rows of a
     single window as they are.
+
+    Examples
+    --------
+    >>> first, second = np.full((4, 1), 1.0), np.full((4, 1), 3.0)
+    >>> blend(6, [(0, 4, first), (2, 6, second)]).ravel().round(2)
+    array([1.  , 1.  , 1.67, 2.33, 3.  , 3.  ], dtype=float32)
     """
     if len(parts) == 1:
         return parts[0][2]

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's number and how many there are."""
+    """Number of this process, and how many there are."""
 
     number: int = 0
     count: int = 1

@@ -31,6 +31,16 @@ def build_graph(
     fragments overlap, pLDDT is the mean of those that tell it, a contact counts if one has it
     (the smallest distance), and geometry and coordinates are of the fragment in which the
     residue is farthest from an end.
+
+    Examples
+    --------
+    Without a structure, neighbours in the sequence alone are joined.
+
+    >>> graph = build_graph("MKVL", None, GraphSettings(sequence_neighbours=1))
+    >>> graph["edges"].tolist()
+    [[0, 1], [1, 2], [2, 3]]
+    >>> graph["structure"].shape  # residues, features
+    (4, 18)
     """
     length = len(sequence)
     features = np.zeros((length, len(FEATURES)), dtype=np.float32)

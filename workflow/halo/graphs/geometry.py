@@ -34,6 +34,13 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     int64 [n_pairs, 2] with i < j, sorted, and their distances, float32 [n_pairs], Å.
+
+    Examples
+    --------
+    >>> ca = np.array([[0, 0, 0], [3.75, 0, 0], [7.5, 0, 0], [np.nan, np.nan, np.nan]])
+    >>> pairs, distances = contacts(ca, radius=5.0)
+    >>> pairs.tolist(), distances.tolist()
+    ([[0, 1], [1, 2]], [3.75, 3.75])
     """
     points = np.ascontiguousarray(ca.T, dtype=np.float64)
     there = np.flatnonzero(np.isfinite(points).all(axis=0))

@@ -140,8 +140,9 @@ def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
 
 
 def laid_flat(atoms: np.ndarray) -> np.ndarray:
-    """Atoms around their middle, turned so that the longest way lies across and the shortest in
-    the line of sight; not mirrored.
+    """Atoms around their middle, rotated by their principal axes; not mirrored.
+
+    The longest axis lies across, the shortest in the line of sight.
     """
     around = atoms - atoms.mean(axis=0)
     axes = np.linalg.eigh(around.T @ around)[1].T[::-1]  # eigh's values rise

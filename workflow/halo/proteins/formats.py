@@ -39,8 +39,9 @@ OTHER_FORMATS = (
 
 
 def refuse_other_formats(path: Path | str, lines: Iterable[str]) -> None:
-    """HaloError where `lines`, the first ones of a file, are of one of `OTHER_FORMATS`, or are a
-    FASTA with other text before it.
+    """HaloError where `lines`, the first ones of a file, are of another format.
+
+    That is one of `OTHER_FORMATS`, or a FASTA with other text before it.
     """
     content = [stripped for line in lines if (stripped := line.strip())]
     text = "\n".join(content)

@@ -113,10 +113,11 @@ class _Scores:
 
     @classmethod
     def preferring(cls, first: str, second: str, everywhere: bool) -> "_Scores":
-        """Scores by which the best alignment is, of those that are optimal, the one with the most
-        identical residues, or with the most aligned ones (`everywhere`).
+        """Scores that choose one of several optimal alignments.
 
-        All scores are multiplied by more than there can be of these, and one is added for each.
+        The best alignment is the one with the most identical residues, or with the most aligned
+        ones (`everywhere`). All scores are multiplied by more than there can be of these, and one
+        is added for each.
         """
         scale = min(len(first), len(second)) + 1
         bonus = np.ones_like(MATRIX.matrix) if everywhere else np.eye(MATRIX.size, dtype=np.intc)
@@ -268,6 +269,13 @@ def align(
     ``evalue``; of the optimal alignment that comes nearest to the rule ``identical`` and
     ``columns``, ``covered_a`` and ``covered_b`` (see `Alignment`), ``identity`` and ``coverage``
     as the rule has them, and whether they are ``similar``. Sorted by ``a`` and ``b``.
+
+    Examples
+    --------
+    >>> sequences = ["MKTAYIAKQRQISFVKSHFSRQLEERLG", "MKTAYIAKQRQISFVKSHFSRQ", "GGSGGSPPPPDDDDNNNN"]
+    >>> table = align(sequences, [(0, [1, 2]), (1, [2])], Rule(), residues=68, processes=1)
+    >>> table[["a", "b", "score", "identity", "similar"]].to_dict("records")
+    [{'a': 0, 'b': 1, 'score': 109, 'identity': 1.0, 'similar': True}]
     """
     work = Work([text.translate(AS_KNOWN) for text in sequences], rule, residues)
     if processes == 1:

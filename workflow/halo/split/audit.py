@@ -1,4 +1,4 @@
-"""The audit: does an assignment keep what it promises?
+"""The audit of an assignment: are similar proteins in different parts.
 
 It trusts nothing of what made the assignment. From the proteins, the assignment and the rule
 alone it looks for similar proteins in different parts. A small set is aligned pair by pair. Of a

@@ -20,8 +20,10 @@ ROLE_OF = {name: role for role, names in ROLES.items() for name in names}
 
 @dataclass(frozen=True)
 class AuthorFold:
-    """What the authors say about a fold: bool [n_records] each, where a record is in no more
-    than one of them; a record that is in none is removed."""
+    """What the authors say about a fold, bool [n_records] each.
+
+    A record is in no more than one of them; a record that is in none is removed.
+    """
 
     train: np.ndarray
     val: np.ndarray

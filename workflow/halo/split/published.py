@@ -91,7 +91,6 @@ def write_markdown(
     Where not every pair was aligned, `sample` says how sure the counts are, see
     `halo.split.audit.Auditor.sureness`.
     """
-
     lines = [
         f"| {title}: partition | tested | with a relative in training | similar pairs apart | "
         "identical apart | isoform families apart | highest identity |",

@@ -93,6 +93,27 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     ------
     HaloError
         where similar proteins are still in different parts after ``audit.rounds`` rounds
+
+    Examples
+    --------
+    Of 60 proteins each stays in one fold with its fragment.
+
+    >>> from random import Random
+    >>> from tempfile import TemporaryDirectory
+    >>> random = Random(0)
+    >>> parents = ["".join(random.choices("ACDEFGHIKLMNPQRSTVWY", k=60)) for _ in range(30)]
+    >>> sequences = parents + [parent[:50] for parent in parents]
+    >>> table = pd.DataFrame({"id": [f"p{i}" for i in range(60)], "sequence": sequences})
+    >>> table["seq_hash"], table["length"] = sequences, table["sequence"].str.len()
+    >>> table["accession"] = table["split"] = ""
+    >>> proteins = Proteins(table, ("Nucleus",), np.ones((60, 1), np.uint8), "multilabel")
+    >>> with TemporaryDirectory() as scratch:
+    ...     result = split(proteins, SplitSettings(folds=3), threads=1, scratch=Path(scratch))
+    >>> fold = result.assignments.set_index("id")["fold"]
+    >>> all(fold[f"p{i}"] == fold[f"p{i + 30}"] for i in range(30))
+    True
+    >>> result.leakage["pairs_above_threshold"]
+    0
     """
     check_given(proteins, settings)
     relations = relate(proteins, settings, threads, scratch)

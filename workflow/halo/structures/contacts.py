@@ -14,11 +14,11 @@ from halo.structures.sources import Model, digest_of, names_to_try
 
 
 class Contacts:
-    """Contacts in ``*.npz`` files, each with the arrays
+    """Contacts in ``*.npz`` files.
 
-    ``accession`` [n], ``n_res`` [n] (length of the protein), ``offsets`` [n + 1], and for
-    the pairs of protein k, from offsets[k] to offsets[k + 1]: ``di``, whose running sum is
-    the first position i (from 0), and ``dj`` = j - i > 0.
+    The arrays of each are ``accession`` [n], ``n_res`` [n] (length of the protein), ``offsets``
+    [n + 1], and for the pairs of protein k, from offsets[k] to offsets[k + 1]: ``di``, whose
+    running sum is the first position i (from 0), and ``dj`` = j - i > 0.
 
     Only the proteins called one of `wanted` are kept in memory.
     """
