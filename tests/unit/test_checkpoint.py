@@ -1,6 +1,7 @@
 """What is taken for a language model: whole ESM-2 checkpoints, and a name for everything else."""
 
 import argparse
+import errno
 import gzip
 import json
 import os
@@ -8,7 +9,9 @@ import re
 import runpy
 import subprocess
 import sys
+import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -323,6 +326,49 @@ def test_a_local_file_of_a_published_name_is_told_to_be_another(whole, tmp_path,
     with caplog.at_level("WARNING", "halo"):
         find_weights(str(path), tmp_path, None)
     assert "not the published file of that name" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(whole, tmp_path, monkeypatch):
+    path = tmp_path / "unreadable.pt"
+    path.write_bytes(whole)
+
+    def failed(archive):
+        raise OSError(errno.EIO, "Input/output error")
+
+    # No file system fails at will.
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", failed)
+    with pytest.raises(OSError, match="Input/output error"):
+        load_esm2(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_file_without_permission_is_not_called_damaged(whole):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "forbidden.pt")
+        path.write_bytes(whole)
+        path.chmod(0)
+        Path(folder).chmod(0o755)
+        done = run_as_nobody(lambda: load_esm2(path))
+    assert done == "PermissionError"
+
+
+def run_as_nobody(work: Callable[[], object]) -> str:
+    """The name of what `work` raises in a process of the user nobody's."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            work()
+        except BaseException as error:
+            os.write(writer, type(error).__name__.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as file:
+        return file.read()
 
 
 # Memory

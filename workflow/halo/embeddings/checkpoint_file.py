@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from errno import EINVAL
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -115,7 +116,11 @@ def _archive_fault(path: Path, fix: str) -> str | None:
             if _imports_long_name(BytesIO(pickled)):
                 return f"damaged, it imports a name of no program; {fix}"
             return _other_model(dict(_parameters(pickled)))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
+    except OSError as error:
+        if error.errno != EINVAL:  # zipfile's of a truncated archive: a position before its start
+            raise
+        return f"truncated or damaged, it has {path.stat().st_size:,} bytes; {fix}"
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
         return f"truncated or damaged, it has {path.stat().st_size:,} bytes; {fix}"
     except ValueError:
         return f"damaged, its list of weights cannot be read; {fix}"

@@ -95,5 +95,5 @@ def read_explanations(file: Path) -> Iterator[Explanation]:
                 if f"{number}.coordinates" in arrays:
                     structure = {name: arrays[f"{number}.{name}"] for name in COORDINATES}
                 yield Explanation(attribution=attribution, structure=structure, **entry)
-    except (DamagedArrays, OSError) as error:
+    except DamagedArrays as error:
         raise HaloError(f"{file}: damaged ({error}); delete it and run again") from None

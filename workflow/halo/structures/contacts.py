@@ -32,7 +32,7 @@ class Contacts:
         for file in files:
             try:
                 self._load(file, wanted)
-            except (DamagedArrays, OSError) as error:
+            except DamagedArrays as error:
                 raise HaloError(f"{file}: no table of contacts ({error}); get it anew") from None
 
     def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
