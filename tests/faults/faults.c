@@ -18,11 +18,15 @@
 enum { NONE, COUNT, KILL, DISK, LOCK, FOLDER };
 static int fault = NONE;
 static long value;
-static atomic_long steps, written; /* several threads write */
+static atomic_long steps, written, locks; /* several threads write */
 
-void set_fault(int what, long number) { fault = what; value = number; steps = 0; written = 0; }
+void set_fault(int what, long number) {
+  fault = what; value = number;
+  steps = written = locks = 0;
+}
 long count_steps(void) { return steps; }
 long count_bytes(void) { return written; }
+long count_locks(void) { return locks; }
 
 static void step(void) {
   if (atomic_fetch_add(&steps, 1) + 1 == value && fault == KILL) raise(SIGKILL);
@@ -59,6 +63,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 int flock(int fd, int operation) {
   static int (*real)(int, int);
   if (!real) real = dlsym(RTLD_NEXT, "flock");
+  locks++;
   if (fault == LOCK) { errno = value; return -1; }
   return real(fd, operation);
 }
@@ -71,7 +76,10 @@ int fcntl(int fd, int command, ...) {
   va_start(arguments, command);
   argument = va_arg(arguments, void *);
   va_end(arguments);
-  if (fault == LOCK && (command == F_SETLK || command == F_SETLKW)) { errno = value; return -1; }
+  if (command == F_SETLK || command == F_SETLKW) {
+    locks++;
+    if (fault == LOCK) { errno = value; return -1; }
+  }
   return real(fd, command, argument);
 }
 

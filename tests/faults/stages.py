@@ -4,8 +4,9 @@
 
 Reads a JSON object a line: `arguments` (a script and its command line), the `folder` to run in,
 `fault` and `value` (see faults.c), `flush_bytes` and `output` (a file for the messages); answers
-each with one: `status`, negative where a signal ended the process, and how many `steps` and `bytes`
-there were. What costs time, the imports, is done once: the processes are forks.
+each with one: `status`, negative where a signal ended the process, and how many `steps`, `bytes`
+and `locks` (requests) there were. What costs time, the imports, is done once: the processes are
+forks.
 """
 
 import ctypes
@@ -42,7 +43,8 @@ def run(order: dict[str, Any], answer: int) -> None:
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     finally:
-        os.write(answer, f"{LIBRARY.count_steps()} {LIBRARY.count_bytes()}".encode())
+        counts = LIBRARY.count_steps(), LIBRARY.count_bytes(), LIBRARY.count_locks()
+        os.write(answer, " ".join(map(str, counts)).encode())
 
 
 def main() -> None:
@@ -60,11 +62,11 @@ def main() -> None:
                 status = int(end.code or 0)
             os._exit(status)
         os.close(writer)
-        counted = os.read(reader, 100).decode() or "0 0"
+        counted = os.read(reader, 100).decode() or "0 0 0"
         os.close(reader)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        steps, written = map(int, counted.split())
-        print(json.dumps({"status": status, "steps": steps, "bytes": written}), flush=True)
+        counts = zip(("steps", "bytes", "locks"), map(int, counted.split()), strict=True)
+        print(json.dumps({"status": status, **dict(counts)}), flush=True)
 
 
 if __name__ == "__main__":

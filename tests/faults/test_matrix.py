@@ -161,7 +161,7 @@ class Zygote:
     runs: int = field(default=0)
 
     def run(self, stage: Stage, folder: Path, fault: int = COUNT, value: int = 0) -> dict[str, int]:
-        """Run a stage in `folder`: its exit status, and the steps and bytes that were counted."""
+        """Run a stage in `folder`: its exit status, and the steps, bytes and locks counted."""
         script = str(ROOT / "scripts" / stage.script)
         order = {
             "arguments": [script, *stage.arguments, "--settings", json.dumps(stage.settings)],
@@ -267,6 +267,7 @@ def test_a_fault_changes_no_result(zygote, undisturbed, tmp_path, stage, fault):
         assert "the disk is full: make room and run again" in message
     else:
         assert ended["status"] == 0, message
+        assert not ended["locks"]
     if found.ends != UNNOTICED:
         again = zygote.run(chosen, folder)
         assert again["status"] == 0, (folder / "output.txt").read_text()

@@ -203,12 +203,17 @@ def test_a_bucket_that_cannot_be_written_keeps_no_other_from_it(tmp_path):
             writer.add(name, record(4, 4), {"note": ""})
     assert Store(store.path, LAYOUT).missing(names) == names[:1]
     # What could not be written is tried again by the next flush.
+    others = [prefix + name_of("other")[2:] for prefix in ("00", "01", "ff")]
     with store.writer() as writer:
-        writer.add(names[0], record(4, 4), {"note": ""})
+        for name in others:
+            writer.add(name, record(4, 4), {"note": ""})
         with pytest.raises(NotADirectoryError):
             writer.flush()
         obstacle.unlink()
-    assert not Store(store.path, LAYOUT).missing(names)
+    assert Store(store.path, LAYOUT).missing([*names, *others]) == names[:1]
+    # And what could be written is not written again.
+    segments = {folder.name: len(list(folder.glob("*.h5"))) for folder in store.path.glob("??")}
+    assert segments == {"00": 1, "01": 2, "ff": 2}
 
 
 # ------------------------------------------------------------------ file systems
