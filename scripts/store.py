@@ -1,6 +1,7 @@
 """Upkeep of the store; all of it may go on beside runs.
 
-check     read everything and compare it with its checksums
+check     read everything and compare it with its checksums (with --remove, damaged segments are
+          removed: the next run computes their proteins again)
 compact   write the many small segments that incremental runs leave as one a bucket
 gc        remove the stores that no run is registered in (without --yes: only say which)
 forget    take the registrations of a run (--run) that is gone for good out of the store
@@ -28,12 +29,19 @@ def job(arguments: argparse.Namespace) -> None:
 
 
 def check_all(arguments: argparse.Namespace) -> None:
-    """Check every store; HaloError where something is wrong."""
-    faults = []
+    """Check every store, and with --remove take damaged segments out; HaloError for the rest."""
+    faults: list[str] = []
     for path in _known(arguments.store):
         found = check(path, LAYOUTS[path.parent.name])
-        log.info("%s: %s proteins are whole, %s faults", path, found.proteins, len(found.faults))
-        faults += found.faults
+        bad = len(found.damaged) + len(found.unread)
+        log.info("%s: %s proteins are whole, %s segments are not", path, found.proteins, bad)
+        faults += found.unread.values()
+        if arguments.remove:
+            for file in found.damaged:
+                file.unlink(missing_ok=True)
+                log.info("%s: removed; run again, its proteins are computed again", file)
+        else:
+            faults += found.damaged.values()
     if faults:
         raise HaloError("\n".join(faults))
 
@@ -74,6 +82,9 @@ if __name__ == "__main__":
     parser.add_argument("--store", type=Path, default=Path("store"), help="root of the store")
     parser.add_argument(
         "--days", type=float, default=7.0, help="gc: spare what changed less than so long ago"
+    )
+    parser.add_argument(
+        "--remove", action="store_true", help="check: remove segments that are damaged"
     )
     parser.add_argument("--yes", action="store_true", help="gc: really remove")
     parser.add_argument("--run", type=Path, help="forget: folder of the run, results/NAME")

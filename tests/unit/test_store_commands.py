@@ -90,7 +90,7 @@ def test_garbage_is_only_removed_when_told_to(store, call):
 
 def test_the_store_is_checked_and_joined(store, call):
     said, status = call("store.py", "check")
-    assert (status, "5 proteins are whole, 0 faults" in said) == (0, True)
+    assert (status, "5 proteins are whole, 0 segments are not" in said) == (0, True)
     assert call("store.py", "compact")[1] == 0
     assert "4 proteins are whole" in call("store.py", "check")[0]
     segment = min(store.path.glob("*/*.h5"))
@@ -99,7 +99,11 @@ def test_the_store_is_checked_and_joined(store, call):
     said, status = call("store.py", "check")
     assert status == 1
     assert str(segment) in said
-    assert "delete this file and run again" in said
+    assert f"rm {segment}" in said
+    said, status = call("store.py", "check", "--remove")
+    assert (status, f"{segment}: removed" in said) == (0, True)
+    assert not segment.exists()
+    assert "3 proteins are whole, 0 segments are not" in call("store.py", "check")[0]
 
 
 def test_embeddings_that_another_run_uses_are_not_dropped(store, call):

@@ -99,7 +99,7 @@ def test_overwritten_bytes_are_never_read_as_data(tmp_path, place, content):
 
 def test_overwritten_rows_are_found_by_the_reader_and_by_the_check(store):
     assert check(store.path, LAYOUT).proteins == len(NAMES)
-    assert not check(store.path, LAYOUT).faults
+    assert not check(store.path, LAYOUT).damaged
     segment = segment_of(store, NAMES[3])
     with h5py.File(segment, "r+") as file:
         file["rows"][1, 1] += 1
@@ -107,7 +107,8 @@ def test_overwritten_rows_are_found_by_the_reader_and_by_the_check(store):
         Store(store.path, LAYOUT).read(NAMES[3])
     found = check(store.path, LAYOUT)
     assert found.proteins == len(NAMES) - 1
-    assert [segment.name in fault for fault in found.faults] == [True]
+    assert list(found.damaged) == [segment]
+    assert not found.unread
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EAGAIN, errno.EOPNOTSUPP, 524])

@@ -11,6 +11,7 @@ clusters have none. HDF5 is only asked where the arrays begin, then they are rea
 """
 
 import os
+import shlex
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -220,8 +221,8 @@ class Segment:
             return read()
         except Exception as error:
             raise DamagedSegment(
-                f"{self.path}: damaged segment ({what}: {error}); delete this file and run again, "
-                "its proteins will be computed again"
+                f"{self.path}: damaged segment ({what}: {error}); remove the file and run again, "
+                f"its proteins are computed again: rm {shlex.quote(str(self.path))}"
             ) from None
         finally:
             self._memory = None

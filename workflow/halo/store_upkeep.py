@@ -97,15 +97,23 @@ def _renamed(
 
 @dataclass(frozen=True)
 class Check:
-    """What a check of a store has found: how many proteins are whole, and what is wrong."""
+    """What a check of a store has found.
+
+    Attributes
+    ----------
+    proteins : how many are whole
+    damaged : segments whose content is not what was written, and the message of each
+    unread : segments that the file system does not let be read, and the message of each
+    """
 
     proteins: int
-    faults: tuple[str, ...]
+    damaged: Mapping[Path, str]
+    unread: Mapping[Path, str]
 
 
 def check(path: Path, layout: Layout) -> Check:
     """Read everything that a store holds, and compare it with its checksums."""
-    proteins, faults = 0, []
+    proteins, damaged, unread = 0, {}, {}
     for file in sorted(Path(path).glob("[0-9a-f][0-9a-f]/*.h5")):
         try:
             segment = Segment(file, layout)
@@ -116,9 +124,11 @@ def check(path: Path, layout: Layout) -> Check:
             segment.close()
         except FileNotFoundError:  # joined into another one at this moment
             continue
-        except (DamagedSegment, OSError) as error:
-            faults.append(str(error))
-    return Check(proteins, tuple(faults))
+        except DamagedSegment as error:
+            damaged[file] = str(error)
+        except OSError as error:
+            unread[file] = str(error)
+    return Check(proteins, damaged, unread)
 
 
 # ---------------------------------------------------------------------- removing
