@@ -3,22 +3,23 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from halo.baselines.methods import BASELINES
-from halo.baselines.stage import Run, read_hits, run_baseline
+from halo.baselines.stage import read_hits, run_baseline
 from halo.cli import job_parser, run_job
+from halo.fold_parts import read_parts
+from halo.model_key import ModelKey
 from halo.proteins.table import read_proteins
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Run one baseline on one fold."""
-    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
+    proteins = read_proteins(arguments.proteins)
     run_baseline(
-        read_proteins(arguments.proteins),
-        parts[f"part_{arguments.fold}"],
+        proteins,
+        read_parts(arguments.assignments, arguments.fold, proteins.ids),
         read_hits(arguments.hits),
-        Run(arguments.kind, arguments.method, arguments.split, arguments.fold, arguments.seed),
+        arguments.kind,
+        ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
         arguments.out,
     )
 

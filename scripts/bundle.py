@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from halo.cli import job_parser, log, run_job
+from halo.fold_parts import read_assignments
 from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.bundle import read_bundle
 from halo.proteins.table import read_proteins
@@ -13,9 +12,7 @@ from halo.proteins.table import read_proteins
 
 def job(arguments: argparse.Namespace) -> None:
     """Make the bundle, and read it as whoever uses it will."""
-    assignments = pd.read_csv(
-        arguments.assignments, dtype=str, index_col="id", keep_default_na=False
-    )
+    assignments = read_assignments(arguments.assignments)
     build_bundle(
         read_proteins(arguments.proteins),
         assignments,

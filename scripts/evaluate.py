@@ -9,6 +9,7 @@ from halo.cli import job_parser, run_job
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.strata import make_strata
 from halo.files import write_json, write_table
+from halo.fold_parts import read_assignments
 from halo.proteins.table import read_proteins
 
 
@@ -25,7 +26,7 @@ def job(arguments: argparse.Namespace) -> None:
     )
     metrics, table = evaluate(
         proteins,
-        read_text_table(arguments.assignments).set_index("id"),
+        read_assignments(arguments.assignments),
         arguments.models,
         strata,
         EvaluationSettings(**arguments.settings),

@@ -6,7 +6,6 @@ With several GPUs: python -m torch.distributed.run --standalone --nproc-per-node
 import argparse
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from halo.cli import job_parser, run_job
@@ -16,6 +15,7 @@ from halo.embeddings.weights import read_weights
 from halo.finetuning.processes import processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
+from halo.fold_parts import read_parts
 from halo.malloc import keep_freed_memory
 from halo.proteins.table import read_proteins
 
@@ -23,13 +23,12 @@ from halo.proteins.table import read_proteins
 def job(arguments: argparse.Namespace) -> None:
     """Fine-tune one fold."""
     proteins = read_proteins(arguments.proteins)
-    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
     with processes(arguments.device) as (group, device):
         torch.set_num_threads(max(1, arguments.threads // group.count))
         keep_freed_memory()
         finetune_fold(
             proteins,
-            parts[f"part_{arguments.fold}"].reindex(proteins.ids).to_numpy(dtype=object),
+            read_parts(arguments.assignments, arguments.fold, proteins.ids),
             read_weights(arguments.language_model, arguments.store),
             arguments.seed,
             EmbeddingSettings(**arguments.settings["embeddings"]),

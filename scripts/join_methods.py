@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from halo.cascade.stage import CascadeSettings, join_fold
 from halo.cli import job_parser, run_job
+from halo.fold_parts import read_assignments
 from halo.methods import JOINING
+from halo.model_key import ModelKey
 from halo.proteins.table import read_proteins
 
 
@@ -15,10 +15,10 @@ def job(arguments: argparse.Namespace) -> None:
     """Join two methods on one fold."""
     join_fold(
         read_proteins(arguments.proteins),
-        pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False),
+        read_assignments(arguments.assignments),
         arguments.members,
         arguments.kind,
-        {name: getattr(arguments, name) for name in ("method", "split", "fold", "seed")},
+        ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
         CascadeSettings(**arguments.settings),
         arguments.out,
     )

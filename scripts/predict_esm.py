@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from halo.cli import job_parser, run_job
 from halo.finetuning.predict import predict_fold
+from halo.fold_parts import read_parts
+from halo.model_key import ModelKey
 from halo.proteins.table import read_proteins
 
 
@@ -15,15 +16,13 @@ def job(arguments: argparse.Namespace) -> None:
     """Predict one fold."""
     torch.set_num_threads(arguments.threads)
     proteins = read_proteins(arguments.proteins)
-    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
-    names = ("method", "split", "fold", "seed")
     predict_fold(
         proteins,
-        parts[f"part_{arguments.fold}"].reindex(proteins.ids).to_numpy(dtype=object),
+        read_parts(arguments.assignments, arguments.fold, proteins.ids),
         arguments.finetuned,
         arguments.embeddings,
         arguments.store,
-        {name: getattr(arguments, name) for name in names},
+        ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
         arguments.out,
     )
 

@@ -3,17 +3,18 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from halo.cli import job_parser, run_job
 from halo.device import DEVICES, choose_device
+from halo.fold_parts import read_parts
 from halo.malloc import keep_freed_memory
+from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
 from halo.training.settings import TrainingSettings
-from halo.training.stage import Inputs, Run, train_fold
+from halo.training.stage import Inputs, train_fold
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -21,12 +22,13 @@ def job(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     torch.use_deterministic_algorithms(True, warn_only=True)
-    parts = pd.read_csv(arguments.assignments, dtype=str, index_col="id", keep_default_na=False)
+    proteins = read_proteins(arguments.proteins)
     train_fold(
-        read_proteins(arguments.proteins),
-        parts[f"part_{arguments.fold}"],
+        proteins,
+        read_parts(arguments.assignments, arguments.fold, proteins.ids),
         Inputs(arguments.graphs, arguments.embeddings, arguments.store, arguments.language_model),
-        Run(arguments.split, arguments.fold, arguments.seed, arguments.method, arguments.kind),
+        ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
+        arguments.kind,
         NetworkSettings(**arguments.settings["network"]),
         TrainingSettings(**arguments.settings["training"], **arguments.execution),
         arguments.out,

@@ -14,8 +14,10 @@ from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import write_weights
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import write_json, write_table
+from halo.fold_parts import FoldParts
 from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
+from halo.model_key import ModelKey
 from halo.network.model import NetworkSettings
 from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.settings import PredictSettings
@@ -26,7 +28,7 @@ from halo.shards import write_shard
 from halo.structures.fetch import fetch_structures
 from halo.structures.settings import StructureSettings, TransportSettings
 from halo.training.settings import TrainingSettings
-from halo.training.stage import Inputs, Run, train_fold
+from halo.training.stage import Inputs, train_fold
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "resources/demo"
@@ -105,9 +107,10 @@ def make_small_run(folder: Path, count: int = 60) -> SmallRun:
             place.mkdir(parents=True)
             train_fold(
                 proteins,
-                assignments[f"part_{fold}"],
+                FoldParts.of_fold(assignments, fold, proteins.ids),
                 Inputs([folder / "graphs.json"], [folder / "embeddings.json"], store),
-                Run("kfold", fold, 1, method, kind),
+                ModelKey("kfold", fold, 1, method),
+                kind,
                 NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2),
                 TrainingSettings(epochs=3, learning_rate=0.01),
                 place,
@@ -117,10 +120,8 @@ def make_small_run(folder: Path, count: int = 60) -> SmallRun:
             members_of_it = [folder / f"kfold/{fold}/1/{m}/predictions.csv" for m in KINDS]
             place = folder / f"kfold/{fold}/1/{kind}"
             place.mkdir()
-            names = {"method": kind, "split": "kfold", "fold": fold, "seed": 1}
-            join_fold(
-                proteins, assignments, members_of_it, kind, names, CascadeSettings(0.2), place
-            )
+            key = ModelKey("kfold", fold, 1, kind)
+            join_fold(proteins, assignments, members_of_it, kind, key, CascadeSettings(0.2), place)
     paths = sorted(folder.glob("kfold/*/1/*/predictions.csv"))
     metrics, _ = evaluate(proteins, assignments, paths, {}, EvaluationSettings(resamples=100))
     write_json(folder / "metrics.json", metrics)

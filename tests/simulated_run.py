@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from halo.baselines.stage import Run, run_baseline
+from halo.baselines.stage import run_baseline
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.strata import make_strata
 from halo.files import sha256_of_text, write_json, write_table
+from halo.fold_parts import FoldParts
+from halo.model_description import described, write_description
+from halo.model_key import ModelKey
 from halo.proteins.table import Proteins, write_proteins
 from halo.report.figures import draw_figures
 from halo.report.inputs import read_run
@@ -81,8 +84,9 @@ def make_run(
     for kind in ("majority", "homology"):
         for fold in map(str, range(n_folds)):
             place = folder / SPLIT / fold / str(seeds[0]) / kind
-            run = Run(kind, kind, SPLIT, fold, seeds[0])
-            run_baseline(proteins, parts[f"part_{fold}"], hits, run, place)
+            key = ModelKey(SPLIT, fold, seeds[0], kind)
+            of_fold = FoldParts.of_fold(parts, fold, proteins.ids)
+            run_baseline(proteins, of_fold, hits, kind, key, place)
             models.append(place / "predictions.csv")
     write_benchmarks(folder, n_folds, seeds)
     return SimulatedRun(folder, proteins, assignments, models)
@@ -240,22 +244,20 @@ def write_network(
     table.insert(1, "part", part.to_numpy()[held_out])
     write_table(folder / "predictions.csv", table)
     weights = rng.dirichlet([50 * w for w in MODALITIES.values()])
-    write_json(
-        folder / "model.json",
-        {
-            "class": "network",
-            "split": SPLIT,
-            "fold": fold,
-            "seed": seed,
-            "method": "halo",
-            "task": proteins.task,
-            "labels": list(proteins.label_names),
-            "thresholds": dict.fromkeys(proteins.label_names, 0.45),
-            "modality_weights": dict(zip(MODALITIES, weights.tolist(), strict=True)),
-            "parameters": 123456,
-            "epochs": 12,
-            "kept_epoch": 9,
-        },
+    write_description(
+        folder,
+        described(
+            "network",
+            ModelKey(SPLIT, fold, seed, "halo"),
+            task=proteins.task,
+            labels=list(proteins.label_names),
+            thresholds=dict.fromkeys(proteins.label_names, 0.45),
+            proteins={},
+            modality_weights=dict(zip(MODALITIES, weights.tolist(), strict=True)),
+            parameters=123456,
+            epochs=12,
+            kept_epoch=9,
+        ),
     )
     epochs = np.arange(1, 13)
     write_table(

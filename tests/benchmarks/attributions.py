@@ -68,7 +68,7 @@ def measure(run: Path, store: Path, method: str) -> dict[str, object]:
     for folder in sorted(run.glob(f"kfold/*/1/{method}")):
         network, description = load_model(folder)
         table = pd.read_csv(folder / "predictions.csv").set_index("id")
-        thresholds = description["thresholds"]
+        thresholds = description.thresholds
         for row in np.flatnonzero(folds.reindex(proteins.ids) == folder.parts[-3]):
             name, length = proteins.ids[row], int(proteins.table["length"].iat[row])
             own = signals.get(name, pd.DataFrame(columns=["signal", "start", "end"]))

@@ -348,7 +348,7 @@ def network_weights(path: Path) -> None:
 
 def _check_network(folder: Path) -> None:
     network, description = load_model(folder)
-    assert len(description["labels"]) >= 1, "no label"
+    assert len(description.labels) >= 1, "no label"
     given = safetensors.torch.load((folder / "model.safetensors").read_bytes())
     for name, value in network.state_dict().items():
         assert torch.equal(value.nan_to_num(), given[name].to(value.dtype).nan_to_num()), name

@@ -23,6 +23,8 @@ import modelcif
 from fuzz.mutations import ZIP
 from halo.embeddings.settings import EmbeddingSettings
 from halo.graphs.settings import GraphSettings
+from halo.model_description import described, write_description
+from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.settings import NetworkSettings
 from halo.predict.bundle import FORMAT, content_digests
@@ -239,10 +241,13 @@ def segments() -> list[bytes]:
 def network(folder: Path) -> tuple[bytes, bytes]:
     """``model.json`` and ``model.safetensors`` of a small network."""
     settings = NetworkSettings(hidden=8, layers=1, heads=2, pooling_heads=1)
-    plain = json.loads(json.dumps(vars(settings)))
-    description = {"class": "mean_embedding", "network": plain, "labels": LABELS}
     torch.manual_seed(0)
-    checkpoint.save_model(folder, NETWORKS["mean_embedding"](4, 2, settings), 4, description)
+    checkpoint.save_weights(folder, NETWORKS["mean_embedding"](4, 2, settings))
+    description = described(
+        "mean_embedding", ModelKey("kfold", "0", 1, "mean"), task="multilabel", labels=LABELS,
+        thresholds=dict.fromkeys(LABELS, 0.5), proteins={}, network=settings, embedding_dim=4,
+    )  # fmt: skip
+    write_description(folder, description)
     files = ("model.json", "model.safetensors")
     return tuple((folder / name).read_bytes() for name in files)
 

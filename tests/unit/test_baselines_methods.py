@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 
 from halo.baselines.methods import BASELINES, Training, best_hits, homology, majority
-from halo.baselines.stage import Run, decision_thresholds, read_hits, run_baseline
+from halo.baselines.stage import decision_thresholds, read_hits, run_baseline
 from halo.errors import HaloError
 from halo.files import read_json
+from halo.fold_parts import FoldParts
+from halo.model_key import ModelKey
 from halo.proteins.table import Proteins
 
 COLUMNS = ["query", "target", "identity", "shorter_coverage", "evalue", "bits"]
@@ -79,10 +81,9 @@ def setting() -> tuple[Proteins, pd.Series]:
 def run(setting, folder, kind="homology", **change):
     proteins, parts = setting
     found = hits(("p5", "p2", 80), ("p3", "p0", 60), ("p7", "p6", 90))
-    description = Run(kind, "mine", "kfold", "0", 1)
-    run_baseline(
-        change.get("proteins", proteins), change.get("parts", parts), found, description, folder
-    )
+    of_fold = FoldParts("0", change.get("parts", parts).to_numpy(dtype=object))
+    key = ModelKey("kfold", "0", 1, "mine")
+    run_baseline(change.get("proteins", proteins), of_fold, found, kind, key, folder)
 
 
 def test_the_files_are_those_of_a_trained_network(setting, tmp_path):

@@ -12,6 +12,7 @@ from halo.errors import HaloError
 from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import read_json
+from halo.model_key import ModelKey
 from simulated_run import make_run
 
 
@@ -26,9 +27,9 @@ def join(run, kind="cascade", members=("halo", "homology"), fold="0", proteins=N
     paths = [next(p for p in run.models if p.parts[-4:-1] == (fold, "1", name)) for name in members]
     folder = paths[0].parents[1] / own
     folder.mkdir(exist_ok=True)
-    names = {"method": own, "split": "kfold", "fold": fold, "seed": seed}
+    key = ModelKey("kfold", fold, seed, own)
     assignments = run.assignments.set_index("id")
-    join_fold(proteins or run.proteins, assignments, paths, kind, names, CascadeSettings(), folder)
+    join_fold(proteins or run.proteins, assignments, paths, kind, key, CascadeSettings(), folder)
     return folder
 
 
@@ -51,9 +52,11 @@ def test_a_network_of_another_seed_is_refused(run):
 
 
 def test_a_method_of_another_fold_is_refused(run, monkeypatch):
-    monkeypatch.setattr(
-        "halo.cascade.stage.read_model", lambda *of: replace(read_model(*of), fold="1")
-    )
+    def of_fold_1(*of):
+        model = read_model(*of)
+        return replace(model, key=replace(model.key, fold="1"))
+
+    monkeypatch.setattr("halo.cascade.stage.read_model", of_fold_1)
     with pytest.raises(HaloError, match=r"fold 1, seed 1, but .* fold 0"):
         join(run)
 

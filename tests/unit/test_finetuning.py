@@ -35,6 +35,8 @@ from halo.finetuning.predict import head_logits, load_head, predict_fold
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
+from halo.fold_parts import FoldParts
+from halo.model_key import ModelKey
 from halo.proteins.members import Member
 from halo.proteins.table import Proteins, write_proteins
 from halo.shards import write_shard
@@ -75,8 +77,9 @@ def make_proteins(count: int = 100, task: str = "multilabel") -> Proteins:
 
 def finetune(weights: Weights, folder: Path, **change) -> None:
     arguments = {
-        "proteins": make_proteins(), "part": PARTS, "seed": 1, "settings": SETTINGS,
-        "embedding": EMBEDDING, "store": folder / "store", "save_seconds": 600.0, **change,
+        "proteins": make_proteins(), "parts": FoldParts("0", PARTS), "seed": 1,
+        "settings": SETTINGS, "embedding": EMBEDDING, "store": folder / "store",
+        "save_seconds": 600.0, **change,
     }  # fmt: skip
     finetune_fold(
         weights=weights, folder=folder / "out", processes=Processes(), device="cpu", **arguments
@@ -450,8 +453,8 @@ def test_the_head_on_the_embeddings_is_the_fine_tuned_model(weights, finetuned, 
     """What `esm` says from stored embeddings is what the learner said of the validation."""
     proteins = make_proteins()
     shards = embeddings_of(proteins, finetuned, tmp_path)
-    names = {"method": "esm", "split": "kfold", "fold": "0", "seed": 1}
-    predict_fold(proteins, PARTS, finetuned, shards, tmp_path, names, tmp_path)
+    key, parts = ModelKey("kfold", "0", 1, "esm"), FoldParts("0", PARTS)
+    predict_fold(proteins, parts, finetuned, shards, tmp_path, key, tmp_path)
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert table["part"].value_counts().to_dict() == {"val": 20, "cal": 10, "test": 10}
     model = read_json(tmp_path / "model.json")
@@ -470,11 +473,11 @@ def test_the_head_on_the_embeddings_is_the_fine_tuned_model(weights, finetuned, 
     )
     other = replace(proteins, label_names=("A", "C"))
     with pytest.raises(HaloError, match="other labels"):
-        predict_fold(other, PARTS, finetuned, shards, tmp_path, names, tmp_path)
-    held_out = PARTS.copy()
-    held_out[0] = "test"
+        predict_fold(other, parts, finetuned, shards, tmp_path, key, tmp_path)
+    held_out = FoldParts("0", PARTS.copy())
+    held_out.part[0] = "test"
     with pytest.raises(HaloError, match=f"keeps out of the training .{proteins.ids[0]}"):
-        predict_fold(proteins, held_out, finetuned, shards, tmp_path, names, tmp_path)
+        predict_fold(proteins, held_out, finetuned, shards, tmp_path, key, tmp_path)
 
 
 def test_a_changed_checkpoint_or_adapter_is_refused(finetuned, tmp_path):
@@ -519,26 +522,26 @@ def test_an_unknown_layer_is_an_error(weights, tmp_path):
 )
 def test_a_model_is_refused_where_it_knows_too_much(tmp_path, before, now, allowed):
     proteins = make_proteins()
-    part = PARTS.copy()
-    row = np.flatnonzero(part == before)[0]
-    write_training(tmp_path / "training.csv", proteins, part)
+    parts = FoldParts("0", PARTS.copy())
+    row = parts.rows(before)[0]
+    write_training(tmp_path / "training.csv", proteins, parts)
     # The protein has got another id since: sequences count.
     table = proteins.table.copy()
     table.loc[row, "id"] = "renamed"
     changed = replace(proteins, table=table)
-    part[row] = now
+    parts.part[row] = now
     if allowed:
-        require_no_leak(tmp_path / "training.csv", changed, part, "0")
+        require_no_leak(tmp_path / "training.csv", changed, parts)
     else:
         with pytest.raises(HaloError, match=r"renamed.*finetune.refresh"):
-            require_no_leak(tmp_path / "training.csv", changed, part, "0")
+            require_no_leak(tmp_path / "training.csv", changed, parts)
 
 
 def test_proteins_that_are_gone_are_no_leak(tmp_path):
     proteins = make_proteins()
-    write_training(tmp_path / "training.csv", proteins, PARTS)
+    write_training(tmp_path / "training.csv", proteins, FoldParts("0", PARTS))
     fewer = Proteins(
         proteins.table.iloc[1:].reset_index(drop=True), proteins.label_names, proteins.labels[1:],
         proteins.task,
     )  # fmt: skip
-    require_no_leak(tmp_path / "training.csv", fewer, PARTS[1:], "0")
+    require_no_leak(tmp_path / "training.csv", fewer, FoldParts("0", PARTS[1:]))

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from halo.baselines.methods import Training, homology, majority
-from halo.baselines.stage import Run, run_baseline
+from halo.baselines.stage import run_baseline
 from halo.cascade.calibration import calibrate
 from halo.cascade.combination import MemberPrediction, choose_band
 from halo.cascade.stage import CascadeSettings, join_fold
@@ -26,6 +26,8 @@ from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.thresholds import tuned_thresholds
 from halo.files import read_json
 from halo.finetuning.stage import _examples
+from halo.fold_parts import FoldParts
+from halo.model_key import ModelKey
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.predict.build_bundle import _calibrated
 from halo.report.page import fold_table
@@ -268,12 +270,12 @@ def test_the_stage_of_the_evaluation(run):
 
 @pytest.mark.parametrize("kind", ["majority", "homology"])
 def test_the_stage_of_the_baselines(run, tmp_path, kind):
-    parts = run.assignments.set_index("id")["part_0"]
     ids = run.proteins.ids
+    parts = FoldParts.of_fold(run.assignments.set_index("id"), "0", ids)
     hits = pd.DataFrame({"query": ids[:-1], "target": ids[1:], "bits": 50.0})
     found = []
     for proteins in both(run.proteins):
-        run_baseline(proteins, parts, hits, Run(kind, kind, "kfold", "0", 1), tmp_path)
+        run_baseline(proteins, parts, hits, kind, ModelKey("kfold", "0", 1, kind), tmp_path)
         found.append((tmp_path / "predictions.csv").read_bytes())
     assert found[0] == found[1]
 
@@ -282,11 +284,11 @@ def test_the_stage_of_the_baselines(run, tmp_path, kind):
 def test_the_stage_of_the_cascade(run, tmp_path, kind):
     """But for the conformal sets, which are made of the labels that proteins are known to have."""
     members = [next(p for p in run.models if p.parts[-2] == m) for m in ("halo", "homology")]
-    names = {"method": kind, "split": "kfold", "fold": "0", "seed": 1}
+    key = ModelKey("kfold", "0", 1, kind)
     found = []
     for proteins in both(run.proteins):
         assignments = run.assignments.set_index("id")
-        join_fold(proteins, assignments, members, kind, names, CascadeSettings(), tmp_path)
+        join_fold(proteins, assignments, members, kind, key, CascadeSettings(), tmp_path)
         description = read_json(tmp_path / "model.json")
         found.append((description["members"], description["band"], description["thresholds"]))
     assert found[0] == found[1]

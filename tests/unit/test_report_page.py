@@ -10,6 +10,7 @@ import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
 from halo.files import read_json
+from halo.model_key import ModelKey
 from halo.report import formatting
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run
@@ -191,10 +192,10 @@ def test_two_methods_together_have_a_section(tmp_path, page):
         for kind in ("cascade", "average"):
             folder = path.parents[1] / kind
             folder.mkdir()
-            names = {"method": kind, "split": "kfold", "fold": fold, "seed": int(seed)}
+            key = ModelKey("kfold", fold, int(seed), kind)
             members = [path, homology[fold]]
             settings = CascadeSettings()
-            join_fold(run.proteins, assignments, members, kind, names, settings, folder)
+            join_fold(run.proteins, assignments, members, kind, key, settings, folder)
             paths.append(folder / "predictions.csv")
     found = Page(make_report(replace(run, models=[*run.models, *paths])).read_text())
     joined = read_json(run.path("evaluation/metrics.json"))["methods"]["cascade"]["joining"]

@@ -19,8 +19,10 @@ from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_text, write_json
 from halo.finetuning.leakage import write_training
+from halo.fold_parts import FoldParts
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.predict.ensemble import network_outputs
@@ -32,12 +34,12 @@ from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import macro_f1_error
 from halo.training.loop import Training
 from halo.training.settings import TrainingSettings
-from halo.training.stage import Inputs, Run, train_fold
+from halo.training.stage import Inputs, train_fold
 from halo.training.state import Position
 
 NETWORK = NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2, dropout=0.1)
 TRAINING = TrainingSettings(epochs=12, patience=12, residues_per_batch=400, learning_rate=5e-3)
-RUN = Run("kfold", "0", 1, "halo")
+KEY = ModelKey("kfold", "0", 1, "halo")
 
 
 Setting = tuple[Proteins, pd.Series, Path]
@@ -99,9 +101,10 @@ def run(setting, folder: Path, **change) -> None:
     folder.mkdir(exist_ok=True)
     train_fold(
         proteins,
-        change.get("parts", parts),
+        FoldParts("0", change.get("parts", parts).to_numpy(dtype=object)),
         Inputs([root / "graphs.json"], [root / "embeddings.json"], root, change.get("own")),
-        replace(RUN, kind=change.get("kind", "network")),
+        KEY,
+        change.get("kind", "network"),
         NETWORK,
         change.get("training", TRAINING),
         folder,
@@ -115,7 +118,7 @@ def own_language_model(setting: Setting, folder: Path, seen: list[str], adapter:
     folder.mkdir()
     write_weights(folder / "language_model.json", Weights("m", "m.pt", "00", "a", adapter))
     part = np.where(parts.isin(seen), "train", "").astype(object)
-    write_training(folder / "training.csv", proteins, part)
+    write_training(folder / "training.csv", proteins, FoldParts("0", part))
     return folder / "language_model.json"
 
 
@@ -238,7 +241,7 @@ def test_a_saved_network_predicts_as_before(setting, tmp_path):
     expected = pd.read_csv(tmp_path / "predictions.csv").set_index("id")
     rows = [proteins.ids.tolist().index(name) for name in expected.index]
     np.testing.assert_allclose(torch.sigmoid(found)[rows], expected[["A", "B"]], atol=1e-5)
-    assert description["labels"] == ["A", "B"]
+    assert description.labels == ["A", "B"]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -246,7 +249,7 @@ def test_every_network_is_trained_saved_and_loaded(setting, tmp_path, kind):
     run(setting, tmp_path, kind=kind, training=replace(TRAINING, epochs=2))
     network, description = load_model(tmp_path)
     assert isinstance(network, NETWORKS[kind])
-    assert description["class"] == kind
+    assert description.kind == kind
     assert len(pd.read_csv(tmp_path / "history.csv")) == 2
 
 
@@ -327,7 +330,7 @@ def test_what_is_no_model_is_refused(setting, tmp_path):
     with pytest.raises(HaloError, match="damaged"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text('{"format": 0}')
-    with pytest.raises(HaloError, match="not a HALO network of format"):
+    with pytest.raises(HaloError, match="format 0, and this HALO reads format 3"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(HaloError, match="not readable as JSON"):

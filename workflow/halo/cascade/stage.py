@@ -1,9 +1,8 @@
 """One fold of a method that joins two others: their files in, the same files out."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,11 @@ from halo.cascade.conformal import risk_control
 from halo.cascade.settings import CascadeSettings
 from halo.errors import HaloError
 from halo.evaluation.models import Model, read_model
-from halo.files import write_json
+from halo.fold_parts import HELD_OUT, FoldParts
 from halo.methods import CASCADE, NETWORKS
-from halo.predictions import HELD_OUT, write_predictions
+from halo.model_description import JoinedMember, described, write_description
+from halo.model_key import ModelKey
+from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def join_fold(
     assignments: pd.DataFrame,
     members: Sequence[Path],
     kind: str,
-    names: Mapping[str, object],
+    key: ModelKey,
     settings: CascadeSettings,
     folder: Path,
 ) -> None:
@@ -43,10 +44,9 @@ def join_fold(
     assignments : content of ``split/assignments.csv``, as text, indexed by id
     members : ``predictions.csv`` of the method that is asked first, and of the other
     kind : one of `halo.methods.JOINING`
-    names : `method`, `split`, `fold` and `seed`
     """
     models = [read_model(path, proteins, assignments) for path in members]
-    _require_same_place(members, models, names)
+    _require_same_place(members, models, key)
     first, second = (_in_order(model) for model in models)
     truth, known = proteins.labels[first.rows].astype(bool), proteins.known[first.rows]
     of_part = {name: first.parts == name for name in HELD_OUT}
@@ -65,52 +65,47 @@ def join_fold(
     shares = {name: float(asked[chosen].mean()) for name, chosen in of_part.items() if chosen.any()}
     log.info(
         "fold %s: %s was asked about %.0f %% of the test proteins, with the weight %.1f",
-        names["fold"], second.method, 100 * shares["test"], band.weight,
+        key.fold, second.method, 100 * shares["test"], band.weight,
     )  # fmt: skip
     decided_by = np.where(asked, _second_name(kind, first, second), first.method)
-    part = assignments[f"part_{names['fold']}"].reindex(proteins.ids).to_numpy(dtype=object)
+    parts = FoldParts.of_fold(assignments, key.fold, proteins.ids)
     write_predictions(
-        folder / "predictions.csv", proteins, part, first.rows, joint.probabilities, decided_by
+        folder / "predictions.csv", proteins, parts, first.rows, joint.probabilities, decided_by
     )
-    write_json(
-        folder / "model.json",
-        {
-            "class": kind,
-            **names,
-            "task": proteins.task,
-            "labels": list(proteins.label_names),
-            "thresholds": _by_label(proteins, joint.thresholds),
-            "members": [
-                {"method": model.method, "seed": model.seed, **_described(fitted, proteins)}
-                for model, fitted in zip((first, second), calibrations, strict=True)
-            ],
-            "band": {"certainty": band.certainty, "weight": band.weight, "asked": shares},
-            "conformal": {"risk": settings.risk, "cut": cut},
-            "proteins": {name: int((part == name).sum()) for name in ("train", *of_part)},
-        },
+    fits = zip((first, second), calibrations, strict=True)
+    write_description(
+        folder,
+        described(
+            kind,
+            key,
+            task=proteins.task,
+            labels=list(proteins.label_names),
+            thresholds=_by_label(proteins, joint.thresholds),
+            proteins=parts.counts,
+            members=[_member(model, fitted, proteins) for model, fitted in fits],
+            band={"certainty": band.certainty, "weight": band.weight, "asked": shares},
+            conformal={"risk": float(settings.risk), "cut": cut},
+        ),
     )
 
 
-def _require_same_place(
-    members: Sequence[Path], models: Sequence[Model], names: Mapping[str, object]
-) -> None:
+def _require_same_place(members: Sequence[Path], models: Sequence[Model], key: ModelKey) -> None:
     """HaloError where a member is of another fold, or a network of another seed, than the result.
 
     The other methods have one seed alone, which all share.
     """
     for path, model in zip(members, models, strict=True):
-        found, wanted = {"fold": model.fold}, {"fold": str(names["fold"])}
-        if model.description["class"] in NETWORKS:
-            found["seed"], wanted["seed"] = model.seed, names["seed"]
+        names = ("fold", "seed") if model.description.kind in NETWORKS else ("fold",)
+        found, wanted = (_listed(of, names) for of in (model.key, key))
         if found != wanted:
             raise HaloError(
-                f"{path}: of {_listed(found)}, but {names['method']} joins methods of "
-                f"{_listed(wanted)}; delete the file and run again"
+                f"{path}: of {found}, but {key.method} joins methods of {wanted}; delete the file "
+                "and run again"
             )
 
 
-def _listed(place: Mapping[str, object]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in place.items())
+def _listed(key: ModelKey, names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {getattr(key, name)}" for name in names)
 
 
 def _second_name(kind: str, first: Model, second: Model) -> str:
@@ -133,8 +128,13 @@ def _chosen(prediction: MemberPrediction, chosen: np.ndarray) -> MemberPredictio
     )
 
 
-def _described(fitted: Calibration, proteins: Proteins) -> dict[str, Any]:
-    return {"temperature": fitted.temperature, "shifts": _by_label(proteins, fitted.shifts)}
+def _member(model: Model, fitted: Calibration, proteins: Proteins) -> JoinedMember:
+    return JoinedMember(
+        method=model.method,
+        seed=model.seed,
+        temperature=fitted.temperature,
+        shifts=_by_label(proteins, fitted.shifts),
+    )
 
 
 def _by_label(proteins: Proteins, values: np.ndarray) -> dict[str, float]:

@@ -35,9 +35,9 @@ def joining_summary(
     proteins whose labels are all right.
     """
     description = next(iter(seeds.values()))[0].description
-    if "members" not in description:
+    if description.members is None:
         return {}
-    first, second = (member["method"] for member in description["members"])
+    first, second = (member.method for member in description.members)
     if first not in pools:
         return {}
     counts: dict[str, list[float]] = {}

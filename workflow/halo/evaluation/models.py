@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from halo.errors import HaloError
 from halo.evaluation.thresholds import decide
-from halo.files import read_json
+from halo.fold_parts import FoldParts
+from halo.model_description import ModelDescription, read_description
+from halo.model_key import ModelKey
 from halo.proteins.table import Proteins
 
 
@@ -27,20 +28,33 @@ class Model:
     description : content of ``model.json``
     """
 
-    method: str
-    fold: str
-    seed: int
+    key: ModelKey
     rows: np.ndarray
     parts: np.ndarray
     decided_by: np.ndarray
     probabilities: np.ndarray
-    description: dict[str, Any]
+    description: ModelDescription
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.key.method
+
+    @property
+    def fold(self) -> str:
+        """Name of the fold."""
+        return self.key.fold
+
+    @property
+    def seed(self) -> int:
+        """Seed of the training."""
+        return self.key.seed
 
     @property
     def thresholds(self) -> np.ndarray:
         """The model's own thresholds, float64 [n_labels]."""
-        given = self.description["thresholds"]
-        return np.array([given[name] for name in self.description["labels"]], dtype=float)
+        given = self.description.thresholds
+        return np.array([given[name] for name in self.description.labels], dtype=float)
 
     def restricted(self, chosen: np.ndarray) -> "Model":
         """The proteins in `chosen`, bool [n] or places in the order wanted, alone."""
@@ -84,27 +98,27 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     by id), as those of an earlier run would.
     """
     path = Path(path)
-    _, fold, seed, method = path.parts[-5:-1]
+    key = ModelKey.parse(path.parent)
     names = list(proteins.label_names)
     mend = "delete the file and run again"
-    description = read_json(path.with_name("model.json"))
+    description = read_description(path.parent)
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     decided_by = (
-        table.pop("decided_by") if "decided_by" in table else pd.Series(method, table.index)
+        table.pop("decided_by") if "decided_by" in table else pd.Series(key.method, table.index)
     )
-    if list(table.columns) != ["id", "part", *names] or description["labels"] != names:
+    if list(table.columns) != ["id", "part", *names] or description.labels != names:
         raise HaloError(f"{path}: its labels are not {', '.join(names)}; {mend}")
     rows = pd.Index(proteins.ids).get_indexer(table["id"])
     parts = table["part"].to_numpy(dtype=object)
-    expected = assignments[f"part_{fold}"].reindex(table["id"]).to_numpy(dtype=object)
+    expected = FoldParts.of_fold(assignments, key.fold, table["id"]).part
     wrong = np.flatnonzero((rows < 0) | (parts != expected))
     if len(wrong):
         first = wrong[0]
         raise HaloError(
             f"{path}: protein {table['id'].iat[first]!r} is in part {parts[first]!r} of fold "
-            f"{fold}, but the split has it in {expected[first]!r}; {mend}"
+            f"{key.fold}, but the split has it in {expected[first]!r}; {mend}"
         )
-    tested = (assignments[f"part_{fold}"] == "test").sum()
+    tested = FoldParts.of_fold(assignments, key.fold, assignments.index).counts["test"]
     if (parts == "test").sum() != tested or table["id"].duplicated().any():
         raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {mend}")
     try:
@@ -116,7 +130,7 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
         valid = False
     if not valid:
         raise HaloError(f"{path}: holds what is no probability between 0 and 1; {mend}")
-    return Model(method, fold, int(seed), rows, parts, decided_by, probabilities, description)
+    return Model(key, rows, parts, decided_by, probabilities, description)
 
 
 def by_method(models: Iterable[Model]) -> dict[str, dict[int, list[Model]]]:

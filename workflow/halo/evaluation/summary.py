@@ -56,23 +56,23 @@ def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
     """What a method is: its class, its seeds, and of a network its modality weights."""
     models = [model for found in seeds.values() for model in found]
     description: dict[str, Any] = {
-        "class": models[0].description["class"],
+        "class": models[0].description.kind,
         "seeds": list(seeds),
         "n_seeds": len(seeds),
         "n_models": len(models),
     }
-    if "modality_weights" in models[0].description:
+    if models[0].description.modality_weights is not None:
         description["modality_weights"] = [
             {
                 "fold": model.fold,
                 "seed": model.seed,
-                **{k: reported(v) for k, v in model.description["modality_weights"].items()},
+                **{k: reported(v) for k, v in model.description.modality_weights.items()},
             }
             for model in models
         ]
-    if "conformal" in models[0].description:
+    if models[0].description.band is not None:
         description["asked"] = reported(
-            np.mean([model.description["band"]["asked"]["test"] for model in models])
+            np.mean([model.description.band.asked["test"] for model in models])
         )
     return description
 
@@ -84,14 +84,14 @@ def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) 
     ``size`` is the mean number of labels in a set. `labels` are of the protein table.
     """
     tested = [model.of_part("test") for found in seeds.values() for model in found]
-    if "conformal" not in tested[0].description:
+    if tested[0].description.conformal is None:
         return {}
-    given = [model.description["conformal"] for model in tested]
-    sets = [label_sets(m.probabilities, g["cut"]) for m, g in zip(tested, given, strict=True)]
+    given = [model.description.conformal for model in tested]
+    sets = [label_sets(m.probabilities, g.cut) for m, g in zip(tested, given, strict=True)]
     truth = np.concatenate([labels[model.rows] for model in tested])
     together = np.concatenate(sets)
     return {
-        "promised": 1 - given[0]["risk"],
+        "promised": 1 - given[0].risk,
         "found": reported(coverage(together, truth)),
         "size": reported(together.sum(axis=1).mean()),
     }

@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from halo.embeddings.weights import read_weights
 from halo.errors import HaloError
 from halo.files import read_json, write_table
+from halo.fold_parts import TRAIN, FoldParts
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 NAMED = 5  # ids that a message names
 
 
-def write_training(file: Path, proteins: Proteins, part: np.ndarray) -> None:
+def write_training(file: Path, proteins: Proteins, parts: FoldParts) -> None:
     """Write ``training.csv``: what the model was fitted to (train) and chosen by (val)."""
-    used = np.isin(part, ["train", "val"])
-    table = proteins.table.loc[used, ["id", "seq_hash"]].assign(part=part[used])
+    used = parts.is_in(TRAIN, "val")
+    table = proteins.table.loc[used, ["id", "seq_hash"]].assign(part=parts.part[used])
     write_table(file, table)
 
 
 def require_own_language_model(
-    store: Path, language_model: Path | None, proteins: Proteins, part: np.ndarray, fold: str
+    store: Path, language_model: Path | None, proteins: Proteins, parts: FoldParts
 ) -> None:
     """HaloError if embeddings are not of the fold's own language model, or if that knows too much.
 
@@ -34,25 +34,25 @@ def require_own_language_model(
     language_model
         The fold's ``language_model.json``, with ``training.csv`` beside it; None where the fold
         reads the embeddings of the language model as it was published.
-    part : text [n_proteins], part of each protein in the fold
     """
     adapter = read_json(Path(store) / "fingerprint.json").get("adapter")
     own = read_weights(language_model).adapter_sha256 if language_model else None
     if adapter != own:
         raise HaloError(
-            f"fold {fold}: the embeddings in {store} are of {_named(adapter)}, but the fold reads "
-            f"those of {_named(own)}; delete the embeddings' shard files of this fold and run again"
+            f"fold {parts.fold}: the embeddings in {store} are of {_named(adapter)}, but the fold "
+            f"reads those of {_named(own)}; delete the embeddings' shard files of this fold and "
+            "run again"
         )
     if language_model:
         training = Path(language_model).with_name("training.csv")
-        require_no_leak(training, proteins, part, fold)
+        require_no_leak(training, proteins, parts)
 
 
 def _named(adapter: str | None) -> str:
     return f"the adapter with the sha256 {adapter}" if adapter else "the published language model"
 
 
-def require_no_leak(file: Path, proteins: Proteins, part: np.ndarray, fold: str) -> None:
+def require_no_leak(file: Path, proteins: Proteins, parts: FoldParts) -> None:
     """HaloError if the model saw in training what the fold, as it is now, keeps apart.
 
     What it was fitted to must be in the training part now; what it was chosen by must be
@@ -63,19 +63,18 @@ def require_no_leak(file: Path, proteins: Proteins, part: np.ndarray, fold: str)
     Parameters
     ----------
     file : ``training.csv``, see `write_training`
-    part : text [n_proteins], part of each protein in the fold
     """
     seen = pd.read_csv(file, dtype=str, keep_default_na=False)
     hashes = proteins.table["seq_hash"]
     fitted = hashes.isin(seen.loc[seen["part"] == "train", "seq_hash"]).to_numpy()
     chosen = hashes.isin(seen.loc[seen["part"] == "val", "seq_hash"]).to_numpy()
-    leaks = (fitted & (part != "train")) | (chosen & np.isin(part, ["cal", "test"]))
+    leaks = (fitted & ~parts.is_in(TRAIN)) | (chosen & parts.is_in("cal", "test"))
     if leaks.any():
         ids = proteins.ids[leaks]
         named = ", ".join(ids[:NAMED]) + (" and others" if len(ids) > NAMED else "")
         raise HaloError(
-            f"fold {fold}: the language model was fine-tuned on {len(ids):,} proteins that the "
-            f"split now keeps out of the training ({named}). Raise finetune.refresh by one to "
+            f"fold {parts.fold}: the language model was fine-tuned on {len(ids):,} proteins that "
+            f"the split now keeps out of the training ({named}). Raise finetune.refresh by one to "
             "fine-tune it again, or keep proteins in their folds with split.base"
         )
     gone = (~seen["seq_hash"].isin(hashes)).sum()

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.errors import HaloError
-from halo.files import read_json, write_json, write_table
+from halo.files import read_json, write_table
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.leakage import require_own_language_model
 from halo.finetuning.settings import FinetuneSettings
-from halo.predictions import HELD_OUT, write_predictions
+from halo.fold_parts import FoldParts
+from halo.model_description import described, write_description
+from halo.model_key import ModelKey
+from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
 from halo.store import Store
@@ -28,11 +31,11 @@ log = logging.getLogger(__name__)
 
 def predict_fold(
     proteins: Proteins,
-    part: np.ndarray,
+    parts: FoldParts,
     finetuned: Path,
     embeddings: list[Path],
     store: Path,
-    names: dict[str, object],
+    key: ModelKey,
     folder: Path,
 ) -> None:
     """Write ``predictions.csv``, ``model.json`` and ``history.csv`` as every method does.
@@ -42,38 +45,27 @@ def predict_fold(
 
     Parameters
     ----------
-    part : text [n_proteins], part of each protein in the fold
     finetuned : folder that `halo.finetuning.stage.finetune_fold` wrote
     embeddings, store : shard files of the fold's embeddings, and root of the store
-    names : `method`, `split`, `fold` and `seed`
     """
     own = open_store(embeddings, EMBEDDINGS, store)
-    require_own_language_model(
-        own.path, finetuned / "language_model.json", proteins, part, str(names["fold"])
-    )
+    require_own_language_model(own.path, finetuned / "language_model.json", proteins, parts)
     head, description = load_head(finetuned)
     if description["labels"] != list(proteins.label_names):
         raise HaloError(
             f"{finetuned}: fine-tuned for other labels than those of the data now; raise "
             "finetune.refresh by one to fine-tune again"
         )
-    held_out = np.concatenate([np.flatnonzero(part == name) for name in HELD_OUT])
+    held_out = parts.held_out
     hashes = proteins.table["seq_hash"].to_numpy(dtype=object)[held_out]
     logits = head_logits(head, own, hashes)
-    log.info("fold %s: %s proteins", names["fold"], f"{len(held_out):,}")
+    log.info("fold %s: %s proteins", key.fold, f"{len(held_out):,}")
     found = probabilities(logits, proteins.task).numpy()
-    write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
+    write_predictions(folder / "predictions.csv", proteins, parts, held_out, found)
     write_table(folder / "history.csv", pd.read_csv(finetuned / "history.csv"))
     kept = ("task", "labels", "thresholds", "parameters", "epochs", "best_epoch")
-    write_json(
-        folder / "model.json",
-        {
-            "class": "esm",
-            **names,
-            **{key: description[key] for key in kept},
-            "proteins": {name: int((part == name).sum()) for name in ("train", *HELD_OUT)},
-        },
-    )
+    fields = {name: description[name] for name in kept}
+    write_description(folder, described("esm", key, proteins=parts.counts, **fields))
 
 
 @torch.inference_mode()

@@ -17,7 +17,6 @@ from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.language_model import require_layer
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import Weights, write_weights
-from halo.errors import HaloError
 from halo.files import sha256_of_file, write_json, write_table
 from halo.finetuning.adapters import described
 from halo.finetuning.data import Examples
@@ -26,6 +25,7 @@ from halo.finetuning.learner import Learner
 from halo.finetuning.loop import Finetuning
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
+from halo.fold_parts import TRAIN, FoldParts
 from halo.proteins.table import Proteins
 from halo.store import fingerprint_of
 from halo.tensors import save_tensors
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 def finetune_fold(
     proteins: Proteins,
-    part: np.ndarray,
+    parts: FoldParts,
     weights: Weights,
     seed: int,
     embedding: EmbeddingSettings,
@@ -50,20 +50,18 @@ def finetune_fold(
 
     Parameters
     ----------
-    part : text [n_proteins], part of each protein; those of train and val alone are looked at
+    parts : those of train and val alone are looked at
     weights : the language model as it was published
     store : root of the store, below which the state lies while this goes on: Snakemake deletes
         the outputs of a job that failed
     save_seconds : how often the state is written
     """
-    examples = {name: _examples(proteins, part == name) for name in ("train", "val")}
-    for name, found in examples.items():
-        if not len(found):
-            raise HaloError(f"no protein in {name!r}; give more proteins or fewer folds")
+    parts.require(TRAIN, "val")
+    examples = {name: _examples(proteins, parts.is_in(name)) for name in (TRAIN, "val")}
     model, alphabet = load_esm2(Path(weights.path))
     require_layer(model, embedding.layer)
     learner = Learner(model, alphabet, len(proteins.label_names), embedding, settings, seed)
-    note = _description(proteins, part, weights, seed, embedding, settings)
+    note = _description(proteins, parts, weights, seed, embedding, settings)
     state = Path(store) / "finetune" / fingerprint_of(note) / "state.safetensors"
     if processes.first:
         write_json(state.with_name("fingerprint.json"), note, shared=True)
@@ -95,7 +93,7 @@ def finetune_fold(
     adapter = {name.removeprefix("model."): v for name, v in trained if name.startswith("model.")}
     save_tensors(folder / "adapter.safetensors", adapter)
     save_tensors(folder / "head.safetensors", learner.head.state_dict())
-    write_training(folder / "training.csv", proteins, part)
+    write_training(folder / "training.csv", proteins, parts)
     write_table(folder / "history.csv", pd.DataFrame(position.history))
     thresholds = learner.tau.sigmoid().tolist()
     write_json(
@@ -125,7 +123,7 @@ def _examples(proteins: Proteins, chosen: np.ndarray) -> Examples:
 
 def _description(
     proteins: Proteins,
-    part: np.ndarray,
+    parts: FoldParts,
     weights: Weights,
     seed: int,
     embedding: EmbeddingSettings,
@@ -137,8 +135,8 @@ def _description(
         "sha256": weights.sha256,
         "task": proteins.task,
         "labels": list(proteins.label_names),
-        "proteins": {name: int((part == name).sum()) for name in ("train", "val")},
-        "examples": _digest(proteins, part),
+        "proteins": {name: parts.counts[name] for name in (TRAIN, "val")},
+        "examples": _digest(proteins, parts),
         "seed": seed,
         "layer": embedding.layer,
         "window": embedding.window,
@@ -149,11 +147,11 @@ def _description(
     }
 
 
-def _digest(proteins: Proteins, part: np.ndarray) -> str:
+def _digest(proteins: Proteins, parts: FoldParts) -> str:
     """Digest of the sequences that are looked at, of their labels and of their parts."""
     digest = hashlib.sha256()
     targets = proteins.targets
-    for row in np.flatnonzero(np.isin(part, ["train", "val"])):
-        digest.update(f"{proteins.table['seq_hash'].iat[row]} {part[row]}".encode())
+    for row in np.flatnonzero(parts.is_in(TRAIN, "val")):
+        digest.update(f"{proteins.table['seq_hash'].iat[row]} {parts.part[row]}".encode())
         digest.update(targets[row].tobytes())
     return digest.hexdigest()

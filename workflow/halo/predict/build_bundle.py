@@ -3,7 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +22,7 @@ from halo.evaluation.models import Model, read_model
 from halo.files import read_json, write_json, write_text
 from halo.graphs.build import GraphSettings
 from halo.graphs.layout import description as graphs_description
-from halo.methods import JOINING
+from halo.model_description import ModelDescription, read_description
 from halo.predict.bundle import (
     DESCRIPTION,
     FORMAT,
@@ -113,14 +113,14 @@ def build_bundle(
         ]
         trained = _training(proteins, assignments, models)
         measured = read_json(metrics)
-        first = read_json(predictions[0].with_name("model.json"))
+        first = read_description(predictions[0].parent)
         description = {
             "format": FORMAT,
             "halo": __version__,
             "name": settings.name,
             "version": settings.version,
-            "method": first["method"],
-            "class": first["class"],
+            "method": first.method,
+            "class": first.kind,
             "task": proteins.task,
             "labels": list(proteins.label_names),
             "simulated": settings.simulated,
@@ -138,7 +138,7 @@ def build_bundle(
             _write_training(work / TRAINING, proteins, trained)
         shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
-        write_json(work / "metrics.json", measured["methods"][first["method"]])
+        write_json(work / "metrics.json", measured["methods"][first.method])
         write_text(work / "README.md", model_card(description, measured, licence))
         write_json(work / DESCRIPTION, description)
         write_json(work / MANIFEST, {"format": FORMAT, "files": listed(work)})
@@ -175,36 +175,40 @@ def _model(
 ) -> dict[str, Any]:
     """Copy the files of one fold and seed, and say how it is used."""
     model = read_model(path, proteins, assignments)
-    description = model.description
-    place = path.parent.parent  # <split>/<fold>/<seed>
-    finetuned = place.parent / "finetune"
-    if description["class"] in JOINING:
+    key, description = model.key, model.description
+    results = path.parents[4]
+    finetuned = results / key.split / key.fold / "finetune"
+    if description.members is not None:
         members = [
-            (place.parent / str(member["seed"]) / member["method"], member)
-            for member in description["members"]
+            (replace(key, seed=member.seed, method=member.method), member.model_dump())
+            for member in description.members
         ]
-        joint = {"band": description["band"], "conformal": description["conformal"]}
+        joint = {
+            "band": description.band.model_dump(),
+            "conformal": description.conformal.model_dump(),
+        }
     else:
         calibration, conformal = _calibrated(model, proteins, settings.risk)
-        members, joint = [(path.parent, calibration)], {"band": None, "conformal": conformal}
+        members, joint = [(key, calibration)], {"band": None, "conformal": conformal}
     if settings.finetuned:
         _copy(finetuned, ADAPTER_FILES, work / f"{MODELS}/{model.fold}/finetune")
         weights = read_weights(finetuned / "language_model.json")
     entries = []
-    for source, fitted in members:
-        found = read_json(source / "model.json")
-        if found["class"] == "esm":
+    for member, fitted in members:
+        source = results / member.path
+        found = read_description(source)
+        if found.kind == "esm":
             where = f"{MODELS}/{model.fold}/finetune"
         else:
-            where = "/".join((MODELS, *source.parts[-3:]))
+            where = f"{MODELS}/{member.fold}/{member.seed}/{member.method}"
             _require_same_settings(source / "model.json", found, weights, settings)
             _copy(source, NETWORK_FILES, work / where)
         entries.append(
             {
-                "method": found["method"],
-                "class": found["class"],
+                "method": found.method,
+                "class": found.kind,
                 "folder": where,
-                "thresholds": found["thresholds"],
+                "thresholds": found.thresholds,
                 "temperature": fitted["temperature"],
                 "shifts": fitted["shifts"],
             }
@@ -235,7 +239,7 @@ def _calibrated(
 
 
 def _require_same_settings(
-    file: Path, description: Mapping[str, Any], weights: Weights, settings: BundleSettings
+    file: Path, description: ModelDescription, weights: Weights, settings: BundleSettings
 ) -> None:
     """HaloError where the network was trained on other graphs or embeddings."""
     structures = store_name(StructureSettings(**settings.structures).description())
@@ -244,7 +248,7 @@ def _require_same_settings(
         "graphs": {store_name(graphs_description(structures, GraphSettings(**settings.graphs)))},
     }
     for name, stores in wanted.items():
-        if description.get(name) not in stores:
+        if getattr(description, name) not in stores:
             raise HaloError(
                 f"{file}: trained on other {name} than those of the configuration now; run the "
                 "pipeline again before the bundle is made"

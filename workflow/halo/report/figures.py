@@ -72,7 +72,7 @@ def _data_figures(run: RunResults) -> Iterator[Drawn]:
 
 def _training_figures(run: RunResults) -> Iterator[Drawn]:
     main = run.metrics["main"]
-    if not any(method == main for method, _, _ in run.histories):
+    if not any(key.method == main for key in run.histories):
         return
     yield Drawn(
         "training_loss",

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from halo.files import read_json
+from halo.fold_parts import read_assignments
+from halo.model_key import ModelKey
 from halo.proteins.table import Proteins, read_proteins
 
 
@@ -22,7 +24,7 @@ class RunResults:
     leakage, metrics, provenance
         The JSON files of these names.
     histories
-        Training histories by method, fold and seed.
+        Training histories by model.
     """
 
     proteins: Proteins
@@ -33,7 +35,7 @@ class RunResults:
     structures: pd.DataFrame
     metrics: dict[str, Any]
     predictions: pd.DataFrame
-    histories: dict[tuple[str, str, int], pd.DataFrame]
+    histories: dict[ModelKey, pd.DataFrame]
     provenance: dict[str, Any]
 
 
@@ -53,13 +55,13 @@ def read_run(
     return RunResults(
         read_proteins(proteins),
         _text_table(rejected),
-        _text_table(assignments),
+        read_assignments(assignments),
         pd.read_csv(identity, dtype={"id": str}),
         read_json(leakage),
         _text_table(structures),
         read_json(metrics),
         _text_table(predictions).astype({"uncertainty": float}),
-        {_key(Path(path)): pd.read_csv(path) for path in histories},
+        _histories(histories),
         read_json(provenance),
     )
 
@@ -74,6 +76,5 @@ def _text_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def _key(path: Path) -> tuple[str, str, int]:
-    fold, seed, method = path.parts[-4:-1]
-    return method, fold, int(seed)
+def _histories(paths: Iterable[Path]) -> dict[ModelKey, pd.DataFrame]:
+    return {ModelKey.parse(Path(path).parent): pd.read_csv(path) for path in paths}

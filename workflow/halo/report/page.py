@@ -87,7 +87,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
             for fold, number in run.metrics["folds"].items()
         },
         "structures": run.structures["status"].value_counts().to_dict(),
-        "networks": sum(method != finetuned_method(run) for method, _, _ in run.histories),
+        "networks": sum(key.method != finetuned_method(run) for key in run.histories),
     }
 
 
@@ -111,7 +111,7 @@ def fold_table(run: RunResults) -> pd.DataFrame:
     Where labels are unknown, a last column says of how many proteins; in the last row, of how many
     at least one label is.
     """
-    folds = run.assignments.set_index("id")["fold"].reindex(run.proteins.ids)
+    folds = run.assignments["fold"].reindex(run.proteins.ids)
     folds = folds.replace("", "never tested").to_numpy(dtype=object)
     names = sorted(set(folds))
     labels = run.proteins.labels.astype(int)

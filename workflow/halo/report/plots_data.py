@@ -19,7 +19,7 @@ def frequent_labels(proteins: Proteins) -> np.ndarray:
 
 def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
     """Share of the proteins of each fold that have a label, of those of which it is known."""
-    folds = assignments.set_index("id")["fold"].reindex(proteins.ids).to_numpy(dtype=object)
+    folds = assignments["fold"].reindex(proteins.ids).to_numpy(dtype=object)
     names = sorted(fold for fold in set(folds) if fold)
     columns = frequent_labels(proteins)
     figure = new_figure(1.1 + 0.32 * len(columns))

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from halo.model_key import ModelKey
 from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure
 
 MOST_LABELS = 30  # rows of a figure; of more labels the most frequent are drawn
@@ -123,11 +124,11 @@ def _heat_map(axes: Axes, shares: np.ndarray, labels: list[str]) -> None:
                       fontsize=9)  # fmt: skip
 
 
-Histories = Mapping[tuple[str, str, int], pd.DataFrame]
+Histories = Mapping[ModelKey, pd.DataFrame]
 
 
 def training_loss(histories: Histories, main: str) -> Figure:
-    """Loss of one method's models in training (thin) and validation; by method, fold, seed."""
+    """Loss of one method's models in training (thin) and validation."""
     figure, axes, runs = _training_figure(histories, main)
     for index, table in runs:
         colour, dash = cycle(COLOURS, index), cycle(DASHES, index)
@@ -154,7 +155,7 @@ def _training_figure(
     histories: Histories, main: str
 ) -> tuple[Figure, Axes, list[tuple[int, pd.DataFrame]]]:
     """An empty figure with a legend of the folds, and each history with its fold's number."""
-    chosen = {key[1:]: table for key, table in histories.items() if key[0] == main}
+    chosen = {(k.fold, k.seed): table for k, table in histories.items() if k.method == main}
     folds = sorted({fold for fold, _ in chosen})
     figure = new_figure(3.3)
     axes = figure.subplots()

@@ -13,18 +13,20 @@ from torch import nn
 from halo.code_digest import code_digest
 from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
-from halo.errors import HaloError
 from halo.files import write_table
 from halo.finetuning.leakage import require_own_language_model
+from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.model_description import described, write_description
+from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.network.standardize import PROTEINS, StandardizeEmbedding
-from halo.predictions import HELD_OUT, write_predictions
+from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
 from halo.store import fingerprint_of
-from halo.training.checkpoint import parameter_count, save_model
+from halo.training.checkpoint import parameter_count, save_weights
 from halo.training.data import ProteinDataset
 from halo.training.decisions import probabilities
 from halo.training.loop import Training, score
@@ -33,20 +35,6 @@ from halo.training.settings import TrainingSettings
 log = logging.getLogger(__name__)
 
 CODE = ("halo.training.loop", "halo.network.classes")  # what the weights depend on
-
-
-@dataclass(frozen=True)
-class Run:
-    """Which fold, seed and method; their names are the folders of the output.
-
-    `kind` is the method's class, a key of `halo.network.classes.NETWORKS`.
-    """
-
-    split: str
-    fold: str
-    seed: int
-    method: str
-    kind: str = "network"
 
 
 @dataclass(frozen=True)
@@ -68,9 +56,10 @@ class Inputs:
 
 def train_fold(
     proteins: Proteins,
-    parts: pd.Series,
+    parts: FoldParts,
     inputs: Inputs,
-    run: Run,
+    key: ModelKey,
+    kind: str,
     network_settings: NetworkSettings,
     settings: TrainingSettings,
     folder: Path,
@@ -78,19 +67,14 @@ def train_fold(
 ) -> None:
     """Write ``model.safetensors``, ``model.json``, ``history.csv`` and ``predictions.csv``.
 
-    `parts` is the part (train, val, cal, test, removed) of each protein, by id. HaloError where
-    the embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
+    `kind` is the method's class, a key of `halo.network.classes.NETWORKS`. HaloError where the
+    embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
     """
-    part = parts.reindex(proteins.ids).to_numpy()
-    rows = {name: np.flatnonzero(part == name) for name in ("train", *HELD_OUT)}
-    for name in ("train", "val", "test"):
-        if not len(rows[name]):
-            raise HaloError(
-                f"fold {run.fold} has no protein in {name!r}; give more proteins or fewer folds"
-            )
+    parts.require(TRAIN, "val", "test")
+    train, val = parts.rows(TRAIN), parts.rows("val")
     graphs = open_store(inputs.graphs, GRAPHS, inputs.store)
     embeddings = open_store(inputs.embeddings, EMBEDDINGS, inputs.store)
-    require_own_language_model(embeddings.path, inputs.language_model, proteins, part, run.fold)
+    require_own_language_model(embeddings.path, inputs.language_model, proteins, parts)
     lengths = proteins.table["length"].to_numpy()
     dataset = ProteinDataset(
         proteins.table["seq_hash"].to_numpy(dtype=object),
@@ -99,35 +83,36 @@ def train_fold(
         embeddings,
         settings.cache_gb * 1e9,
     )
-    sizes = ", ".join(f"{len(found):,} {name}" for name, found in rows.items())
-    log.info("fold %s, seed %s: %s proteins", run.fold, run.seed, sizes)
-    embedding_dim = dataset[int(rows["train"][0])].embedding.shape[1]
-    torch.manual_seed(run.seed)
-    network = NETWORKS[run.kind](embedding_dim, len(proteins.label_names), network_settings)
-    fit_standardization(network, dataset, rows["train"])
+    sizes = ", ".join(f"{count:,} {name}" for name, count in parts.counts.items())
+    log.info("fold %s, seed %s: %s proteins", key.fold, key.seed, sizes)
+    embedding_dim = dataset[int(train[0])].embedding.shape[1]
+    torch.manual_seed(key.seed)
+    network = NETWORKS[kind](embedding_dim, len(proteins.label_names), network_settings)
+    fit_standardization(network, dataset, train)
     note = {
-        **asdict(run),
+        **asdict(key),
+        "class": kind,
         "task": proteins.task,
         "network": asdict(network_settings),
         "training": asdict(settings),
         "graphs": dataset.graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
-    state = folder / f"state-{fingerprint_of(note | _content(proteins, part))}.safetensors"
+    state = folder / f"state-{fingerprint_of(note | _content(proteins, parts))}.safetensors"
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
     training = Training(
         network,
         dataset,
         lengths,
-        rows["train"].tolist(),
-        rows["val"].tolist(),
+        train.tolist(),
+        val.tolist(),
         proteins.task,
         settings,
-        run.seed,
+        key.seed,
         state,
     )
-    held_out = np.concatenate([rows[name] for name in HELD_OUT])
+    held_out = parts.held_out
     with needing_memory(
         f"a batch of {settings.residues_per_batch:,} residues or of the longest protein",
         "lower training.residues_per_batch or network.hidden, or ask for a GPU with more memory",
@@ -136,20 +121,29 @@ def train_fold(
         logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
     write_table(folder / "history.csv", pd.DataFrame(training.position.history))
     found = probabilities(logits, proteins.task).numpy()
-    write_predictions(folder / "predictions.csv", proteins, part, held_out, found)
+    write_predictions(folder / "predictions.csv", proteins, parts, held_out, found)
     thresholds = training.tau.sigmoid().tolist()
-    description = {
-        "class": run.kind,
-        **note,
-        "labels": list(proteins.label_names),
-        "thresholds": dict(zip(proteins.label_names, thresholds, strict=True)),
-        "modality_weights": network.global_weights(),
-        "parameters": parameter_count(network),
-        "epochs": len(training.position.history),
-        "kept_epoch": training.position.kept_epoch,
-        "proteins": {name: len(found) for name, found in rows.items()},
-    }
-    save_model(folder, network, embedding_dim, description)
+    save_weights(folder, network)
+    write_description(
+        folder,
+        described(
+            kind,
+            key,
+            task=proteins.task,
+            labels=list(proteins.label_names),
+            thresholds=dict(zip(proteins.label_names, thresholds, strict=True)),
+            proteins=parts.counts,
+            network=network_settings,
+            training=asdict(settings),
+            graphs=dataset.graphs.fingerprint,
+            embeddings=dataset.embeddings.fingerprint,
+            embedding_dim=embedding_dim,
+            modality_weights=network.global_weights(),
+            parameters=parameter_count(network),
+            epochs=len(training.position.history),
+            kept_epoch=training.position.kept_epoch,
+        ),
+    )
     for file in folder.glob("state-*.safetensors"):
         file.unlink()
 
@@ -162,10 +156,10 @@ def fit_standardization(network: nn.Module, dataset: ProteinDataset, rows: np.nd
             module.fit(dataset[int(row)].embedding for row in chosen)
 
 
-def _content(proteins: Proteins, part: np.ndarray) -> dict[str, str]:
+def _content(proteins: Proteins, parts: FoldParts) -> dict[str, str]:
     """What a state depends on beyond the settings: the proteins, and the code."""
-    learned = np.isin(part, ["train", "val"])
-    table = proteins.table.loc[learned, ["seq_hash"]].assign(part=part[learned])
+    learned = parts.is_in(TRAIN, "val")
+    table = proteins.table.loc[learned, ["seq_hash"]].assign(part=parts.part[learned])
     digest = sha256()
     digest.update(table.to_csv(index=False).encode())
     digest.update(np.ascontiguousarray(proteins.targets[learned]).tobytes())

@@ -1,0 +1,122 @@
+"""``model.json``: what a trained model is, whatever its method, beside its predictions."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from halo import __version__
+from halo.methods import CLASSES
+from halo.model_key import ModelKey
+from halo.network.settings import NetworkSettings
+from halo.typed_json import Part, Versioned, read_typed, write_typed
+
+NAME = "model.json"
+FORMAT = 3  # 3: the same fields for every class of methods
+
+Positive = Annotated[FiniteFloat, Field(gt=0)]
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+class Band(Part):
+    """Up to which uncertainty the first of two methods decides alone; see `halo.cascade`.
+
+    `asked` is the share of the proteins beyond it, by part.
+    """
+
+    certainty: FiniteFloat
+    weight: FiniteFloat
+    asked: dict[str, Share]
+
+
+class Conformal(Part):
+    """The cut of the conformal sets, and the share of the labels that they may miss."""
+
+    risk: FiniteFloat
+    cut: FiniteFloat
+
+
+class JoinedMember(Part):
+    """A method that another one joins, with its calibration."""
+
+    method: str
+    seed: int
+    temperature: Positive
+    shifts: dict[str, FiniteFloat]
+
+
+class ModelDescription(Versioned):
+    """The content of ``model.json``.
+
+    Attributes
+    ----------
+    kind
+        Class of the method, ``class`` in the file.
+    split, fold, seed, method
+        Which model it is, see `halo.model_key.ModelKey`.
+    task, labels, thresholds
+        A label is given where its probability reaches its threshold.
+    proteins
+        Number of proteins, by part.
+    network, training, embedding_dim, graphs, embeddings, modality_weights, kept_epoch
+        Of a network: its settings, the width of the embeddings, the fingerprints of the stores
+        that it was trained on, the mean weights of the modalities, the epoch that was kept.
+    parameters, epochs
+        Of a trained method: number of trainable parameters, epochs that were trained.
+    best_epoch
+        Of the fine-tuned language model alone.
+    members, band, conformal
+        Of a cascade or an average.
+    """
+
+    kind: Literal[CLASSES] = Field(alias="class")
+    split: str
+    fold: str
+    seed: int
+    method: str
+    task: Literal["multilabel", "singlelabel"]
+    labels: Annotated[list[str], Field(min_length=1)]
+    thresholds: dict[str, FiniteFloat]
+    proteins: dict[str, int]
+    parameters: int | None = None
+    epochs: int | None = None
+    network: NetworkSettings | None = None
+    training: dict[str, Any] | None = None
+    embedding_dim: int | None = None
+    graphs: str | None = None
+    embeddings: str | None = None
+    modality_weights: dict[str, FiniteFloat] | None = None
+    kept_epoch: int | None = None
+    best_epoch: int | None = None
+    members: list[JoinedMember] | None = None
+    band: Band | None = None
+    conformal: Conformal | None = None
+
+    @model_validator(mode="after")
+    def _has_every_threshold(self) -> "ModelDescription":
+        missing = [label for label in self.labels if label not in self.thresholds]
+        if missing:
+            raise ValueError(f"thresholds lack {', '.join(missing)}")
+        return self
+
+    @property
+    def key(self) -> ModelKey:
+        """Which model it is."""
+        return ModelKey(self.split, self.fold, self.seed, self.method)
+
+
+def described(kind: str, key: ModelKey, **fields: Any) -> ModelDescription:
+    """The description of a model of this version."""
+    names = {"split": key.split, "fold": key.fold, "seed": key.seed, "method": key.method}
+    return ModelDescription(format=FORMAT, halo=__version__, kind=kind, **names, **fields)
+
+
+def write_description(folder: Path, description: ModelDescription) -> None:
+    """Write ``model.json`` to a folder."""
+    write_typed(Path(folder) / NAME, description)
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read ``model.json`` of a folder; HaloError where it is damaged or of another format."""
+    fix = "train it again with this version, or use the version that wrote it"
+    return read_typed(Path(folder) / NAME, ModelDescription, FORMAT, fix)

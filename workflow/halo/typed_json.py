@@ -1,0 +1,54 @@
+"""JSON files of a declared format: written from a typed model, read and checked as one.
+
+What is read may come from anywhere: its format is looked at first, then every field.
+"""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from halo.errors import HaloError
+from halo.files import read_json, write_json
+
+
+class Part(BaseModel):
+    """A part of a file; a key that it does not know is a fault, in settings within it as well."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True, frozen=True)
+
+
+class Versioned(Part):
+    """A whole file, with the number of its format and the version of HALO that wrote it."""
+
+    format: int
+    halo: str
+
+
+T = TypeVar("T", bound=Versioned)
+
+
+def write_typed(file: Path, content: Versioned) -> None:
+    """Write the fields that are not None."""
+    write_json(file, content.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def read_typed(file: Path, kind: type[T], current: int, fix: str) -> T:
+    """Read and check a file of the format `current`.
+
+    HaloError with the `fix` where it has another format, or where a field is missing or of
+    another type.
+    """
+    content = read_json(file)
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != current or isinstance(found, bool):
+        told = f"has the format {found!r}" if found is not None else "names no format"
+        raise HaloError(f"{file}: {told}, and this HALO reads format {current}; {fix}")
+    try:
+        return kind.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        told = f"{place}: {first['msg']}" if place else first["msg"]
+        raise HaloError(f"{file}: damaged ({told}); {fix}") from None
