@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from halo.evaluation.thresholds import FIXED, decide, tuned_thresholds, uncertainty
+from halo.baselines.stage import decision_thresholds
+from halo.decisions import decide, uncertainty
+from halo.evaluation.thresholds import FIXED, tuned_thresholds
+from halo.training.decisions import macro_f1
 
 
 @st.composite
@@ -49,6 +53,19 @@ def test_several_labels_or_the_best_one():
         [True, False, False],
         [False, False, True],
     ]
+
+
+def test_a_score_that_equals_its_threshold_gives_the_label():
+    """In the evaluation of probabilities and in the training, which has logits, alike."""
+    truth = np.array([[1.0], [0.0]], dtype=np.float32)
+    logits, tau = torch.tensor([[0.25], [0.2]]), torch.tensor([0.25])
+    assert macro_f1(logits, torch.from_numpy(truth), tau, "multilabel") == 1
+    for scores, limits in ((logits, tau), (logits.sigmoid(), tau.sigmoid())):
+        found = decide(scores.numpy(), limits.numpy(), "multilabel")
+        assert found.tolist() == [[True], [False]]
+    frequencies = np.array([0.3, 0.1])
+    found = decide(frequencies[None], decision_thresholds(frequencies), "multilabel")
+    assert found.tolist() == [[True, False]]
 
 
 @given(tables(), st.floats(0, 1))

@@ -20,7 +20,7 @@ from halo.structures.unused import unused_files
 
 from .test_structures_server import by_accession, members_of, model_cif, model_pdb, sequence_of
 
-DOCS = (Path(__file__).parents[2] / "docs" / "structures.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "how-to" / "structures.md").read_text(encoding="utf-8")
 SEQUENCE = sequence_of("candidates", 60)
 
 

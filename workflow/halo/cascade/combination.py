@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from halo.cascade.calibration import to_logits, to_probabilities
+from halo.decisions import decide, uncertainty
 from halo.evaluation.bootstrap import GroupBootstrap
 from halo.evaluation.metrics import decision_replicates
-from halo.evaluation.thresholds import decide, uncertainty
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 WEIGHTS = (0.5, 1.0)
@@ -22,7 +22,7 @@ class Band:
     Attributes
     ----------
     certainty
-        The first model decides alone where its uncertainty (`halo.evaluation.thresholds`)
+        The first model decides alone where its uncertainty (`halo.decisions.uncertainty`)
         is at most this.
     weight
         Of the second model's logits elsewhere, 0 to 1; the first one's have the rest.

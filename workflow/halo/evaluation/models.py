@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from halo.decisions import decide
 from halo.errors import HaloError
-from halo.evaluation.thresholds import decide
 from halo.fold_parts import FoldParts
 from halo.model_description import ModelDescription, read_description
 from halo.model_key import ModelKey

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from halo.decisions import decide, uncertainty
 from halo.evaluation.models import Pooled
-from halo.evaluation.thresholds import decide, uncertainty
 from halo.proteins.table import Proteins
 
 DIGITS = 6

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from halo.decisions import decide, uncertainty
 from halo.device import choose_device
 from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
-from halo.evaluation.thresholds import decide, uncertainty
 from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
 from halo.network.features import MODALITIES

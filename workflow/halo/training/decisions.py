@@ -1,8 +1,10 @@
-"""From logits to decisions, how good they are, and what a rare label weighs."""
+"""How good the decisions on validation proteins are, and what a rare label weighs."""
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from halo.decisions import decide
 
 RESAMPLES = 200
 
@@ -14,7 +16,7 @@ def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
     """
     from sklearn.metrics import f1_score  # a second, which predictions do not need
 
-    truth, decisions = _known(targets.numpy(), decide(logits, tau, task))
+    truth, decisions = _known(targets.numpy(), decide(logits.numpy(), tau.numpy(), task))
     return float(f1_score(truth, decisions, average="macro", zero_division=0))
 
 
@@ -35,15 +37,6 @@ def _known(targets: np.ndarray, decisions: np.ndarray) -> tuple[np.ndarray, np.n
     """Both with 0 where the target is unknown: then it adds to no sum that F1 is made of."""
     known = ~np.isnan(targets)
     return np.where(known, targets, 0), decisions * known
-
-
-def decide(logits: Tensor, tau: Tensor, task: str) -> np.ndarray:
-    """Decisions, uint8 [n, n_labels]: logits above `tau`, or the highest for a single label."""
-    if task == "singlelabel":
-        decisions = torch.zeros_like(logits).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
-    else:
-        decisions = logits > tau
-    return decisions.numpy().astype(np.uint8)
 
 
 def probabilities(logits: Tensor, task: str) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from halo.cli import Progress
+from halo.decisions import decide
 from halo.device import moved
 from halo.errors import HaloError
 from halo.network.batch import Batch
@@ -20,7 +21,6 @@ from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import (
-    decide,
     label_frequencies,
     label_weights,
     macro_f1,
@@ -168,7 +168,7 @@ class Training:
             row["epoch"], settings.epochs, row["train_loss"], row["val_loss"],
             row["val_macro_f1"], row["seconds"],
         )  # fmt: skip
-        decisions = decide(logits, self.tau, self.task)
+        decisions = decide(logits.numpy(), self.tau.numpy(), self.task)
         if position.end_of_pass(row, macro_f1_error(decisions, targets.numpy())):
             self.kept = {name: value.cpu().clone() for name, value in self._state().items()}
 
