@@ -1,7 +1,6 @@
 """The blocks of code in the documentation."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +43,5 @@ def blocks(*kinds: str) -> Iterator[Block]:
 
 
 def without_comment(line: str) -> str:
-    """A command without the comment at its end and blanks around it."""
-    lexer = shlex.shlex(line, posix=False, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters = True, "#"
-    return " ".join(lexer)
+    """A command without the comment at its end and blanks around it; it has no # in quotes."""
+    return re.sub(r"(^|\s+)#.*", "", line).strip()

@@ -9,14 +9,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from doc_blocks import SHELL, blocks
-from dry_runs import Forks
-from pipeline import ROOT
+from pipeline import ROOT, forks, snakemake_in
 from predict_bundle import CHECKPOINT
 
 COPIED = ("config", "envs")  # which commands change
@@ -25,6 +23,7 @@ LINKED = (
     "scripts", "slurm", "workflow",
 )  # fmt: skip
 TUTORIAL = "docs/tutorial.md"
+HERE = "changes the shell that it is called in"
 INSTALLS = "installs packages; tests/unit/test_packaging.py does so with the wheel"
 CONDA = "needs conda and its channels; `make test-envs` makes the environments"
 DOCKER = "needs Docker and a registry"
@@ -32,7 +31,8 @@ ROOT_FOLDER = (
     "changes a folder of the root and needs a group; tests/faults/test_users.py shares one"
 )
 LEFT_OUT = {
-    "pip install .": INSTALLS,
+    "source .venv/bin/activate": HERE,
+    "pip install --no-deps -e .": INSTALLS,
     "pip install --no-deps --require-hashes -r requirements/slurm.txt": INSTALLS,
     "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
     "snakemake --containerize > Dockerfile": CONDA,
@@ -90,12 +90,6 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as forks:
-        yield forks
-
-
 def with_marks(command: str) -> object:
     """A call with Slurm's profile needs Snakemake's plugin for it."""
     marks = [pytest.mark.cluster] if "--profile slurm" in command else []
@@ -103,9 +97,9 @@ def with_marks(command: str) -> object:
 
 
 @pytest.mark.parametrize("command", list(map(with_marks, DRY_RUNS)))
-def test_snakemake_plans_what_a_page_says(checkout, forks, command):
+def test_snakemake_plans_what_a_page_says(checkout, command):
     arguments = [*shlex.split(command)[1:], *NO_CONDA, "--dry-run"]
-    outcome = forks.call(checkout, checkout / "bin", *arguments)
+    outcome = snakemake_in(checkout, arguments, forks(), checkout / "bin")
     assert outcome.status == 0, f"{COMMANDS[command]}: {outcome.output}"
     assert outcome.rules or outcome.nothing_to_do
 
