@@ -5,12 +5,14 @@ from pathlib import Path
 
 from halo.cli import job_parser, run_job
 from halo.download import download
+from halo.files import adopt_folder
 
 MAX_BYTES = 2_000_000_000
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Download one file."""
+    adopt_folder(arguments.out.parent)
     download(arguments.url, arguments.out, arguments.sha256, MAX_BYTES)
 
 

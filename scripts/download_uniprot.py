@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 
 from halo.cli import job_parser, run_job
+from halo.files import adopt_folder
 from halo.uniprot.download import download_entries
 from halo.uniprot.settings import UniprotSettings
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Download them into one file."""
+    adopt_folder(arguments.out.parent)
     download_entries(UniprotSettings(**arguments.settings), arguments.out)
 
 

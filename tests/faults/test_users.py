@@ -1,25 +1,42 @@
 """Several users of one store, at the same time, and one of them collects garbage."""
 
+import http.server
 import os
 import shutil
+import tarfile
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import halo.uniprot.download
+from halo.download import download
 from halo.errors import HaloError
+from halo.files import adopt_folder
 from halo.proteins.members import Member
 from halo.shards import open_store, write_shard
 from halo.store import Store, bucket_of
 from halo.store_upkeep import compact, find_garbage, remove_garbage
+from halo.structures.archive import fasta_of_archive, read_index
+from halo.structures.layout import LAYOUT as STRUCTURES
+from halo.structures.layout import Note, pack
+from halo.structures.search import Result
+from halo.structures.staging import Staging
+from halo.training.state import Position, load_state, save_state
+from halo.uniprot.download import download_entries
+from halo.uniprot.settings import UniprotSettings
 from test_store import LAYOUT, name_of, record
 
 GROUP = 5_000
+MODEL = "AF-P12345-F1-model_v4.pdb"
 NAMES = [name_of(str(number)) for number in range(40)]
 
 
@@ -124,6 +141,57 @@ def test_two_users_share_a_store_while_one_collects_garbage(place):
     reader = GUEST.start(lambda: use(root, guest, NAMES))
     assert os.waitpid(reader, 0)[1] == 0
     assert sorted(root.rglob("*")) == before
+
+
+def write_beside_segments(root: Path, tar: Path, url: str, snakemake_makes: bool) -> None:
+    """What jobs put into a store besides segments: downloads, indexes, states, staged proteins."""
+    if snakemake_makes:
+        (root / "downloads").mkdir()
+    adopt_folder(root / "downloads")
+    download(url, root / "downloads/table.csv", None, 100_000)
+    download(url, root / "language_models/model.pt", None, 100_000)
+    halo.uniprot.download._pages = lambda settings: [
+        SimpleNamespace(
+            headers={"X-Total-Results": "1"}, json=lambda: {"results": [{"primaryAccession": "A"}]}
+        )
+    ]
+    download_entries(UniprotSettings(query="kinase"), root / "downloads/uniprot.jsonl.gz")
+    assert read_index(tar, root / "archives").name.tolist() == [MODEL.encode()]
+    assert fasta_of_archive(tar, root / "archives").exists()
+    save_state(root / "finetune/a/state.safetensors", Position(), {}, shared=True)
+    assert load_state(root / "finetune/a/state.safetensors") is not None
+    staging = Staging(Store.create(root, "structures", {}, STRUCTURES))
+    staging.settle(bucket_of(NAMES[0]))
+    staging.put(NAMES[0], Result(pack(contacts=np.zeros((1, 2), np.uint16)), Note("ok")))
+
+
+def test_two_users_share_what_lies_in_a_store_besides_segments(place):
+    """Each may read and replace what the other has put there."""
+    root = place / "store"
+    tar = place / "models.tar"
+    with tarfile.open(tar, "w") as archive:
+        archive.addfile(tarfile.TarInfo(MODEL))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=place)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/models.tar"
+        # All modules are loaded: Python's own may lie where other users cannot read.
+        (place / "loaded").mkdir()
+        write_beside_segments(place / "loaded", tar, url, True)
+        for user in (ANN, BEN, ANN):
+            first = not (root / "downloads").exists()
+            work = user.start(lambda first=first: write_beside_segments(root, tar, url, first))
+            assert os.waitpid(work, 0)[1] == 0
+        server.shutdown()
+    for path in root.rglob("*"):
+        assert path.stat().st_mode & 0o7777 == (0o2775 if path.is_dir() else 0o664), path
+        assert path.stat().st_gid == GROUP, path
+    # Who may only read makes an index that is not there, and keeps it to himself.
+    [index] = (root / "archives").glob("*.npz")
+    index.unlink()
+    reader = GUEST.start(lambda: read_index(tar, root / "archives"))
+    assert os.waitpid(reader, 0)[1] == 0
+    assert not index.exists()
 
 
 def test_who_may_not_write_is_told_before_anything_is_computed(place):

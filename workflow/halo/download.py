@@ -26,7 +26,7 @@ def download(
     max_bytes: int,
     fault_of: Callable[[Path], str | None] = lambda path: None,
 ) -> str:
-    """Download `url` to `path` and return the sha256 of its bytes.
+    """Download `url` to `path`, a file of a store, and return the sha256 of its bytes.
 
     Passing faults (connection, time-out, 429, 5xx, a body that is cut off) are retried
     with growing pauses. HaloError where the file is not to be had, is larger than
@@ -66,7 +66,7 @@ def _download(
     digest = hashlib.sha256()
     with (
         httpx.stream("GET", url, follow_redirects=True, timeout=TIMEOUT_S) as response,
-        atomic_path(path) as temporary,
+        atomic_path(path, shared=True) as temporary,
         temporary.open("wb") as file,
     ):
         response.raise_for_status()

@@ -24,14 +24,19 @@ def require_readable(file: Path) -> None:
 
 
 def save_tensors(
-    file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: dict[str, str] | None = None,
+    shared: bool = False,
 ) -> None:
     """Write `tensors` to a safetensors file, in place of an earlier one.
+
+    With `shared` its permissions are those of the folder; see `halo.files.atomic_path`.
 
     OSError where the file system refuses: safetensors itself says so in words only.
     """
     found = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with atomic_path(file) as temporary:
+    with atomic_path(file, shared) as temporary:
         try:
             save_file(found, temporary, metadata)
         except SafetensorError as error:

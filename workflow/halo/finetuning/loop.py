@@ -199,7 +199,8 @@ class Finetuning:
         self._count_loss()
         now = {f"now.{name}": value for name, value in self._state().items()}
         best = {f"best.{name}": value for name, value in self.best.items()}
-        save_state(self.state_file, self.position, now | best | optimizer_tensors(self.optimizer))
+        tensors = now | best | optimizer_tensors(self.optimizer)
+        save_state(self.state_file, self.position, tensors, shared=True)
         self._saved = time.monotonic()
 
     def _state(self) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import os
 import posixpath
 import tarfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _files(
 
 
 def read_index(path: Path, cache: Path) -> Index:
-    """The index of one tar: from the folder `cache`, or made anew and put there."""
+    """The index of one tar: from the folder `cache` of a store, or made anew and put there."""
     file = _cached(path, cache, ".npz")
     if file.exists():
         try:
@@ -103,7 +104,11 @@ def read_index(path: Path, cache: Path) -> Index:
         except (DamagedArrays, OSError):
             file.unlink(missing_ok=True)
     index = make_index(path)
-    with atomic_path(file) as temporary, temporary.open("wb") as opened:
+    with (
+        suppress(PermissionError),  # who may only read the store makes it each time
+        atomic_path(file, shared=True) as temporary,
+        temporary.open("wb") as opened,
+    ):
         np.savez(opened, name=index.name, offset=index.offset, size=index.size)
     return index
 
@@ -118,7 +123,10 @@ def fasta_of_archive(path: Path, cache: Path) -> Path:
         index = read_index(path, cache)
         files = _files(SourceSettings("archive", str(path)), [(path, index)], None)
         progress = Progress(len(files.accessions), "sequences of the archive")
-        with atomic_path(file) as temporary, temporary.open("w", encoding="ascii") as fasta:
+        with (
+            atomic_path(file, shared=True) as temporary,
+            temporary.open("w", encoding="ascii") as fasta,
+        ):
             for accession in files.accessions:
                 progress.add()
                 try:

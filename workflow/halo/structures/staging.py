@@ -8,14 +8,13 @@ become segments and go. A job that is killed leaves them, and the next one takes
 import json
 import math
 import time
-import uuid
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from halo.files import shared_folder
+from halo.files import atomic_path
 from halo.store import Store, bucket_of
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.search import Result
@@ -33,13 +32,9 @@ class Staging:
 
     def put(self, seq_hash: str, result: Result) -> None:
         """Keep `result`; from here on it is safe from the end of this process."""
-        folder = shared_folder(self._folder / bucket_of(seq_hash))
-        temporary = folder / f".{uuid.uuid4().hex}"
-        try:
+        file = self._folder / bucket_of(seq_hash) / f"{seq_hash}{SUFFIX}"
+        with atomic_path(file, shared=True, durable=False) as temporary:
             temporary.write_bytes(_pack(result))
-            temporary.replace(folder / f"{seq_hash}{SUFFIX}")
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def settle(self, bucket: str) -> None:
         """Make one segment of the bucket's waiting proteins."""

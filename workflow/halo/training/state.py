@@ -68,9 +68,11 @@ class Position:
         return is_kept
 
 
-def save_state(file: Path, position: Position, tensors: dict[str, Tensor]) -> None:
-    """Write the state in place of an earlier one."""
-    save_tensors(file, tensors, {"position": json.dumps(asdict(position))})
+def save_state(
+    file: Path, position: Position, tensors: dict[str, Tensor], shared: bool = False
+) -> None:
+    """Write the state in place of an earlier one; `shared` where it lies in a store."""
+    save_tensors(file, tensors, {"position": json.dumps(asdict(position))}, shared)
 
 
 def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:

@@ -52,7 +52,10 @@ def download_entries(settings: UniprotSettings, file: Path) -> dict[str, Any]:
     """
     header: dict[str, Any] = {}
     count = 0
-    with atomic_path(file) as temporary, gzip.open(temporary, "wt", encoding="utf-8") as out:
+    with (
+        atomic_path(file, shared=True) as temporary,
+        gzip.open(temporary, "wt", encoding="utf-8") as out,
+    ):
         for page in _pages(settings):
             said = {
                 "release": page.headers.get("X-UniProt-Release"),
