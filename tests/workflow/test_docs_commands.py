@@ -37,6 +37,7 @@ LEFT_OUT = {
     "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
     "snakemake --containerize > Dockerfile": CONDA,
     "docker build --tag registry.example.org/halo .": DOCKER,
+    "bash .ci/run": "runs all tests, and this one among them",
     "docker push registry.example.org/halo": DOCKER,
     "mkdir /project/store": ROOT_FOLDER,
     "chgrp lab /project/store": ROOT_FOLDER,
