@@ -63,7 +63,8 @@ def check_data():
     # Not at the top: it loads pandas, which the processes of the jobs can do without, and so can
     # an environment of Snakemake alone. The ingest finds the same.
     try:
-        from halo.proteins import datasets, preflight
+        from halo import preflight
+        from halo.proteins import datasets
     except ModuleNotFoundError:
         return
     try:

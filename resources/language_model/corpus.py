@@ -17,11 +17,11 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, write_json, write_table
-from halo.proteins.readers import read_records
 from halo.split.alignment import align, pair_tasks, total_residues
 from halo.split.audit_search import search
 from halo.split.binary import mmseqs_version
 from halo.split.settings import Rule
+from halo.tables.readers import read_records
 
 log = logging.getLogger("halo.pretrain")
 

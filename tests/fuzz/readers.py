@@ -43,10 +43,6 @@ from halo.predict.accession_list import find_list
 from halo.predict.bundle import DESCRIPTION, MANIFEST, SCALES, read_bundle
 from halo.predict.explanation import read_explanations
 from halo.predict.output import read_chunk
-from halo.proteins.fasta import UNSEEN, read_fasta
-from halo.proteins.readers import DESCRIPTION as FASTA_DESCRIPTION
-from halo.proteins.readers import FASTA, LINE, SEPARATORS, read_records
-from halo.proteins.workbook import workbook_rows
 from halo.segments import DamagedSegment, Segment
 from halo.structures.afdb import choose, read_reply
 from halo.structures.archive import make_index, open_archive
@@ -57,6 +53,10 @@ from halo.structures.layout import LAYOUT, Note
 from halo.structures.parse import StructureError, expand, parse_structure
 from halo.structures.settings import MAX_LENGTH, SourceSettings
 from halo.structures.staging import _unpack
+from halo.tables.fasta import UNSEEN, read_fasta
+from halo.tables.readers import DESCRIPTION as FASTA_DESCRIPTION
+from halo.tables.readers import FASTA, LINE, SEPARATORS, read_records
+from halo.tables.workbook import workbook_rows
 from halo.text import open_text
 from halo.training.checkpoint import load_model
 from halo.training.state import load_state

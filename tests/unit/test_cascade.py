@@ -8,8 +8,8 @@ from scipy.special import expit, logit, softmax
 
 from halo.cascade.calibration import TEMPERATURES, calibrate, to_logits, to_probabilities
 from halo.cascade.combination import Band, MemberPrediction, average, choose_band, combine
-from halo.cascade.conformal import coverage, label_sets, risk_control
 from halo.decisions import decide
+from halo.evaluation.conformal import coverage, label_sets, risk_control
 
 
 def multilabel(n, labels=4, seed=0, base=-1.0):

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from halo.cascade.conformal import coverage, label_sets
 from halo.cascade.stage import CascadeSettings, join_fold
 from halo.errors import HaloError
+from halo.evaluation.conformal import coverage, label_sets
 from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import read_json

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -25,17 +25,19 @@ from safetensors.torch import save_file
 from torch.nn.utils import parametrize
 
 from halo.embeddings import find
+from halo.embeddings.adapter_file import FORMAT, AdapterDescription
+from halo.embeddings.adapters import adapt
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.find import find_weights
 from halo.embeddings.language_model import load_language_model
 from halo.embeddings.published import PUBLISHED, Published
 from halo.embeddings.weights import Weights, read_weights, write_weights
 from halo.errors import HaloError
-from halo.files import read_json, sha256_of_file, sha256_of_text, write_json
-from halo.finetuning.adapters import adapt, described
+from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.finetuning.settings import FinetuneSettings
 from halo.proteins.members import HEADER
 from halo.store import bucket_of
+from halo.typed_json import write_typed
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in &amp; go on</title></head></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 2604537549\n"
@@ -402,6 +404,15 @@ print(memory("VmHWM") - begun)
 """
 
 
+def described(settings: FinetuneSettings, published: Weights) -> AdapterDescription:
+    return AdapterDescription(
+        format=FORMAT, halo="0", model=published.name, sha256=published.sha256, task="multilabel",
+        labels=["A"], proteins={}, examples="", seed=1, layer=-1, window=1022, overlap=256,
+        precision="auto", settings=asdict(settings), code="", adapted=settings.adapter(-1), dim=640,
+        thresholds={"A": 0.5}, parameters=1, epochs=1, best_epoch=1,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def folds(tmp_path_factory) -> Iterator[list[Path]]:
     """A model of the shape of t30_150M (592 MB in float32), fine-tuned on two folds.
@@ -427,9 +438,9 @@ def folds(tmp_path_factory) -> Iterator[list[Path]]:
     files = []
     for fold in range(2):
         adapter = folder / f"{fold}.safetensors"
-        shapes = {name: value.shape for name, value in adapt(model, settings, -1).items()}
+        shapes = {name: value.shape for name, value in adapt(model, settings.adapter(-1)).items()}
         save_file({name: torch.full(shape, 1e-3) for name, shape in shapes.items()}, adapter)
-        write_json(adapter.with_suffix(".json"), {"adapted": described(settings, -1)})
+        write_typed(adapter.with_suffix(".json"), described(settings, published))
         found = replace(published, adapter=str(adapter), adapter_sha256=sha256_of_file(adapter))
         files.append(folder / f"{fold}.model.json")
         write_weights(files[-1], found)

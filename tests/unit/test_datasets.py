@@ -8,8 +8,8 @@ import pytest
 from halo.config import checked_config, merged
 from halo.config.files import LARGEST, worth_reading
 from halo.errors import HaloError
+from halo.preflight import check_data
 from halo.proteins.datasets import DataFiles, read_datasets
-from halo.proteins.preflight import check_data
 
 TABLE = (
     "id,sequence,part,A,B\n"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
-from halo.proteins.readers import read_records
+from halo.tables.readers import read_records
 
 TEXT = ">a one\nMKV\nLA\n>b\nMKLW\n"
 WANTED = [("a", "MKVLA", 1), ("b", "MKLW", 4)]

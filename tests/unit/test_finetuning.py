@@ -15,20 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from halo.embeddings.adapters import PROJECTIONS, adapt, merge
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.encoder import encode
 from halo.embeddings.language_model import load_language_model
 from halo.embeddings.layout import EmbeddingSettings, description
+from halo.embeddings.leakage import require_no_leak, write_training
 from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.weights import Weights, read_weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.finetuning import loop
-from halo.finetuning.adapters import PROJECTIONS, adapt, merge
 from halo.finetuning.data import cropped, epoch_batches, token_batches
 from halo.finetuning.head import AttentionHead
-from halo.finetuning.leakage import require_no_leak, write_training
 from halo.finetuning.learner import Learner
 from halo.finetuning.loop import Finetuning
 from halo.finetuning.predict import head_logits, load_head, predict_fold
@@ -110,7 +110,7 @@ def test_an_adapter_starts_at_nothing_and_is_merged_exactly(weights, method):
     tokens, _ = Tokenizer(alphabet).padded(["MKVLLA", "ACDEFGHIKLMNPQRSTVWY"])
     before = encode(model, tokens)
     settings = replace(SETTINGS, method=method, projections=tuple(PROJECTIONS))
-    parameters = adapt(model, settings, layer=-1)
+    parameters = adapt(model, settings.adapter(-1))
     torch.testing.assert_close(encode(model, tokens), before)
     with torch.no_grad():
         for value in parameters.values():
@@ -129,9 +129,12 @@ def test_only_what_is_asked_for_is_trained(weights):
         (replace(SETTINGS, method="last_layers", last_layers=0), -1, 0),
     ]:
         model, _ = load_esm2(Path(weights.path))
-        assert sum(value.numel() for value in adapt(model, settings, layer).values()) == expected
+        assert (
+            sum(value.numel() for value in adapt(model, settings.adapter(layer)).values())
+            == expected
+        )
     model, _ = load_esm2(Path(weights.path))
-    names = adapt(model, replace(SETTINGS, method="last_layers", last_layers=1), -1)
+    names = adapt(model, replace(SETTINGS, method="last_layers", last_layers=1).adapter(-1))
     assert {name.split(".")[0] for name in names} == {"layers", "emb_layer_norm_after"}
     assert {name.split(".")[1] for name in names if name.startswith("layers")} == {"3"}
 

@@ -3,8 +3,8 @@
 import pytest
 
 from halo.errors import HaloError
-from halo.proteins.formats import refuse_other_formats
 from halo.proteins.nucleotides import is_nucleotides
+from halo.tables.formats import refuse_other_formats
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from halo.predict.accession_list import find_list
 from halo.predict.bundle import DESCRIPTION, MANIFEST, read_bundle
 from halo.predict.explanation import read_explanations
 from halo.predict.output import read_chunk
-from halo.proteins.readers import MOST_COLUMNS, read_table
 from halo.structures import pdb
 from halo.structures.archive import make_index
 from halo.structures.confidence import confidence_of
@@ -30,6 +29,7 @@ from halo.structures.contacts import Contacts
 from halo.structures.parse import StructureError, parse_structure
 from halo.structures.settings import SourceSettings
 from halo.structures.staging import _unpack
+from halo.tables.readers import MOST_COLUMNS, read_table
 from halo.text import open_text
 from halo.training.checkpoint import load_model
 from halo.training.state import load_state

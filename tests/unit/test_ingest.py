@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from halo.errors import HaloError
 from halo.proteins.ingest import DatasetSettings, ingest, rejected_table
 from halo.proteins.members import members_of, read_members, write_members
-from halo.proteins.readers import LINE, read_records
 from halo.proteins.settings import Labels
 from halo.proteins.table import read_proteins, write_proteins
 from halo.store import BUCKETS, bucket_of
+from halo.tables.readers import LINE, read_records
 
 SETTINGS = DatasetSettings(labels=Labels(columns=["Nucleus", "Golgi"]))
 HEADER = "id,sequence,Nucleus,Golgi\n"

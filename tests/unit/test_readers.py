@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
-from halo.proteins.fasta import read_fasta
-from halo.proteins.readers import LINE, read_records, read_table
+from halo.tables.fasta import read_fasta
+from halo.tables.readers import LINE, read_records, read_table
 
 ROWS = [["id", "sequence", "Noyau é"], ["a", "MKV", "1"], ["b", "MKL", "0"]]
 TEXT = "".join(",".join(row) + "\n" for row in ROWS)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.leakage import write_training
 from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_text, write_json
-from halo.finetuning.leakage import write_training
 from halo.fold_parts import FoldParts
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS

@@ -31,16 +31,22 @@ T = TypeVar("T", bound=Versioned)
 
 def write_typed(file: Path, content: Versioned) -> None:
     """Write the fields that are not None."""
-    write_json(file, content.model_dump(mode="json", by_alias=True, exclude_none=True))
+    write_json(
+        file, content.model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
+    )
 
 
-def read_typed(file: Path, kind: type[T], current: int, fix: str) -> T:
+def read_typed(
+    file: Path, kind: type[T], current: int, fix: str, unnumbered: int | None = None
+) -> T:
     """Read and check a file of the format `current`.
 
-    HaloError with the `fix` where it has another format, or where a field is missing or of
-    another type.
+    `unnumbered` is the format of files that were written before there was a number. HaloError with
+    the `fix` where the file has another format, or where a field is missing or of another type.
     """
     content = read_json(file)
+    if isinstance(content, dict) and unnumbered is not None:
+        content.setdefault("format", unnumbered)
     found = content.get("format") if isinstance(content, dict) else None
     if found != current or isinstance(found, bool):
         told = f"has the format {found!r}" if found is not None else "names no format"

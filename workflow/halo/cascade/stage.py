@@ -9,9 +9,9 @@ import pandas as pd
 
 from halo.cascade.calibration import Calibration, calibrate
 from halo.cascade.combination import Band, MemberPrediction, choose_band, combine
-from halo.cascade.conformal import risk_control
 from halo.cascade.settings import CascadeSettings
 from halo.errors import HaloError
+from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
 from halo.fold_parts import HELD_OUT, FoldParts
 from halo.methods import CASCADE, NETWORKS

@@ -6,11 +6,11 @@ from pathlib import Path
 from esm import Alphabet
 from esm.model.esm2 import ESM2
 
+from halo.embeddings.adapter_file import apply
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 from halo.files import sha256_of_file
-from halo.finetuning.adapters import apply
 
 
 def load_language_model(weights: Weights) -> tuple[ESM2, Alphabet]:

@@ -16,7 +16,7 @@ CONTENT_MODULES = (
     "halo.embeddings.windows",
 )
 DTYPES = ("float32", "bfloat16", "float16")
-ADAPTER_MODULES = ("halo.finetuning.adapters",)
+ADAPTER_MODULES = ("halo.embeddings.adapters",)
 
 
 # One row a residue, float16 [length, dim]; none is cut off.

@@ -43,6 +43,21 @@ class EmbeddingSettings:
 
 
 @dataclass(frozen=True)
+class AdapterSettings:
+    """What of a language model is fine-tuned, as in the section ``finetune``.
+
+    `layer` is the one whose states are used.
+    """
+
+    layer: int
+    method: Literal["lora", "last_layers"]
+    rank: int
+    alpha: float
+    projections: tuple[str, ...]
+    last_layers: int
+
+
+@dataclass(frozen=True)
 class LanguageModelSettings:
     """Which language model it is: the other part of the section ``embeddings``."""
 

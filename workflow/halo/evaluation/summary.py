@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from halo.cascade.conformal import coverage, label_sets
 from halo.evaluation.bootstrap import Estimate, estimate, reported
+from halo.evaluation.conformal import coverage, label_sets
 from halo.evaluation.metrics import BIASED, BINS, Replicates
 from halo.evaluation.models import Model
 

@@ -9,13 +9,13 @@ from esm.model.esm2 import ESM2
 from torch import Tensor, nn
 
 from halo.device import moved
+from halo.embeddings.adapters import adapt
 from halo.embeddings.encoder import encode
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.precision import matrix_dtype
 from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
-from halo.finetuning.adapters import adapt
 from halo.finetuning.data import token_batches
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.processes import Processes
@@ -51,7 +51,7 @@ class Learner(nn.Module):
         # The head first: its first weights are then the same, whatever is adapted.
         self.head = AttentionHead(model.embed_dim, n_labels, settings)
         self.model = model
-        adapt(model, settings, embedding.layer)
+        adapt(model, settings.adapter(embedding.layer))
         self.register_buffer("tau", torch.zeros(n_labels))
         self.embedding = embedding
         self.settings = settings

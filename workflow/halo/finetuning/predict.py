@@ -10,11 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from halo.embeddings.adapter_file import FIX, NAME, AdapterDescription, read_adapter
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.leakage import require_own_language_model
 from halo.errors import HaloError
-from halo.files import read_json, write_table
+from halo.files import write_table
 from halo.finetuning.head import AttentionHead
-from halo.finetuning.leakage import require_own_language_model
 from halo.finetuning.settings import FinetuneSettings
 from halo.fold_parts import FoldParts
 from halo.model_description import described, write_description
@@ -51,7 +52,7 @@ def predict_fold(
     own = open_store(embeddings, EMBEDDINGS, store)
     require_own_language_model(own.path, finetuned / "language_model.json", proteins, parts)
     head, description = load_head(finetuned)
-    if description["labels"] != list(proteins.label_names):
+    if description.labels != list(proteins.label_names):
         raise HaloError(
             f"{finetuned}: fine-tuned for other labels than those of the data now; raise "
             "finetune.refresh by one to fine-tune again"
@@ -64,7 +65,7 @@ def predict_fold(
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, found)
     write_table(folder / "history.csv", pd.read_csv(finetuned / "history.csv"))
     kept = ("task", "labels", "thresholds", "parameters", "epochs", "best_epoch")
-    fields = {name: description[name] for name in kept}
+    fields = {name: getattr(description, name) for name in kept}
     write_description(folder, described("esm", key, proteins=parts.counts, **fields))
 
 
@@ -78,17 +79,19 @@ def head_logits(head: AttentionHead, embeddings: Store, hashes: np.ndarray) -> T
     return torch.cat(rows)
 
 
-def load_head(folder: Path) -> tuple[AttentionHead, dict[str, object]]:
+def load_head(folder: Path) -> tuple[AttentionHead, AdapterDescription]:
     """The head of a fine-tuned model, in eval mode, and ``adapter.json``."""
-    description = read_json(folder / "adapter.json")
-    settings = FinetuneSettings(**description["settings"])
-    head = AttentionHead(description["dim"], len(description["labels"]), settings)
+    description = read_adapter(folder / NAME)
+    try:
+        settings = FinetuneSettings(**description.settings)
+        head = AttentionHead(description.dim, len(description.labels), settings)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise HaloError(f"{folder}/{NAME}: damaged (settings: {error}); {FIX}") from None
     require_readable(folder / "head.safetensors")
     try:
         head.load_state_dict(load_file(folder / "head.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise HaloError(
-            f"{folder}/head.safetensors: damaged, or not of adapter.json ({error}); raise "
-            "finetune.refresh to make it again"
+            f"{folder}/head.safetensors: damaged, or not of {NAME} ({error}); {FIX}"
         ) from None
     return head.eval(), description

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from halo.embeddings.settings import AdapterSettings
 from halo.settings import setting
 
 
@@ -75,6 +76,12 @@ class FinetuneSettings:
         "compute layers twice instead of keeping their states; saves memory, costs a third of the "
         "speed",
     )
+
+    def adapter(self, layer: int) -> AdapterSettings:
+        """What of a language model is trained whose states of `layer` are used."""
+        return AdapterSettings(
+            layer, self.method, self.rank, self.alpha, self.projections, self.last_layers
+        )
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ import torch
 from halo import __version__
 from halo.code_digest import code_digest
 from halo.device import needing_memory
+from halo.embeddings.adapter_file import FORMAT, NAME, AdapterDescription
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.language_model import require_layer
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.leakage import write_training
 from halo.embeddings.weights import Weights, write_weights
 from halo.files import sha256_of_file, write_json, write_table
-from halo.finetuning.adapters import described
 from halo.finetuning.data import Examples
-from halo.finetuning.leakage import write_training
 from halo.finetuning.learner import Learner
 from halo.finetuning.loop import Finetuning
 from halo.finetuning.processes import Processes
@@ -29,6 +29,7 @@ from halo.fold_parts import TRAIN, FoldParts
 from halo.proteins.table import Proteins
 from halo.store import fingerprint_of
 from halo.tensors import save_tensors
+from halo.typed_json import write_typed
 
 log = logging.getLogger(__name__)
 
@@ -96,19 +97,18 @@ def finetune_fold(
     write_training(folder / "training.csv", proteins, parts)
     write_table(folder / "history.csv", pd.DataFrame(position.history))
     thresholds = learner.tau.sigmoid().tolist()
-    write_json(
-        folder / "adapter.json",
-        {
-            "halo": __version__,
-            **note,
-            "adapted": described(settings, embedding.layer),
-            "dim": learner.model.embed_dim,
-            "thresholds": dict(zip(proteins.label_names, thresholds, strict=True)),
-            "parameters": sum(value.numel() for value in learner.trained().values()),
-            "epochs": len(position.history),
-            "best_epoch": position.best_epoch,
-        },
+    description = AdapterDescription(
+        format=FORMAT,
+        halo=__version__,
+        **note,
+        adapted=settings.adapter(embedding.layer),
+        dim=learner.model.embed_dim,
+        thresholds=dict(zip(proteins.label_names, thresholds, strict=True)),
+        parameters=sum(value.numel() for value in learner.trained().values()),
+        epochs=len(position.history),
+        best_epoch=position.best_epoch,
     )
+    write_typed(folder / NAME, description)
     file = folder / "adapter.safetensors"
     found = replace(weights, adapter=str(file), adapter_sha256=sha256_of_file(file))
     write_weights(folder / "language_model.json", found, store)

@@ -14,10 +14,10 @@ import pandas as pd
 from halo import __version__
 from halo.biochemistry import SCALES_FILE
 from halo.cascade.calibration import calibrate
-from halo.cascade.conformal import risk_control
 from halo.embeddings.layout import EmbeddingSettings, store_names
 from halo.embeddings.weights import Weights, read_weights
 from halo.errors import HaloError
+from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
 from halo.files import read_json, write_json, write_text
 from halo.graphs.build import GraphSettings

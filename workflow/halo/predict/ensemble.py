@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from halo import biochemistry
 from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, MemberPrediction, combine
-from halo.cascade.conformal import label_sets
 from halo.device import needing_memory, within_memory
 from halo.errors import HaloError
+from halo.evaluation.conformal import label_sets
 from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
 from halo.network.batch import Batch, Data

@@ -30,9 +30,9 @@ from halo.predict.settings import PredictSettings
 from halo.predict.sources import find_language_model, find_structures
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import members_of
-from halo.proteins.readers import LINE
 from halo.store import Store
 from halo.structures.layout import Note
+from halo.tables.readers import LINE
 
 log = logging.getLogger(__name__)
 

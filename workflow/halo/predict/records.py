@@ -15,8 +15,6 @@ from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import write_text
 from halo.predict.accession_list import HEADERS, SEQUENCES, Entry, accession_of, find_list
-from halo.proteins.fasta import read_fasta
-from halo.proteins.formats import refuse_other_formats
 from halo.proteins.ingest import (
     DatasetSettings,
     Rejected,
@@ -24,11 +22,13 @@ from halo.proteins.ingest import (
     identity_faults,
     sequence_faults,
 )
-from halo.proteins.readers import FASTA, LINE, LOOKED_AT, read_records
-from halo.proteins.workbook import is_workbook
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.settings import TransportSettings
 from halo.structures.transport import Client, FetchError
+from halo.tables.fasta import read_fasta
+from halo.tables.formats import refuse_other_formats
+from halo.tables.readers import FASTA, LINE, LOOKED_AT, read_records
+from halo.tables.workbook import is_workbook
 from halo.text import open_text
 
 STANDARD_INPUT = Path("-")
@@ -83,7 +83,7 @@ def read_queries(
 
     Parameters
     ----------
-    path : what `halo.proteins.readers.read_records` reads, with the columns id and sequence (and
+    path : what `halo.tables.readers.read_records` reads, with the columns id and sequence (and
         accession), or a list of accessions (see `halo.predict.accession_list`); ``-`` is the
         standard input, and pipes are read too
     transport : how AlphaFold DB is asked for the sequences of accessions; None: it must not be

@@ -39,7 +39,7 @@ from halo.predict.settings import PREDICT, PredictSettings
 from halo.predict.sources import StructureFiles, find_language_model, find_structures
 from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
 from halo.proteins.members import members_of
-from halo.proteins.readers import LINE
+from halo.tables.readers import LINE
 
 PAGE_RESIDUES = 1_000_000  # that the page holds at most: some 15 MB
 STORED = ("structures", "graphs", "embeddings", "language_models")  # folders of a store

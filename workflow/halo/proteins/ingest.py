@@ -22,7 +22,9 @@ from halo.proteins.labels import (
     warn_of_rare,
 )
 from halo.proteins.nucleotides import is_nucleotides
-from halo.proteins.readers import (
+from halo.proteins.settings import DatasetSettings
+from halo.proteins.table import CORE_COLUMNS, Proteins
+from halo.tables.readers import (
     DESCRIPTION,
     FASTA,
     LINE,
@@ -30,8 +32,6 @@ from halo.proteins.readers import (
     read_table,
     require_columns,
 )
-from halo.proteins.settings import DatasetSettings
-from halo.proteins.table import CORE_COLUMNS, Proteins
 from halo.uniprot.records import read_uniprot
 
 log = logging.getLogger(__name__)

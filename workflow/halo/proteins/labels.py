@@ -13,8 +13,8 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.proteins.identifiers import matched
-from halo.proteins.readers import LINE, require_columns
 from halo.proteins.settings import Labels, fault_of_label
+from halo.tables.readers import LINE, require_columns
 
 log = logging.getLogger(__name__)
 

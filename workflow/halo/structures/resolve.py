@@ -9,9 +9,9 @@ from pathlib import Path
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.proteins.accessions import accession_of_entry_name, accession_within, parse_accession
-from halo.proteins.fasta import read_fasta
 from halo.proteins.members import Member
 from halo.structures.archive import fasta_of_archive
+from halo.tables.fasta import read_fasta
 from halo.text import open_text
 
 NAME_COLUMNS = ("name", "from")

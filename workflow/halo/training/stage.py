@@ -13,8 +13,8 @@ from torch import nn
 from halo.code_digest import code_digest
 from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.leakage import require_own_language_model
 from halo.files import write_table
-from halo.finetuning.leakage import require_own_language_model
 from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.model_description import described, write_description

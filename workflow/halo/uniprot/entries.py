@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halo.errors import HaloError
-from halo.proteins.readers import LINE, read_table
+from halo.tables.readers import LINE, read_table
 from halo.text import open_text
 from halo.uniprot.release import HEADER
 

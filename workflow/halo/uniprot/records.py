@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.proteins.readers import LINE
+from halo.tables.readers import LINE
 from halo.uniprot.entries import Entry, read_entries
 from halo.uniprot.release import release_of
 from halo.uniprot.settings import UniprotSettings

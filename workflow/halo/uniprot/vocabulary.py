@@ -6,7 +6,7 @@ from pathlib import Path
 
 from halo.data_files import data_file
 from halo.errors import HaloError
-from halo.proteins.readers import LINE, read_table, require_columns
+from halo.tables.readers import LINE, read_table, require_columns
 
 TERMS = data_file("data/uniprot_locations.csv")
 DEEPLOC = data_file("data/uniprot_deeploc.csv")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.proteins.fasta import fasta_records, header_fields, is_fasta
-from halo.proteins.formats import refuse_other_formats
-from halo.proteins.workbook import is_workbook, workbook_rows
+from halo.tables.fasta import fasta_records, header_fields, is_fasta
+from halo.tables.formats import refuse_other_formats
+from halo.tables.workbook import is_workbook, workbook_rows
 from halo.text import open_text
 
 log = logging.getLogger(__name__)

@@ -6,20 +6,13 @@ them; the package peft would bring transformers and accelerate into the environm
 """
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from esm.model.esm2 import ESM2
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from halo.errors import HaloError
-from halo.files import read_json
-from halo.finetuning.settings import FinetuneSettings
-from halo.tensors import require_readable
+from halo.embeddings.settings import AdapterSettings
 
 # Linear modules of a layer of fair-esm's ESM-2, by their names in the configuration.
 PROJECTIONS = {
@@ -56,14 +49,14 @@ class LowRank(nn.Module):
             return weight + self.scale * (self.up @ self.down)
 
 
-def adapt(model: ESM2, settings: FinetuneSettings, layer: int) -> dict[str, nn.Parameter]:
+def adapt(model: ESM2, settings: AdapterSettings) -> dict[str, nn.Parameter]:
     """Freeze `model` but for what is trained, and return that by name.
 
-    `layer` is the one whose states are used (`halo.embeddings.encoder.encode`); those behind it
-    have no part in the result and stay as they are.
+    The layers behind the one whose states are used have no part in the result and stay as they
+    are.
     """
     model.requires_grad_(False)
-    index = layer % (model.num_layers + 1)
+    index = settings.layer % (model.num_layers + 1)
     layers = model.layers[:index]
     if settings.method == "lora":
         for module in layers:
@@ -83,42 +76,3 @@ def merge(model: ESM2) -> ESM2:
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
     return model.requires_grad_(False)
-
-
-def described(settings: FinetuneSettings, layer: int) -> dict[str, object]:
-    """What `apply` needs besides the tensors: the part of the settings that shapes them."""
-    names = ("method", "rank", "alpha", "projections", "last_layers")
-    return {"layer": layer, **{name: getattr(settings, name) for name in names}}
-
-
-def apply(model: ESM2, adapter: Path) -> ESM2:
-    """`model` with the adapter of ``adapter.safetensors`` merged into its weights.
-
-    What was adapted stands in ``adapter.json`` beside it. HaloError where the file is damaged
-    or belongs to another model.
-    """
-    adapter = Path(adapter)
-    adapted = read_json(adapter.with_suffix(".json"))["adapted"]
-    layer = adapted.pop("layer")
-    parameters = adapt(model, FinetuneSettings(**adapted), layer)
-    require_readable(adapter)
-    try:
-        tensors = load_file(adapter)
-        _copy(tensors, parameters)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise HaloError(
-            f"{adapter}: damaged, or not an adapter of this language model ({error}); raise "
-            "finetune.refresh to make it again"
-        ) from None
-    return merge(model)
-
-
-@torch.no_grad()
-def _copy(tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> None:
-    if tensors.keys() != parameters.keys():
-        name = min(tensors.keys() ^ parameters.keys())
-        raise ValueError(f"{name} is in one of them only")
-    for name, parameter in parameters.items():
-        if parameter.shape != tensors[name].shape:
-            raise ValueError(f"{name} has another shape")
-        parameter.copy_(tensors[name])

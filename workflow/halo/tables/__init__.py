@@ -1,0 +1,1 @@
+"""Reading records of proteins: tables of text, workbooks and FASTA files."""
