@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -35,7 +35,11 @@ demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
 	@echo "The report: results/demo/report.html"
 
 test: lint compiler  ## check the style and run the tests that need no root
-	@OMP_NUM_THREADS=1 pytest -n 2 -m "not browser and not cluster and not envs"
+	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal \
+	  -m "not browser and not cluster and not envs"
+
+test-fast: $(VENV)/.test  ## run the unit tests without the slow ones: less than three minutes
+	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" tests/unit
 
 test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root gets installed
 	@pytest -m browser

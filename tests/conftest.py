@@ -1,13 +1,16 @@
 """What tests share: where the project is, and where real data lie."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from filelock import FileLock
 
 import pipeline
 
@@ -47,32 +50,69 @@ def end_of_forks() -> Iterator[None]:
     pipeline.close_forks()
 
 
+# ------------------------------------------------------------------ order and tiers
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first, so that no worker ends with one; they are `slow`."""
+    long = {ROOT / "tests" / name for name in ("faults", "workflow")}
+    items.sort(key=lambda item: item.path.parent not in long)
+    for item in items:
+        if item.path.parent in long:
+            item.add_marker(pytest.mark.slow)
+
+
+# ------------------------------------------------------------------ made once for all workers
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills once in a test run, whichever of its processes is the first."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all workers
+    folder, finished = base / name, base / f"{name}.finished"
+    with FileLock(base / f"{name}.lock"):
+        if not finished.is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            folder.mkdir()
+            make(folder)
+            finished.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """A small run of the demo's proteins, from which bundles are made; it takes some seconds."""
-    from predict_bundle import make_small_run  # loads PyTorch: not for tests that need no run
+    from predict_bundle import make_small_run, read_small_run  # load PyTorch
 
-    return make_small_run(tmp_path_factory.mktemp("small_run"))
+    return read_small_run(made_once(tmp_path_factory, "small_run", make_small_run))
 
 
 @pytest.fixture(scope="session")
 def small_bundle(small_run, tmp_path_factory) -> Path:
     """The bundle of its cascade; not to be changed."""
-    return small_run.bundle(tmp_path_factory.mktemp("small_bundle") / "small")
+    made = made_once(
+        tmp_path_factory, "small_bundle", lambda folder: small_run.bundle(folder / "small")
+    )
+    return made / "small"
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory) -> Path:
     """The package as ``pip wheel .`` makes it, of the package's own files and no others."""
-    source, made = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "workflow/halo", source / "workflow/halo", ignore=ignored)
-    command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--wheel-dir", str(made), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    shutil.rmtree(source)
-    [file] = made.iterdir()
+    [file] = made_once(tmp_path_factory, "wheel", make_wheel).iterdir()
     return file
+
+
+def make_wheel(folder: Path) -> None:
+    """Make the wheel in `folder`."""
+    with TemporaryDirectory() as name:
+        source = Path(name)
+        for file in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / file, source)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "workflow/halo", source / "workflow/halo", ignore=ignored)
+        command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-index"]
+        command += ["--no-build-isolation", "--wheel-dir", str(folder), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

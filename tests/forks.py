@@ -2,8 +2,8 @@
 
 Importing Snakemake takes a second and importing PyTorch some more, for each job of a run. `Forks`
 starts a server that imports both once, and a folder with a program `python` that asks it for a
-process: Snakemake and the workflow's scripts run in a fork of the server, with the folder, the
-environment and the streams of the caller; everything else runs in the real Python.
+process: Snakemake, the workflow's scripts and ``-m halo`` run in a fork of the server, with the
+folder, the environment and the streams of the caller; everything else runs in the real Python.
 """
 
 import json
@@ -32,10 +32,12 @@ IMPORT = re.compile(r"^ *from (halo[\w.]*) import (\w+(?:, \w+)*)", re.MULTILINE
 CLIENT = f"""
 import json, os, signal, socket, sys
 
-python, scripts, address, *arguments = sys.argv[1:]
+python, root, address, *arguments = sys.argv[1:]
 if arguments[:2] == ["-m", "snakemake"]:
     kind = {SNAKEMAKE!r}
-elif arguments and arguments[0].startswith(scripts):
+elif arguments and arguments[0].startswith(root + "/scripts/"):
+    kind = {SCRIPT!r}
+elif arguments[:2] == ["-m", "halo"] and os.environ.get("PYTHONPATH") == root + "/workflow":
     kind = {SCRIPT!r}
 else:
     os.execv(python, [python, *arguments])
@@ -71,7 +73,7 @@ class Forks:
         client = self.folder / "client.py"
         client.write_text(CLIENT)
         python = self.folder / "python"
-        words = (sys.executable, "-IS", client, sys.executable, f"{self.root}/scripts/", address)
+        words = (sys.executable, "-IS", client, sys.executable, self.root, address)
         python.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
         python.chmod(0o755)
         self.process = subprocess.Popen(

@@ -23,7 +23,7 @@ from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.settings import PredictSettings
 from halo.proteins.ingest import DatasetSettings, ingest
 from halo.proteins.members import members_of
-from halo.proteins.table import Proteins, write_proteins
+from halo.proteins.table import Proteins, read_proteins, write_proteins
 from halo.shards import write_shard
 from halo.structures.fetch import fetch_structures
 from halo.structures.settings import StructureSettings, TransportSettings
@@ -81,7 +81,13 @@ class SmallRun:
         return folder
 
 
-def make_small_run(folder: Path, count: int = 60) -> SmallRun:
+def read_small_run(folder: Path) -> SmallRun:
+    """The run that `make_small_run` has made in `folder`."""
+    proteins = read_proteins(folder / "proteins.csv")
+    return SmallRun(folder, proteins, _assignments(proteins))
+
+
+def make_small_run(folder: Path, count: int = 60) -> None:
     """Train two networks on each of two folds, join them, and evaluate all."""
     columns = {"accession": "accession", "annotations": ["kingdom"], "duplicates": "merge"}
     table = pd.read_csv(DEMO / "proteins.csv", dtype=str, keep_default_na=False).head(count)
@@ -125,7 +131,6 @@ def make_small_run(folder: Path, count: int = 60) -> SmallRun:
     paths = sorted(folder.glob("kfold/*/1/*/predictions.csv"))
     metrics, _ = evaluate(proteins, assignments, paths, {}, EvaluationSettings(resamples=100))
     write_json(folder / "metrics.json", metrics)
-    return SmallRun(folder, proteins, assignments)
 
 
 def _assignments(proteins: Proteins) -> pd.DataFrame:

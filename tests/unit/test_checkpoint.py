@@ -451,6 +451,7 @@ def folds(tmp_path_factory) -> Iterator[list[Path]]:
     path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory is read from /proc")
 @pytest.mark.parametrize(("dtype", "count"), [("float32", 2), ("bfloat16", 1)])
 def test_the_memory_holds_the_weights_of_one_fold_once(folds, root, dtype, count):

@@ -62,6 +62,7 @@ def assert_ideal(atoms, tolerance):
     np.testing.assert_allclose(np.linalg.norm(ca[1:] - ca[:-1], axis=1), 3.80, atol=0.03)
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same_bytes(small, tmp_path):
     folder, _ = small
     simulate.simulate(tmp_path, number=60, seed=1)
@@ -232,6 +233,7 @@ def test_language_model_loads_and_knows_the_proteins(committed):
     assert math.exp(loss.item()) < 0.75 * by_composition
 
 
+@pytest.mark.slow
 def test_language_model_trains_and_saves(tmp_path):
     torch = pytest.importorskip("torch")
     import checkpoint

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -69,6 +70,7 @@ class Job:
         return open_store([self.folder / "shard.json"], LAYOUT, self.folder)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on(root, tmp_path):
     """Every segment opens, finished proteins are kept, and the end is that of a quiet run."""
     rng = np.random.default_rng(3)
@@ -98,6 +100,7 @@ def test_killed_at_random_moments_it_goes_on(root, tmp_path):
         np.testing.assert_array_equal(rows, quiet.read(name)["residues"])
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_with_a_giant(root, tmp_path):
     """Titin among 100 others: attention over all of its residues would need 5 GB."""
     lengths = np.random.default_rng(0).gamma(2.0, 200.0, 100).astype(int) + 40

@@ -156,6 +156,7 @@ def test_checkpointing_changes_nothing(weights, tmp_path):
     require_same(tmp_path / "one/out", tmp_path / "two/out")
 
 
+@pytest.mark.slow
 def test_half_precision_is_nearly_the_same(weights, tmp_path):
     """As on a GPU: the language model in bfloat16, what is trained in float32."""
     finetune(weights, tmp_path / "one")
@@ -261,6 +262,7 @@ def test_positives_are_weighed_and_unknown_labels_are_not_learned(weights, tmp_p
     assert (losses[2] > 1.2 * losses[0]).all()
 
 
+@pytest.mark.slow
 def test_early_stopping(weights, tmp_path):
     finetune(weights, tmp_path, settings=replace(SETTINGS, epochs=30, patience=2))
     note = read_json(tmp_path / "out/adapter.json")
@@ -368,6 +370,7 @@ def script(root: Path, inputs: Path, folder: Path, *launcher: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     finetune(weights, tmp_path / "whole")
@@ -393,6 +396,7 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp
     assert not list((tmp_path / "store/finetune").iterdir())
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(root, weights, inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -39,6 +39,7 @@ INPUTS = 400  # for each reader
 DEEP = b"[" * 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_reader_answers_every_input(name: str, tmp_path: Path) -> None:
     counts = run.fuzz(name, 1, tmp_path, inputs=INPUTS)

@@ -213,6 +213,7 @@ def test_every_imported_package_is_declared():
     assert declared <= DECLARED.keys()
 
 
+@pytest.mark.slow
 def test_stages_without_pytorch_do_not_import_it():
     files = sorted((PACKAGE / "halo").rglob("*.py"))
     names = [".".join(file.relative_to(PACKAGE).with_suffix("").parts) for file in files]
@@ -233,6 +234,7 @@ def test_stages_without_pytorch_do_not_import_it():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(wheel):
     """Modules, and the data that they ask `halo.data_files.data_file` for."""
     with ZipFile(wheel) as archive:

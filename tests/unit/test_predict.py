@@ -28,6 +28,7 @@ from halo.predict.run import fetch, predict, predict_sequences
 from halo.predict.settings import PredictSettings
 from halo.structures.settings import TransportSettings
 from halo.training.checkpoint import load_model
+from pipeline import forks
 from predict_bundle import CHECKPOINT, DEMO, OFFLINE, queries, write_fasta
 from serve import AlphaFoldServer
 
@@ -40,8 +41,8 @@ def small(small_run):
 
 
 @pytest.fixture(scope="module")
-def bundle(small, tmp_path_factory):
-    return small.bundle(tmp_path_factory.mktemp("bundle") / "small")
+def bundle(small_bundle):
+    return small_bundle
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,7 @@ def require_same(one: pd.DataFrame, two: pd.DataFrame) -> None:
     assert one[texts].astype(str).to_dict("list") == two[texts].astype(str).to_dict("list")
 
 
+@pytest.mark.slow
 def test_one_by_one_in_chunks_and_without_files(fasta, bundle, expected, tmp_path):
     together = table(expected / "predictions.csv")
     assert len(together) == len(queries())
@@ -86,17 +88,20 @@ def test_one_by_one_in_chunks_and_without_files(fasta, bundle, expected, tmp_pat
             require_same(alone, together[row : row + 1].reset_index(drop=True))
 
 
+@pytest.mark.slow
 def test_by_the_command_line(fasta, bundle, expected, root, tmp_path):
     options = ["--structures", DEMO / "afdb", "--no-download", "--language-model", CHECKPOINT]
     environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
-    for number, command in enumerate((["-m", "halo", "predict"], [root / "scripts/predict.py"])):
-        out = tmp_path / str(number)
-        words = [sys.executable, *command, fasta, "--bundle", bundle, "-o", out, *options]
+    module, script = ("-m", "halo", "predict"), (root / "scripts/predict.py",)
+    for command in ((sys.executable, *module), (forks().python, *script)):
+        out = tmp_path / str(len(command))
+        words = [*command, fasta, "--bundle", bundle, "-o", out, *options]
         done = subprocess.run(map(str, words), capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         require_same(table(out / "predictions.csv"), table(expected / "predictions.csv"))
 
 
+@pytest.mark.slow
 def test_other_scales_of_halo_change_no_prediction(fasta, bundle, expected, tmp_path, root):
     """A bundle has those that its networks were trained with."""
     package = shutil.copytree(root / "workflow/halo", tmp_path / "workflow/halo")
@@ -262,12 +267,13 @@ def test_where_every_protein_fails_it_is_no_protein_s_fault(bundle, fasta, tmp_p
     assert not list(tmp_path.glob("chunks/*"))
 
 
+@pytest.mark.slow
 def test_killed_and_called_again(fasta, bundle, root, tmp_path):
     """The files are the same to the last byte, and finished chunks are not computed again."""
     environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
 
     def start(out: Path) -> subprocess.Popen:
-        words = [sys.executable, root / "scripts/predict.py", fasta, "--bundle", bundle, "-o", out]
+        words = [forks().python, root / "scripts/predict.py", fasta, "--bundle", bundle, "-o", out]
         words += ["--structures", DEMO / "afdb", "--no-download", "--chunk", "4"]
         words += ["--language-model", CHECKPOINT]
         return subprocess.Popen(

@@ -336,6 +336,7 @@ def test_interrupted(halo, small_bundle, fasta, tmp_path, monkeypatch):
 # ------------------------------------------------------------------ as processes of their own
 
 
+@pytest.mark.slow
 def test_from_a_pipe_and_interrupted(root, small_bundle, fasta, tmp_path):
     """``cat q.fasta | halo predict - …``, and Ctrl-C while it waits for more."""
     environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
@@ -373,6 +374,7 @@ atexit.register(lambda: seen.write_text("\\n".join(opened)))
 """
 
 
+@pytest.mark.slow
 def test_the_wheel_predicts_from_another_folder(root, wheel, small_bundle, fasta, tmp_path):
     """Installed by pip into an empty folder, called by its command; of the checkout it has nothing.
 

@@ -81,7 +81,7 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     halo = folder / "bin/halo"
     halo.parent.mkdir()
     halo.write_text(
-        f'#!/bin/sh\nexec {sys.executable} -m halo "$@" --no-download --page 0'
+        f'#!/bin/sh\nexec {forks().python} -m halo "$@" --no-download --page 0'
         f" --language-model {CHECKPOINT}\n"
     )
     make = folder / "bin/make"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from halo.predict.run import predict
-from predict_bundle import OFFLINE, make_small_run, queries, write_fasta
+from predict_bundle import OFFLINE, queries, write_fasta
 
 pytestmark = pytest.mark.browser
 
@@ -26,10 +26,9 @@ return colours.size;
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
+def page(small_bundle, tmp_path_factory) -> Path:
     """Proteins with and without a structure, hostile ids, 30 and 35,000 residues."""
     folder = tmp_path_factory.mktemp("run")
-    bundle = make_small_run(folder).bundle(folder / "bundle")
     rng = np.random.default_rng(0)
 
     def random(length: int) -> str:
@@ -37,7 +36,7 @@ def page(tmp_path_factory) -> Path:
 
     sequences = queries(8) | {EVIL: random(80), LONG: random(90), "tiny": random(30)}
     fasta = write_fasta(folder / "in.fasta", sequences | {"huge": random(35_000)})
-    predict(fasta, bundle, folder / "out", replace(OFFLINE, chunk=5))
+    predict(fasta, small_bundle, folder / "out", replace(OFFLINE, chunk=5))
     return folder / "out/predictions.html"
 
 
