@@ -450,12 +450,24 @@ def test_a_module_of_a_git_repository(tmp_path):
         "GIT_CONFIG_VALUE_0": "https://github.com/",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    for words in (("--dry-run", "all"), ("results/small/proteins.csv",)):
+
+    def call(*words: str) -> str:
         command = [sys.executable, "-m", "snakemake", "--cores", "1", *words]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    profile = folder / "profiles/default/profile.yaml"
+    profile.parent.mkdir(parents=True)
+    documented = (ROOT / "docs/how-to/faq.md").read_text()
+    profile.write_text(re.search(r"^max-checksum-file-size: \d+$", documented, re.MULTILINE)[0])
+    call("--dry-run", "all")
+    call("results/small/proteins.csv")
+    assert (folder / "proteins.csv").stat().st_size > 1_000_000
+    os.utime(folder / "proteins.csv")
+    assert "Nothing to be done" in call("--dry-run", "results/small/proteins.csv")
     assert (folder / "results/small/proteins.csv").is_file()
     [package] = folder.glob(".snakemake/halo/*/workflow/halo")
     assert (package / "data/amino_acids.csv").is_file()
