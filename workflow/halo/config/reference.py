@@ -1,6 +1,7 @@
 """The reference of the configuration, in Markdown, and its JSON schema for editors."""
 
 import argparse
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -31,8 +32,9 @@ def reference() -> str:
         if "default" in part:
             default = f"`{json.dumps(part['default'])}`"
         kinds = " or ".join(dict.fromkeys(_kinds(part, root)))
+        description = html.escape(part.get("description", ""), quote=False)
         tables.setdefault(section if below else GENERAL, []).append(
-            f"| `{path}` | {kinds} | {default} | {part.get('description', '')} |\n"
+            f"| `{path}` | {kinds} | {default} | {description} |\n"
         )
     return "\n".join(f"### {name}\n\n{HEAD}{''.join(rows)}" for name, rows in tables.items())
 
