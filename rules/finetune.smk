@@ -1,13 +1,14 @@
-# A fold's language model is frozen once made: what depends on it would otherwise be computed anew
-# at every change of the proteins. Its settings and finetune.refresh make it again, newer inputs
-# and code do not. Whoever uses it checks that it has not seen what the fold keeps apart.
+# The fine-tuned language model of a fold is frozen: otherwise every change of the proteins would
+# repeat it and everything that depends on it. A change of its settings or of finetune.refresh
+# repeats it; newer inputs or code do not. Rules that use it check that it was not trained on
+# held-out proteins of the fold.
 
 
 def python_of(gpus):
     """The program that runs a script in one process, or in one for each of several GPUs."""
     if gpus == 1:
         return "python"
-    # After -- torchrun takes no option of the script for its own: --log would be its --log-dir.
+    # -- ends the options of torchrun, which would otherwise take --log for its --log-dir.
     return f"python -m torch.distributed.run --standalone --nproc-per-node {gpus} --"
 
 

@@ -1,5 +1,5 @@
-# A checkpoint, so that what stands on the split in name only (rules/finetune.smk) is looked at
-# again when it is made.
+# A checkpoint: Snakemake evaluates the DAG again when the split exists, for rules that depend on
+# its content (rules/finetune.smk).
 checkpoint split:
     input:
         proteins="<results>/proteins.csv",
@@ -29,7 +29,7 @@ checkpoint split:
         " --threads {threads} {params.base} --settings {params.settings:q} --log {log}"
 
 
-# Audits the partitions that the data set was published with; nothing else depends on it.
+# Audits the author partitions of the data set; nothing else depends on it.
 rule audit:
     input:
         proteins="<results>/proteins.csv",

@@ -1,25 +1,25 @@
-# Each network on each fold with each seed.
+# Trains each network on each fold with each seed.
 
 
 def own_place(wildcards):
-    """Where the language model is whose embeddings a network reads."""
+    """Folder of the language model whose embeddings a network reads."""
     return place_of(wildcards.fold if PLAN.reads_finetuned(wildcards.method) else None)
 
 
 def network_language_model(wildcards):
-    """The fold's own language model, and what it was fine-tuned on, if it was."""
+    """Files of the fold's fine-tuned language model, if the network uses it."""
     place = own_place(wildcards)
     names = ("language_model.json", "training.csv") if place else ()
     return [f"<results>/{place}finetune/{name}" for name in names]
 
 
 def network_settings(wildcards):
-    """The network and its training."""
+    """Settings of the network and of its training."""
     return json.dumps(stage_settings.network_settings(USED, wildcards.method), sort_keys=True)
 
 
 def training_execution(wildcards):
-    """How it is trained, with no influence on the result."""
+    """Settings of the training without influence on the result."""
     return Untracked(json.dumps(stage_settings.training_execution(config, wildcards.method)))
 
 

@@ -1,4 +1,4 @@
-"""Audit the partitions that the data set was published with."""
+"""Audit the author partitions of a data set."""
 
 import argparse
 from pathlib import Path
@@ -18,20 +18,20 @@ from halo.split.settings import SplitSettings
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Audit, and write the table twice: for programs and for the documentation."""
+    """Audit, and write the table as CSV and as Markdown."""
     settings = SplitSettings.from_config(arguments.settings)
     table = read_proteins(arguments.proteins).table
-    ids, given = (table[name].to_numpy(dtype=object) for name in ("id", "split"))
-    assignments = published_assignments(ids, given)
+    ids, partitions = (table[name].to_numpy(dtype=object) for name in ("id", "split"))
+    assignments = published_assignments(ids, partitions)
     scratch = arguments.table.parent
     scratch.mkdir(parents=True, exist_ok=True)
-    # Of two proteins that are apart in a fold, one at least is not of its training.
-    asked = (~assignments.drop(columns="id").isin([TRAIN, REMOVED])).any(axis=1).to_numpy()
-    auditor = Auditor(table, settings.rule, settings.audit, arguments.threads, scratch, asked)
+    # Of two proteins in different parts of a fold, at least one is not in its training.
+    queried = (~assignments.drop(columns="id").isin([TRAIN, REMOVED])).any(axis=1).to_numpy()
+    auditor = Auditor(table, settings.rule, settings.audit, arguments.threads, scratch, queried)
     leaks = audit_published(auditor, assignments)
     write_table(arguments.table, leaks)
-    sureness = auditor.sureness(int(leaks["missed"].iloc[-1]))
-    write_markdown(arguments.markdown, leaks, arguments.title, sureness)
+    miss_rate = auditor.miss_rate(int(leaks["missed"].iloc[-1]))
+    write_markdown(arguments.markdown, leaks, arguments.title, miss_rate)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Put the results of several runs into one table, beside published figures."""
+"""Combine the results of several runs and published results in one table."""
 
 import argparse
 from pathlib import Path

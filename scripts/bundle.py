@@ -1,4 +1,4 @@
-"""Make a model bundle, with which new proteins are predicted, from the results of a run."""
+"""Build a model bundle for predicting new proteins, from the results of a run."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ from halo.proteins.table import read_proteins
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Make the bundle, and read it as whoever uses it will."""
+    """Build the bundle, and verify that it can be read."""
     assignments = read_assignments(arguments.assignments)
     build_bundle(
         read_proteins(arguments.proteins),
@@ -32,7 +32,7 @@ if __name__ == "__main__":
     parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
     parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
     parser.add_argument(
-        "--predictions", type=Path, nargs="+", required=True, help="of the models to take"
+        "--predictions", type=Path, nargs="+", required=True, help="predictions.csv of the models"
     )
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--metrics", type=Path, required=True, help="evaluation/metrics.json")

@@ -12,7 +12,7 @@ from halo.users import unregister
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Take this run's registrations out, remove the store where there is no other, and note it."""
+    """Remove this run's registrations, and the store if there are no others; write a record."""
     path = open_store(arguments.embeddings, LAYOUT, arguments.store).path
     for shard in arguments.embeddings:
         unregister(path, shard)

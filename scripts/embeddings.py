@@ -1,4 +1,4 @@
-"""Embed the proteins of some buckets with ESM-2, those that the store does not hold yet."""
+"""Embed the proteins of some buckets that are not in the store yet, with ESM-2."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ from halo.shards import write_shard
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Embed, and write what the shard stands on."""
+    """Embed the proteins and write the shard file."""
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     members = read_members(arguments.members, arguments.buckets)
@@ -34,7 +34,7 @@ def job(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument("--members", type=Path, required=True, help="folder of member files")
-    parser.add_argument("--buckets", nargs="+", required=True, help="buckets to look after")
+    parser.add_argument("--buckets", nargs="+", required=True, help="buckets to process")
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--store", type=Path, required=True, help="root of the store")
     parser.add_argument("--shard", type=Path, required=True, help="JSON file to write")

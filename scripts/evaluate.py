@@ -1,4 +1,4 @@
-"""Evaluate all methods on the test parts: metrics with intervals, and a row a protein."""
+"""Evaluate all methods on the test parts: metrics with intervals, and one row per protein."""
 
 import argparse
 from pathlib import Path

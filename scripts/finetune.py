@@ -50,7 +50,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--store", type=Path, required=True, help="root of the store")
-    parser.add_argument("--save-minutes", type=float, default=10, help="how often to save")
+    parser.add_argument("--save-minutes", type=float, default=10, help="minutes between two saves")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda: require a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_job(parser, job)

@@ -1,4 +1,4 @@
-"""Build the residue graphs of some buckets, those that the store does not hold yet."""
+"""Build the residue graphs of some buckets that are not in the store yet."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from halo.structures.layout import LAYOUT as STRUCTURES
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Build, and write what the shard stands on."""
+    """Build the graphs and write the shard file."""
     members = read_members(arguments.members, arguments.buckets)
     structures = open_store([arguments.structures], STRUCTURES, arguments.store)
     settings = GraphSettings(**arguments.settings)
@@ -23,7 +23,7 @@ def job(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument("--members", type=Path, required=True, help="folder of member files")
-    parser.add_argument("--buckets", nargs="+", required=True, help="buckets to look after")
+    parser.add_argument("--buckets", nargs="+", required=True, help="buckets to process")
     parser.add_argument("--structures", type=Path, required=True, help="the structures' shard file")
     parser.add_argument("--store", type=Path, required=True, help="root of the store")
     parser.add_argument("--shard", type=Path, required=True, help="JSON file to write")

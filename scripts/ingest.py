@@ -1,4 +1,4 @@
-"""Read and check a labelled protein table or FASTA, and list what is not used."""
+"""Read and check a labelled protein table or FASTA, and list the rejected records."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger("halo.ingest")
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Ingest, and say what the run will need."""
+    """Ingest the data, and log the jobs and disk space that the run needs."""
     files = DataFiles(
         arguments.input, arguments.labels, arguments.test_input, arguments.test_labels
     )
@@ -34,10 +34,10 @@ def job(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument(
-        "--input", type=Path, required=True, help="CSV, TSV or FASTA, or gzip of it"
+        "--input", type=Path, required=True, help="CSV, TSV, xlsx or FASTA, plain or compressed"
     )
-    parser.add_argument("--labels", type=Path, help="table of labels, where they are in one")
-    parser.add_argument("--test-input", type=Path, help="a second data set, to test on")
+    parser.add_argument("--labels", type=Path, help="separate table of labels")
+    parser.add_argument("--test-input", type=Path, help="external test set")
     parser.add_argument("--test-labels", type=Path, help="its table of labels")
     parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
     parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv to write")

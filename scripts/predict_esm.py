@@ -1,4 +1,4 @@
-"""Predict the held-out proteins of one fold with its fine-tuned language model alone."""
+"""Predict the held-out proteins of one fold with its fine-tuned language model only."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Divide the proteins so that no two similar ones are in different parts, and prove it."""
+"""Assign proteins to parts so that similar ones are in the same part, and audit the result."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from halo.split.tables import write_gzipped_table
 
 
 def job(arguments: argparse.Namespace) -> None:
-    """Split, and write what came of it."""
+    """Split, and write the results."""
     settings = SplitSettings.from_config({**arguments.settings, "base": arguments.base})
     proteins = read_proteins(arguments.proteins)
     scratch = arguments.assignments.parent
@@ -33,6 +33,6 @@ if __name__ == "__main__":
     parser.add_argument("--hits", type=Path, required=True, help="hits.csv.gz to write")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv to write")
     parser.add_argument("--identity", type=Path, required=True, help="identity.csv to write")
-    parser.add_argument("--base", help="assignments.csv whose proteins do not move")
+    parser.add_argument("--base", help="assignments.csv whose proteins keep their parts")
     parser.add_argument("--threads", type=int, default=1, help="threads to use")
     run_job(parser, job)

@@ -1,4 +1,4 @@
-"""Merge the parts of the structures' manifest into one table with a row a record."""
+"""Merge the parts of the structures' manifest into one table with one row per record."""
 
 import argparse
 from pathlib import Path

@@ -46,7 +46,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--language-model",
         type=Path,
-        help="language_model.json of the fold's own one, with training.csv beside it",
+        help="language_model.json of the fold's fine-tuned one, with training.csv beside it",
     )
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")

@@ -144,7 +144,7 @@ def configuration(table: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def markdown(metrics: dict[str, Any]) -> str:
-    """A row a method, and one for each other way to set HALO's thresholds."""
+    """One row per method, and one for each other way to set HALO's thresholds."""
     lines = [f"| method | {' | '.join(METRICS.values())} | halo is better by |"]
     lines.append("|---" * (len(METRICS) + 2) + "|")
     rows = {name: method["overall"] for name, method in metrics["methods"].items()}

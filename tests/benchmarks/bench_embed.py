@@ -1,7 +1,7 @@
 """Embeds 300 proteins of DeepLoc 2.0 with HALO and with fair-esm's own procedure.
 
 The language model has the shape of a published one and random weights. Fair-esm's side is the
-algorithm of its `extract.py` on its own data set, batch converter and model, one file a protein;
+algorithm of its `extract.py` on its own data set, batch converter and model, one file per protein;
 it cuts a protein off after 1,022 residues, HALO's side embeds all of it in windows. Each side
 counts the residues that it writes. The sides take turns, in rounds; what they write is compared.
 On a CPU both compute in float32; on a GPU fair-esm's procedure does, and HALO's side in bfloat16.
@@ -243,7 +243,7 @@ def main() -> None:
     peak = product_rate(shape, device)
     share = operations(found, shape) / seconds / peak
     lost = 0.0 if device == "cpu" else padding(found, settings.tokens_per_batch)
-    print(f"{len(members)} proteins, {shape}, {device}, {threads} threads: residues a second")
+    print(f"{len(members)} proteins, {shape}, {device}, {threads} threads: residues per second")
     for side, rate in best.items():
         print(f"  {side:10s} {rate:10,.0f}")
     print(f"largest difference in float32: {difference:.1e}; padding: {lost:.1%}")

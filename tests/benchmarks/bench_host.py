@@ -30,7 +30,7 @@ from halo.malloc import keep_freed_memory  # noqa: E402
 from halo.proteins.members import Member  # noqa: E402
 from halo.store import bucket_of  # noqa: E402
 
-GOAL = 300_000  # residues a second that an H100 makes of t33_650M in bfloat16
+GOAL = 300_000  # residues per second that an H100 makes of t33_650M in bfloat16
 DIMENSION = 1280
 LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 

@@ -8,7 +8,7 @@ HALO's own rule is run beside it.
 
 HALO's result is given twice: as the search alone makes it, and as the stage delivers it, after
 what its audit finds has gone back into the graph. The seconds of the audit are not counted, those
-of splitting again are. Since the audit that mends HALO's result is the one that judges it, the
+of splitting again are. Since the audit that fixes HALO's result is the one that judges it, the
 highest identity of the search alone is beside it. The last line is one JSON object.
 """
 
@@ -55,7 +55,7 @@ def split_with_halo(
     return relations, assignments, time.perf_counter() - start
 
 
-def mend(
+def fix(
     relations: Relations, assignments: pd.DataFrame, auditor: Auditor, settings: SplitSettings
 ) -> tuple[pd.DataFrame, float]:
     """Assignments after the rounds of the audit, and the seconds of splitting again."""
@@ -84,7 +84,7 @@ def split_with_graph_part(
 ) -> tuple[pd.DataFrame, float]:
     """Assignments and seconds; what GraphPart removed is ``removed`` in every fold.
 
-    GraphPart knows one label a protein: it gets the rarest one.
+    GraphPart knows one label per protein: it gets the rarest one.
     """
     rarity = np.where(proteins.labels == 1, proteins.labels.sum(axis=0), np.inf)
     label = rarity.argmin(axis=1)
@@ -152,7 +152,7 @@ def main() -> None:
         for name, settings in (("GraphPart's rule", same), ("own rule", own)):
             auditor = Auditor(proteins.table, settings.rule, all_pairs, threads, folder)
             relations, before, seconds = split_with_halo(proteins, settings, threads, folder)
-            after, more = mend(relations, before, auditor, settings)
+            after, more = fix(relations, before, auditor, settings)
             rows[f"HALO, {name}, search alone"] = described(before, proteins, auditor, seconds)
             rows[f"HALO, {name}"] = described(after, proteins, auditor, seconds + more)
             if settings is same:

@@ -29,7 +29,7 @@ from all_pairs import apart, similar_pairs  # noqa: E402
 from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.audit import Auditor  # noqa: E402
 from halo.split.audit_search import entropy  # noqa: E402
-from halo.split.run import relate, settle  # noqa: E402
+from halo.split.run import relate, split_and_audit  # noqa: E402
 from halo.split.settings import AuditSettings, SplitSettings  # noqa: E402
 
 
@@ -77,7 +77,7 @@ def main() -> None:
                     if mode == "kfold":
                         relations = relate(proteins, settings, threads, scratch)
                         auditor = Auditor(relations.table, settings.rule, audit, threads, scratch)
-                    result = settle(proteins, relations, auditor, settings)
+                    result = split_and_audit(proteins, relations, auditor, settings)
                 wrong = apart(proteins.ids, similar, result.assignments)
                 deviation = result.leakage["label_deviation"]
                 row = {

@@ -3,7 +3,7 @@
 Both sides run the same loop on the same proteins with the same seeds; on the frozen side nothing
 of the language model is adapted, the head alone is trained. The proteins are drawn from the
 authors' partitions 0 to 3, of up to 500 residues, which spares time, and divided anew into train,
-val and test, with no similar pair between them (HALO's split, audited). Every side keeps the pass
+val and test, with no similar pair between them (HALO's split, audited). Every side keeps the epoch
 that is best on the validation, so its score there is a little too good, alike for both; the test
 is looked at once, at the end.
 
@@ -128,7 +128,7 @@ def main() -> None:
             found[name].append(scores)
             print(
                 f"seed {seed}, {name:<11} val {scores['val']:.3f}  test {scores['test']:.3f}  "
-                f"(pass {scores['best_epoch']}, {scores['seconds']:.0f} s)",
+                f"(epoch {scores['best_epoch']}, {scores['seconds']:.0f} s)",
                 flush=True,
             )
     means = {

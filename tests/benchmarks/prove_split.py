@@ -32,7 +32,7 @@ from samples import DEEPLOC, deeploc_sample  # noqa: E402
 from halo.files import atomic_path  # noqa: E402
 from halo.split import audit, run  # noqa: E402
 from halo.split.audit import Auditor  # noqa: E402
-from halo.split.run import SplitResult, relate, settle  # noqa: E402
+from halo.split.run import SplitResult, relate, split_and_audit  # noqa: E402
 from halo.split.settings import AuditSettings, SplitSettings  # noqa: E402
 
 MISSED = 1e-3  # share of the proteins that may have an unproposed relative apart, at 95 %
@@ -173,7 +173,7 @@ def main() -> None:
             if mode == "incremental":
                 chosen = replace(chosen, base=str(base))
             begin = time.perf_counter()
-            result = settle(proteins, relations, auditor, chosen)
+            result = split_and_audit(proteins, relations, auditor, chosen)
             rows[mode] = figures(result, time.perf_counter() - begin)
             print(f"{mode}: {json.dumps(rows[mode])}", flush=True)
             if mode == "kfold":

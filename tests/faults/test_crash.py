@@ -93,7 +93,7 @@ def test_a_full_disk_in_the_middle_of_a_stage(tmp_path, config):
     done = subprocess.run([*private, "sh", "-c", script], cwd=tmp_path, env=environment())
     first = (tmp_path / "first.txt").read_text()
     assert done.returncode == 0, first
-    assert "the disk is full: make room and run again" in first
+    assert "the disk is full: free some space and run again" in first
     assert "Traceback" not in first
     assert "No space left on device" in first
     full, complete = (segments(tmp_path / name) for name in ("full", "complete"))

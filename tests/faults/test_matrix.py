@@ -51,7 +51,7 @@ class Stage:
     layout : of the store that it fills, which is called like its shard file; None where it is no
         store
     same : files whose bytes must be those of an undisturbed run
-    flush_bytes : after so many bytes what is done is put into the store
+    flush_bytes : bytes after which finished results are put into the store
     """
 
     script: str
@@ -264,7 +264,7 @@ def test_a_fault_changes_no_result(zygote, undisturbed, tmp_path, stage, fault):
         assert ended["status"] == -9, message
     elif found.ends == MESSAGE:
         assert ended["status"] == 1, message
-        assert "the disk is full: make room and run again" in message
+        assert "the disk is full: free some space and run again" in message
     else:
         assert ended["status"] == 0, message
         assert not ended["locks"]

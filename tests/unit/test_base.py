@@ -138,10 +138,10 @@ run_job(job_parser("x"), job)
 @pytest.mark.parametrize(
     ("error", "traceback"),
     [
-        ("HaloError('mend it')", False),
-        ("OSError(errno.ENOSPC, 'mend it')", False),
-        ("PermissionError(errno.EACCES, 'mend it')", False),
-        ("OSError(errno.ESTALE, 'mend it')", False),
+        ("HaloError('fix it')", False),
+        ("OSError(errno.ENOSPC, 'fix it')", False),
+        ("PermissionError(errno.EACCES, 'fix it')", False),
+        ("OSError(errno.ESTALE, 'fix it')", False),
         ("KeyError(1)", True),
     ],
 )
@@ -153,7 +153,7 @@ def test_jobs_end_with_a_message_or_a_traceback(root, tmp_path, error, traceback
     assert ("Traceback" in done.stderr) == traceback
     assert (tmp_path / "log").read_text() in done.stderr
     if not traceback:
-        assert re.search("error: .*mend it", done.stderr)
+        assert re.search("error: .*fix it", done.stderr)
 
 
 def test_progress_counts_to_the_end(caplog):
@@ -217,7 +217,7 @@ def test_passing_faults_are_retried(server, tmp_path, path):
         ("/404/9", None, 10**6, "could not be downloaded"),
         ("/500/99", None, 10**6, "could not be downloaded"),
         ("/ok/0", "0" * 64, 10**6, "sha256"),
-        ("/ok/0", None, 1000, "larger than the 1,000 bytes"),
+        ("/ok/0", None, 1000, "larger than the limit of 1,000 bytes"),
     ],
 )
 def test_other_faults_leave_no_file(server, tmp_path, path, sha256, most, words):

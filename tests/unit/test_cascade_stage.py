@@ -74,8 +74,8 @@ def test_it_is_evaluated_and_says_who_decided(run):
     settings = EvaluationSettings(resamples=100)
     metrics, table = evaluate(run.proteins, assignments, [*halo, *joined], {}, settings)
     found = metrics["methods"]["cascade_of_halo_homology"]
-    assert found["conformal"]["promised"] == 0.9
-    assert 0.8 < found["conformal"]["found"] <= 1
+    assert found["conformal"]["nominal"] == 0.9
+    assert 0.8 < found["conformal"]["observed"] <= 1
     assert 0 <= found["asked"] <= 1
     assert metrics["methods"]["halo"]["conformal"] == {}
     by = table[table["method"] == "cascade_of_halo_homology"]["decided_by"]
@@ -101,12 +101,12 @@ def test_what_joining_changes_is_counted(run):
         return given == true
 
     before, after = right("halo"), right("cascade_of_halo_homology")
-    assert found["labels_mended"] == (~before & after).to_numpy().sum()
-    assert found["labels_spoiled"] == (before & ~after).to_numpy().sum()
+    assert found["labels_corrected"] == (~before & after).to_numpy().sum()
+    assert found["labels_broken"] == (before & ~after).to_numpy().sum()
     whole = before.all(axis=1), after.all(axis=1)
-    assert found["proteins_mended"] == (~whole[0] & whole[1]).sum()
-    assert found["proteins_spoiled"] == (whole[0] & ~whole[1]).sum()
-    assert found["labels_mended"] + found["labels_spoiled"] > 0
+    assert found["proteins_corrected"] == (~whole[0] & whole[1]).sum()
+    assert found["proteins_broken"] == (whole[0] & ~whole[1]).sum()
+    assert found["labels_corrected"] + found["labels_broken"] > 0
 
 
 def test_test_labels_have_no_influence(run):

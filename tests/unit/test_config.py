@@ -164,8 +164,8 @@ FAULTS = [
     ({"dataset": {"uniprot": {"reviewed": None}}}, "dataset.uniprot.query: all of UniProt is too"),
     ({"dataset": {"uniprot": {"taxonomy": "9606"}}}, "dataset.uniprot.taxonomy: '9606' is text"),
     ({"dataset": {"labels": {"columns": ["part"]}}}, "dataset.labels.columns[0]: the label 'part'"),
-    ({"dataset": {"labels": {"separator": ";"}}}, "dataset.labels.separator: only names of labels"),
-    ({"dataset": {"labels": {"evidence": "E"}}}, "dataset.labels.evidence: only names of labels"),
+    ({"dataset": {"labels": {"separator": ";"}}}, "dataset.labels.separator: applies to names"),
+    ({"dataset": {"labels": {"evidence": "E"}}}, "dataset.labels.evidence: applies to names"),
     ({"dataset": {"labels": {"label": "id"}}}, "dataset.labels.label: the column 'id' is datase"),
     ({"structures": {"sources": [{"kind": "folder"}]}}, "structures.sources[0].path: missing; the"),
     ({"structures": {"sources": [{"kind": "afdb", "path": "x"}]}}, "structures.sources[0].path: A"),
@@ -206,7 +206,7 @@ FAULTS = [
     (split(mode="predefined"), "split.mode: predefined needs the partitions of the data's authors"),
     (
         merged(GIVEN, split(mode="predefined", base="x.csv")),
-        "split.base: in the mode predefined the partitions are given",
+        "split.base: the mode predefined uses author partitions",
     ),
     ({"dataset": {"sequence": "id"}}, "dataset.sequence: the column 'id' is dataset.id already"),
     (

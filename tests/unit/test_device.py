@@ -26,7 +26,7 @@ from halo.embeddings.tokens import Tokenizer
 from halo.errors import HaloError
 from halo.finetuning import processes
 from halo.finetuning.processes import Processes
-from halo.training.precision import half_precision
+from halo.training.precision import mixed_precision
 
 T4, V100, RTX_20, A100, H100 = (7, 5), (7, 0), (7, 5), (8, 0), (9, 0)
 SEQUENCES = ["MKVLAA", "MK", "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGG"]
@@ -46,7 +46,7 @@ def test_auto_takes_no_bfloat16_that_is_emulated(capability, monkeypatch, caplog
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)  # as PyTorch says
     assert matrix_dtype("auto", "cuda") == torch.float16
     monkeypatch.setattr(torch, "autocast", lambda *given, enabled: enabled)
-    assert half_precision(torch.device("cuda"), "auto") is False
+    assert mixed_precision(torch.device("cuda"), "auto") is False
     with caplog.at_level("WARNING", "halo"):
         assert matrix_dtype("bfloat16", "cuda") == torch.bfloat16
     assert "only emulates bfloat16" in caplog.text
@@ -57,12 +57,12 @@ def test_auto_takes_bfloat16_where_the_gpu_has_it(capability, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     assert matrix_dtype("auto", "cuda") == torch.bfloat16
     monkeypatch.setattr(torch, "autocast", lambda *given, enabled: enabled)
-    assert half_precision(torch.device("cuda"), "auto") is True
+    assert mixed_precision(torch.device("cuda"), "auto") is True
 
 
 def test_on_a_cpu_all_is_float32():
     assert matrix_dtype("auto", "cpu") == torch.float32
-    with half_precision(torch.device("cpu"), "auto"):
+    with mixed_precision(torch.device("cpu"), "auto"):
         assert not torch.is_autocast_enabled("cpu")
 
 
@@ -176,7 +176,7 @@ def test_a_model_that_does_not_fit_is_told_with_its_size(error, checkpoint, monk
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1_000_000_000, 16_000_000_000))
     monkeypatch.setattr(padded, "cast_products", lambda *_: None)
     message = (
-        r"the GPU's memory \(16.0 GB, 1.0 GB of it free\) does not hold the language model "
+        r"the GPU's memory \(16.0 GB, 1.0 GB of it free\) is too small for the language model "
         r"\(0.0 GB\); choose a smaller one"
     )
     with pytest.raises(HaloError, match=message):

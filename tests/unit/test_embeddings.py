@@ -114,7 +114,7 @@ def test_every_layer_is_the_same_packed_and_padded(checkpoint, layer):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
 
 
-def test_half_precision_is_near(checkpoint):
+def test_float16_is_near(checkpoint):
     sequences = [one.sequence for one in random_members(5, 40, seed=4)]
     whole, half = (
         PaddedEncoder(*load_esm2(checkpoint), -1, "cpu", dtype).start(sequences)()

@@ -269,7 +269,7 @@ class TestFilesThatDoNotFit:
 
     def test_no_probability(self, run, path):
         self.spoil(path, lambda table: table.assign(Nucleus=np.nan))
-        with pytest.raises(HaloError, match="no probability between 0 and 1"):
+        with pytest.raises(HaloError, match="not a probability between 0 and 1"):
             self.read(run, path)
 
     def test_other_folds_of_one_method(self, run):

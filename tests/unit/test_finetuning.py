@@ -157,7 +157,7 @@ def test_checkpointing_changes_nothing(weights, tmp_path):
 
 
 @pytest.mark.slow
-def test_half_precision_is_nearly_the_same(weights, tmp_path):
+def test_mixed_precision_is_nearly_the_same(weights, tmp_path):
     """As on a GPU: the language model in bfloat16, what is trained in float32."""
     finetune(weights, tmp_path / "one")
     finetune(weights, tmp_path / "two", settings=replace(SETTINGS, precision="bfloat16"))
@@ -190,7 +190,7 @@ def test_batches_are_of_similar_lengths_and_never_the_same():
         assert np.corrcoef(range(len(batches)), [lengths[b].mean() for b in batches])[0, 1] < 0.5
 
 
-def test_long_proteins_are_cropped_elsewhere_at_every_pass():
+def test_long_proteins_are_cropped_elsewhere_in_every_epoch():
     sequence = "ACDEFGHIKL" * 20
     found = {cropped(sequence, 50, 1, epoch, 0) for epoch in range(20)}
     assert all(len(part) == 50 and part in sequence for part in found)
@@ -244,7 +244,7 @@ def test_labels_of_cal_and_test_have_no_part_in_it(weights, tmp_path):
 
 
 def test_positives_are_weighed_and_unknown_labels_are_not_learned(weights, tmp_path, monkeypatch):
-    """The losses of a pass grow with the weights; where a label is unknown it may say anything."""
+    """The losses of an epoch grow with the weights; unknown labels are ignored."""
     plain = make_proteins()
     known = np.random.default_rng(1).random(plain.labels.shape) < 0.8
     losses = []
@@ -295,7 +295,7 @@ def test_scores_do_not_depend_on_the_batches_nor_on_the_window(weights):
 def test_it_scores_in_the_precision_of_the_embeddings(
     weights, tmp_path, monkeypatch, trained, embedded
 ):
-    """The scores that choose the pass and the thresholds are those of the predictions.
+    """The scores that choose the epoch and the thresholds are those of the predictions.
 
     But for the order of sums: of the batches, and of two ways through the layers.
     """
@@ -336,7 +336,7 @@ def test_states_that_cannot_be_stored_are_told_when_they_are_scored(weights, win
     embedding = replace(EMBEDDING, layer=0, window=window)
     learner = Learner(model, alphabet, 2, embedding, SETTINGS, seed=1)
     sequences = [*make_proteins(3).table["sequence"].tolist(), "MKV" * 30]
-    with pytest.raises(HaloError, match=r"beyond what float16 holds.*embeddings\.layer to -1"):
+    with pytest.raises(HaloError, match=r"exceed the range of float16.*embeddings\.layer to -1"):
         learner.score(sequences, Processes())
 
 
@@ -376,7 +376,7 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp
     finetune(weights, tmp_path / "whole")
     command = [forks().python, *script(root, inputs, tmp_path)[1:]]
     steps = []
-    for least in (2, 7):  # steps of the first pass, then of a later one
+    for least in (2, 7):  # steps of the first epoch, then of a later one
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         while process.poll() is None:
             for file in (tmp_path / "store").glob("finetune/*/state.safetensors"):
@@ -391,7 +391,7 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp
     state = next((tmp_path / "store/finetune").iterdir())
     assert find_garbage(tmp_path / "store", days=0).stores == (state,)
     last = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "goes on at pass" in last.stderr
+    assert "resumed at epoch" in last.stderr
     require_same(tmp_path / "whole/out", tmp_path / "out")
     assert not list((tmp_path / "store/finetune").iterdir())
 
@@ -419,7 +419,7 @@ def test_a_gpu_without_room_for_a_batch_is_told(weights, tmp_path, monkeypatch):
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
 
     monkeypatch.setattr(Finetuning, "run", run)
-    with pytest.raises(HaloError, match=r"does not hold 400 tokens .*set finetune\.checkpointing"):
+    with pytest.raises(HaloError, match=r"is too small for 400 .*set finetune\.checkpointing"):
         finetune(weights, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Ingest: every record is used or rejected with a reason; faults of a file name the mend."""
+"""Ingest: every record is used or rejected with a reason; faults of a file name the fix."""
 
 import gzip
 import json
@@ -109,7 +109,7 @@ def test_a_sample_does_not_depend_on_the_order_and_hardly_on_what_is_added(tmp_p
 @pytest.mark.parametrize(
     ("header", "body", "settings", "words"),
     [
-        (HEADER, "", SETTINGS, "holds no record"),
+        (HEADER, "", SETTINGS, "contains no record"),
         ("", "", SETTINGS, "without a header"),
         (HEADER, "a,MKV,1\n", SETTINGS, "line 2 has 3 fields, the header has 4"),
         (HEADER, "a,MKV,1,0,1\n", SETTINGS, "line 2 has 5 fields"),

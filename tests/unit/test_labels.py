@@ -75,7 +75,7 @@ def test_unusual_names_of_labels_are_kept(tmp_path):
 
 def test_a_label_twice_is_refused(tmp_path):
     path = written(tmp_path, "id,sequence,N\na,MKV,1\n")
-    with pytest.raises(HaloError, match="'N' stands there twice"):
+    with pytest.raises(HaloError, match="'N' is listed twice"):
         ingest(path, None, DatasetSettings(labels=Labels(columns=["N", "N"])))
 
 
@@ -170,9 +170,9 @@ def test_negative_names_and_a_second_sequence(tmp_path):
         ("id,sequence,location\na,MKV,Nucleus\n", "labels.label: location"),
         ("id,sequence,N\na,MKV,2\n", "labels.positive"),
         ("id,sequence,N\na,MKV,x\nb,MKL,\nc,MKI,\n", "has 'x'.*labels.positive"),
-        (">a\nMKV\n", "a FASTA has no columns of labels; give a table"),
-        (">a TARGET=N SET=train\nMKV\n", r"TARGET, SET\), the one with the labels"),
-        ("Entry,Sequence,N\na,MKV,1\n", "as UniProt exports it.*uniprot: {}.*dataset.id: Entry"),
+        (">a\nMKV\n", "a FASTA has no label columns; give a table"),
+        (">a TARGET=N SET=train\nMKV\n", r"TARGET, SET\) with the labels in dataset"),
+        ("Entry,Sequence,N\na,MKV,1\n", "a UniProt export without.*uniprot: {}.*dataset.id: Entry"),
         ("ID,Sequence,N\na,MKV,1\n", r"no column 'id' \(did you mean 'ID'\?\).*dataset.sequence"),
     ],
 )
@@ -252,7 +252,7 @@ def test_sequences_in_two_partitions_stay_apart(tmp_path, log):
     proteins, rejected = ingest(written(tmp_path, text), None, DatasetSettings(split="part"))
     assert proteins.table["split"].tolist() == ["train", "test"]
     assert not rejected
-    assert "1 sequences stand in several partitions" in log.text
+    assert "1 sequences are in several partitions" in log.text
     settings = DatasetSettings(split="part")
     merged, rejected = ingest(tmp_path / "in.csv", None, settings, partitioned=False)
     assert merged.table[["id", "accession", "split"]].to_numpy().tolist() == [
@@ -272,7 +272,7 @@ def test_single_label_with_duplicates_that_disagree(tmp_path):
         "b": "duplicated sequence",
     }
     assert "2 labels (N, G)" in rejected[0].detail
-    assert "the same sequence stands under b" in rejected[0].detail
+    assert "b has the same sequence" in rejected[0].detail
 
 
 def test_the_test_set_stays_whole_and_its_labels_go_by_name(tmp_path):
@@ -349,7 +349,7 @@ def test_ids_match_by_form_where_it_is_unambiguous(log):
         "Q12345": "Q12345",
     }
     assert "1 ids are matched by their forms, such as P38798" in log.text
-    assert "1 ids fit to several proteins" in log.text
+    assert "1 ids match several proteins" in log.text
     assert matched(["P38798"], ["sp|P38798|NMD2_YEAST"], "t") == {"sp|P38798|NMD2_YEAST": "P38798"}
 
 

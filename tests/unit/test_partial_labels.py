@@ -321,7 +321,7 @@ def test_the_stage_of_the_training(tmp_path):
 
 
 def test_the_training_weighs_the_positives_of_rare_labels(tmp_path, monkeypatch):
-    """The weights are those of the training proteins, and the losses of a pass grow with them."""
+    """The weights are those of the training proteins, and the losses of an epoch grow with them."""
     rng = np.random.default_rng(0)
     sequences = [random_sequence(rng, 20) for _ in range(30)]
     labels = np.stack([np.arange(30) % 6 == 0, np.arange(30) % 2 == 0], axis=1)

@@ -347,12 +347,12 @@ def test_a_list_of_accessions_needs_the_internet(bundle, tmp_path):
         language_model=CHECKPOINT,
         transport=TransportSettings(base_url="http://127.0.0.1:9", retries=0, timeout=2),
     )
-    with pytest.raises(HaloError, match="accessions cannot be asked for"):
+    with pytest.raises(HaloError, match="accessions cannot be downloaded"):
         predict(tmp_path / "list.txt", bundle, tmp_path / "out", settings)
 
 
 def test_a_folder_without_structures_is_refused(bundle, fasta, tmp_path):
-    for folder, words in ((tmp_path / "gone", "there is no folder"), (tmp_path, "holds no file")):
+    for folder, words in ((tmp_path / "gone", "there is no folder"), (tmp_path, "has no file")):
         with pytest.raises(HaloError, match=words):
             predict(fasta, bundle, tmp_path / "out", replace(OFFLINE, structures=folder))
 

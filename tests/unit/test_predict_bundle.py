@@ -1,4 +1,4 @@
-"""The model bundle: whole, or refused with the file and the mend."""
+"""The model bundle: whole, or refused with the file and the fix."""
 
 import gzip
 import hashlib
@@ -190,7 +190,7 @@ def test_a_wrong_value_is_named(copy, change, words):
 def test_a_bundle_takes_the_place_of_a_bundle_alone(small, tmp_path):
     folder = small.bundle(tmp_path / "bundle")
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(HaloError, match=r"bundle: notes\.txt: there already, and of no bundle"):
+    with pytest.raises(HaloError, match=r"bundle: notes\.txt: exists and belongs to no bundle"):
         small.bundle(folder)
     assert (folder / "notes.txt").read_text() == "mine"
     (tmp_path / "other/store").mkdir(parents=True)
@@ -215,7 +215,7 @@ def test_other_code_is_refused(made, monkeypatch):
 
 
 def test_a_bundle_of_other_settings_is_not_made(small, tmp_path):
-    with pytest.raises(HaloError, match="trained on other graphs than those of the configuration"):
+    with pytest.raises(HaloError, match="trained on other graphs than those of the current"):
         small.bundle(tmp_path / "bundle", "halo", graphs={"radius": 8.0})
     assert not list(tmp_path.iterdir())
 

@@ -76,7 +76,7 @@ def test_a_store_of_somebody_else_in_the_output_folder(
     in_the_way |= place == "."  # its structures
     assert status == (1 if in_the_way else 0), messages
     if in_the_way:
-        assert "there already, and not made by a prediction in this folder" in messages
+        assert "exists and was not written by a prediction in this folder" in messages
         assert after == before
 
 
@@ -158,7 +158,7 @@ def test_a_log_takes_the_place_of_a_log_alone(halo, small_bundle, fasta, tmp_pat
     words = ("predict", fasta, "--bundle", small_bundle, "-o", tmp_path / "out", "--log")
     status, messages = halo(*words, mine)
     assert (status, mine.read_text()) == (2, "mine")
-    assert "mine.txt holds something else than a log" in messages
+    assert "mine.txt exists and is not a log" in messages
     status, messages = halo(*words, tmp_path)
     assert status == 2
     assert "Is a directory" in messages
@@ -176,7 +176,7 @@ def test_a_log_takes_the_place_of_a_log_alone(halo, small_bundle, fasta, tmp_pat
         (("--max-length", "x"), 2, "argument --max-length: invalid"),
         (("--max-length", "10"), 1, "too long .* above --max-length"),
         (("--device", "cuda"), 1, "cuda"),
-        (("--stage", "predict"), 1, "--stage: give a --store too"),
+        (("--stage", "predict"), 1, "--stage: needs a --store"),
         (("--structures", "gone"), 1, "--structures: there is no folder gone"),
         (("-o", "{file}"), 1, "a file; give a folder to write to"),
         (("-o", "{file}/below"), 1, "Not a directory"),
@@ -214,13 +214,13 @@ def test_a_language_model_that_cannot_be_loaded_is_no_protein_s_fault(
     halo, small_bundle, fasta, tmp_path, monkeypatch
 ):
     def make_encoder(*_):
-        raise HaloError("the GPU's memory does not hold the language model")
+        raise HaloError("the GPU's memory is too small for the language model")
 
     monkeypatch.setattr(embed, "make_encoder", make_encoder)
     out = tmp_path / "out"
     status, said = halo("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS)
     assert status == 1
-    assert said.count("does not hold the language model") == 1
+    assert said.count("is too small for the language model") == 1
     assert not (out / "predictions.csv").exists()
 
 

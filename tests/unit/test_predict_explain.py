@@ -36,7 +36,7 @@ from halo.predict.bundle import read_bundle
 from halo.predict.explanation import (
     LABELS,
     Explanation,
-    asked_labels,
+    explained_labels,
     read_explanations,
     write_explanations,
 )
@@ -232,9 +232,9 @@ def test_a_planted_stretch_is_the_region():
 
 def test_labels_that_are_asked_about():
     probabilities = np.array([0.1, 0.9, 0.8, 0.3, 0.7])
-    assert asked_labels(probabilities, np.array([1, 0, 1, 0, 0], bool)) == [2, 0]
-    assert asked_labels(probabilities, np.zeros(5, bool)) == [1]
-    assert asked_labels(probabilities, np.ones(5, bool)) == [1, 2, 4]
+    assert explained_labels(probabilities, np.array([1, 0, 1, 0, 0], bool)) == [2, 0]
+    assert explained_labels(probabilities, np.zeros(5, bool)) == [1]
+    assert explained_labels(probabilities, np.ones(5, bool)) == [1, 2, 4]
     assert LABELS == 3
 
 
@@ -403,7 +403,7 @@ def test_structures_of_others_are_not_touched(bundle, tmp_path):
     mine = out / "structures/mine.cif"
     mine.parent.mkdir(parents=True)
     mine.write_text("data_mine")
-    with pytest.raises(HaloError, match="structures: there already, and not made by"):
+    with pytest.raises(HaloError, match="structures: exists and was not written by"):
         predict(fasta, bundle, out, OFFLINE)
     mine.rename(tmp_path / "mine.cif")
     predict(fasta, bundle, out, replace(OFFLINE, page=2))

@@ -30,7 +30,7 @@ def test_the_second_is_refused_until_the_first_has_ended(root, tmp_path):
         text=True,
     )
     assert holder.stdout.readline() == "held\n"
-    words = rf"another prediction is at work here \(process {holder.pid} on .*since.*give another"
+    words = rf"another prediction is running here \(process {holder.pid} on .*since.*give another"
     with pytest.raises(HaloError, match=words), output_folder(tmp_path / "out"):
         pass
     holder.kill()  # however it ends
@@ -113,7 +113,7 @@ def test_a_file_and_a_bundle_are_no_output_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["structures", "chunks", "predictions.csv", "structures/models"])
 def test_what_the_user_gives_does_not_lie_in_what_is_written(tmp_path, name):
-    with pytest.raises(HaloError, match=r"lies where the prediction writes \w+"):
+    with pytest.raises(HaloError, match=r"the prediction would write \w+"):
         output_folder(tmp_path, [tmp_path / name]).__enter__()
     with output_folder(tmp_path, [tmp_path / "mine", tmp_path / "store"]):
         pass

@@ -163,7 +163,7 @@ def test_records_that_cannot_be_predicted_are_rejected_alone(known):
     assert [record.reason for record in queries.rejected] == [r for _, _, r in lines if r]
     details = {record.id: record.detail for record in queries.rejected}
     assert "above --max-length" in details["long"]
-    assert "a stop codon inside" in details["stop"]
+    assert "a stop codon within" in details["stop"]
     assert "gaps of an alignment" in details["gap"]
     assert "translate" in details["dna"]
 
@@ -175,8 +175,8 @@ def test_records_that_cannot_be_predicted_are_rejected_alone(known):
         (f"{ONE}\n{TWO}\n", "line 1 is a sequence without a name"),
         (f"\n{ONE.lower()}*\n", "line 2 is a sequence without a name"),
         (f"{ONE[:10]} {ONE[10:20]} {ONE[20:]}\n", "line 1 is a sequence without a name"),
-        (f"P12345,{ONE}\n", "line 1 has a sequence where the header is wanted.*id,sequence"),
-        (f"mine\t{ONE}\n", "line 1 has a sequence where the header is wanted"),
+        (f"P12345,{ONE}\n", "line 1 has a sequence instead of a header.*id,sequence"),
+        (f"mine\t{ONE}\n", "line 1 has a sequence instead of a header"),
         (f"name of it,sequence\na,{ONE}\n", "no column 'id', it has name of it, sequence"),
         (f"sequence\n{ONE}\n", "no column 'id', it has sequence"),
         ("id,sequence\n", "holds no protein"),

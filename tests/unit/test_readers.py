@@ -82,7 +82,7 @@ def test_what_is_no_table_is_refused_by_name(tmp_path, content, words):
 
 
 def test_a_zip_that_was_cut_is_called_so(tmp_path):
-    with pytest.raises(HaloError, match="damaged or was cut off"):
+    with pytest.raises(HaloError, match="damaged or incomplete"):
         read_table(written(tmp_path, zipped({"x.csv": TEXT})[:-30]))
 
 
@@ -147,7 +147,7 @@ def test_separators_ends_and_quotation_marks(tmp_path, text, wanted):
         ("a,b,\n1,2,3\n", "column 3 has no name in the header, but line 2 has '3'"),
         ("a,b\n1,2\n3\n", r"line 3 has 1 fields, the header has 2 \(the last column\(s\) b"),
         ("a,a\n1,2\n", "more than once"),
-        (">a\nMKV\n", "a FASTA, but a table"),
+        (">a\nMKV\n", "a FASTA; give a table"),
     ],
 )
 def test_malformed_tables_are_refused_with_the_line(tmp_path, text, words):
@@ -200,7 +200,7 @@ def test_fasta_begins_with_blanks_comments_or_a_mark(tmp_path, start):
     ("text", "words"),
     [
         (";a\nMKV\n", "an old form of FASTA"),
-        ("MKV\n>a\nMKV\n", "stands before the first FASTA header"),
+        ("MKV\n>a\nMKV\n", "is before the first FASTA header"),
         (">P1;CRAB\nalpha chain\nMDI*\n", "PIR"),
     ],
 )

@@ -201,11 +201,11 @@ def test_two_methods_together_have_a_section(tmp_path, page):
     joined = read_json(run.path("evaluation/metrics.json"))["methods"]["cascade"]["joining"]
     text = " ".join(found.text.split())
     assert f"asks homology about the rest: {formatting.percent(joined['asked'])}" in text
-    mended, spoiled = (
-        formatting.number(joined[f"labels_{what}"]) for what in ("mended", "spoiled")
+    corrected, broken = (
+        formatting.number(joined[f"labels_{what}"]) for what in ("corrected", "broken")
     )
-    assert f"{mended} decisions on a label became right and {spoiled} wrong" in text
+    assert f"{corrected} decisions on a label became right and {broken} wrong" in text
     assert "average is the mean of halo and homology" in text
     for row in ("halo, always", "homology, always"):
         assert row in found.text
-    assert "Its conformal sets promise 90.0 %" in text
+    assert "nominal coverage of 90.0 %" in text

@@ -123,13 +123,13 @@ def test_an_upper_bound_is_that_of_clopper_and_pearson(homologs, tmp_path, monke
     """Of 4 sampled of 8, with none missed, (1 - p)^4 = 0.05."""
     monkeypatch.setattr(audit, "search", lambda *_: np.empty((0, 2), dtype=np.int64))
     auditor = Auditor(homologs, Rule(), AuditSettings(exact=4), 1, tmp_path)
-    sure = auditor.sureness(0)
+    sure = auditor.miss_rate(0)
     assert (sure["proteins"], sure["of"], sure["missed"], sure["rate"]) == (4, 8, 0, 0)
     assert sure["upper_bound"] == pytest.approx(1 - 0.05 ** (1 / 4))
-    one = auditor.sureness(1)["upper_bound"]  # of 4, at most 1 with a probability of 5 %
+    one = auditor.miss_rate(1)["upper_bound"]  # of 4, at most 1 with a probability of 5 %
     assert (1 - one) ** 4 + 4 * one * (1 - one) ** 3 == pytest.approx(0.05)
-    assert auditor.sureness(4)["upper_bound"] == 1
-    assert Auditor(homologs, Rule(), AuditSettings(), 1, tmp_path).sureness(0) is None
+    assert auditor.miss_rate(4)["upper_bound"] == 1
+    assert Auditor(homologs, Rule(), AuditSettings(), 1, tmp_path).miss_rate(0) is None
 
 
 @pytest.mark.parametrize("proposes", [True, False])
@@ -150,10 +150,10 @@ def test_what_the_sample_has_beyond_the_search_is_counted(
     assert auditor.examine(assigned(homologs, "ttttttTT")).n_missed == 0
 
 
-def test_a_search_that_writes_nothing_is_an_error(rng, tmp_path, monkeypatch):
+def test_a_search_that_finds_nothing_is_an_error(rng, tmp_path, monkeypatch):
     sequences = np.array([random_sequence(rng, 150) for _ in range(3)], dtype=object)
     monkeypatch.setattr(audit_search, "run_mmseqs", lambda *_: None)
-    with pytest.raises(HaloError, match="the audit's search wrote nothing"):
+    with pytest.raises(HaloError, match="the audit's search found nothing"):
         audit_search.search(sequences, np.arange(3), 6.5, 1, tmp_path)
     short = np.array(["MKV", "MKL"], dtype=object)
     assert audit_search.search(short, np.arange(2), 6.5, 1, tmp_path).shape == (0, 2)

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 
 from halo.errors import HaloError
 from halo.split.author_partitions import author_folds
-from halo.split.folds import CAL, REMOVED, TEST, TRAIN, VAL, Homology, as_given, fractions, kfold
+from halo.split.folds import (
+    CAL,
+    REMOVED,
+    TEST,
+    TRAIN,
+    VAL,
+    Homology,
+    author_parts,
+    fractions,
+    kfold,
+)
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
 from halo.split.incremental import NEW, extend_assignment, read_base
 from halo.split.settings import Fractions, SplitSettings
@@ -86,7 +96,7 @@ def test_external_test_stays_whole_and_only_its_relatives_leave(seed, density):
     values = np.where(rng.random(len(homology.sequence_of)) < 0.2, "test", "rest").astype(object)
     values[0], values[-1] = "test", "rest"
     settings = SplitSettings(mode="external")
-    parts = as_given(homology, author_folds(values, settings), True, settings)[:, 0]
+    parts = author_parts(homology, author_folds(values, settings), True, settings)[:, 0]
     is_test = values == "test"
     assert (parts[is_test] == TEST).all()
     tested = homology.having(is_test)
@@ -100,7 +110,7 @@ def test_given_partitions_become_folds_and_keep_their_records():
     homology = random_homology(3)
     values = np.array([str(i % 3) for i in range(len(homology.sequence_of))], dtype=object)
     settings = SplitSettings(mode="predefined", folds=3)
-    parts = as_given(homology, author_folds(values, settings), False, settings)
+    parts = author_parts(homology, author_folds(values, settings), False, settings)
     for fold in range(3):
         np.testing.assert_array_equal(parts[:, fold] == TEST, values == str(fold))
     assert not (parts == REMOVED).any()
@@ -113,7 +123,7 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
     names = np.array(["train", "train", "dev", "test"], dtype=object)
     values = names[np.arange(len(homology.sequence_of)) % 4]
     settings = SplitSettings(mode="predefined", folds=1)
-    parts = as_given(homology, author_folds(values, settings), safe, settings)[:, 0]
+    parts = author_parts(homology, author_folds(values, settings), safe, settings)[:, 0]
     assert (parts[values == "test"] == TEST).all()
     assert set(parts[values == "train"]) <= {TRAIN, REMOVED}
     assert set(parts[values == "dev"]) == ({VAL, CAL, REMOVED} if safe else {VAL, CAL})
@@ -229,5 +239,5 @@ def test_the_base_is_read_by_id_and_checked(tmp_path):
     with pytest.raises(HaloError, match="more than 1 fold"):
         read_base(path, np.array(["a"], dtype=object), 1)
     pd.read_csv(path).replace("val", "vla").to_csv(path, index=False)
-    with pytest.raises(HaloError, match="a has the part 'vla'"):
+    with pytest.raises(HaloError, match="a has the unknown part 'vla'"):
         read_base(path, np.array(["a"], dtype=object), 2)

@@ -56,5 +56,5 @@ def test_partitions_without_a_test_are_audited_too(tmp_path):
     auditor = Auditor(table, Rule(), AuditSettings(), 1, tmp_path)
     found = audit_published(auditor, assignments)
     assert found[["tested", "leaking", "pairs"]].to_numpy().tolist() == [[0, 0, 1]]
-    write_markdown(tmp_path / "published.md", found, "made up", auditor.sureness(0))
+    write_markdown(tmp_path / "published.md", found, "made up", auditor.miss_rate(0))
     assert "| test | 0 | 0 | 1 | 0 | 0 | 1.00 |" in (tmp_path / "published.md").read_text()

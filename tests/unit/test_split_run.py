@@ -116,9 +116,9 @@ def test_what_the_first_search_misses_the_audit_finds_and_mends(
 ):
     monkeypatch.setattr(run, "NOT_SEARCHED", 0)
     monkeypatch.setattr(run, "propose", lambda *_: np.empty((0, 2), dtype=np.int64))
-    mended = split(families, SETTINGS, 1, tmp_path)
-    assert mended.leakage["audited_by"]["pairs_apart_by_round"][0] > 0
-    assert mended.leakage["pairs_above_threshold"] == 0
+    corrected = split(families, SETTINGS, 1, tmp_path)
+    assert corrected.leakage["audited_by"]["pairs_apart_by_round"][0] > 0
+    assert corrected.leakage["pairs_above_threshold"] == 0
     hopeless = replace(SETTINGS, audit=AuditSettings(rounds=0))
     with pytest.raises(HaloError, match=r"p\d+ and p\d+: identity 0\.\d+") as error:
         split(families, hopeless, 1, tmp_path)
@@ -145,7 +145,7 @@ def test_a_base_that_leaks_is_an_error(families, result, tmp_path):
     other = table.index[(table["fold"] != table.loc["p004", "fold"])][0]
     table.loc["p004", parts] = table.loc[other, parts]
     table.reset_index().to_csv(tmp_path / "base.csv", index=False)
-    pair = r"p00\d and p00\d\n(.*\n)*Proteins of split\.base do not move"
+    pair = r"p00\d and p00\d\n(.*\n)*Proteins keep their part of split\.base"
     with pytest.raises(HaloError, match=pair):
         split(families, replace(SETTINGS, base=str(tmp_path / "base.csv")), 1, tmp_path)
 
@@ -207,7 +207,7 @@ def test_a_protein_whose_sequence_became_anothers_does_not_move_unseen(families,
         ("val", "kfold", "raise split.val_fraction"),
         ("test", "kfold", "lower split.folds"),
         ("cal", "fractions", "raise split.fractions.cal"),
-        ("train", "external", "too much is similar to the test"),
+        ("train", "external", "too many proteins are similar to the test"),
         ("test", "predefined", "correct the partitions"),
     ],
 )

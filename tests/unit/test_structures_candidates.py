@@ -233,7 +233,7 @@ def test_what_the_store_has_needs_its_folder_no_longer(tmp_path):
     job({"P10000": SEQUENCE}, tmp_path, source)
     (tmp_path / "models").rename(tmp_path / "elsewhere")
     assert job({"P10000": SEQUENCE}, tmp_path, source)[1]["P10000"].status == "ok"
-    with pytest.raises(HaloError, match="mend the path"):
+    with pytest.raises(HaloError, match="fix the path"):
         job({"P10000": SEQUENCE, "P10001": sequence_of("x")}, tmp_path, source)
 
 

@@ -217,14 +217,14 @@ def test_a_source_that_fails_is_not_passed_over(tmp_path):
 @pytest.mark.parametrize("kind", ["folder", "archive", "contacts"])
 def test_a_source_that_is_not_there_is_an_error_of_the_configuration(tmp_path, kind):
     source = {"kind": kind, "path": str(tmp_path / "nowhere.tar")}
-    with pytest.raises(HaloError, match=r"nowhere\.tar.*mend the path"):
+    with pytest.raises(HaloError, match=r"nowhere\.tar.*fix the path"):
         job(SEQUENCES, tmp_path, sources=[source])
     assert SourceSettings(kind).faults()[0][0] == "path"
 
 
 def test_a_folder_without_a_fitting_name_is_an_error(tmp_path):
     (tmp_path / "a.pdb").write_bytes(model_pdb("ACD"))
-    with pytest.raises(HaloError, match="mend the pattern"):
+    with pytest.raises(HaloError, match="fix the pattern"):
         job(SEQUENCES, tmp_path, sources=[{"kind": "folder", "path": str(tmp_path)}])
 
 

@@ -145,13 +145,13 @@ def test_a_language_model_that_was_trained_on_what_is_held_out_is_refused(
 def test_embeddings_of_another_language_model_are_refused(finetuned, tmp_path, adapter, named):
     """Those of another fold's adapter, and those of an adapter where the published are read."""
     own = adapter and own_language_model(finetuned, tmp_path / "lm", ["train"], adapter)
-    with pytest.raises(HaloError, match=f"a0, but the fold reads those of .*{named}"):
+    with pytest.raises(HaloError, match=f"a0, but the fold uses those of .*{named}"):
         run(finetuned, tmp_path / "out", own=own)
 
 
 def test_published_embeddings_are_refused_where_the_fold_has_its_own(setting, tmp_path):
     own = own_language_model(setting, tmp_path / "lm", ["train"], "a0")
-    with pytest.raises(HaloError, match="published language model, but the fold reads"):
+    with pytest.raises(HaloError, match="pretrained language model, but the fold uses"):
         run(setting, tmp_path / "out", own=own)
 
 
@@ -183,11 +183,11 @@ def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
 
 @pytest.mark.parametrize(("error", "kept"), [(0.0, 2), (0.02, 3), (0.2, 4)])
 def test_of_passes_that_cannot_be_told_apart_the_last_is_kept(error, kept):
-    """The means of the passes so far: 0.5, 0.6, 0.59 and 0.48."""
+    """The means of the epochs so far: 0.5, 0.6, 0.59 and 0.48."""
     position = Position()
     rows = [{"val_macro_f1": f1} for f1 in (0.5, 0.7, 0.57, 0.15)]
     for row in rows:
-        position.end_of_pass(row, error)
+        position.end_epoch(row, error)
     assert (position.best_epoch, position.kept_epoch) == (2, kept)
     assert [row["kept"] for row in rows] == [1, 1, int(kept > 2), int(kept > 3)]
 
@@ -258,7 +258,7 @@ class Killed(Exception):
 
 
 def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, monkeypatch, caplog):
-    """Killed in two passes, each time it goes on there; a state of other settings is left alone."""
+    """Killed in two epochs and resumed each time; a state of other settings is left alone."""
     run(setting, tmp_path / "quiet")
     monkeypatch.setattr(stage, "Training", partial(Training, save_seconds=0.0))
     caplog.set_level(logging.INFO, "halo")
@@ -278,8 +278,8 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     other.write_bytes(b"of another training")
     run(setting, tmp_path / "killed")
     assert [text for text in caplog.messages if "goes on" in text] == [
-        "goes on at epoch 3",
-        "goes on at epoch 7",
+        "resumed at epoch 3",
+        "resumed at epoch 7",
     ]
     quiet, killed = (tmp_path / name for name in ("quiet", "killed"))
     for name in ("model.safetensors", "model.json", "predictions.csv"):
@@ -289,7 +289,7 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     assert not list(killed.glob("state-*"))
 
 
-def test_trained_in_half_precision_it_is_scored_as_it_predicts(setting, tmp_path):
+def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_path):
     """Thresholds are learned from the scores, and hold for what a bundle predicts."""
     run(setting, tmp_path, training=replace(TRAINING, epochs=2, precision="bfloat16"))
     history = pd.read_csv(tmp_path / "history.csv")
@@ -310,7 +310,7 @@ def test_trained_in_half_precision_it_is_scored_as_it_predicts(setting, tmp_path
 
 
 def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):
-    with pytest.raises(HaloError, match=r"no longer a number; lower training\.learning_rate"):
+    with pytest.raises(HaloError, match=r"loss is NaN or infinite; lower training\.learning_rate"):
         run(setting, tmp_path, training=replace(TRAINING, learning_rate=1e30))
 
 
@@ -319,7 +319,7 @@ def test_a_gpu_without_room_for_a_batch_is_told(setting, tmp_path, monkeypatch):
         raise RuntimeError("CUDA error: out of memory")
 
     monkeypatch.setattr(Training, "run", training)
-    with pytest.raises(HaloError, match=r"does not hold a batch.*lower training\.residues_per_b"):
+    with pytest.raises(HaloError, match=r"too small for a batch.*lower training\.residues_per_b"):
         run(setting, tmp_path)
 
 

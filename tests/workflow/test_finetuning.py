@@ -58,7 +58,7 @@ def require_no_training_id_in_the_evaluation(results) -> None:
             assert not set(predicted["id"]) & set(trained["id"])
             hashes = proteins.loc[predicted["id"], "seq_hash"]
             assert not set(hashes) & set(trained["seq_hash"])
-            later = predicted[predicted["part"] != "val"]  # what the best pass was not chosen by
+            later = predicted[predicted["part"] != "val"]  # what the best epoch was not chosen by
             assert not set(proteins.loc[later["id"], "seq_hash"]) & set(seen["seq_hash"])
 
 
@@ -87,7 +87,7 @@ def test_the_language_model_of_a_fold(tmp_path):
     for fold in FOLDS:
         log = (results / f"logs/finetune/kfold-{fold}.log").read_text()
         assert "on 2 x c" in log  # cpu, or cuda
-        assert "pass 2/2" in log
+        assert "epoch 2/2" in log
     require_no_training_id_in_the_evaluation(results)
     before = stores(results)
     assert len(set(before.values())) == len(FOLDS)

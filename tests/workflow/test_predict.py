@@ -152,7 +152,7 @@ def test_a_language_model_alone_has_reasons_too(run):
     assert all(entry["regions"] is not None for entry in content["proteins"][:5])
     assert {entry["structure"]["status"] for entry in content["proteins"]} == {"not used"}
     page = (run / "results/small/predict/new/predictions.html").read_text()
-    assert "average one (integrated gradients)" in page
+    assert "mean embedding of the protein (integrated gradients)" in page
     assert not list((run / "results/small/predict/new/structures").glob("*.cif"))
 
 

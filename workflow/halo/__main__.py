@@ -1,4 +1,4 @@
-"""The command ``halo``: what a user does with a trained model."""
+"""The command ``halo``, which applies trained models."""
 
 import argparse
 import sys
@@ -10,10 +10,10 @@ from halo.predict import command
 
 
 def main() -> None:
-    """Read the command line and do what it says."""
+    """Parse the command line and run the subcommand."""
     sys.argv[0] = "halo"  # and not __main__.py, in messages
     parser = argparse.ArgumentParser(
-        prog="halo", description="HALO: where in the cell a protein lives."
+        prog="halo", description="HALO: subcellular localization of proteins."
     )
     parser.add_argument("--version", action="version", version=f"halo {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -1,4 +1,4 @@
-"""Arrays in ``.npz`` files."""
+"""Read arrays from ``.npz`` files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +9,21 @@ import numpy as np
 
 
 class DamagedArrays(ValueError):
-    """A file is no ``.npz``, is damaged, or its arrays are not those that are wanted."""
+    """A file is not ``.npz``, is damaged, or has other arrays than expected."""
 
 
 @contextmanager
 def open_arrays(file: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    """The arrays of a file, none of them an object.
+    """Open the arrays of a file, without pickled objects.
 
-    DamagedArrays where the file, or what the block makes of its arrays, is wrong: numpy has no
-    common kind for what it raises at a damaged file. The `OSError` of the file system stays what
-    it is, but for EINVAL: so ends a seek to before the file's start, where the offsets of the
-    archive are damaged.
+    Raises
+    ------
+    DamagedArrays
+        if the file is damaged, or the block cannot use its arrays; numpy raises exceptions of
+        many types for damaged files
+    OSError
+        if the file system fails, except for EINVAL: a seek before the start of the file means
+        damaged offsets in the archive
     """
     try:
         with np.load(file, allow_pickle=False) as arrays:
@@ -27,6 +31,6 @@ def open_arrays(file: Path) -> Iterator[np.lib.npyio.NpzFile]:
     except OSError as error:
         if error.errno != EINVAL:
             raise
-        raise DamagedArrays("an offset of the archive lies outside of it") from None
+        raise DamagedArrays("an offset of the archive is outside of the file") from None
     except Exception as error:
         raise DamagedArrays(str(error) or type(error).__name__) from None

@@ -1,4 +1,4 @@
-"""Biochemical scales of the amino acids, standardized, as a table to look residues up in."""
+"""Standardized biochemical scales of the amino acids."""
 
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from halo.data_files import data_file
 from halo.residues import ALPHABET, STANDARD
 
-# Which standard residues the other letters stand for; their scales are the mean.
+# Standard residues that the other letters represent; their scales are averaged.
 STANDS_FOR = {"U": "C", "O": "K", "B": "DN", "Z": "EQ", "J": "IL", "X": STANDARD}
 SCALES_FILE = data_file("data/amino_acids.csv")
 

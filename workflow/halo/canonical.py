@@ -1,11 +1,11 @@
-"""One form of what is equal, for digests."""
+"""Canonical form of equal values, for digests."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def canonical(value: Any) -> Any:
-    """`value` with numbers that are equal written alike: 10.0 is 10."""
+    """`value` with equal numbers in the same form: 10.0 becomes 10."""
     if isinstance(value, Mapping):
         return {key: canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What every script shares: its parser, its log and the way it ends."""
+"""Command lines of the scripts: argument parser, log, progress and exit status."""
 
 import argparse
 import errno
@@ -15,11 +15,11 @@ from halo.errors import HaloError
 
 log = logging.getLogger("halo")
 
-DISK_FULL = "the disk is full: make room and run again, what is done is kept"
+DISK_FULL = "the disk is full: free some space and run again, finished results are kept"
 NO_PERMISSION = "no permission: let this user read and write there, then run again"
-FAILED = "the file system failed: run again when it is well, what is done is kept"
-# What is no fault of the program, by the number of the error.
-SURROUNDINGS = {
+FAILED = "the file system failed: run again when it works, finished results are kept"
+# Errors with an external cause, by errno.
+EXTERNAL = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), DISK_FULL),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), NO_PERMISSION),
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENOLCK, errno.ETIMEDOUT), FAILED),
@@ -38,14 +38,14 @@ def job_parser(description: str) -> argparse.ArgumentParser:
         type=json.loads,
         default={},
         metavar="JSON",
-        help="the stage's section of the configuration",
+        help="section of the stage in the configuration",
     )
     parser.add_argument(
         "--execution",
         type=json.loads,
         default={},
         metavar="JSON",
-        help="keys of that section with no influence on the result",
+        help="keys of that section that do not influence the result",
     )
     return parser
 
@@ -53,13 +53,13 @@ def job_parser(description: str) -> argparse.ArgumentParser:
 def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line, start the log, run `job`, and exit.
 
-    A `HaloError` and what the file system refuses (`SURROUNDINGS`) end the process with status 1
-    and a message alone, Ctrl-C with 130; any other exception is a fault of the program and keeps
-    its traceback.
+    A `HaloError` and errors of the file system (`EXTERNAL`) end the process with status 1 and a
+    message without traceback, Ctrl-C with 130. Any other exception is a bug and is logged with its
+    traceback.
     """
     arguments = parser.parse_args()
     name = Path(sys.argv[0]).stem
-    # Of several processes that torchrun started, the first one writes the file.
+    # Of several processes of torchrun, the first one writes the log file.
     file = arguments.log if process_number() == 0 else None
     try:
         start_log(file, name)
@@ -73,26 +73,26 @@ def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace],
         log.error("%s", error)
         sys.exit(1)
     except KeyboardInterrupt:
-        log.error("interrupted; what is done is kept, the same call goes on from there")
-        sys.exit(130)  # 128 and the number of the signal, as shells have it
+        log.error("interrupted; finished results are kept, repeat the call to resume")
+        sys.exit(130)  # 128 plus the number of the signal, as in shells
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in SURROUNDINGS:
-            log.error("%s (%s)", SURROUNDINGS[error.errno], error)
+        if isinstance(error, OSError) and error.errno in EXTERNAL:
+            log.error("%s (%s)", EXTERNAL[error.errno], error)
             sys.exit(1)
         log.exception("unexpected error; please report it with this log")
         sys.exit(1)
 
 
 def process_number() -> int:
-    """Number of this process among those that torchrun has started, or 0.
+    """Rank of this process among those of torchrun, or 0.
 
-    RANK and WORLD_SIZE alone say nothing: other programs leave them in the environment too.
+    RANK and WORLD_SIZE alone are not reliable: other programs also set them.
     """
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 class _Formatter(logging.Formatter):
-    """Names the level only where it is not the usual one."""
+    """Adds the level to messages other than INFO."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -117,20 +117,19 @@ def start_log(file: Path | None, name: str) -> None:
 
 
 def _require_log(file: Path) -> None:
-    """HaloError where `file` holds something else than a log, which would be overwritten."""
+    """Raise a HaloError if `file` is not a log, to avoid overwriting it."""
     if file.is_file():
         with file.open(encoding="utf-8", errors="replace") as lines:
             start = lines.read(9)
         if start and not re.match(r"\d\d:\d\d:\d\d ", start):
-            raise HaloError(f"--log: {file} holds something else than a log; give another file")
+            raise HaloError(f"--log: {file} exists and is not a log; give another file")
 
 
 class Progress:
-    """Reports how far a loop is, how fast it goes and how long it will take.
+    """Logs the progress, the rate and the remaining time of a loop.
 
-    Lines come at most every `every` seconds and, without a `label`, once at the end, so that a
-    log file stays readable. `unit` is the plural of what is counted, `label` names the part of a
-    longer work that it belongs to.
+    A line is logged at most every `every` seconds and, without a `label`, at the end. `unit` is the
+    plural of the counted items, `label` the name of a part of a longer task.
     """
 
     def __init__(self, total: int, unit: str, every: float = 10.0, label: str = "") -> None:
@@ -142,7 +141,7 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def add(self, count: int = 1) -> None:
-        """Count `count` more as done."""
+        """Count `count` more items as done."""
         self.done += count
         now = time.monotonic()
         at_the_end = self.done >= self.total and not self.label
@@ -153,7 +152,7 @@ class Progress:
         rate = self.done / seconds
         left = (self.total - self.done) / rate if rate else float("inf")
         log.info(
-            "%s%s of %s %s (%.0f %%), %.3g a second, %s left",
+            "%s%s of %s %s (%.0f %%), %.3g per second, %s left",
             self.label,
             f"{self.done:,}",
             f"{self.total:,}",

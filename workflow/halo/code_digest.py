@@ -1,4 +1,4 @@
-"""Digest of the package's source, and of the data files it reads, that a result stands on."""
+"""Digest of the code and data files that a result depends on."""
 
 import ast
 import hashlib
@@ -8,18 +8,18 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-DATA_FILE = "data_file"  # the function of halo.data by which modules find such files
-NOT_CONTENT = "__version__"  # a new version number alone changes no result
+DATA_FILE = "data_file"  # the function of halo.data_files by which modules find data files
+NOT_CONTENT = "__version__"  # the version number does not influence results
 
 
 @dataclass(frozen=True)
 class _Module:
-    """What is known of a source text without running it.
+    """A module, analysed without running it.
 
     Attributes
     ----------
     digest
-        Of the syntax tree, see `_walk`.
+        Digest of the syntax tree, see `_walk`.
     imports
         Names of modules of the package that may be imported.
     data
@@ -34,18 +34,17 @@ class _Module:
 def code_digest(*sources: str | Path, data: bool = True) -> str:
     """Digest of `sources`, of every module of the package that they import, and of their data.
 
-    A source is a module name (``"halo.graphs.build"``) or the path of a script. Imports
-    are followed through the source text without running it, those inside of functions
-    included. What counts is the syntax tree without docstrings, so that comments, line breaks and
-    the version number of the package change nothing, and the bytes of the files that are
-    read through `halo.data_files.data_file`, unless `data` is false. The first 16 hexadecimal
-    digits of a sha256.
+    A source is a module name (``"halo.graphs.build"``) or the path of a script. Imports, including
+    those within functions, are followed in the source text without running it. The digest is over
+    syntax trees without docstrings, so that it does not depend on comments, line breaks and the
+    version number, and over the bytes of files that are read through `halo.data_files.data_file`,
+    unless `data` is false. Returns the first 16 hexadecimal digits of a SHA-256.
     """
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for source in sources:
-        _collect(_module_file(source) if isinstance(source, str) else Path(source), found)
+        _collect(_module_file(source) if isinstance(source, str) else Path(source), paths)
     digests = []
-    for path in found:
+    for path in paths:
         module = _parsed(path.read_bytes())
         digests.append(_sha256(path.name, module.digest))
         for name in module.data if data else ():
@@ -53,18 +52,18 @@ def code_digest(*sources: str | Path, data: bool = True) -> str:
     return hashlib.sha256("".join(sorted(set(digests))).encode()).hexdigest()[:16]
 
 
-def _collect(path: Path, found: set[Path]) -> None:
-    if path in found:
+def _collect(path: Path, paths: set[Path]) -> None:
+    if path in paths:
         return
-    found.add(path)
+    paths.add(path)
     for name in _parsed(path.read_bytes()).imports:
         if _exists(name):
-            _collect(_module_file(name), found)
+            _collect(_module_file(name), paths)
 
 
 @cache
 def _parsed(source: bytes) -> _Module:
-    """The digest, the imports and the data files of a source text."""
+    """Digest, imports and data files of a source text."""
     tree = ast.parse(source)
     digest = hashlib.sha256()
     names: set[str] = set()
@@ -84,10 +83,10 @@ def _parsed(source: bytes) -> _Module:
 
 
 def _walk(node: ast.AST) -> Iterator[str]:
-    """The syntax tree as texts, without docstrings and places.
+    """The syntax tree as texts, without docstrings and positions.
 
-    Unlike `ast.dump`, fields that are empty are left out, of which each version of Python has
-    others: the digest is the same in all of them.
+    Unlike `ast.dump`, empty fields are omitted, because they differ between versions of Python; the
+    digest is the same in all versions.
     """
     yield type(node).__name__
     for name, value in ast.iter_fields(node):
@@ -116,7 +115,7 @@ def _is_version(node: ast.AST) -> bool:
 
 
 def _data_digests(place: Path) -> list[str]:
-    """Digest of a file, or of each file of a folder with its name."""
+    """Digest of a file, or digests of all files of a folder with their names."""
     files = sorted(place.rglob("*")) if place.is_dir() else [place]
     return [_sha256(file.name, _bytes_digest(file)) for file in files if file.is_file()]
 

@@ -1,4 +1,4 @@
-"""Data files of the package that modules read."""
+"""Data files of the package."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ PACKAGE = Path(__file__).parent
 
 
 def data_file(name: str) -> Path:
-    """Path of a file or folder of the package, by its path from the package's folder.
+    """Path of a data file or folder, from its path relative to the package.
 
-    `name` is written as a literal text: `halo.code_digest` finds it there, so that the file
-    belongs to the digest of each module that reads it.
+    `name` must be a string literal: `halo.code_digest` finds it in the source, so that the digest
+    of a module includes its data files.
     """
     return PACKAGE / name

@@ -1,4 +1,4 @@
-"""From scores to decisions: the one rule that every stage applies."""
+"""Decisions from scores, and their uncertainty: the rule for all stages."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ import numpy as np
 def decide(scores: np.ndarray, thresholds: np.ndarray, task: str) -> np.ndarray:
     """Decisions, bool [n, n_labels].
 
-    A label is given where its score [n, n_labels], a probability or a logit, reaches its threshold
-    [n_labels] on the same scale, so that equal is enough: thresholds are fitted by this rule, and
-    the frequency of the most frequent label is its own threshold. In a single-label task, it is the
-    label with the highest score.
+    A label is predicted if its score [n, n_labels], a probability or a logit, is at least its
+    threshold [n_labels] on the same scale. Equality is sufficient: thresholds are fitted by this
+    rule, and the frequency of the most frequent label is its own threshold. In a single-label task,
+    the label with the highest score is predicted.
     """
     if task == "singlelabel":
         top = scores.argmax(axis=1)
@@ -20,8 +20,8 @@ def decide(scores: np.ndarray, thresholds: np.ndarray, task: str) -> np.ndarray:
 def uncertainty(probabilities: np.ndarray, thresholds: np.ndarray, task: str) -> np.ndarray:
     """How near a decision is to another one, float64 [n] in [0, 1].
 
-    1 where a label lies on its threshold, 0 where every label is as far from it as a
-    probability can be. In a single-label task, 1 where the two best labels are equal.
+    1 if a label is on its threshold, 0 if every label is as far from it as possible. In a
+    single-label task, 1 if the two highest probabilities are equal.
     """
     if task == "singlelabel":
         ranked = np.sort(probabilities, axis=1)

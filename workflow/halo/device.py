@@ -1,4 +1,4 @@
-"""The processor that a job computes on: whether there is a GPU, and what its memory holds."""
+"""Choose the device of a job, and handle GPUs that run out of memory."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ Movable = TypeVar("Movable")
 DEVICES = ("auto", "cuda", "cpu")
 BFLOAT16_FROM = (8, 0)  # compute capability; older GPUs emulate it, far slower than float16
 DRIVER = Path("/dev/nvidiactl")
-# How CUDA's libraries say that the memory ran out where it is no `torch.OutOfMemoryError`.
+# Messages of CUDA libraries for exhausted memory, other than `torch.OutOfMemoryError`.
 OUT_OF_MEMORY = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -29,9 +29,12 @@ OUT_OF_MEMORY = (
 
 
 def choose_device(wanted: str = "auto") -> str:
-    """``cpu`` or ``cuda``, as `wanted` says; ``auto`` is a GPU where there is one.
+    """``cpu`` or ``cuda``; ``auto`` is a GPU if one is available.
 
-    HaloError where ``cuda`` is wanted and cannot be used: why, and what to do.
+    Raises
+    ------
+    HaloError
+        if ``cuda`` is required and cannot be used; names the cause and the fix
     """
     if wanted == "cpu":
         return "cpu"
@@ -43,7 +46,7 @@ def choose_device(wanted: str = "auto") -> str:
             f"a GPU is required (device: cuda), but {reason}. Without a GPU set device: cpu"
         )
     if DRIVER.exists():
-        log.warning("this machine has a GPU, but %s; it is computed on the CPU", reason)
+        log.warning("this machine has a GPU, but %s; using the CPU", reason)
     return "cpu"
 
 
@@ -65,52 +68,52 @@ def _no_gpu() -> str:
 
 
 def has_bfloat16(device: torch.device | str) -> bool:
-    """Whether a GPU computes in bfloat16 itself.
+    """Whether a GPU has hardware support for bfloat16.
 
-    PyTorch's ``is_bf16_supported`` is true for those too that emulate it (T4, V100, RTX 20).
+    PyTorch's ``is_bf16_supported`` is also true for GPUs that emulate it (T4, V100, RTX 20).
     """
     return torch.cuda.get_device_capability(device) >= BFLOAT16_FROM
 
 
 def moved(data: Movable, device: torch.device | str) -> Movable:
-    """A tensor or a batch on the device; the CPU does not wait until a GPU has it."""
+    """Move a tensor or a batch to the device, asynchronously for a GPU."""
     if torch.device(device).type == "cpu":
         return data
     return data.pin_memory().to(device, non_blocking=True)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that the GPU's memory ran out."""
+    """Whether an error means that the GPU ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def within_memory(work: Callable[[], Result]) -> Result | None:
-    """What `work` gives, or None where the GPU's memory ran out; what it held is then free."""
+    """Result of `work`; None if the GPU ran out of memory, which is then freed."""
     try:
         return work()
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    # Only here: as long as the error is handled, its traceback holds the tensors of `work`.
+    # Not within the except block, where the traceback still references the tensors of `work`.
     torch.cuda.empty_cache()
     return None
 
 
 @contextmanager
 def needing_memory(what: str, fix: str) -> Iterator[None]:
-    """HaloError that says `what` the GPU's memory does not hold, and the `fix`."""
+    """Convert an out-of-memory error to a HaloError with `what` does not fit, and the `fix`."""
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise HaloError(f"the GPU's memory{_memory()} does not hold {what}; {fix}") from None
+        raise HaloError(f"the GPU's memory{_memory()} is too small for {what}; {fix}") from None
 
 
 def _memory() -> str:
-    """How much memory the GPU has and how much of it is free, as a part of a sentence."""
+    """Total and free memory of the GPU, as a part of a message."""
     try:
         free, total = torch.cuda.mem_get_info()
     except (RuntimeError, AssertionError):

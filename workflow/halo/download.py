@@ -1,4 +1,4 @@
-"""Downloading one large file: streamed, checked, renamed only when it is whole."""
+"""Download one large file: streamed, verified, and renamed when complete."""
 
 import hashlib
 import logging
@@ -28,10 +28,14 @@ def download(
 ) -> str:
     """Download `url` to `path`, a file of a store, and return the sha256 of its bytes.
 
-    Passing faults (connection, time-out, 429, 5xx, a body that is cut off) are retried
-    with growing pauses. HaloError where the file is not to be had, is larger than
-    `max_bytes`, is not what `fault_of` takes for whole (it says what it is instead), or does not
-    have the `sha256` that is expected; then nothing is kept.
+    Temporary errors (connection, timeout, 429, 5xx, incomplete body) are retried with exponential
+    backoff.
+
+    Raises
+    ------
+    HaloError
+        if the file is not available, is larger than `max_bytes`, is refused by `fault_of` (which
+        returns the reason), or does not have the expected `sha256`; nothing is kept then
     """
     try:
         digest = _download(url, Path(path), sha256, max_bytes, fault_of)
@@ -76,17 +80,17 @@ def _download(
             file.write(chunk)
             progress.add(len(chunk))
             if progress.done > max_bytes:
-                raise HaloError(f"{url}: larger than the {max_bytes:,} bytes that are allowed")
+                raise HaloError(f"{url}: larger than the limit of {max_bytes:,} bytes")
         file.flush()
         fault = fault_of(temporary)
         if fault is not None:
             raise HaloError(
-                f"{url}: what came from there was not kept ({fault}). Does a proxy or a sign-in "
-                "page answer instead? Give the path of a local copy in the configuration"
+                f"{url}: the download was rejected ({fault}). Does a proxy or a sign-in page "
+                "answer instead? Give the path of a local copy in the configuration"
             )
         if sha256 is not None and digest.hexdigest() != sha256:
             raise HaloError(
                 f"{url}: the sha256 is {digest.hexdigest()}, but {sha256} is expected; the file at "
-                "the source has changed: look at it, then change the sha256"
+                "the source has changed: check it, then change the sha256"
             )
     return digest.hexdigest()

@@ -1,9 +1,9 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 
 class HaloError(Exception):
-    """Something in the input, the configuration or the surroundings is wrong.
+    """An error in the input, the configuration or the environment.
 
-    The message names the file, the line or id, and the mend; a job that ends with it
-    prints the message without a traceback.
+    The message names the file, the line or id, and the fix. A job that ends with this error prints
+    the message without a traceback.
     """

@@ -1,4 +1,4 @@
-"""Reading and writing files so that a reader never meets a half-written one."""
+"""Read and write files; writing is atomic."""
 
 import errno
 import hashlib
@@ -16,20 +16,19 @@ from halo.errors import HaloError
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-# What a file system answers to what it does not offer: CIFS and some FUSE mounts refuse the fsync
-# of a folder, or keep no permissions.
+# Errors of file systems for unsupported operations: CIFS and some FUSE mounts do not support fsync
+# of a folder, or permissions.
 UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
 def atomic_path(path: Path, shared: bool = False, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside `path` and rename it to `path` on success.
+    """Yield a temporary path in the folder of `path`, and rename it to `path` on success.
 
-    The content is fsynced before the rename and the directory after it, so that after a
-    crash `path` holds either the old content, the new content, or nothing; not so with
-    `durable` False, for what can be made again. On an exception the temporary file is removed
-    and `path` stays as it was. With `shared`, who may read and write the folder may do so with
-    the file, whatever the umask; else the umask decides.
+    The file is fsynced before the rename and the folder after it, so that after a crash `path` has
+    the old content, the new content, or does not exist. `durable` False skips fsync, for files that
+    can be written again. On an exception, the temporary file is removed and `path` is unchanged.
+    With `shared`, the file gets the permissions of its folder, else those of the umask.
     """
     path = Path(path)
     (shared_folder if shared else _folder)(path.parent)
@@ -49,17 +48,17 @@ def atomic_path(path: Path, shared: bool = False, durable: bool = True) -> Itera
 
 
 def shared_folder(folder: Path) -> Path:
-    """Make `folder`, and what is missing above it, with the permissions of the folder above.
+    """Create `folder` and its missing parents with the permissions of the existing parent.
 
-    So those of the topmost folder, the store's, hold for all below, whatever the umask of who
-    makes them: the group's right to write, and the bit by which files get the folder's group.
+    All folders of a store thereby get the permissions of its root, independent of the umask: the
+    write permission of the group and the setgid bit.
     """
     folder = Path(folder)
     if not folder.is_dir():
         above = shared_folder(folder.parent)
         try:
             folder.mkdir()
-        except FileExistsError:  # another process has made it
+        except FileExistsError:  # created by another process
             return folder
         _set_mode(folder, above.stat().st_mode & 0o2777)
     return folder
@@ -78,7 +77,7 @@ def adopt_folder(folder: Path) -> None:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    """Set the permissions of what this process has made, where the file system keeps some."""
+    """Set permissions, if the file system supports them."""
     if path.stat().st_mode & 0o7777 != mode:
         try:
             path.chmod(mode)
@@ -92,10 +91,10 @@ def _folder(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """fsync a file or a folder, where the file system offers that."""
+    """fsync a file or a folder, if the file system supports it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # a folder that can be written to and not be listed
+    except PermissionError:  # a folder with permission to write, but not to list
         return
     try:
         os.fsync(descriptor)
@@ -113,16 +112,16 @@ def write_text(path: Path, text: str, shared: bool = False, durable: bool = True
 
 
 def write_json(path: Path, content: Any, shared: bool = False, durable: bool = True) -> None:
-    """Write JSON atomically, in the order of the keys given; see `atomic_path`."""
+    """Write JSON atomically, in the given order of keys; see `atomic_path`."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     write_text(path, text, shared, durable)
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; a damaged file is an error that names it."""
+    """Read JSON; raises a HaloError with the path if the file is damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested too deeply
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
         raise HaloError(
             f"{path}: not readable as JSON ({error}); delete it and run again"
         ) from None
@@ -135,13 +134,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hexadecimal sha256 of a file's bytes."""
+    """Hexadecimal SHA-256 of the bytes of a file."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def listing_digest(places: Iterable[Path]) -> str:
-    """Digest of the names, sizes and times of files, and of those in folders among `places`."""
+    """Digest of names, sizes and modification times of files, including files of folders."""
     digest = hashlib.sha256()
     for place in places:
         paths = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]

@@ -1,4 +1,4 @@
-"""``split/assignments.csv``: in which part of each fold a protein is."""
+"""Read ``split/assignments.csv``: the part of each protein in each fold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def read_assignments(file: Path) -> pd.DataFrame:
 
 
 def read_parts(file: Path, fold: str, ids: Sequence[str]) -> "FoldParts":
-    """The parts of one fold, of the proteins with these ids."""
+    """Parts of the proteins with these ids in one fold."""
     return FoldParts.of_fold(read_assignments(file), fold, ids)
 
 
@@ -32,8 +32,8 @@ class FoldParts:
     fold
         Name of the fold.
     part
-        object [n_proteins], in the order of the protein table; missing where the split does not
-        have the protein.
+        object [n_proteins], in the order of the protein table; missing for proteins that are not
+        in the split.
     """
 
     fold: str
@@ -41,11 +41,11 @@ class FoldParts:
 
     @classmethod
     def of_fold(cls, assignments: pd.DataFrame, fold: str, ids: Sequence[str]) -> "FoldParts":
-        """The parts of the proteins with these ids; HaloError where there is no such fold."""
+        """Parts of the proteins with these ids; raises a HaloError if there is no such fold."""
         column = f"part_{fold}"
         if column not in assignments:
             known = ", ".join(n.removeprefix("part_") for n in assignments if n.startswith("part_"))
-            raise HaloError(f"the split has no fold {fold!r}, it has {known}; make the split again")
+            raise HaloError(f"the split has no fold {fold!r}, it has {known}; repeat the split")
         return cls(fold, assignments[column].reindex(ids).to_numpy(dtype=object))
 
     def rows(self, *parts: str) -> np.ndarray:
@@ -58,16 +58,16 @@ class FoldParts:
 
     @property
     def held_out(self) -> np.ndarray:
-        """Rows of the proteins that are not trained on, int64 [n]."""
+        """Rows of the held-out proteins, int64 [n]."""
         return self.rows(*HELD_OUT)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many proteins are trained on, and are in each part that is held out."""
+        """Number of proteins in training and in each held-out part."""
         return {name: int((self.part == name).sum()) for name in (TRAIN, *HELD_OUT)}
 
     def require(self, *parts: str) -> None:
-        """HaloError where one of these parts has no protein."""
+        """Raise a HaloError if one of these parts has no protein."""
         for name in parts:
             if not (self.part == name).any():
                 raise HaloError(

@@ -1,6 +1,7 @@
-"""What a kind of store holds of a protein.
+"""Layout of the arrays and attributes of a protein in a store.
 
-A module of its own: the content of a store stands on it, and not on how stores are written.
+This is a separate module because the content of stores depends on it, but not on the code that
+writes stores.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Array:
-    """An array of a protein: its dtype and the shape of one row (None: the same for all)."""
+    """An array of a protein: dtype, and shape of one row."""
 
     dtype: str
     row: tuple[int, ...] | None = ()
@@ -17,9 +18,9 @@ class Array:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a kind of store holds of a protein.
+    """Arrays and attributes of a protein in a store.
 
-    `arrays` have any number of rows a protein; `attributes` are one string each.
+    `arrays` can have any number of rows per protein; `attributes` are strings.
     """
 
     arrays: Mapping[str, Array]

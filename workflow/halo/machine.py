@@ -1,20 +1,20 @@
-"""What the machine has that this runs on."""
+"""Hardware of this machine."""
 
 import shutil
 import subprocess
 
-PATIENCE = 10.0  # seconds; a driver in trouble lets nvidia-smi hang
+PATIENCE = 10.0  # seconds; nvidia-smi may hang if the driver has failed
 
 
 def gpus() -> list[str]:
-    """Names of the NVIDIA GPUs, or none where their driver does not answer."""
+    """Names of the NVIDIA GPUs; empty if the driver does not respond."""
     if shutil.which("nvidia-smi") is None:
         return []
     return output_of("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
 
 
 def output_of(*command: str, timeout: float = PATIENCE) -> str:
-    """What a command prints, without the end of the line; "" where it fails or hangs."""
+    """Output of a command without the final line break; "" if it fails or hangs."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=timeout, errors="replace"

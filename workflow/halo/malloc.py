@@ -1,4 +1,4 @@
-"""What freed memory is used for next."""
+"""Settings of glibc's malloc for freed memory."""
 
 import ctypes
 import sys
@@ -7,20 +7,19 @@ from contextlib import contextmanager
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-KEPT = 2**31 - 1  # bytes at the heap's end that are not given back, the most that can be said
-MMAP_MAX = 65536  # large blocks that are taken from the system one by one: glibc's default
+KEPT = 2**31 - 1  # free bytes at the top of the heap that are kept; the largest possible value
+MMAP_MAX = 65536  # largest number of blocks allocated by mmap; the default of glibc
 
 _kept = False  # whether `keep_freed_memory` is in force
 
 
 def keep_freed_memory() -> None:
-    """Let new arrays use the memory of those that are gone, for the rest of the process.
+    """Keep freed memory for new arrays, for the rest of the process.
 
-    PyTorch asks for memory for every result. glibc takes large blocks from the system and gives
-    them back at once, and the system clears every page before a process gets it again: a third
-    of the time of a training on a CPU, and most of that of making a segment of the store. The
-    process holds up to a quarter more at its peak. Where the C library is another one than glibc
-    nothing changes.
+    PyTorch allocates memory for every result. By default, glibc returns large freed blocks to the
+    system at once, which clears every page before it is used again. This takes a third of the time
+    of a training on a CPU, and most of the time of writing a segment of the store. Keeping the
+    memory increases the peak of the process by up to a quarter. Without glibc, this does nothing.
     """
     global _kept
     library = _glibc()
@@ -33,10 +32,10 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def give_back_freed_memory() -> Iterator[None]:
-    """Undo `keep_freed_memory` for what is large, replaced piece by piece, and kept for long.
+    """Suspend `keep_freed_memory` within the block, to avoid fragmentation.
 
-    So are the weights of a language model while they are loaded: the gaps that their first form
-    leaves between the pieces of their last one would fit nothing else.
+    Use it for large, long-lived data that replace other data piece by piece, such as the weights
+    of a language model while they are converted.
     """
     library = _glibc() if _kept else None
     if library is None:

@@ -1,10 +1,10 @@
-"""The classes of methods, by the names that the configuration gives them."""
+"""Classes of methods, by their names in the configuration."""
 
 # Trained on graphs and embeddings: the keys of halo.network.classes.
 NETWORKS = ("network", "reference", "light_attention", "mean_embedding")
-# Made of two others.
+# Combinations of two other methods.
 CASCADE, AVERAGE = "cascade", "average"
 JOINING = (CASCADE, AVERAGE)
-# Neither trained nor made of others.
+# Neither trained nor combined.
 BASELINES = ("majority", "homology")
 CLASSES = ("network", "esm", *JOINING, *NETWORKS[1:], *BASELINES)

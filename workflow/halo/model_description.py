@@ -1,4 +1,4 @@
-"""``model.json``: what a trained model is, whatever its method, beside its predictions."""
+"""``model.json``: the description of a trained model of any method."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from halo.network.settings import NetworkSettings
 from halo.typed_json import Part, Versioned, read_typed, write_typed
 
 NAME = "model.json"
-FORMAT = 3  # 3: the same fields for every class of methods
+FORMAT = 3  # 3: the same fields for every class; tensors `standardize.mean` and `.std`
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -117,6 +117,6 @@ def write_description(folder: Path, description: ModelDescription) -> None:
 
 
 def read_description(folder: Path) -> ModelDescription:
-    """Read ``model.json`` of a folder; HaloError where it is damaged or of another format."""
+    """Read ``model.json`` of a folder; HaloError if it is damaged or of another format."""
     fix = "train it again with this version, or use the version that wrote it"
     return read_typed(Path(folder) / NAME, ModelDescription, FORMAT, fix)

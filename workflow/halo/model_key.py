@@ -1,4 +1,4 @@
-"""The name of a trained model: which split, fold, seed and method it is of."""
+"""The key of a trained model: split, fold, seed and method."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -22,7 +22,7 @@ class ModelKey:
 
     @classmethod
     def parse(cls, folder: str | PurePath) -> "ModelKey":
-        """The key of a folder that ends like `path`; HaloError where it does not."""
+        """The key of a folder that ends like `path`; raises a HaloError for other folders."""
         parts = Path(folder).parts[-4:]
         if len(parts) < 4 or not (parts[2].isascii() and parts[2].isdecimal()):
             raise HaloError(

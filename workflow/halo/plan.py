@@ -131,7 +131,7 @@ class Plan:
 
     @property
     def released_models(self) -> list[ModelKey]:
-        """The models of the bundle; HaloError where there can be none of this method."""
+        """The models of the bundle; HaloError if there can be none of this method."""
         able = self.methods.trained + self.methods.joined
         if self.released not in able:
             raise HaloError(

@@ -1,4 +1,4 @@
-"""The table that every method writes: probabilities of a fold's held-out proteins."""
+"""Write ``predictions.csv``: probabilities of the held-out proteins of a fold, by any method."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def write_predictions(
     ----------
     rows : int64 [n], rows of the protein table
     probabilities : [n, n_labels], of these rows
-    decided_by : text [n], where a method joins others, which of them a row is of
+    decided_by : text [n], for combined methods, the member that decided
     """
     table = pd.DataFrame(probabilities, columns=list(proteins.label_names))
     table.insert(0, "id", proteins.ids[rows])

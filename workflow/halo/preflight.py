@@ -1,4 +1,4 @@
-"""A run's data, read before its first job, so that their faults are told then."""
+"""Check the data of a run before its first job."""
 
 import logging
 from collections.abc import Mapping
@@ -9,18 +9,23 @@ from halo.split.settings import SplitSettings
 
 
 def check_data(files: DataFiles, section: Mapping[str, Any], split: Mapping[str, Any]) -> None:
-    """Raise the HaloError in which the ingest, or the split at its start, would end.
+    """Check the inputs of the ingest and of the split.
 
     Parameters
     ----------
-    files : all of them are there
+    files : input files, which must exist
     section : see `halo.proteins.datasets.read_datasets`
-    split : the section ``split`` of the configuration
+    split : section ``split`` of the configuration
+
+    Raises
+    ------
+    HaloError
+        the error with which the ingest, or the split at its start, would fail
     """
-    logging.getLogger("halo").setLevel(logging.ERROR)  # warnings are for the log of the ingest
+    logging.getLogger("halo").setLevel(logging.ERROR)  # warnings belong to the log of the ingest
     proteins, _ = read_datasets(files, section)
     settings = SplitSettings.from_config(split)
     if settings.base is not None or settings.mode in ("external", "predefined"):
-        from halo.split.run import check_given  # loads SciPy
+        from halo.split.run import check_inputs  # loads SciPy
 
-        check_given(proteins, settings)
+        check_inputs(proteins, settings)

@@ -1,4 +1,4 @@
-"""Which keys of the configuration results depend on; the others are no reason to run again."""
+"""Keys of the configuration that influence results; changes of others cause no reruns."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -7,7 +7,7 @@ from typing import Any
 from halo.canonical import canonical
 from halo.methods import JOINING, NETWORKS
 
-# How a run is carried out, where its files are, and what is made of its results besides.
+# Keys about execution, paths, and further use of the results.
 EXECUTION = (
     "shards", "store", "device", "fasta", "bundle", "predict", "release",
     "structures.transport",
@@ -15,7 +15,7 @@ EXECUTION = (
     "training.workers", "training.cache_gb",
     "finetune.gpus", "finetune.save_minutes", "finetune.keep_embeddings",
 )  # fmt: skip
-# Files whose content counts, as an input, and not their place.
+# Files whose content matters (as an input), and not their path.
 FILES = (
     "dataset.proteins", "dataset.labels.table", "dataset.test.proteins",
     "dataset.test.labels.table", "split.base", "structures.names", "structures.sequences",
@@ -32,7 +32,7 @@ OF_MODES = {
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A complete configuration without the keys that no result of the run depends on."""
+    """A complete configuration without the keys that do not influence results of the run."""
     kept = deepcopy(dict(config))
     kinds = {method["class"] for method in kept["methods"].values()}
     mode = kept["split"]["mode"]

@@ -1,4 +1,4 @@
-"""Letters of the amino acids, and their numbers."""
+"""Letters of amino acids and their indices."""
 
 import numpy as np
 

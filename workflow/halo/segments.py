@@ -1,13 +1,14 @@
-"""Segments: the immutable HDF5 files of a store, each value of which is checked when it is read.
+"""Segments: the immutable HDF5 files of a store, with checksums that are verified on reading.
 
 Layout of a segment with n proteins: ``hash`` [n] (64 hexadecimal digits), and each array as the
-rows of its proteins, one after the other; an attribute is an array of its UTF-8 bytes. ``offset``
-int64 [n + 1, arrays] says where the rows begin, ``crc`` uint32 [n, arrays] is their checksum; the
-columns are in the order of the file's attribute ``arrays``. Its other attributes say how the
-proteins were computed.
+concatenated rows of its proteins; an attribute is stored as an array of its UTF-8 bytes. ``offset``
+int64 [n + 1, arrays] is the first row of each protein, ``crc`` uint32 [n, arrays] the checksum of
+its rows; columns are in the order of the file attribute ``arrays``. The other file attributes are
+the provenance of the proteins.
 
-A segment never changes once it has its name, so it is read without any lock: many file systems of
-clusters have none. HDF5 is only asked where the arrays begin, then they are read directly.
+A segment never changes after it was renamed to its final name, so reading needs no lock, which many
+cluster file systems do not support. HDF5 is only used to locate the arrays, which are then read
+directly.
 """
 
 import os
@@ -27,7 +28,7 @@ import numpy as np
 from halo.errors import HaloError
 from halo.layout import Layout
 
-FORMAT = 2  # of the segments; part of every fingerprint
+FORMAT = 2  # format of segments; part of every fingerprint
 ARRAYS = "arrays"
 
 Answer = TypeVar("Answer")
@@ -43,11 +44,11 @@ class Record:
 
 
 class DamagedSegment(HaloError):
-    """The content of a segment is not what was written."""
+    """The content of a segment does not match its checksums."""
 
 
 def checksum(sequence_hash: str, name: str, values: np.ndarray) -> int:
-    """CRC-32 of one array of one protein: of whose and which it is, its shape, and its bytes."""
+    """CRC-32 of one array of one protein: hash of the protein, name, dtype, shape and bytes."""
     start = zlib.crc32(f"{sequence_hash} {name} {values.dtype} {values.shape}".encode())
     return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8), start)
 
@@ -57,14 +58,14 @@ def segment_content(
 ) -> bytes:
     """The bytes of a segment.
 
-    It is made in memory: where HDF5 itself writes to a disk that is full, it ends the
-    process with a segmentation fault.
+    It is created in memory, because HDF5 ends the process with a segmentation fault if the disk is
+    full.
     """
     hashes = [record.sequence_hash for record in records]
     names = (*layout.attributes, *layout.arrays)
     offset = np.zeros((len(records) + 1, len(names)), np.int64)
     crc = np.zeros((len(records), len(names)), np.uint32)
-    own = uuid.uuid4().hex  # two files of one name cannot be open, even if both are in memory
+    own = uuid.uuid4().hex  # HDF5 cannot open two files with the same name, even in memory
     with h5py.File(own, "w", libver="latest", driver="core", backing_store=False) as file:
         for key, value in {**provenance, ARRAYS: " ".join(names)}.items():
             text = value.encode()
@@ -92,7 +93,7 @@ def _rows(layout: Layout, record: Record, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Block:
-    """Where an array lies in the file: byte of its begin, dtype, and shape of a row."""
+    """Location of an array in the file: first byte, dtype, and shape of a row."""
 
     start: int
     dtype: np.dtype
@@ -102,7 +103,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Tables:
-    """What HDF5 tells of a segment, without its arrays; small, and kept when the file is closed."""
+    """Metadata of a segment without its arrays; small, and kept when the file is closed."""
 
     size: int
     provenance: dict[str, str]
@@ -112,11 +113,11 @@ class _Tables:
 
 
 class Segment:
-    """A segment to read from.
+    """Reader of a segment.
 
-    Its file is opened when it is needed. It may be forked and pickled. Every method raises
-    `DamagedSegment` where the content is damaged, and the `OSError` of the file system (no such
-    file, no permission, a stale handle) where it cannot be read.
+    The file is opened on demand. Instances can be pickled and used after a fork. Methods raise
+    `DamagedSegment` if the content is damaged, and `OSError` if the file cannot be read (no such
+    file, no permission, stale handle).
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
@@ -135,17 +136,17 @@ class Segment:
         return {**self.__dict__, "_file": None}
 
     def hashes(self) -> list[str]:
-        """Sequence hashes of its proteins, in the order of their rows."""
+        """Sequence hashes of the proteins, in the order of their rows."""
         return self._checked(
             lambda: self._ask_hdf5(lambda file: list(file["hash"].asstr()[:])), "the hashes"
         )
 
     def provenance(self) -> dict[str, str]:
-        """How its proteins were computed."""
-        return self._checked(lambda: self._told().provenance, "the attributes")
+        """Provenance of the proteins."""
+        return self._checked(lambda: self._metadata().provenance, "the attributes")
 
     def read(self, sequence_hash: str, row: int, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """Those arrays of the protein in `row`, whose hash is `sequence_hash`."""
+        """Read arrays of the protein in `row`, whose hash is `sequence_hash`."""
         return self._checked(
             lambda: {name: self._array(sequence_hash, row, name) for name in names},
             f"protein {sequence_hash[:12]}",
@@ -153,11 +154,11 @@ class Segment:
 
     def attributes(self, sequence_hash: str, row: int) -> dict[str, str]:
         """Attributes of the protein in `row`, whose hash is `sequence_hash`."""
-        found = self.read(sequence_hash, row, self.layout.attributes)
-        return {name: values.tobytes().decode() for name, values in found.items()}
+        arrays = self.read(sequence_hash, row, self.layout.attributes)
+        return {name: values.tobytes().decode() for name, values in arrays.items()}
 
     def _array(self, sequence_hash: str, row: int, name: str) -> np.ndarray:
-        tables = self._told()
+        tables = self._metadata()
         block = tables.blocks[name]
         first, last = tables.offset[row : row + 2, block.column].tolist()
         size = prod(block.row) * block.dtype.itemsize
@@ -170,7 +171,7 @@ class Segment:
         return values
 
     def _fill(self, values: np.ndarray, start: int) -> None:
-        """Read the bytes from `start` on into `values`."""
+        """Read bytes from `start` on into `values`."""
         todo = memoryview(values.reshape(-1).view(np.uint8))
         if self._memory is not None:
             todo[:] = self._memory[start : start + len(todo)]
@@ -183,7 +184,7 @@ class Segment:
                 raise ValueError("the file is too short")
             todo, start = todo[count:], start + count
 
-    def _told(self) -> _Tables:
+    def _metadata(self) -> _Tables:
         if self._tables is None:
             self._tables = self._ask_hdf5(self._read_tables)
         return self._tables
@@ -194,7 +195,7 @@ class Segment:
         blocks = {}
         for column, name in enumerate(names):
             data = file[name]
-            start = data.id.get_offset() or 0  # None where there are no rows
+            start = data.id.get_offset() or 0  # None if there are no rows
             blocks[name] = _Block(start, data.dtype, data.shape[1:], column)
         size = self.path.stat().st_size if self._memory is None else len(self._memory)
         return _Tables(size, texts, file["offset"][:], file["crc"][:], blocks)
@@ -207,10 +208,10 @@ class Segment:
             return question(file)
 
     def _checked(self, read: Callable[[], Answer], what: str) -> Answer:
-        """The result of `read`; once more, from the file's bytes in memory, where it fails.
+        """The result of `read`, which is repeated from the file's bytes in memory if it fails.
 
-        HDF5 answers a damaged content with exceptions of many kinds, and a fault of the file
-        system with some of the same.
+        HDF5 raises exceptions of many types for damaged files, and some of the same types for
+        errors of the file system.
         """
         try:
             return read()

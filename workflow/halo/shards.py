@@ -1,6 +1,7 @@
-"""Shard files: the small index files by which a run knows its part of a store.
+"""Shard files: small index files that refer to the content of a store that a run uses.
 
-Paths in them begin at the store's root, which each job is told: a store may be moved.
+Paths in them are relative to the root of the store, which is an argument of each job, so that a
+store can be moved.
 """
 
 import os
@@ -14,7 +15,7 @@ from halo.proteins.members import Member, read_hashes
 from halo.store import Layout, Store
 from halo.users import register, registration
 
-PATIENCE = "HALO_LATENCY_WAIT"  # seconds that another node's files may come late
+PATIENCE = "HALO_LATENCY_WAIT"  # seconds to wait for files of other nodes
 
 
 def write_shard(
@@ -24,48 +25,58 @@ def write_shard(
     absent: Collection[str] = frozenset(),
     versions: Mapping[str, str] | None = None,
 ) -> None:
-    """Write which store the proteins of some buckets are in, and register in that store.
+    """Write a shard file for the proteins of some buckets, and register it in the store.
 
-    The content is the same whenever the proteins, the store's fingerprint and the `versions`
-    are, so that what stands on it is not done again. `versions` has, by sequence hash, what tells
-    a protein's content in one store from another content in it. HaloError where the store does
-    not hold a protein that is not among the `absent`.
+    The content depends only on the proteins, the store's fingerprint and the `versions`, so that
+    dependent jobs do not run again without need. `versions` maps sequence hashes to a digest of a
+    protein's content, where that can differ within one store.
+
+    Raises
+    ------
+    HaloError
+        if the store lacks a protein that is not `absent`
     """
-    hashes = sorted(member.seq_hash for found in members.values() for member in found)
+    hashes = sorted(member.seq_hash for bucket in members.values() for member in bucket)
     held = [name for name in hashes if name not in absent]
     store.refresh()
     missing = store.missing(held)
     if missing:
         raise HaloError(
-            f"{store.path}: {len(missing):,} of {len(hashes):,} proteins are not there after all "
-            f"was computed ({missing[0][:12]} is the first): another process has removed segments "
-            "meanwhile; run again"
+            f"{store.path}: {len(missing):,} of {len(hashes):,} proteins are missing although all "
+            f"were computed ({missing[0][:12]} is the first): another process has removed segments "
+            "in the meantime; run again"
         )
     register(store.path, file, store.segments_of(held), sorted(absent))
     versions = versions or {}
     buckets = {
-        bucket: _digest(f"{m.seq_hash} {versions.get(m.seq_hash, '')}" for m in found)
-        for bucket, found in sorted(members.items())
+        bucket: _digest(f"{m.seq_hash} {versions.get(m.seq_hash, '')}" for m in entries)
+        for bucket, entries in sorted(members.items())
     }
     name = f"{store.path.parent.name}/{store.fingerprint}"
     write_json(file, _content(name, len(hashes), buckets))
 
 
 def join_shards(files: Sequence[Path], file: Path) -> None:
-    """Write one shard file for all shards of a stage.
+    """Write one shard file for all shards of a stage, independent of their number.
 
-    It does not depend on how many shards there are. HaloError where they point to several stores.
+    Raises
+    ------
+    HaloError
+        if they refer to several stores
     """
-    found = [read_json(each) for each in files]
-    buckets = {bucket: digest for each in found for bucket, digest in each["buckets"].items()}
-    proteins = sum(each["proteins"] for each in found)
+    shards = [read_json(each) for each in files]
+    buckets = {bucket: digest for each in shards for bucket, digest in each["buckets"].items()}
+    proteins = sum(each["proteins"] for each in shards)
     write_json(file, _content(_one_store(files), proteins, dict(sorted(buckets.items()))))
 
 
 def open_store(files: Iterable[Path], layout: Layout, root: Path) -> Store:
-    """The one store below `root` that the shard files of a stage point to.
+    """Open the store below `root` to which the shard files of a stage refer.
 
-    HaloError where they point to several: parts of a run must not be mixed.
+    Raises
+    ------
+    HaloError
+        if they refer to several stores
     """
     return Store(Path(root) / _one_store(files), layout, float(os.environ.get(PATIENCE, 0)))
 
@@ -79,26 +90,26 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def _one_store(files: Iterable[Path]) -> str:
-    found = {read_json(file)["store"]: file for file in files}
-    if len(found) != 1:
+    stores = {read_json(file)["store"]: file for file in files}
+    if len(stores) != 1:
         raise HaloError(
-            "the shards of one stage point to different stores: "
-            + ", ".join(f"{file} to {store}" for store, file in sorted(found.items()))
+            "the shards of one stage refer to different stores: "
+            + ", ".join(f"{file} to {store}" for store, file in sorted(stores.items()))
             + "; delete these files and run again. If some of the jobs had a GPU and others had "
             "none, set embeddings.precision to one that both have (float32)"
         )
-    return next(iter(found))
+    return next(iter(stores))
 
 
 def is_lost(file: Path, members: Path, root: Path) -> bool:
-    """Whether a shard file names a store that does not hold its proteins any more.
+    """Whether the store of a shard file no longer has its proteins.
 
     Parameters
     ----------
-    file : the shard file, which exists
-    members : folder of the run's member files, which are read only where the registration does
-        not tell: where segments were joined, or the run was moved
-    root : the store's
+    file : shard file, which must exist
+    members : folder of the run's member files, which are only read if the registration is not
+        sufficient: after a compaction, or if the run was moved
+    root : root of the store
     """
     try:
         content = read_json(file)

@@ -1,12 +1,11 @@
-"""The store: what is expensive and belongs to one protein, computed once and kept.
+"""The store: expensive results of single proteins, computed once and shared by runs.
 
-A store lies in ``<root>/<kind>/<fingerprint>/``. The fingerprint is a digest of all that
-the content depends on; another fingerprint is another store, so old and new are never
-mixed. Proteins are named by the sha256 of their sequence and fall into 256 buckets by
-its first two digits. A bucket is a set of immutable segments (`halo.segments`); a segment
-appears under its final name only when it is complete, so a killed job leaves whole proteins
-or nothing. Within a bucket the last segment, in the order of their numbers, that has a
-protein counts.
+A store is a folder ``<root>/<kind>/<fingerprint>/``. The fingerprint is a digest of everything that
+the content depends on; another fingerprint is another store, so that old and new results are never
+mixed. Proteins are identified by the SHA-256 of their sequence and belong to one of 256 buckets by
+its first two digits. A bucket is a set of immutable segments (`halo.segments`). A segment gets its
+final name when it is complete, so that a killed job leaves no incomplete data. If several segments
+of a bucket have a protein, the one with the highest number is used.
 """
 
 import errno
@@ -36,8 +35,8 @@ __all__ = ["BUCKETS", "Array", "Layout", "Record", "Store", "Writer", "bucket_of
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
 INDEX = "index.json"
-WRITERS = 8  # segments that are written at a time: the disk has several waits side by side
-OPEN_SEGMENTS = 64  # file handles a reader keeps; clusters often allow 1,024 a process
+WRITERS = 8  # segments written concurrently, to overlap the waits for fsync
+OPEN_SEGMENTS = 64  # open files per reader; clusters often allow 1,024 per process
 
 
 Answer = TypeVar("Answer")
@@ -49,38 +48,38 @@ def bucket_of(sequence_hash: str) -> str:
 
 
 def number_of(segment: Path) -> int:
-    """The number by which a segment stands in the order of its bucket."""
+    """Number of a segment, which determines the order within its bucket."""
     return int(segment.name.partition("-")[0])
 
 
 def fingerprint_of(description: Mapping[str, Any]) -> str:
     """Digest of `description`: 16 hexadecimal digits of the sha256 of its canonical JSON.
 
-    Numbers that are equal count as one, 10.0 as 10: settings reach the stages in either form.
+    Equal numbers have the same digest (10.0 and 10), since stages can get settings in either form.
     """
     text = json.dumps(canonical(description), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def store_name(description: Mapping[str, Any]) -> str:
-    """Name of the store's folder: the fingerprint of `description` and of the segments' format."""
+    """Name of a store's folder: the fingerprint of `description` and the format of segments."""
     return fingerprint_of({"format": FORMAT, **description})
 
 
 class MissingProtein(HaloError, KeyError):
-    """A store does not hold a protein."""
+    """A store does not have a protein."""
 
     __str__ = Exception.__str__  # not KeyError's, which quotes the message
 
 
 class Store:
-    """One store, to write to and to read from.
+    """Reader and writer of one store.
 
-    Several processes may write at once: the worst that can happen is that a protein is
-    computed twice. A store may be pickled or forked (workers of a DataLoader).
+    Several processes can write concurrently; at worst, a protein is computed twice. Instances can
+    be pickled and used after a fork (workers of a DataLoader).
 
-    `patience` is how many seconds a protein that should be there is waited for: file systems
-    show some time later what another node has written.
+    `patience` is the number of seconds to wait for a missing protein, because network file systems
+    show what another node has written with a delay.
     """
 
     def __init__(self, path: Path, layout: Layout, patience: float = 0.0) -> None:
@@ -101,20 +100,20 @@ class Store:
         layout: Layout,
         shard: Path | None = None,
     ) -> "Store":
-        """Open the store for `description` below `root`, and make it where there is none.
+        """Open the store for `description` below `root`, or create it.
 
-        With `shard`, a shard file that is to be written, the run is registered in the store
+        With `shard`, the path of a shard file to be written, the run is registered in the store
         before anything is computed.
         """
         Path(root).mkdir(parents=True, exist_ok=True)
         path = Path(root) / kind / store_name(description)
-        if shard is not None:  # first: what has a fingerprint and no user is garbage
+        if shard is not None:  # first, since a store without users is garbage
             register(path, shard)
         note = path / "fingerprint.json"
         if not note.exists():
             write_json(note, dict(description), shared=True)
         with suppress(OSError):
-            os.utime(note)  # in use: not to be removed for some days
+            os.utime(note)  # marks the store as in use for some days
         return cls(path, layout)
 
     @property
@@ -128,42 +127,42 @@ class Store:
         return sequence_hash in self._index(bucket_of(sequence_hash))
 
     def missing(self, sequence_hashes: Iterable[str]) -> list[str]:
-        """Those of `sequence_hashes` that the store does not hold, in the order given."""
+        """The `sequence_hashes` that the store does not have, in the given order."""
         return [name for name in dict.fromkeys(sequence_hashes) if name not in self]
 
     def hashes(self, bucket: str) -> list[str]:
-        """Hashes of the proteins that a bucket holds, sorted."""
+        """Sorted hashes of the proteins in a bucket."""
         return sorted(self._index(bucket))
 
     def segments_of(self, sequence_hashes: Iterable[str]) -> dict[str, list[str]]:
-        """Names of the segments, by bucket, that have these proteins; all of them are held."""
-        found: dict[str, set[str]] = defaultdict(set)
+        """Names of the segments with these proteins, by bucket; the store must have all of them."""
+        segments: dict[str, set[str]] = defaultdict(set)
         for name in sequence_hashes:
             bucket = bucket_of(name)
-            found[bucket].add(self._index(bucket)[name][0])
-        return {bucket: sorted(names) for bucket, names in sorted(found.items())}
+            segments[bucket].add(self._index(bucket)[name][0])
+        return {bucket: sorted(names) for bucket, names in sorted(segments.items())}
 
     def read(self, sequence_hash: str, *names: str) -> dict[str, np.ndarray]:
-        """Arrays of one protein, all or those named; MissingProtein where it is not held."""
+        """All or the named arrays of one protein; raises `MissingProtein` if there is none."""
         wanted = names or tuple(self.layout.arrays)
         return self._ask(
             sequence_hash, lambda segment, row: segment.read(sequence_hash, row, wanted)
         )
 
     def attributes(self, sequence_hash: str) -> dict[str, str]:
-        """Attributes of one protein; MissingProtein where it is not held."""
+        """Attributes of one protein; raises `MissingProtein` if there is none."""
         return self._ask(sequence_hash, lambda segment, row: segment.attributes(sequence_hash, row))
 
     def provenance(self, bucket: str) -> dict[str, str]:
-        """How the proteins of a bucket were computed: each value that its segments have."""
+        """Provenance of the proteins in a bucket: all values in its segments."""
         values: dict[str, set[str]] = defaultdict(set)
         for path in (self.path / bucket).glob("*.h5"):
             for name, value in self._open(path).provenance().items():
                 values[name].add(value)
-        return {name: "; ".join(sorted(found)) for name, found in values.items()}
+        return {name: "; ".join(sorted(distinct)) for name, distinct in values.items()}
 
     def refresh(self) -> None:
-        """Look at the folders again at the next question: other processes write too."""
+        """Read the folders again on the next access, because other processes may have written."""
         self._indices.clear()
 
     def close(self) -> None:
@@ -173,10 +172,10 @@ class Store:
         self._open_files.clear()
 
     def _ask(self, sequence_hash: str, question: Callable[[Segment, int], Answer]) -> Answer:
-        """What `question` finds in the segment and the row of a protein.
+        """Result of `question` for the segment and the row of a protein.
 
-        Where it is not found, or its segment has gone since (into a larger one), the folder is
-        read again, for as long as `patience` says.
+        If the protein is missing, or its segment was removed (by a compaction), the folder is read
+        again, for at most `patience` seconds.
         """
         bucket = bucket_of(sequence_hash)
         end = time.monotonic() + self.patience
@@ -199,14 +198,14 @@ class Store:
         raise AssertionError
 
     def _forget(self, bucket: str) -> None:
-        """Look at a bucket's folder again, and open its segments again."""
+        """Forget the listing and the open segments of a bucket."""
         self._indices.pop(bucket, None)
         for path in [path for path in self._segments if path.parent.name == bucket]:
             self._segments.pop(path).close()
             self._open_files.pop(path, None)
 
     def _open(self, path: Path) -> Segment:
-        """A segment; of those that were read longest ago the files are closed."""
+        """Open a segment; the least recently used segments are closed."""
         if path not in self._segments:
             self._segments[path] = Segment(path, self.layout)
         self._open_files[path] = None
@@ -216,7 +215,7 @@ class Store:
         return self._segments[path]
 
     def _index(self, bucket: str) -> dict[str, tuple[str, int]]:
-        """Hash to segment and row of one bucket."""
+        """Segment and row of each hash in a bucket."""
         if bucket not in self._indices:
             self._indices[bucket] = {
                 sequence_hash: (name, row)
@@ -228,18 +227,18 @@ class Store:
     def _rows(self, bucket: str) -> dict[str, list[str]]:
         """Hashes in each segment of a bucket, in the order of the segments.
 
-        The file ``index.json`` only saves opening the segments that it names: where it is
-        missing, damaged or old, they are opened.
+        ``index.json`` is a cache that avoids opening segments; segments that it does not list, or
+        all of them if it is damaged, are opened.
         """
         directory = self.path / bucket
         names = sorted(path.name for path in directory.glob("*.h5"))
         known: dict[str, list[str]] = {}
         with suppress(OSError, HaloError):
-            found = read_json(directory / INDEX) if names else {}
-            known = found if isinstance(found, dict) else {}
+            content = read_json(directory / INDEX) if names else {}
+            known = content if isinstance(content, dict) else {}
         rows = {}
         for name in names:
-            with suppress(FileNotFoundError):  # joined into another one at this moment
+            with suppress(FileNotFoundError):  # removed by a compaction in this moment
                 rows[name] = (
                     self._hashes.get(name)
                     or known.get(name)
@@ -249,7 +248,7 @@ class Store:
         return rows
 
     def save_index(self, bucket: str) -> None:
-        """Write ``index.json`` of a bucket, where the folder can be written to."""
+        """Write ``index.json`` of a bucket, if the folder is writable."""
         with suppress(OSError):
             rows = self._rows(bucket)
             write_json(self.path / bucket / INDEX, rows, shared=True, durable=False)
@@ -257,7 +256,7 @@ class Store:
     # ------------------------------------------------------------------ writing
 
     def require_writable(self, sequence_hashes: Iterable[str]) -> None:
-        """HaloError, before anything is computed, where these proteins cannot be put here."""
+        """Raise a HaloError, before anything is computed, if these proteins cannot be written."""
         for bucket in sorted(set(map(bucket_of, sequence_hashes))):
             folder = self.path / bucket
             while not folder.exists():
@@ -279,10 +278,9 @@ class Store:
     ) -> Iterator["Writer"]:
         """A writer for any proteins.
 
-        What was added becomes segments, one a bucket, when it exceeds `flush_bytes`, when
-        `flush_seconds` have passed since the last time, and at the end, also when the
-        block ends with an exception: finished proteins are never lost. `provenance` says how
-        they were computed; it becomes the attributes of the segments.
+        Added proteins are written as segments, one per bucket, when they exceed `flush_bytes`, when
+        `flush_seconds` have passed since the last flush, and at the end of the block, even after an
+        exception. `provenance` becomes attributes of the segments.
         """
         writer = Writer(self, flush_bytes, flush_seconds, provenance or {})
         try:
@@ -297,10 +295,10 @@ class Store:
         provenance: Mapping[str, str],
         number: int | None = None,
     ) -> Path:
-        """Write one segment, after those that are there, or with that number.
+        """Write one segment, with the given number or after all existing segments.
 
-        The number is the time, or one more than the highest where that is later: by another
-        node's clock.
+        The default number is the current time, or the highest number plus one if that is later,
+        because the clocks of nodes differ.
         """
         folder = self.path / bucket
         if number is None:
@@ -309,8 +307,8 @@ class Store:
         path = folder / f"{number:020d}-{uuid.uuid4().hex[:8]}.h5"
         content = segment_content(self.layout, records, provenance)
         with atomic_path(path, shared=True) as temporary, temporary.open("r+b") as file:
-            # Not "wb": a file that is emptied and written anew is one that ext4 writes to the disk
-            # when it is closed, before the fsync that does so anyway.
+            # Not "wb": ext4 flushes a truncated and rewritten file when it is closed, in addition
+            # to the fsync.
             file.write(content)
             file.flush()
         self._hashes[path.name] = [record.sequence_hash for record in records]
@@ -321,12 +319,12 @@ class Store:
 def _owner(path: Path) -> str:
     try:
         return path.owner()
-    except KeyError:  # an id without an entry in passwd
+    except KeyError:  # a user id that is not in passwd
         return f"user {path.stat().st_uid}"
 
 
 class Writer:
-    """Collects records until there are enough for segments; made by `Store.writer`."""
+    """Collects records and writes them as segments; see `Store.writer`."""
 
     def __init__(
         self, store: Store, flush_bytes: int, flush_seconds: float, provenance: Mapping[str, str]
@@ -346,7 +344,7 @@ class Writer:
         arrays: Mapping[str, np.ndarray],
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        """Add one protein; ValueError where its arrays do not have the layout's rows."""
+        """Add one protein; raises a ValueError if its arrays do not match the layout."""
         for name, kind in self.store.layout.arrays.items():
             if kind.row is not None and arrays[name].shape[1:] != kind.row:
                 raise ValueError(f"{name}: rows of shape {arrays[name].shape[1:]}, not {kind.row}")
@@ -358,10 +356,10 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since the last flush, one segment a bucket, `WRITERS` at a time.
+        """Write the records since the last flush, one segment per bucket, `WRITERS` at a time.
 
-        A bucket that cannot be written keeps no other from being written; its records stay for
-        the next flush, and the first such error is raised at the end.
+        If a bucket cannot be written, the others still are; its records are kept for the next
+        flush, and the first error is raised at the end.
         """
         errors = []
         with ThreadPoolExecutor(WRITERS) as threads:
@@ -383,7 +381,7 @@ class Writer:
         self._bytes = 0
 
     def close(self) -> None:
-        """Write what is left, and the indices of the buckets that were written."""
+        """Write the remaining records, and the indices of changed buckets."""
         try:
             self.flush()
         finally:

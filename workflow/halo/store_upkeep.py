@@ -1,6 +1,6 @@
-"""Upkeep of the store: small segments are joined, damage is found, what no run uses goes.
+"""Maintenance of the store: compaction, integrity checks, and removal of unused stores.
 
-All of it may go on beside runs.
+All operations are safe while runs are active.
 """
 
 import logging
@@ -20,28 +20,28 @@ from halo.users import Registration, registrations, unregister, write_registrati
 
 log = logging.getLogger(__name__)
 
-PORTION = 1 << 28  # bytes of a joined segment
+PORTION = 1 << 28  # bytes of a compacted segment
 DAY = 86_400.0  # seconds
 REMOVED = ".removed-"  # in the name of a store that is being removed
 
 
 def store_folders(root: Path) -> list[Path]:
-    """The stores below `root`; HaloError where there is none."""
-    found = sorted(note.parent for note in Path(root).glob("*/[!.]*/fingerprint.json"))
-    if not found:
+    """The stores below `root`; HaloError if there is none."""
+    folders = sorted(note.parent for note in Path(root).glob("*/[!.]*/fingerprint.json"))
+    if not folders:
         raise HaloError(f"{root}: there is no store here; give the store's root: --store FOLDER")
-    return found
+    return folders
 
 
 # ---------------------------------------------------------------------- joining
 
 
 def compact(path: Path, layout: Layout) -> int:
-    """Write the segments of each bucket of a store as one; returns the number that went.
+    """Compact the segments of each bucket of a store into one; returns the number of removed ones.
 
-    The new segment is complete before an old one is deleted, and has the number of the last of
-    them: what another process adds meanwhile still counts more, and an end at any moment loses
-    nothing.
+    The new segment is complete before old ones are deleted, and has the highest of their numbers,
+    so that segments that other processes add in the meantime take precedence. An interruption at
+    any time loses nothing.
     """
     path = Path(path)
     joined: dict[str, tuple[set[str], set[str]]] = {}
@@ -83,13 +83,13 @@ def _portions(store: Store, hashes: Sequence[str]) -> Iterator[list[Record]]:
 def _renamed(
     segments: Mapping[str, Collection[str]], joined: Mapping[str, tuple[set[str], set[str]]]
 ) -> dict[str, list[str]]:
-    """Segments of a registration, with the new name of those that were joined."""
-    found = {}
+    """Segments of a registration, with the new name of compacted ones."""
+    renamed = {}
     for bucket, names in segments.items():
         old, new = joined.get(bucket, (set(), set()))
         here = set(names)
-        found[bucket] = sorted((here - old) | new if here & old else here)
-    return found
+        renamed[bucket] = sorted((here - old) | new if here & old else here)
+    return renamed
 
 
 # ---------------------------------------------------------------------- checking
@@ -97,13 +97,13 @@ def _renamed(
 
 @dataclass(frozen=True)
 class Check:
-    """What a check of a store has found.
+    """Result of checking a store.
 
     Attributes
     ----------
-    proteins : how many are whole
-    damaged : segments whose content is not what was written, and the message of each
-    unread : segments that the file system does not let be read, and the message of each
+    proteins : number of intact proteins
+    damaged : segments whose content does not match its checksums, with messages
+    unread : segments that cannot be read because of the file system, with messages
     """
 
     proteins: int
@@ -112,7 +112,7 @@ class Check:
 
 
 def check(path: Path, layout: Layout) -> Check:
-    """Read everything that a store holds, and compare it with its checksums."""
+    """Read the whole content of a store and verify its checksums."""
     proteins, damaged, unread = 0, {}, {}
     for file in sorted(Path(path).glob("[0-9a-f][0-9a-f]/*.h5")):
         try:
@@ -122,7 +122,7 @@ def check(path: Path, layout: Layout) -> Check:
                 segment.attributes(name, row)
                 proteins += 1
             segment.close()
-        except FileNotFoundError:  # joined into another one at this moment
+        except FileNotFoundError:  # removed by a compaction in this moment
             continue
         except DamagedSegment as error:
             damaged[file] = str(error)
@@ -136,22 +136,22 @@ def check(path: Path, layout: Layout) -> Check:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What can be removed: the folders of stores, and files that killed jobs left."""
+    """Removable folders of stores, and temporary files of killed jobs."""
 
     stores: tuple[Path, ...]
     leftovers: tuple[Path, ...]
 
 
 def users_of(path: Path) -> list[Registration]:
-    """The registrations of a store that still hold."""
+    """The valid registrations of a store."""
     return [note for note in registrations(path) if note.in_use(path)]
 
 
 def find_garbage(root: Path, days: float) -> Garbage:
-    """The stores below `root` that nothing uses, and what killed jobs left behind.
+    """Unused stores below `root`, and temporary files of killed jobs.
 
-    Unused is a store that no run is registered in and that has not changed for `days`; a job
-    registers at its start, a prediction does not.
+    A store is unused if no run is registered in it and it has not changed for `days`. Jobs of runs
+    register when they start; predictions do not.
     """
     now = time.time()
     unused, leftovers = [], []
@@ -172,7 +172,7 @@ def find_garbage(root: Path, days: float) -> Garbage:
 
 
 def remove_garbage(garbage: Garbage) -> None:
-    """Remove what `find_garbage` has found, except what is used by now."""
+    """Remove the result of `find_garbage`, except stores that are used in the meantime."""
     for file in garbage.leftovers:
         file.unlink(missing_ok=True)
     for path in garbage.stores:
@@ -180,9 +180,9 @@ def remove_garbage(garbage: Garbage) -> None:
 
 
 def remove_store(path: Path) -> int:
-    """Remove a store that nothing is registered in, and return how many bytes its files had.
+    """Remove a store without registrations, and return the size of its files in bytes.
 
-    It is renamed first; a run that has registered meanwhile has it back.
+    The store is renamed first, and renamed back if a run has registered in the meantime.
     """
     if users_of(path):
         return 0
@@ -191,7 +191,7 @@ def remove_store(path: Path) -> int:
         away = path.with_name(f".{path.name}{REMOVED}{uuid.uuid4().hex[:8]}")
         path.rename(away)
         if users_of(away):
-            with suppress(OSError):  # the run has made the store again
+            with suppress(OSError):  # the run has created the store again
                 away.rename(path)
             return 0
     size = sum(file.stat().st_size for file in away.rglob("*") if file.is_file())
@@ -201,7 +201,7 @@ def remove_store(path: Path) -> int:
 
 
 def forget(root: Path, run: Path) -> int:
-    """Remove the registrations of a run that is gone for good; returns their number."""
+    """Remove the registrations of a deleted run; returns their number."""
     run = run.resolve()
     gone = 0
     for path in store_folders(root):
@@ -213,15 +213,15 @@ def forget(root: Path, run: Path) -> int:
 
 
 def _changed(path: Path) -> float:
-    """When something was last put into a store, in seconds since 1970."""
+    """Time of the last change of a store, in seconds since 1970."""
     return max(entry.stat().st_mtime for entry in (path, *path.iterdir()))
 
 
 def _leftovers(path: Path, now: float) -> list[Path]:
-    """Temporary files that no process can still be writing."""
-    found = []
+    """Temporary files that are too old to be in use."""
+    leftovers = []
     for file in path.rglob(".*.tmp"):
         with suppress(FileNotFoundError):
             if now - file.stat().st_mtime > DAY:
-                found.append(file)
-    return found
+                leftovers.append(file)
+    return leftovers

@@ -1,4 +1,4 @@
-"""Tensors in files."""
+"""Save tensors to safetensors files."""
 
 import re
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ SYSTEM_ERROR = re.compile(r"os error (\d+)")
 
 
 def require_readable(file: Path) -> None:
-    """The `OSError` of the file system where it refuses `file`; none where there is no file.
+    """Raise the `OSError` of a file that exists and cannot be read.
 
-    safetensors says the same of a file that cannot be read and of one that is damaged.
+    safetensors does not distinguish unreadable from damaged files.
     """
     with suppress(FileNotFoundError), Path(file).open("rb") as content:
         content.read(1)
@@ -29,16 +29,19 @@ def save_tensors(
     metadata: dict[str, str] | None = None,
     shared: bool = False,
 ) -> None:
-    """Write `tensors` to a safetensors file, in place of an earlier one.
+    """Write `tensors` to a safetensors file atomically.
 
-    With `shared` its permissions are those of the folder; see `halo.files.atomic_path`.
+    With `shared`, its permissions are those of the folder; see `halo.files.atomic_path`.
 
-    OSError where the file system refuses: safetensors itself says so in words only.
+    Raises
+    ------
+    OSError
+        if the file system fails; safetensors reports the error number in its message only
     """
-    found = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    arrays = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(file, shared) as temporary:
         try:
-            save_file(found, temporary, metadata)
+            save_file(arrays, temporary, metadata)
         except SafetensorError as error:
             code = SYSTEM_ERROR.search(str(error))
             if code is None:

@@ -1,4 +1,4 @@
-"""Text files as users have them: compressed or not, in whatever encoding they were saved."""
+"""Read text files of users: compressed or not, in several encodings."""
 
 import bz2
 import codecs
@@ -23,7 +23,7 @@ MARKS = (  # byte-order marks; UTF-32's before UTF-16's, which they begin with
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-FALLBACK = "cp1252"  # Windows-1252, of which Latin-1's letters are a part
+FALLBACK = "cp1252"  # Windows-1252, which includes the letters of Latin-1
 CHUNK = 1 << 20
 SNIFFED = 4096  # bytes that tell UTF-16 without a mark
 ZIP_MAGIC = b"PK\x03\x04"
@@ -32,29 +32,33 @@ NO_TEXT = (
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file; save it as .xlsx or CSV"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd; decompress it, or use gzip or xz"),
     (b"PAR1", "a Parquet file; write it as CSV"),
-    (b"\x89HDF", "an HDF5 file; a table or a FASTA is wanted"),
-    (b"%PDF", "a PDF; a table or a FASTA is wanted"),
-    (b"\x89PNG", "an image; a table or a FASTA is wanted"),
-    (b"\xff\xd8\xff", "an image; a table or a FASTA is wanted"),
+    (b"\x89HDF", "an HDF5 file; give a table or a FASTA"),
+    (b"%PDF", "a PDF; give a table or a FASTA"),
+    (b"\x89PNG", "an image; give a table or a FASTA"),
+    (b"\xff\xd8\xff", "an image; give a table or a FASTA"),
     (b"SQLite ", "an SQLite database; write it as CSV"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; extract the file that is wanted"),
-    (b"Rar!", "a RAR archive; extract the file that is wanted"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; extract the file"),
+    (b"Rar!", "a RAR archive; extract the file"),
 )
-MOST_CONTROLS = 0.05  # share of control characters in a text; an eighth of random bytes are
+MOST_CONTROLS = 0.05  # largest fraction of control characters in a text; random bytes have 1/8
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1c-\x1f]")
-# A zip may ask for a version of the format, or a method, that Python does not have.
+# A zip may need a version of the format, or a compression method, that Python does not support.
 _ZIP_FAULTS = (BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError)
 _UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, BadZipFile, NotImplementedError)
 
 
 def open_text(path: Path) -> IO[str]:
-    r"""Open a text, told apart by its first bytes: plain, gzip, xz, bzip2 or zip.
+    r"""Open a text file: plain, gzip, xz, bzip2 or zip, recognized by its first bytes.
 
-    The encoding is that of the byte-order mark, else UTF-16 where every other byte is zero, else
-    UTF-8. Bytes that are not of UTF-8 are read as `FALLBACK`, which the log says, and what no
-    encoding knows becomes U+FFFD, so that it harms its own record alone. Line ends become ``\n``.
-    The whole file is read once before it is opened, so that a damaged or binary file is a
-    HaloError here.
+    The encoding is that of the byte-order mark, else UTF-16 if every other byte is zero, else
+    UTF-8. Bytes that are not valid UTF-8 are decoded as `FALLBACK`, with a warning; undefined bytes
+    become U+FFFD, which only affects their record. Line ends become ``\n``. The whole file is
+    decoded once before it is returned.
+
+    Raises
+    ------
+    HaloError
+        if the file is missing, damaged or binary
     """
     path = Path(path)
     try:
@@ -68,13 +72,13 @@ def open_text(path: Path) -> IO[str]:
         raise HaloError(f"{path}: not a readable text ({error}); save it as UTF-8") from None
     except _UNREADABLE as error:
         raise HaloError(
-            f"{path}: not a readable text or compressed text, it is damaged or was cut off "
+            f"{path}: not a readable text or compressed text, it is damaged or incomplete "
             f"({error}); get it again"
         ) from None
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The decompressed bytes of a file; HaloError for a zip of more than one file."""
+    """Open the decompressed bytes of a file; raises a HaloError for a zip with several files."""
     with path.open("rb") as file:
         start = file.read(8)
     for magic, what in NO_TEXT:
@@ -92,7 +96,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def zip_members(path: Path) -> list[str]:
-    """Names of the files in a zip, without the notes that macOS adds; [] where it is no zip."""
+    """Names of the files in a zip, without metadata of macOS; [] if the file is not a zip."""
     try:
         with ZipFile(path) as archive:
             return [
@@ -107,25 +111,23 @@ def zip_members(path: Path) -> list[str]:
 def _open_zip(path: Path) -> IO[bytes]:
     members = zip_members(path)
     if not members:
-        raise HaloError(f"{path}: a zip that is empty, damaged or was cut off; get it again")
+        raise HaloError(f"{path}: a zip that is empty, damaged or incomplete; get it again")
     if len(members) > 1:
         some = ", ".join(members[:5])
-        raise HaloError(
-            f"{path}: a zip with {len(members)} files ({some}); extract the one that is wanted"
-        )
+        raise HaloError(f"{path}: a zip with {len(members)} files ({some}); extract the one to use")
     with ZipFile(path) as archive:
         try:
             return archive.open(members[0])
-        except (RuntimeError, NotImplementedError) as error:  # encrypted, or of another method
+        except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unsupported method
             raise HaloError(f"{path}: {error}; extract it by hand") from None
 
 
 def _encoding(path: Path) -> str:
-    """The encoding of a file, all of which is decoded once."""
+    """The encoding of a file, which is decoded completely."""
     with open_bytes(path) as file:
         start = file.read(SNIFFED)
     if start[257:262] == b"ustar":
-        raise HaloError(f"{path}: a tar archive; extract the file that is wanted")
+        raise HaloError(f"{path}: a tar archive; extract the file")
     marked = next((name for mark, name in MARKS if start.startswith(mark)), None)
     encoding = marked or _utf16_without_mark(start) or "utf-8"
     try:
@@ -133,7 +135,7 @@ def _encoding(path: Path) -> str:
     except UnicodeDecodeError as error:
         _check(path, encoding, _errors(encoding))
         log.warning(
-            "%s: byte 0x%02x is not of %s%s; save it as UTF-8 where letters look wrong",
+            "%s: byte 0x%02x is not valid in %s%s; save it as UTF-8 if letters look wrong",
             path,
             error.object[error.start],
             encoding.upper(),
@@ -143,12 +145,12 @@ def _encoding(path: Path) -> str:
 
 
 def _errors(encoding: str) -> str:
-    """How bytes that are not of `encoding` are decoded: a name for `codecs`."""
+    """Name of the `codecs` error handler for bytes that are not valid in `encoding`."""
     return f"halo.{FALLBACK}" if encoding.startswith("utf-8") else "replace"
 
 
 def _in_fallback(error: UnicodeError) -> tuple[str, int]:
-    """An error handler of `codecs`: the bytes that are not of UTF-8, as `FALLBACK`."""
+    """`codecs` error handler that decodes bytes that are not valid UTF-8 as `FALLBACK`."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode(FALLBACK, "replace"), error.end
@@ -167,20 +169,20 @@ def _utf16_without_mark(start: bytes) -> str | None:
 
 
 def _check(path: Path, encoding: str, errors: str) -> None:
-    """Decode the whole file; UnicodeDecodeError, or HaloError where it is no text.
+    """Decode the whole file; raises a UnicodeDecodeError, or a HaloError if it is not a text.
 
-    A control character among many others harms its own record alone.
+    A few control characters are allowed, since they only affect their record.
     """
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     with open_bytes(path) as file:
         while True:
             chunk = file.read(CHUNK)
             text = decoder.decode(chunk, final=not chunk)
-            found = _CONTROL.findall(text)
-            if len(found) > max(1, MOST_CONTROLS * len(text)):
+            controls = _CONTROL.findall(text)
+            if len(controls) > max(1, MOST_CONTROLS * len(text)):
                 raise HaloError(
-                    f"{path}: not a readable text, it holds control characters like "
-                    f"{found[0]!r}; give a table (CSV, TSV, xlsx) or a FASTA"
+                    f"{path}: not a readable text, it has control characters such as "
+                    f"{controls[0]!r}; give a table (CSV, TSV, xlsx) or a FASTA"
                 )
             if not chunk:
                 return

@@ -1,6 +1,6 @@
-"""JSON files of a declared format: written from a typed model, read and checked as one.
+"""Write and read JSON files with a format version, validated by a typed model.
 
-What is read may come from anywhere: its format is looked at first, then every field.
+Files may come from anywhere: the format is checked first, then every field.
 """
 
 import json
@@ -14,13 +14,13 @@ from halo.files import read_json, write_json
 
 
 class Part(BaseModel):
-    """A part of a file; a key that it does not know is a fault, in settings within it as well."""
+    """A part of a file; unknown keys are errors, also in nested settings."""
 
     model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True, frozen=True)
 
 
 class Versioned(Part):
-    """A whole file, with the number of its format and the version of HALO that wrote it."""
+    """A whole file, with its format and the version of HALO that wrote it."""
 
     format: int
     halo: str
@@ -56,5 +56,5 @@ def read_typed(
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        told = f"{place}: {first['msg']}" if place else first["msg"]
-        raise HaloError(f"{file}: damaged ({told}); {fix}") from None
+        fault = f"{place}: {first['msg']}" if place else first["msg"]
+        raise HaloError(f"{file}: damaged ({fault}); {fix}") from None

@@ -1,8 +1,8 @@
-"""Who uses a store: its runs register in it, and nothing that a registered run names is removed.
+"""Registrations of runs in a store, which protect it from removal.
 
-A registration is a file ``users/<digest of the shard file's path>.json`` in the store's folder,
-for each shard file of a run. It also names the segments that have the shard's proteins: segments
-never change, so the store bears the shard file out as long as these are there.
+A registration is a file ``users/<digest of the shard file's path>.json`` in the folder of the
+store, one for each shard file of a run. It lists the segments with the proteins of the shard.
+Segments never change, so the shard file is valid as long as these segments exist.
 """
 
 import getpass
@@ -23,15 +23,14 @@ FOLDER = "users"
 
 @dataclass(frozen=True)
 class Registration:
-    """One shard file of a run that uses a store.
+    """Registration of one shard file of a run.
 
     Attributes
     ----------
     shard : absolute path of the shard file
-    user, host : who registered it, and on which machine
-    segments : names of the segments, by bucket, that have its proteins; None as long as the job
-        has not ended
-    absent : sequence hashes of the shard that the store need not hold
+    user, host : user who registered it, and machine
+    segments : names of the segments with its proteins, by bucket; None until the job has ended
+    absent : sequence hashes of the shard that the store need not have
     """
 
     shard: str
@@ -41,9 +40,9 @@ class Registration:
     absent: Sequence[str] = ()
 
     def in_use(self, store: Path) -> bool:
-        """Whether the run still uses the store: its shard file does not name another one.
+        """Whether the run still uses the store, that is, its shard file refers to no other one.
 
-        A shard file that is not there may be on another machine, or not be written yet.
+        A missing shard file counts as in use: it may be on another machine or not written yet.
         """
         try:
             named = read_json(Path(self.shard))["store"]
@@ -58,10 +57,10 @@ def register(
     segments: Mapping[str, Sequence[str]] | None = None,
     absent: Sequence[str] = (),
 ) -> None:
-    """Note that `shard` uses the store.
+    """Register `shard` in the store.
 
-    Without `segments`, at the start of a job, a registration that is there already is kept. Who
-    may not write to the store is told that it is unprotected.
+    Without `segments`, at the start of a job, an existing registration is kept. Without permission
+    to write to the store, a warning is logged.
     """
     if segments is None and _file(store, shard).exists():
         return
@@ -77,12 +76,12 @@ def register(
 
 
 def write_registration(store: Path, note: Registration) -> None:
-    """Write a registration, in the place of the shard's earlier one."""
+    """Write a registration, and replace an earlier one of the shard."""
     write_json(_file(store, Path(note.shard)), asdict(note), shared=True)
 
 
 def unregister(store: Path, shard: Path) -> None:
-    """Note that `shard` does not use the store any more."""
+    """Remove the registration of `shard`."""
     _file(store, shard).unlink(missing_ok=True)
 
 
@@ -93,8 +92,8 @@ def registration(store: Path, shard: Path) -> Registration | None:
 
 def registrations(store: Path) -> list[Registration]:
     """All registrations of a store."""
-    found = map(_read, sorted((store / FOLDER).glob("*.json")))
-    return [note for note in found if note is not None]
+    notes = map(_read, sorted((store / FOLDER).glob("*.json")))
+    return [note for note in notes if note is not None]
 
 
 def _read(file: Path) -> Registration | None:
@@ -103,7 +102,7 @@ def _read(file: Path) -> Registration | None:
     except FileNotFoundError:
         return None
     except TypeError:
-        raise HaloError(f"{file}: no registration; delete it and run again") from None
+        raise HaloError(f"{file}: not a registration; delete it and run again") from None
 
 
 def _file(store: Path, shard: Path) -> Path:
@@ -114,5 +113,5 @@ def _file(store: Path, shard: Path) -> Path:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without an entry in passwd
+    except (KeyError, OSError):  # a user in a container that is not in passwd
         return "unknown"

@@ -1,1 +1,1 @@
-"""Sanity baselines: predictions that look at no protein, or at its best relative alone."""
+"""Baselines without training: label frequencies, and transfer from the best homology hit."""

@@ -1,7 +1,7 @@
-"""The baselines: functions from labelled training proteins to probabilities of others.
+"""Baselines: functions from labelled training proteins to probabilities of other proteins.
 
-A baseline is told the labels of the training part alone, so that it cannot look at those
-that it predicts. A new one is a function of this kind with a line in `BASELINES`.
+A baseline gets only the labels of the training part. To add one, write such a function and add it
+to `BASELINES`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Training:
-    """What a baseline learns from.
+    """Training data of a baseline.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Training:
     labels : uint8 [n, n_labels]
     hits
         Alignments of pairs of proteins: columns query, target, bits and others.
-    known : bool [n, n_labels], False where the label is not known; None where all are
+    known : bool [n, n_labels], False for unknown labels; None if all are known
     """
 
     ids: np.ndarray
@@ -31,7 +31,7 @@ class Training:
 
     @property
     def frequencies(self) -> np.ndarray:
-        """Share of the training proteins that have each label where it is known, [n_labels]."""
+        """Frequency of each label among the training proteins where it is known, [n_labels]."""
         if self.known is None:
             return self.labels.mean(axis=0)
         return (self.labels * self.known).sum(axis=0) / np.maximum(self.known.sum(axis=0), 1)
@@ -41,21 +41,21 @@ Baseline = Callable[[Training, np.ndarray], np.ndarray]
 
 
 def majority(training: Training, queries: np.ndarray) -> np.ndarray:
-    """The label frequencies of the training part for every protein, float64 [n, n_labels]."""
+    """Label frequencies of the training part for every protein, float64 [n, n_labels]."""
     return np.tile(training.frequencies, (len(queries), 1))
 
 
 def homology(training: Training, queries: np.ndarray) -> np.ndarray:
     """The labels of the training protein with the best alignment, float64 [n, n_labels].
 
-    A protein without a hit in the training part gets the label frequencies, and so does each label
-    that is not known of the hit.
+    Proteins without a hit in the training part get the label frequencies, as do labels that are
+    unknown for the hit.
     """
     probabilities = majority(training, queries)
     best = best_hits(training.hits, queries, training.ids)
-    found = best >= 0
-    known = True if training.known is None else training.known[best[found]]
-    probabilities[found] = np.where(known, training.labels[best[found]], probabilities[found])
+    hit = best >= 0
+    known = True if training.known is None else training.known[best[hit]]
+    probabilities[hit] = np.where(known, training.labels[best[hit]], probabilities[hit])
     return probabilities
 
 
@@ -67,12 +67,12 @@ def best_hits(hits: pd.DataFrame, queries: np.ndarray, targets: np.ndarray) -> n
     """
     hits = hits.sort_values("bits", ascending=False, kind="stable")
     query_index, target_index = pd.Index(queries), pd.Index(targets)
-    found = []
+    tables = []
     for source, aim in (("query", "target"), ("target", "query")):
         query, target = query_index.get_indexer(hits[source]), target_index.get_indexer(hits[aim])
         pairs = pd.DataFrame({"query": query, "target": target, "rank": np.arange(len(hits))})
-        found.append(pairs[(query >= 0) & (target >= 0)])
-    best = pd.concat(found).sort_values("rank", kind="stable").drop_duplicates("query")
+        tables.append(pairs[(query >= 0) & (target >= 0)])
+    best = pd.concat(tables).sort_values("rank", kind="stable").drop_duplicates("query")
     rows = np.full(len(queries), -1, dtype=np.int64)
     rows[best["query"]] = best["target"]
     return rows

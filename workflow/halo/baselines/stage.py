@@ -1,4 +1,4 @@
-"""One fold of one baseline: probabilities of its held-out proteins, in the networks' files."""
+"""Run one baseline on one fold, and write its predictions like those of networks."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 
 
 def read_hits(file: Path) -> pd.DataFrame:
-    """The alignments that the split's search has found."""
+    """Read the alignments of the split."""
     types = {"query": str, "target": str}
     return pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[])
 
@@ -60,7 +60,7 @@ def run_baseline(
 
 
 def decision_thresholds(frequencies: np.ndarray) -> np.ndarray:
-    """Thresholds by which the label frequencies give at least the most frequent label."""
+    """Thresholds at which label frequencies predict at least the most frequent label."""
     thresholds = np.full(len(frequencies), THRESHOLD)
     top = frequencies.argmax()
     thresholds[top] = min(THRESHOLD, frequencies[top])

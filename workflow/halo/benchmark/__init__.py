@@ -1,1 +1,1 @@
-"""Several runs that are compared as one benchmark."""
+"""Benchmark: compare the methods of several runs."""

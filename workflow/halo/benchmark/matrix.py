@@ -1,4 +1,4 @@
-"""What a benchmark will take, estimated before it starts."""
+"""Estimate the cost of a benchmark before it starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from halo.proteins.plan import DIMENSIONS, disk_bytes, size_text
 PARAMETERS = {"t6": 8e6, "t12": 35e6, "t30": 150e6, "t33": 650e6, "t36": 3e9}
 SMALL = 2e6  # of a checkpoint that is not among them
 # Rates of two CPU cores, measured: residues x parameters a second in embedding (make bench-embed),
-# residues x width x layers a second in a pass of the training.
+# residues x width x layers per second in training.
 EMBEDDING_RATE = 7.7e10
 TRAINING_RATE = 7.5e6
 STEP = 3  # forward passes that a step of the fine-tuning costs
@@ -23,7 +23,7 @@ OTHERS = 7  # jobs that a run has once
 
 @dataclass(frozen=True)
 class Size:
-    """Estimates for one run: jobs at most, hours of two CPU cores, bytes; None: not known."""
+    """Estimates for one run: number of jobs, hours of two CPU cores, bytes; None: unknown."""
 
     jobs: int
     hours: float | None
@@ -60,7 +60,7 @@ def size_of(config: Config, registry: Mapping[str, Any]) -> Size:
 
 
 def _residues(dataset: Mapping[str, Any], registry: Mapping[str, Any]) -> int | None:
-    """Residues of a data set and of its test set, or None where nobody knows them yet."""
+    """Number of residues of a data set and of its test set; None if unknown."""
     total = 0
     for section in filter(None, (dataset, dataset.get("test"))):
         entry = registry.get(section["registry"])
@@ -72,7 +72,7 @@ def _residues(dataset: Mapping[str, Any], registry: Mapping[str, Any]) -> int | 
 
 
 def matrix_text(sizes: Mapping[str, Size]) -> str:
-    """The sizes of all runs and their sum, a line each."""
+    """Table of the sizes of all runs and their sum."""
     lines = [f"{'run':24} {'jobs':>7} {'hours':>9} {'disk':>9}"]
     for name, size in sizes.items():
         hours = "?" if size.hours is None else f"{size.hours:,.1f}"

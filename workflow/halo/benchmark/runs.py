@@ -1,4 +1,4 @@
-"""A benchmark's section of the configuration: which runs there are, and what each is."""
+"""The runs of a benchmark, from the section ``benchmark`` of the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class BenchmarkRun:
 
     Attributes
     ----------
-    title : what the table calls it
+    title : title in the table
     published : data set of ``published_results.csv``, or None
-    config : its configuration, complete
+    config : complete configuration
     """
 
     title: str
@@ -38,12 +38,16 @@ class BenchmarkRun:
 def benchmark_runs(
     config: Mapping[str, Any], base: Path, lines: Lines | None = None
 ) -> tuple[str, dict[str, BenchmarkRun]]:
-    """The benchmark's name, and its runs by their names.
+    """Name of the benchmark, and its runs by their names.
 
-    A run's configuration is its ``configfile``, over which goes what stands in `config` beside
-    ``benchmark``, over which go the run's own keys. Files are sought from the working directory,
-    then from the workflow's folder `base`. `lines` says where the keys of `config` stand.
-    HaloError where something is at fault, in any of the runs.
+    The configuration of a run is its ``configfile``, updated with the keys of `config` other than
+    ``benchmark``, and then with the keys of the run. Paths are relative to the working directory or
+    to the workflow's folder `base`. `lines` are the line numbers of the keys of `config`.
+
+    Raises
+    ------
+    HaloError
+        with the faults of all runs
     """
     lines = lines or {}
     section = checked_benchmark(config["benchmark"], lines)
@@ -69,7 +73,7 @@ def benchmark_runs(
 
 
 def _lines(file: Path | None, lines: Lines, run: str) -> Lines:
-    """Where the keys of a run stand: its file, over it what holds for all, over that its own."""
+    """Locations of the keys of a run: its file, the common keys, and its own keys."""
     above = ("benchmark", "runs", run)
     return (
         (key_lines([file]) if file else {})
@@ -91,7 +95,7 @@ def _found(configfile: str | None, base: Path) -> Path | None:
 
 
 def _layered(*configs: Config) -> Config:
-    """Each over the ones before it; methods replace those before, or none could be left out."""
+    """Configurations merged in order; methods are replaced as a whole, to omit some."""
     result: Config = {}
     for config in configs:
         result = merged(result, config)

@@ -1,4 +1,4 @@
-"""The benchmark's table: every method of every run, with intervals, beside published figures."""
+"""Table of the benchmark: every method of every run, with intervals and published results."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class Measured:
 
     Attributes
     ----------
-    title : what the table calls it
-    published : data set of the published figures, or None
+    title : title in the table
+    published : data set of the published results, or None
     metrics : content of its ``metrics.json``
-    leaking : tested proteins of its split that have a similar one in training
+    leaking : test proteins of its split with a similar one in training
     """
 
     title: str
@@ -44,7 +44,7 @@ class Measured:
 
 
 def read_published(path: Path) -> pd.DataFrame:
-    """The figures that others have published, of whole data sets (not of single labels)."""
+    """Published results of whole data sets (not of single labels)."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     missing = {"dataset", "method", "metric", "value", "labels", "split", "source"} - set(table)
     if missing:
@@ -56,26 +56,26 @@ def read_published(path: Path) -> pd.DataFrame:
 def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.DataFrame:
     """One row a run, method and metric, with the columns `COLUMNS`.
 
-    A difference is the main method's value less the method's, with the interval of the paired
-    bootstrap, for the metrics that have one; ``source`` is empty for what was measured here.
+    A difference is the main method's value minus the method's, with the interval of the paired
+    bootstrap, for metrics that have one; ``source`` is empty for results of this benchmark.
     """
     rows = [row for name, run in runs.items() for row in _measured_rows(name, run)]
     for name, run in runs.items():
-        for found in published[published["dataset"] == run.published].itertuples():
-            if found.metric in METRICS:
-                labels = f"{found.labels} labels" if found.labels else "labels not stated"
-                source = f"{found.source}; {found.split or 'split not stated'}; {labels}"
-                value = float(found.value)
-                rows.append({"run": name, "method": found.method, "metric": found.metric}
+        for row in published[published["dataset"] == run.published].itertuples():
+            if row.metric in METRICS:
+                labels = f"{row.labels} labels" if row.labels else "labels not stated"
+                source = f"{row.source}; {row.split or 'split not stated'}; {labels}"
+                value = float(row.value)
+                rows.append({"run": name, "method": row.method, "metric": row.metric}
                             | {"value": value, "source": source})  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"source": ""})
 
 
 def _measured_rows(name: str, run: Measured) -> Iterator[dict[str, Any]]:
-    for method, found in run.metrics["methods"].items():
+    for method, results in run.metrics["methods"].items():
         differences = run.metrics["differences"].get(method, {}).get("overall", {})
         for metric in METRICS:
-            row = {"run": name, "method": method, "metric": metric, **found["overall"][metric]}
+            row = {"run": name, "method": method, "metric": metric, **results["overall"][metric]}
             if metric in differences:
                 difference = differences[metric]
                 row |= {
@@ -87,7 +87,7 @@ def _measured_rows(name: str, run: Measured) -> Iterator[dict[str, Any]]:
 
 
 def markdown(runs: Mapping[str, Measured], table: pd.DataFrame) -> str:
-    """The table for people: a section a run, a row a method."""
+    """The table as Markdown: one section per run, one row per method."""
     sections = [_section(name, run, table[table["run"] == name]) for name, run in runs.items()]
     return "\n\n".join(sections) + "\n"
 
@@ -109,12 +109,12 @@ def _section(name: str, run: Measured, rows: pd.DataFrame) -> str:
         "|---" * (len(METRICS) + 2) + "|",
     ]
     here, elsewhere = rows[rows["source"] == ""], rows[rows["source"] != ""]
-    for method, found in here.groupby("method", sort=False):
-        cells = found.set_index("metric")
+    for method, rows_of in here.groupby("method", sort=False):
+        cells = rows_of.set_index("metric")
         shown = [_with_interval(*cells.loc[m, ["value", "low", "high"]]) for m in METRICS]
         lines.append(f"| {method} | {' | '.join(shown)} | {_verdict(cells.loc['macro_f1'])} |")
-    for (method, source), found in elsewhere.groupby(["method", "source"], sort=False):
-        values = found.set_index("metric")["value"]
+    for (method, source), rows_of in elsewhere.groupby(["method", "source"], sort=False):
+        values = rows_of.set_index("metric")["value"]
         shown = [f"{values[m]:.3f}" if m in values else "" for m in METRICS]
         lines.append(f"| *{method}*, published ({source}) | {' | '.join(shown)} | |")
     return "\n".join(lines)
@@ -125,7 +125,7 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 
 def _verdict(row: pd.Series) -> str:
-    """The difference to the main method, and in a word what it means."""
+    """The difference to the main method, and whether it is significant."""
     if pd.isna(row["difference"]):
         return ""
     low, high = row["difference_low"], row["difference_high"]

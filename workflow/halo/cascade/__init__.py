@@ -1,1 +1,1 @@
-"""Calibrated probabilities, sets with a stated coverage, and two models joined to one."""
+"""Calibration, conformal sets, and methods that combine two others (cascade, average)."""

@@ -1,21 +1,21 @@
-"""Probabilities that mean what they say, fitted on proteins that no training has seen."""
+"""Calibration of probabilities, fitted on held-out proteins."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
-SHIFT_DEVIATION = 1.0  # of a label's shift from the common one, in logits: the prior's
-TEMPERATURES = (0.05, 20.0)  # beyond it a model that knows nothing would get an infinite one
-CLIP = 1e-6  # probabilities nearer to 0 or 1 are taken for this
+SHIFT_DEVIATION = 1.0  # standard deviation of the prior of labels' shifts, in logits
+TEMPERATURES = (0.05, 20.0)  # bounds; without them, an uninformative model has no finite optimum
+CLIP = 1e-6  # probabilities are clipped to this distance from 0 and 1
 
 
 @dataclass(frozen=True)
 class Calibration:
     r"""Calibrated logits :math:`z_l / T + s + b_l`.
 
-    A temperature (Guo 2017, arXiv 1706.04599) for all labels mends what focal loss does to
-    the confidence, the common shift and those of the labels what the weights of rare labels do.
+    The temperature (Guo 2017, arXiv 1706.04599) corrects the confidence, which focal loss biases;
+    the common shift and those of the labels correct the effect of weighting rare labels.
 
     Attributes
     ----------
@@ -32,14 +32,14 @@ class Calibration:
     task: str
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities of uncalibrated ones, float64 [n, n_labels]."""
+        """Calibrate probabilities, float64 [n, n_labels]."""
         scaled = to_logits(probabilities, self.task) / self.temperature + self.shifts
         return to_probabilities(scaled, self.task)
 
     def thresholds(self, thresholds: np.ndarray) -> np.ndarray:
         """Thresholds of uncalibrated probabilities as thresholds of the calibrated ones.
 
-        The decisions stay the same. For one label a protein there are none to be kept.
+        Decisions stay the same. A single-label task has no thresholds.
         """
         if self.task == "singlelabel":
             return thresholds
@@ -47,7 +47,7 @@ class Calibration:
 
 
 def to_logits(probabilities: np.ndarray, task: str) -> np.ndarray:
-    """The logits that `probabilities` are made of; of a softmax, up to a constant a row."""
+    """Logits of `probabilities`; those of a softmax are defined up to a constant per row."""
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)
     return np.log(clipped) if task == "singlelabel" else logit(clipped)
 
@@ -60,17 +60,17 @@ def to_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
 def calibrate(
     probabilities: np.ndarray, truth: np.ndarray, task: str, known: np.ndarray | None = None
 ) -> Calibration:
-    """The calibration of greatest posterior probability.
+    """Fit a calibration by maximum a posteriori estimation.
 
     Parameters
     ----------
-    probabilities : [n, n_labels], of proteins that were not trained on
+    probabilities : [n, n_labels], of held-out proteins
     truth : bool [n, n_labels]
     task : ``multilabel`` or ``singlelabel``
-    known : bool [n, n_labels], the labels that count; None for all. Of one label a protein all do
+    known : bool [n, n_labels], known labels; None for all. Ignored in a single-label task
 
-    The labels' shifts have a normal prior about the common one, so that a label with few
-    positives stays near it; without proteins nothing is changed.
+    The shifts of labels have a normal prior centered at the common shift, so that those of labels
+    with few positives stay near it. Without proteins, the calibration is the identity.
     """
     logits, truth = to_logits(probabilities, task), np.asarray(truth, dtype=bool)
     known = np.ones_like(truth) if known is None else known
@@ -94,7 +94,7 @@ def calibrate(
 
     scales = tuple(-np.log(TEMPERATURES)[::-1])
     bounds = [scales, *[(None, None)] * (1 + n_labels)]
-    from scipy.optimize import minimize  # half a second, which predictions do not need
+    from scipy.optimize import minimize  # slow to import; predictions do not need it
 
-    found = minimize(loss, np.zeros(2 + n_labels), jac=True, method="L-BFGS-B", bounds=bounds).x
-    return Calibration(float(np.exp(-found[0])), found[1] + found[2:], task)
+    best = minimize(loss, np.zeros(2 + n_labels), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return Calibration(float(np.exp(-best[0])), best[1] + best[2:], task)

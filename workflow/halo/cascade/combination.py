@@ -1,4 +1,4 @@
-"""One model decides what it is sure of; the rest goes to another."""
+"""Combine two models: the second one is used where the first is uncertain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ RESAMPLES = 200
 
 @dataclass(frozen=True)
 class Band:
-    """What the second model is asked, and how much its word counts.
+    """When the second model is used, and its weight.
 
     Attributes
     ----------
     certainty
-        The first model decides alone where its uncertainty (`halo.decisions.uncertainty`)
-        is at most this.
+        The first model decides alone if its uncertainty (`halo.decisions.uncertainty`) is at most
+        this.
     weight
-        Of the second model's logits elsewhere, 0 to 1; the first one's have the rest.
+        Weight of the second model's logits otherwise, 0 to 1; the first one has the rest.
     """
 
     certainty: float
@@ -42,21 +42,21 @@ class MemberPrediction:
 
     @property
     def uncertainty(self) -> np.ndarray:
-        """How near each protein's decision is to another one, float64 [n] in 0 to 1."""
+        """Uncertainty of each protein's decision, float64 [n], 0 to 1."""
         return uncertainty(self.probabilities, self.thresholds, self.task)
 
 
 def combine(
     first: MemberPrediction, second: MemberPrediction, band: Band
 ) -> tuple[MemberPrediction, np.ndarray]:
-    """The joint prediction, with the thresholds of the first, and who decided.
+    """Combine the predictions of two models; the result has the thresholds of the first.
 
-    The second model's logits are shifted by the difference of the thresholds, so that it
-    decides as it would alone where its weight is 1.
+    The second model's logits are shifted by the difference of the thresholds, so that with a
+    weight of 1 its decisions are those that it makes alone.
 
     Returns
     -------
-    the prediction, and bool [n]: whether the second model was asked
+    the prediction, and bool [n]: whether the second model was used
     """
     task = first.task
     asked = first.uncertainty > band.certainty
@@ -68,7 +68,7 @@ def combine(
 
 
 def average(first: MemberPrediction, second: MemberPrediction) -> MemberPrediction:
-    """The mean of both in logits, for every protein."""
+    """Mean of the logits of both models, for every protein."""
     return combine(first, second, Band(-1.0, 0.5))[0]
 
 
@@ -80,20 +80,20 @@ def choose_band(
     shares: Sequence[float] = SHARES,
     weights: Sequence[float] = WEIGHTS,
 ) -> Band:
-    """The widest band that is as good as the best on these proteins, as far as they can tell.
+    """Choose the widest band whose macro-F1 is within one standard error of the best.
 
-    The best is that of the highest macro-F1. Another one is as good if it is below by no more than
-    the standard error of the difference, in bootstrap samples of the proteins. Of as many
-    proteins that are asked about, the better weight counts. The widest, since few proteins make
-    some band the best by chance, and the second model is to be the one that knows more.
+    The standard error is that of the difference to the best band, over bootstrap samples of the
+    proteins. For bands of equal width, the better weight is chosen. The widest band is preferred
+    because with few proteins a narrow band is often the best by chance, and because the second
+    model is expected to be the better one.
 
     Parameters
     ----------
-    first, second : of the same proteins, which neither was trained on
+    first, second : predictions of the same held-out proteins
     truth : bool [n, n_labels]
-    known : bool [n, n_labels], the labels that count; None for all
-    shares : shares of the proteins that the second model may be asked about
-    weights : see `Band`
+    known : bool [n, n_labels], known labels; None for all
+    shares : candidate fractions of proteins for which the second model is used
+    weights : candidate weights, see `Band`
     """
     unsure = first.uncertainty
     bootstrap = GroupBootstrap(np.arange(len(truth)), RESAMPLES, seed=0)
@@ -107,6 +107,6 @@ def choose_band(
             measured = decision_replicates(truth, decisions, bootstrap, known)
             scores.append(measured.overall["macro_f1"])
     below = max(scores, key=lambda score: score[0]) - np.array(scores)
-    # No score is defined where no protein has a label: then no band is worse.
+    # If no protein has a label, no score is defined, and no band is worse than another.
     as_good = np.flatnonzero(~(below[:, 0] > np.nanstd(below[:, 1:], axis=1)))
     return bands[min(as_good, key=lambda index: (bands[index].certainty, below[index, 0]))]

@@ -1,4 +1,4 @@
-"""Settings of the methods that join two others."""
+"""Settings of methods that combine two others: the section ``cascade``."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class CascadeSettings:
 
     risk: float = setting(
         0.1,
-        "share of a protein's labels that its conformal set may miss, on average",
+        "fraction of a protein's labels that conformal sets may miss, on average",
         gt=0,
         lt=1,
     )

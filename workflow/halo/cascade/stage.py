@@ -1,4 +1,4 @@
-"""One fold of a method that joins two others: their files in, the same files out."""
+"""Combine the predictions of two methods on one fold."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
 
-EVERYTHING = Band(-1.0, 0.5)  # the mean of both, for every protein
+EVERYTHING = Band(-1.0, 0.5)  # the mean of both models for every protein
 
 
 def join_fold(
@@ -36,13 +36,13 @@ def join_fold(
 ) -> None:
     """Write ``predictions.csv`` and ``model.json`` to `folder`.
 
-    Both members are calibrated on the part ``cal``, which neither has seen, and so are the
-    conformal sets; the band of a cascade is chosen on ``val``.
+    Both members and the conformal sets are calibrated on the part ``cal``; the band of a cascade
+    is chosen on ``val``.
 
     Parameters
     ----------
     assignments : content of ``split/assignments.csv``, as text, indexed by id
-    members : ``predictions.csv`` of the method that is asked first, and of the other
+    members : ``predictions.csv`` of the first and of the second method
     kind : one of `halo.methods.JOINING`
     """
     models = [read_model(path, proteins, assignments) for path in members]
@@ -59,12 +59,12 @@ def join_fold(
     band = EVERYTHING
     if kind == CASCADE:
         val = of_part["val"]
-        band = choose_band(*(_chosen(found, val) for found in predictions), truth[val], known[val])
+        band = choose_band(*(_chosen(each, val) for each in predictions), truth[val], known[val])
     joint, asked = combine(*predictions, band)
     cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
     shares = {name: float(asked[chosen].mean()) for name, chosen in of_part.items() if chosen.any()}
     log.info(
-        "fold %s: %s was asked about %.0f %% of the test proteins, with the weight %.1f",
+        "fold %s: %s is used for %.0f %% of the test proteins, with the weight %.1f",
         key.fold, second.method, 100 * shares["test"], band.weight,
     )  # fmt: skip
     decided_by = np.where(asked, _second_name(kind, first, second), first.method)
@@ -90,17 +90,17 @@ def join_fold(
 
 
 def _require_same_place(members: Sequence[Path], models: Sequence[Model], key: ModelKey) -> None:
-    """HaloError where a member is of another fold, or a network of another seed, than the result.
+    """HaloError if a member is of another fold, or a network of another seed, than the result.
 
-    The other methods have one seed alone, which all share.
+    Other methods have only one seed.
     """
     for path, model in zip(members, models, strict=True):
         names = ("fold", "seed") if model.description.kind in NETWORKS else ("fold",)
         found, wanted = (_listed(of, names) for of in (model.key, key))
         if found != wanted:
             raise HaloError(
-                f"{path}: of {found}, but {key.method} joins methods of {wanted}; delete the file "
-                "and run again"
+                f"{path}: of {found}, but {key.method} combines methods of {wanted}; delete the "
+                "file and run again"
             )
 
 

@@ -16,7 +16,7 @@ FOLDS = (("folds",), ("release", "folds"))  # names of folds, which are numbers
 def as_json(value: Any) -> str:
     """A configuration as JSON: mappings of other kinds and dates as text.
 
-    HaloError where a value contains itself, as YAML's anchors allow.
+    HaloError if a value contains itself, as YAML's anchors allow.
     """
     try:
         return json.dumps(_plain(value), default=str)

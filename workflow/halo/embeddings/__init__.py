@@ -1,1 +1,1 @@
-"""Embeddings of a protein language model, one vector a residue."""
+"""Residue embeddings of a protein language model."""

@@ -1,8 +1,8 @@
-"""What of the language model is trained: low-rank adapters or its last layers.
+"""Trainable parameters of the language model: low-rank adapters or its last layers.
 
-The adapters are those of LoRA (Hu et al. 2021, arXiv 2106.09685), written as a torch
-parametrization of the weights that they change. That takes a dozen lines and lets torch merge
-them; the package peft would bring transformers and accelerate into the environment for them.
+The adapters are those of LoRA (Hu et al. 2021, arXiv 2106.09685), implemented as a torch
+parametrization of the weights that they change, which torch can also merge. The package peft would
+add transformers and accelerate to the environment.
 """
 
 import math
@@ -26,9 +26,9 @@ PROJECTIONS = {
 
 
 class LowRank(nn.Module):
-    r"""A weight and its change of low rank, :math:`W + \frac{\alpha}{r} U D`.
+    r"""A weight with a low-rank update, :math:`W + \frac{\alpha}{r} U D`.
 
-    :math:`U` is zero at the start, so that the model is at first what it was.
+    :math:`U` is initialized with zeros, so that the model is unchanged at first.
 
     Shapes:
         - **input, output:** :math:`(out, in)`; :math:`U: (out, r)`, :math:`D: (r, in)`
@@ -42,8 +42,8 @@ class LowRank(nn.Module):
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The changed weight, in float32 also within autocast: that which `merge` makes."""
-        # Weights on the device "meta" tell shapes alone, and autocast knows no such device.
+        """The updated weight, in float32 even within autocast, like that of `merge`."""
+        # Weights on the device "meta" have shapes only, and autocast does not support it.
         device = "cpu" if weight.is_meta else weight.device.type
         with torch.autocast(device, enabled=False):
             return weight + self.scale * (self.up @ self.down)
@@ -71,7 +71,7 @@ def adapt(model: ESM2, settings: AdapterSettings) -> dict[str, nn.Parameter]:
 
 
 def merge(model: ESM2) -> ESM2:
-    """Make the adapters part of the weights; the model is then an ordinary one again."""
+    """Merge the adapters into the weights, which makes the model an ordinary one again."""
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)

@@ -1,10 +1,10 @@
-"""Attention of a sequence to itself in float32 on a CPU.
+"""Self-attention in float32 on a CPU.
 
-PyTorch's own spends most of its time in exponentials, and in products that leave AVX-512 unused
-(`halo.embeddings.onednn`). For a longer sequence the weights are made here instead, as powers of
-two, which PyTorch computes four times as fast as powers of e, and without a search for the largest
-score of each row: what is subtracted from a row's scores cancels out, and float32 has room for
-scores between -87 and 88. Where a row leaves that room, PyTorch's own attention is asked after all.
+PyTorch's attention spends most of its time in exponentials and in matrix products without AVX-512
+(`halo.embeddings.onednn`). For longer sequences, the weights are computed here as powers of two,
+which PyTorch computes four times as fast as powers of e. The maximum of each row is not subtracted:
+it cancels out, and float32 can represent the exponentials of scores between -87 and 88. If a row
+exceeds this range, PyTorch's attention is used.
 """
 
 import math
@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from halo.embeddings.onednn import product
 
-WORTHWHILE = 300  # tokens; below, what oneDNN needs for a call is more than what it saves
-ROWS = 512  # of the matrix of scores at a time, 2 MB of it at 1,022 residues
-ROOM = 2.0**80  # of a row's sum; terms that are lost beside it are 2^-46 of it
+WORTHWHILE = 300  # tokens; for shorter sequences the overhead of oneDNN calls is larger
+ROWS = 512  # rows of scores at a time, 2 MB for 1,022 residues
+ROOM = 2.0**80  # largest sum of a row; smaller terms are lost below 2^-46 of it
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def _with_powers_of_two(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None:
-    """The same, or None where the sum of a row's weights is too large or too small."""
+    """Attention with powers of two; None if the sum of a row's weights is out of range."""
     width = query.shape[2]
     query = (query * (math.log2(math.e) / math.sqrt(width))).transpose(0, 1).contiguous()
     key, value = key.transpose(0, 1).contiguous(), value.permute(1, 2, 0).contiguous()

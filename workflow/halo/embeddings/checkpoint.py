@@ -1,4 +1,4 @@
-"""Loading fair-esm's ESM-2 checkpoints as what they are: untrusted bytes."""
+"""Load ESM-2 checkpoints in fair-esm's format safely, without running code from them."""
 
 import argparse
 import pickle
@@ -14,18 +14,22 @@ from halo.embeddings.checkpoint_file import REPLACE, require_checkpoint
 from halo.embeddings.esm2 import build_esm2
 from halo.errors import HaloError
 
-# In the message of PyTorch's that refuses an object; the rest of it is advice to load it anyway.
+# Part of PyTorch's message when it refuses an object.
 REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def load_esm2(path: Path) -> tuple[ESM2, Alphabet]:
     """Load an ESM-2 checkpoint in fair-esm's format, in float32 and in eval mode.
 
-    The architecture is read from the checkpoint itself, so the file may have any name,
-    and no contact-regression file is needed (nothing here predicts contacts). Only
-    tensors and the configuration are unpickled (``weights_only``). The memory holds the weights
-    once. HaloError where the file is missing, damaged, no ESM-2 checkpoint, or holds a weight
-    that is no number.
+    The architecture is read from the checkpoint, so the file can have any name, and no
+    contact-regression file is needed. Only tensors and the configuration are unpickled
+    (``weights_only``). Weights are in memory only once.
+
+    Raises
+    ------
+    HaloError
+        if the file is missing, damaged, not an ESM-2 checkpoint, or has weights that are NaN or
+        infinite
     """
     path = Path(path)
     require_checkpoint(path)
@@ -51,7 +55,7 @@ def _unpickle(path: Path) -> dict[str, Any]:
             f"{path}: refused, because it holds more than weights and their configuration, and "
             f"loading that can run a program ({what}); {REPLACE}"
         ) from None
-    except Exception as error:  # what PyTorch raises at a damaged file has no common kind
+    except Exception as error:  # PyTorch raises exceptions of many types for damaged files
         raise HaloError(
             f"{path}: the file is damaged or no PyTorch checkpoint; download it again "
             f"({next(iter(str(error).splitlines()), type(error).__name__)})"

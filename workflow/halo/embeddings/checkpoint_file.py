@@ -1,7 +1,7 @@
-"""What a file is that should be a checkpoint of ESM-2, told by its bytes and without PyTorch.
+"""Validate checkpoint files by their bytes, without PyTorch and without unpickling.
 
-Nothing is unpickled here. A checkpoint is a zip archive of PyTorch's, whose records have CRC-32
-checksums; the names of its parameters are texts in the record ``data.pkl``.
+A checkpoint is a zip archive written by PyTorch, whose records have CRC-32 checksums. The names of
+its parameters are strings in the record ``data.pkl``.
 """
 
 import html
@@ -21,7 +21,7 @@ from typing import IO, Any
 from halo.embeddings.published import PUBLISHED, URL
 from halo.errors import HaloError
 
-HEAD = 4096  # bytes that tell what a file is
+HEAD = 4096  # first bytes, by which the type of a file is recognized
 REPLACE = (
     "HALO reads ESM-2 in fair-esm's format: set embeddings.model to a published name, "
     f"{min(PUBLISHED, key=lambda name: PUBLISHED[name].layers)} to "
@@ -31,8 +31,8 @@ REPLACE = (
 AGAIN = "download it again"
 ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
 LEGACY_PICKLES = 5  # before the tensors: magic number, version, machine, content, keys
-LEGACY_BYTES = 16 << 20  # that these have at most
-LONGEST_NAME = 1000  # letters of what a pickle imports
+LEGACY_BYTES = 16 << 20  # largest size of these
+LONGEST_NAME = 1000  # longest name that a pickle may import
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\x00": "xz",
@@ -44,7 +44,7 @@ ESM2_ALONE = ".layers.0.self_attn.rot_emb.inv_freq"  # of fair-esm's models
 SAPROT_TOKENS = 446  # pairs of a residue and a letter of its structure; ESM-2 has 33
 HUGGING_FACE = "word_embeddings.weight"
 
-# By a part of a parameter's name, the first that is found: models that are not fair-esm's ESM-2.
+# Other models than fair-esm's ESM-2, by a part of a parameter name; the first match is used.
 FAMILIES = {
     "SelfAttention.q.weight": "a T5 such as ProtT5 or ProstT5",
     "layernorm_qkv": "ESM C or ESM3",
@@ -58,9 +58,14 @@ FAMILIES = {
 
 
 def require_checkpoint(path: Path, fix: str = AGAIN) -> None:
-    """HaloError where the file is missing, damaged, or none of PyTorch's with ESM-2's weights.
+    """Require an intact PyTorch file with weights of ESM-2.
 
-    All its bytes are read, once in a process. `fix` is what to do with a damaged one.
+    The whole file is read, once per process. `fix` is the fix for a damaged file.
+
+    Raises
+    ------
+    HaloError
+        if the file is missing, damaged, or something else
     """
     path = Path(path)
     if not path.exists():
@@ -72,7 +77,7 @@ def require_checkpoint(path: Path, fix: str = AGAIN) -> None:
 
 
 def checkpoint_fault(path: Path, fix: str = AGAIN) -> str | None:
-    """What is wrong with a file, as the end of a sentence that begins with its name, or None."""
+    """The fault of a file, as the second part of a message after its name, or None."""
     if path.is_dir():
         return _folder_fault(path)
     size = path.stat().st_size
@@ -136,9 +141,9 @@ def _legacy_fault(path: Path, fix: str) -> str | None:
 
 
 def _imports_long_name(file: IO[bytes]) -> bool:
-    """Whether the next pickle of a file imports a name that no program can have.
+    """Whether the next pickle of a file imports an impossibly long name.
 
-    PyTorch takes the square of the length of such a name to refuse it.
+    PyTorch needs time quadratic in the length to refuse such a name.
     """
     return any(
         opcode.name in ("GLOBAL", "INST") and len(value) > LONGEST_NAME
@@ -147,9 +152,9 @@ def _imports_long_name(file: IO[bytes]) -> bool:
 
 
 def _parameters(pickled: bytes) -> Iterator[tuple[str, list[int]]]:
-    """Each text of a pickle, and the integers that stand between it and the next ones.
+    """Strings of a pickle, and the integers between each string and the next one.
 
-    After the name of a tensor these are the size of its storage, an offset, and its shape.
+    After the name of a tensor, these are the size of its storage, an offset, and its shape.
     """
     name, numbers = "", []
     for opcode, value, _ in pickletools.genops(pickled):
@@ -173,7 +178,7 @@ def _safetensors(path: Path) -> dict[str, list[int]]:
 
 
 def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
-    """What the parameters are of, where it is not fair-esm's ESM-2."""
+    """The model to which the parameters belong, if it is not fair-esm's ESM-2."""
     if any(name.endswith(ESM2_ALONE) for name in parameters):
         return None
     contacts = [name for name in parameters if "contact_head" in name]

@@ -1,4 +1,4 @@
-"""Embedding the proteins of some buckets that the store does not hold yet."""
+"""Embed the proteins of some buckets that are not in the store yet."""
 
 import logging
 import platform
@@ -32,21 +32,21 @@ from halo.store import Store, Writer
 
 log = logging.getLogger(__name__)
 
-# Bytes that are done and not yet written: what a GPU computes while segments are written.
+# Size of the queue of finished embeddings: a GPU computes while segments are written.
 WAITING = 1 << 30
 
 
 class Encoder(Protocol):
-    """A language model that begins with a batch, and gives its states when asked for them."""
+    """A language model that computes batches asynchronously."""
 
-    ahead: int  # batches that are begun before the one that is fetched
-    dtype: torch.dtype  # of the products of matrices
+    ahead: int  # batches that are started before the current one is fetched
+    dtype: torch.dtype  # of the matrix products
     is_last: bool  # whether the states are those of the last layer
 
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
-        """Begin; the function that comes back waits for [length, dim] of each.
+        """Start a batch; the returned function waits for the states [length, dim] of each sequence.
 
-        They are float32, or float16 that is in range: else `OutOfRange` is raised.
+        States are float32 or float16; `OutOfRange` is raised if they exceed the range of float16.
         """
 
 
@@ -61,12 +61,12 @@ class Window:
 
     @property
     def tokens(self) -> int:
-        """Tokens that the language model sees."""
+        """Number of tokens, including special tokens."""
         return self.stop - self.start + SPECIAL_TOKENS
 
 
 def make_encoder(weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
-    """The language model of `weights`, made ready for `device` and matrix products in `dtype`."""
+    """Load the language model for `device`, with matrix products in `dtype`."""
     with give_back_freed_memory():
         model, alphabet = load_language_model(weights)
         require_layer(model, layer)
@@ -84,11 +84,10 @@ def embed_buckets(
     encoder_of: Callable[[Weights, int, str, torch.dtype], Encoder] = make_encoder,
     shard: Path | None = None,
 ) -> Store:
-    """Embed the members that are missing; returns the store.
+    """Embed the members that are not in the store; returns the store.
 
-    The model is only loaded where something is missing. Who calls again and again gives an
-    `encoder_of` that remembers what it has loaded. `shard` is the file that will register in
-    the store.
+    The model is only loaded if proteins are missing. For repeated calls, give an `encoder_of` that
+    keeps the loaded model. `shard` is the shard file that is registered in the store.
     """
     dtype = matrix_dtype(settings.precision, device)
     found = description(weights, settings, str(dtype).removeprefix("torch."))
@@ -107,13 +106,13 @@ def embed_buckets(
 
 
 class LanguageModelError(HaloError):
-    """The language model cannot be loaded, or the GPU does not hold it: no protein's fault."""
+    """The language model cannot be loaded or does not fit on the GPU; not caused by a protein."""
 
 
 class OneEncoder:
-    """`make_encoder` that keeps the last encoder: another one comes when the last is gone.
+    """A cached `make_encoder` that keeps only the last encoder in memory.
 
-    The folds of a bundle have a language model each, and the memory need not hold them all.
+    The folds of a bundle can have different language models, which may not fit in memory together.
     """
 
     def __init__(self) -> None:
@@ -121,7 +120,7 @@ class OneEncoder:
         self._encoder: Encoder | None = None
 
     def __call__(self, weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
-        """See `make_encoder`; `LanguageModelError` where that fails."""
+        """See `make_encoder`; raises a `LanguageModelError` if it fails."""
         wanted = (weights, layer, device, dtype)
         if self._of != wanted or self._encoder is None:
             self._encoder = None
@@ -135,9 +134,9 @@ class OneEncoder:
 def embed(
     members: Sequence[Member], encoder: Encoder, settings: EmbeddingSettings
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Hash and [length, dim] of each member, in the order in which they are done.
+    """Yield hash and embedding [length, dim] of each member, in the order of completion.
 
-    float32, or what the encoder gives where one window holds the protein.
+    Embeddings are float32, or in the dtype of the encoder for proteins with one window.
     """
     lengths = {member.seq_hash: len(member.sequence) for member in members}
     found = windows_of(members, settings)
@@ -151,9 +150,9 @@ def embed(
 
 
 def windows_of(members: Sequence[Member], settings: EmbeddingSettings) -> list[Window]:
-    """Windows of all members, the longest first, and those of one protein side by side.
+    """Windows of all members, longest first; windows of one protein are adjacent.
 
-    Longest first: if the memory runs out, it does so at once.
+    With the longest first, a lack of memory shows at once.
     """
     found = [
         Window(member.seq_hash, start, stop, member.sequence[start:stop])
@@ -164,7 +163,7 @@ def windows_of(members: Sequence[Member], settings: EmbeddingSettings) -> list[W
 
 
 def next_batch(found: Sequence[Window], position: int, tokens: int) -> Sequence[Window]:
-    """Windows from `position` on, as many as `tokens` hold, padding included; at least one."""
+    """As many windows from `position` on as fit into `tokens` with padding; at least one."""
     count = max(1, tokens // found[position].tokens)
     return found[position : position + count]
 
@@ -172,9 +171,9 @@ def next_batch(found: Sequence[Window], position: int, tokens: int) -> Sequence[
 def _encoded(
     found: Sequence[Window], encoder: Encoder, tokens: int
 ) -> Iterator[tuple[Window, np.ndarray]]:
-    """Each window with its rows. Batches are begun before the one ahead of them is fetched.
+    """Yield each window with its rows; later batches are started before a batch is fetched.
 
-    Where the memory does not hold a batch, this one and all after it have half its tokens.
+    If the GPU runs out of memory, the number of tokens per batch is halved from then on.
     """
     running: deque[tuple[Sequence[Window], Callable[[], list[Tensor]]]] = deque()
     position = 0
@@ -205,7 +204,7 @@ def _rows(
 
 
 def _less(batch: Sequence[Window]) -> int:
-    """Half the tokens of a batch that the memory does not hold; HaloError if it has one window."""
+    """Half the tokens of a batch that does not fit in memory; HaloError for a single window."""
     if len(batch) == 1:
         raise HaloError(
             f"the GPU's memory does not hold one window of {batch[0].tokens - SPECIAL_TOKENS:,} "
@@ -225,9 +224,9 @@ def _less(batch: Sequence[Window]) -> int:
 def _write(
     embedded: Iterator[tuple[str, np.ndarray]], writer: Writer, encoder: Encoder
 ) -> Iterator[int]:
-    """Add what comes to the store in a thread of its own; gives the residues of each protein.
+    """Write embeddings to the store in a separate thread; yields the residues of each protein.
 
-    The thread is never far behind. What it fails at, a full disk, is raised here.
+    The queue of the thread is bounded. Its errors, such as a full disk, are raised here.
     """
 
     def add(name: str, rows: np.ndarray) -> int:
@@ -251,7 +250,7 @@ def _write(
 
 
 def _half(name: str, rows: np.ndarray, encoder: Encoder) -> np.ndarray:
-    """The rows as float16; HaloError where it does not hold them."""
+    """The rows as float16; raises a HaloError if they exceed its range."""
     with np.errstate(over="ignore"):
         half = rows.astype(np.float16)
     if not np.isfinite(half).all():
@@ -261,7 +260,7 @@ def _half(name: str, rows: np.ndarray, encoder: Encoder) -> np.ndarray:
 
 
 def _provenance(weights: Weights, device: str, dtype: torch.dtype) -> Mapping[str, str]:
-    """How the content of a segment was computed."""
+    """Provenance of a segment."""
     name = platform.processor() or platform.machine()
     return {
         "language_model": weights.name,

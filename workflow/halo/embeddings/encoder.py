@@ -1,8 +1,8 @@
-"""The layers of fair-esm's ESM-2, with torch's own attention.
+"""Forward computation of fair-esm's ESM-2 with torch's scaled dot-product attention.
 
-fair-esm's attention makes the whole matrix of weights, and its forward pass ends with the
-logits of all tokens. Neither is needed for embeddings or for fine-tuning. The modules and the
-weights stay fair-esm's; only the way through them is written here.
+fair-esm's attention computes the full matrix of weights, and its forward computation ends with the
+logits of all tokens. Embeddings and fine-tuning need neither. The modules and weights are those of
+fair-esm.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-MASKED_IN_TRAINING = 0.15 * 0.8  # share of <mask> that ESM-2 was trained with
+MASKED_IN_TRAINING = 0.15 * 0.8  # fraction of <mask> tokens in the training of ESM-2
 
 
 def encode(
@@ -51,7 +51,7 @@ def encode(
 
 
 def embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
-    """Embeddings of the tokens, [B, T, dim], scaled for the share of <mask> that they have."""
+    """Token embeddings, [B, T, dim], scaled for the fraction of <mask> tokens."""
     hidden = model.embed_scale * model.embed_tokens(tokens)
     if model.token_dropout:
         masked = tokens.eq(model.mask_idx)

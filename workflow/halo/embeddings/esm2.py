@@ -1,4 +1,4 @@
-"""From the content of a checkpoint in fair-esm's format to ESM-2."""
+"""Build ESM-2 from the content of a checkpoint in fair-esm's format."""
 
 from typing import Any
 
@@ -14,12 +14,16 @@ CONTACT_HEAD = "contact_head."
 def build_esm2(content: dict[str, Any]) -> tuple[ESM2, Alphabet]:
     """The model, float32 on the CPU and in eval mode, and its alphabet.
 
-    The tensors of ``content["model"]`` become the model's own, and that mapping is emptied on the
-    way: tensors of another dtype are converted one by one, so that the memory never holds the
-    weights twice. Contacts are not predicted here; that part of the model is zero.
+    The tensors of ``content["model"]`` become parameters of the model, and the mapping is emptied:
+    tensors of another dtype are converted one by one, so that weights are never in memory twice.
+    The contact head, which is not used, is zero.
 
-    KeyError, TypeError or AttributeError where the architecture is not told, ValueError where the
-    weights do not fit it or are no numbers.
+    Raises
+    ------
+    KeyError, TypeError, AttributeError
+        if the architecture is missing or wrong
+    ValueError
+        if the weights do not fit the architecture, or are NaN or infinite
     """
     config = content["cfg"]["model"]
     shape = (config.encoder_layers, config.encoder_embed_dim, config.encoder_attention_heads)
@@ -41,10 +45,11 @@ def build_esm2(content: dict[str, Any]) -> tuple[ESM2, Alphabet]:
 
 
 class _NoFirstWeights(TorchFunctionMode):
-    """Leaves out the random first weights, which are to be replaced.
+    """Skips the random initialization of weights, which are replaced anyway.
 
-    What is not written to takes no memory. (The device "meta" is made for this, but its first use
-    imports PyTorch's compiler, which takes longer than a small model needs for a protein.)
+    Memory that is not written to is not allocated. (The device "meta" serves this purpose too, but
+    its first use imports PyTorch's compiler, which takes longer than embedding a protein with a
+    small model.)
     """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):

@@ -1,4 +1,4 @@
-"""Where the weights of a language model are: a local file, or fair-esm's published one."""
+"""Find the checkpoint of a language model: a local file, or a download of fair-esm's."""
 
 import logging
 from pathlib import Path
@@ -14,12 +14,16 @@ log = logging.getLogger(__name__)
 
 
 def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
-    """The checkpoint that `model` means: the path of a local file or a published name.
+    """The checkpoint `model`: the path of a local file or a published name.
 
-    A published one is downloaded to `folder` once, and kept only if it has the published
-    checksum, or `sha256` where that is given. HaloError where there is no such file, where the
-    name is not known, where the file is damaged or no checkpoint of ESM-2 (see
-    `halo.embeddings.checkpoint_file`), or where the bytes are not those of the checksum.
+    A published checkpoint is downloaded to `folder` once, and kept only if it has the published
+    checksum, or `sha256` if given.
+
+    Raises
+    ------
+    HaloError
+        if the file does not exist, the name is unknown, the file is damaged or not a checkpoint of
+        ESM-2 (see `halo.embeddings.checkpoint_file`), or the checksum differs
     """
     path, fix, wanted = Path(model), AGAIN, "embeddings.sha256"
     expected = sha256
@@ -41,7 +45,7 @@ def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
     if expected is not None and found != expected:
         raise HaloError(
             f"{path}: the sha256 is {found}, but {wanted} is {expected}; the file is "
-            f"truncated or another one: {fix}, or correct embeddings.sha256"
+            f"truncated or a different one: {fix}, or correct embeddings.sha256"
         )
     known = PUBLISHED.get(path.stem)
     if known is not None and found != known.sha256:

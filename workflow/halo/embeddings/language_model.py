@@ -1,4 +1,4 @@
-"""The language model of a run: as it was published, or with a fold's adapter."""
+"""Load the language model of a run: pretrained, or with the adapter of a fold."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,12 @@ from halo.files import sha256_of_file
 
 
 def load_language_model(weights: Weights) -> tuple[ESM2, Alphabet]:
-    """The model in float32 and in eval mode; an adapter is merged into its weights.
+    """The model in float32 and in eval mode, with the adapter merged into its weights.
 
-    HaloError where the checkpoint or the adapter is not the one that `weights` names.
+    Raises
+    ------
+    HaloError
+        if the checkpoint or the adapter is not the one of `weights`
     """
     _require_same(weights.path, weights.sha256, "it was found", "run again")
     model, alphabet = load_esm2(Path(weights.path))
@@ -32,7 +35,7 @@ def load_language_model(weights: Weights) -> tuple[ESM2, Alphabet]:
 
 
 def require_layer(model: ESM2, layer: int) -> None:
-    """HaloError where the model has no such layer."""
+    """Raise a HaloError if the model has no such layer."""
     if not -model.num_layers <= layer <= model.num_layers:
         raise HaloError(
             f"embeddings.layer: {layer}, but the language model has {model.num_layers} layers"

@@ -1,4 +1,4 @@
-"""What a store of embeddings holds, and what its fingerprint stands for."""
+"""Layout and fingerprint of the store of embeddings."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ DTYPES = ("float32", "bfloat16", "float16")
 ADAPTER_MODULES = ("halo.embeddings.adapters",)
 
 
-# One row a residue, float16 [length, dim]; none is cut off.
+# One row per residue, float16 [length, dim], without truncation.
 LAYOUT = Layout({"residues": Array("float16", None)})
 
 
 def description(weights: Weights, settings: EmbeddingSettings, precision: str) -> dict[str, Any]:
-    """What the content of the store depends on.
+    """Everything that the content of the store depends on.
 
-    `precision` is the one that is computed with: what ``auto`` means is a matter of the machine,
-    and float32 and bfloat16 are not to be mixed.
+    `precision` is the actual precision: ``auto`` depends on the machine, and results in float32
+    and bfloat16 must not be mixed.
     """
     modules = CONTENT_MODULES + (ADAPTER_MODULES if weights.adapter else ())
     return {
@@ -43,6 +43,6 @@ def description(weights: Weights, settings: EmbeddingSettings, precision: str) -
 
 
 def store_names(weights: Weights, settings: EmbeddingSettings) -> set[str]:
-    """Names of the stores that the embeddings can be in: ``auto`` is one of several precisions."""
+    """Possible names of the store of embeddings: ``auto`` is one of several precisions."""
     chosen = DTYPES if settings.precision == "auto" else (settings.precision,)
     return {store_name(description(weights, settings, precision)) for precision in chosen}

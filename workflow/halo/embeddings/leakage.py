@@ -1,4 +1,4 @@
-"""A fine-tuned model is frozen, the proteins and the split are not: what it must never meet."""
+"""Leak guard: a frozen fine-tuned model must not be used for proteins that it was trained on."""
 
 import logging
 from pathlib import Path
@@ -13,11 +13,11 @@ from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
 
-NAMED = 5  # ids that a message names
+NAMED = 5  # ids that a message lists
 
 
 def write_training(file: Path, proteins: Proteins, parts: FoldParts) -> None:
-    """Write ``training.csv``: what the model was fitted to (train) and chosen by (val)."""
+    """Write ``training.csv``: the proteins of training (train) and of early stopping (val)."""
     used = parts.is_in(TRAIN, "val")
     table = proteins.table.loc[used, ["id", "seq_hash"]].assign(part=parts.part[used])
     write_table(file, table)
@@ -26,21 +26,22 @@ def write_training(file: Path, proteins: Proteins, parts: FoldParts) -> None:
 def require_own_language_model(
     store: Path, language_model: Path | None, proteins: Proteins, parts: FoldParts
 ) -> None:
-    """HaloError if embeddings are not of the fold's own language model, or if that knows too much.
+    """Require embeddings of the fold's own language model, trained on no held-out protein.
 
     Parameters
     ----------
     store : folder of the embeddings, whose ``fingerprint.json`` names the adapter
     language_model
-        The fold's ``language_model.json``, with ``training.csv`` beside it; None where the fold
-        reads the embeddings of the language model as it was published.
+        The fold's ``language_model.json``, with ``training.csv`` in the same folder; None if the
+        fold uses the embeddings of the pretrained language model.
+    parts : parts of the fold
     """
     adapter = read_json(Path(store) / "fingerprint.json").get("adapter")
     own = read_weights(language_model).adapter_sha256 if language_model else None
     if adapter != own:
         raise HaloError(
             f"fold {parts.fold}: the embeddings in {store} are of {_named(adapter)}, but the fold "
-            f"reads those of {_named(own)}; delete the embeddings' shard files of this fold and "
+            f"uses those of {_named(own)}; delete the embeddings' shard files of this fold and "
             "run again"
         )
     if language_model:
@@ -49,20 +50,20 @@ def require_own_language_model(
 
 
 def _named(adapter: str | None) -> str:
-    return f"the adapter with the sha256 {adapter}" if adapter else "the published language model"
+    return f"the adapter with the sha256 {adapter}" if adapter else "the pretrained language model"
 
 
 def require_no_leak(file: Path, proteins: Proteins, parts: FoldParts) -> None:
-    """HaloError if the model saw in training what the fold, as it is now, keeps apart.
+    """Require that the model was trained on no protein that the current fold holds out.
 
-    What it was fitted to must be in the training part now; what it was chosen by must be
-    neither in cal nor in test. Sequences are compared, not ids. A protein that was `removed`
-    since is similar to one of the test, and forbidden as well; one that the data no longer have
-    is not.
+    Its training proteins must be in the current training part; its validation proteins must not
+    be in cal or test. Sequences are compared, not ids. Training proteins in the part `removed` are
+    similar to the test and not allowed either; proteins that are no longer in the data are.
 
     Parameters
     ----------
     file : ``training.csv``, see `write_training`
+    parts : parts of the fold
     """
     seen = pd.read_csv(file, dtype=str, keep_default_na=False)
     hashes = proteins.table["seq_hash"]
@@ -75,7 +76,7 @@ def require_no_leak(file: Path, proteins: Proteins, parts: FoldParts) -> None:
         raise HaloError(
             f"fold {parts.fold}: the language model was fine-tuned on {len(ids):,} proteins that "
             f"the split now keeps out of the training ({named}). Raise finetune.refresh by one to "
-            "fine-tune it again, or keep proteins in their folds with split.base"
+            "fine-tune it again, or keep the assignment with split.base"
         )
     gone = (~seen["seq_hash"].isin(hashes)).sum()
     if gone:

@@ -1,4 +1,4 @@
-"""Embeddings that float16 does not hold, which is what they are stored in."""
+"""Check that embeddings are in the range of float16, in which they are stored."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ LARGEST = torch.finfo(torch.float16).max
 
 
 class OutOfRange(Exception):
-    """States of the sequence `number` of a batch that are no numbers, or (`finite`) too large."""
+    """States of sequence `number` of a batch are NaN or infinite, or (`finite`) too large."""
 
     def __init__(self, number: int, finite: bool) -> None:
         super().__init__(number, finite)
@@ -20,9 +20,9 @@ class OutOfRange(Exception):
 
 
 def require_in_range(checked: Sequence[bool], parts: Sequence[Tensor]) -> None:
-    """`OutOfRange` where `checked`, the states' finiteness before and in float16, says so.
+    """Raise `OutOfRange` unless `checked`, whether states are finite before and in float16.
 
-    `parts` are float16 [length, dim] of each sequence; they are searched only then.
+    `parts` are the states of each sequence, float16 [length, dim].
     """
     finite, in_half = checked
     if in_half:
@@ -32,14 +32,14 @@ def require_in_range(checked: Sequence[bool], parts: Sequence[Tensor]) -> None:
 
 
 def out_of_range(name: str, finite: bool, dtype: torch.dtype, is_last: bool) -> HaloError:
-    """What to say of a protein's states, and what helps against it.
+    """The error for a protein whose states are out of range, with the fix.
 
     Parameters
     ----------
     name : hash of the protein
-    finite : whether they are numbers, and only too large to be stored
-    dtype : of the matrix products that they were computed with
-    is_last : whether they are of the last layer, which ESM-2 normalizes
+    finite : whether the states are finite, but too large for float16
+    dtype : dtype of the matrix products
+    is_last : whether the states are those of the last layer, which ESM-2 normalizes
     """
     protein = f"protein {name[:12]}"
     damaged = (

@@ -1,8 +1,8 @@
-"""Products of matrices in float32 on a CPU, through oneDNN.
+"""Matrix products in float32 on a CPU with oneDNN.
 
-PyTorch multiplies float32 matrices with MKL, which leaves AVX-512 unused on processors that are
-not Intel's. oneDNN, which comes with PyTorch too, uses it everywhere: 200 against 90 GFLOP/s of
-one core of an AMD EPYC of 2024. PyTorch has no public name for it.
+PyTorch multiplies float32 matrices with MKL, which uses AVX-512 on Intel processors only. oneDNN,
+which is part of PyTorch, uses it everywhere: 200 instead of 90 GFLOP/s on one core of an AMD EPYC
+of 2024. PyTorch has no public interface for it.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from torch.nn import functional
 
 
 def linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> Callable[[Tensor], Tensor]:
-    """A function [n, in] to [n, out]: ``x @ weight.T + bias``, and GELU of it where asked.
+    """A function from [n, in] to [n, out]: ``x @ weight.T + bias``, optionally with GELU.
 
-    `weight` is float32 [out, in] and is copied into oneDNN's own order once. Where this build of
-    PyTorch has no oneDNN, the function is PyTorch's own.
+    `weight` is float32 [out, in] and is copied to the memory layout of oneDNN once. If PyTorch was
+    built without oneDNN, PyTorch's function is used.
     """
     if not torch.backends.mkldnn.is_available():
         if gelu:
@@ -29,7 +29,7 @@ def linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> Callable[[Tensor
 
 
 def product(rows: Tensor, others: Tensor) -> Tensor:
-    """``rows @ others.T`` of float32 [n, k] and [m, k], where `others` is used but once."""
+    """``rows @ others.T`` of float32 [n, k] and [m, k], for `others` that are used only once."""
     if not torch.backends.mkldnn.is_available():
         return rows @ others.T
     return torch.ops.mkldnn._linear_pointwise(rows, others, None, "none", [], "")

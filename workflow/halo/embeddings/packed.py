@@ -1,10 +1,10 @@
-"""ESM-2 on a CPU in float32: sequences one behind another, so that nothing is padding.
+"""ESM-2 on a CPU in float32, with concatenated sequences instead of padding.
 
-All layers but attention work on single residues and do not care where a protein ends. Attention
-goes protein by protein: on a CPU that costs nothing, and without padding it needs no mask.
+All layers except attention process residues independently. Attention is computed protein by
+protein, which is not slower on a CPU and needs no mask.
 
-A batch is shared out to threads in parts that the caches hold. Each thread computes its part alone,
-so that none waits for another at the end of every operation.
+A batch is divided into parts that fit into the caches. Each part is computed by one thread, so that
+threads do not wait for each other after every operation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +21,12 @@ from halo.embeddings.encoder import embedded, frequencies, rotation
 from halo.embeddings.onednn import linear
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
-TOKENS = 1024  # of a part
+TOKENS = 1024  # per part
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer of ESM-2; the projections to query, key and value are one."""
+    """One layer of ESM-2, with a combined projection to query, key and value."""
 
     attention_norm: torch.nn.Module
     project: Callable[[Tensor], Tensor]
@@ -57,14 +57,14 @@ class _Layer:
 
 
 class PackedEncoder:
-    """Hidden states of sequences with a model on the CPU, as `halo.embeddings.encoder` has them.
+    """Hidden states of sequences on the CPU, equal to those of `halo.embeddings.encoder`.
+
+    It uses the number of threads of PyTorch; `ahead` batches can be started at a time.
 
     Args:
-        model, alphabet: the language model, in float32. Its layers are taken out of it, one by one,
-            so that the memory never holds them twice.
-        layer: whose states are wanted, counted as `encode` does.
-
-    It uses as many threads as PyTorch is set to, and `ahead` batches can be begun at a time.
+        model, alphabet: the language model, in float32. Its layers are removed one by one, so that
+            they are never in memory twice.
+        layer: layer of the states, as in `encode`.
     """
 
     dtype = torch.float32
@@ -87,10 +87,10 @@ class PackedEncoder:
         self.ahead = 1 + threads // 2  # a batch has several parts
 
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
-        """Begin with a batch.
+        """Start a batch.
 
-        The function that is returned waits for its end and gives the states of the residues of
-        each sequence, float32 [length, dim].
+        The returned function waits for the result: the states of the residues of each sequence,
+        float32 [length, dim].
         """
         parts = [self.pool.submit(self._states, part) for part in _parts(sequences)]
         return lambda: [states for part in parts for states in part.result()]
@@ -128,7 +128,7 @@ class PackedEncoder:
 
 
 def _parts(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Consecutive sequences of `TOKENS` together, or a single one that is longer."""
+    """Consecutive sequences with `TOKENS` in total, or a single longer one."""
     start = tokens = 0
     for position, text in enumerate(sequences):
         if position > start and tokens + len(text) + SPECIAL_TOKENS > TOKENS:
@@ -139,9 +139,9 @@ def _parts(sequences: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _in_pairs(rows: Tensor, heads: int) -> Tensor:
-    """Rows of a projection [dim, ...], the channels of each head in pairs.
+    """Rows of a projection [dim, ...] with channels of each head reordered to adjacent pairs.
 
-    The rotation turns the two channels of a pair into each other. ESM-2 turns channel i with
-    i + half of the head. Attention does not depend on the order.
+    The rotary embedding rotates pairs of channels; ESM-2 pairs channel i with i + half of the head.
+    Attention does not depend on the order of channels.
     """
     return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)

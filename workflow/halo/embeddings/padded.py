@@ -1,4 +1,4 @@
-"""ESM-2 on a GPU, or in half precision: batches of sequences of like length."""
+"""ESM-2 on a GPU, or in 16-bit precision: padded batches of sequences of similar length."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,14 +14,14 @@ from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
 
 class PaddedEncoder:
-    """Hidden states of sequences with a model on `device`.
+    """Hidden states of sequences on `device`.
 
     Args:
-        model, alphabet: the language model; it is moved to the device, and its products of
-            matrices get weights in `dtype`.
-        layer: whose states are wanted, counted as `encode` does.
+        model, alphabet: the language model; it is moved to the device, and the weights of its
+            matrix products are converted to `dtype`.
+        layer: layer of the states, as in `encode`.
         device: ``cpu`` or ``cuda``.
-        dtype: of the matrix products.
+        dtype: dtype of the matrix products.
     """
 
     ahead = 1
@@ -46,12 +46,11 @@ class PaddedEncoder:
 
     @torch.inference_mode()
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
-        """Begin with a batch.
+        """Start a batch.
 
-        The function that comes back waits for its end and gives the states of the residues of
-        each sequence on the CPU: float32 [length, dim], from a GPU float16, checked there
-        (`OutOfRange` where float16 does not hold them). Between the two the GPU computes, and
-        the next batch can be begun.
+        The returned function waits for the result: the states of the residues of each sequence on
+        the CPU, float32 [length, dim], or float16 from a GPU (raises `OutOfRange` if they exceed
+        its range). The next batch can be started before the result is fetched.
         """
         tokens, _ = self.tokenizer.padded(sequences)
         lengths = [len(text) for text in sequences]
@@ -72,7 +71,7 @@ class PaddedEncoder:
 
         def states() -> list[Tensor]:
             done.synchronize()
-            # A copy, so that the few pinned buffers serve all batches.
+            # A copy, so that pinned buffers can be reused for all batches.
             parts = list(rows.clone().split(lengths))
             require_in_range(in_range.tolist(), parts)
             return parts
@@ -81,9 +80,9 @@ class PaddedEncoder:
 
 
 def cast_products(model: ESM2, dtype: torch.dtype) -> None:
-    """Give the layers' products of matrices weights in `dtype`, once.
+    """Convert the weights of matrix products to `dtype`.
 
-    What autocast does with them in every pass, so that the results are the same. Norms and
+    Autocast would convert them in every forward computation, with the same result. Norms and
     embeddings stay in float32.
     """
     for module in model.layers.modules():
@@ -92,7 +91,7 @@ def cast_products(model: ESM2, dtype: torch.dtype) -> None:
 
 
 def residue_rows(lengths: Sequence[int]) -> Tensor:
-    """Rows of a padded batch [B * T] that are residues, int64 [sum of lengths]."""
+    """Indices of residues in a padded batch [B * T], int64 [sum of lengths]."""
     width = max(lengths) + SPECIAL_TOKENS
     rows = [torch.arange(n) + number * width + 1 for number, n in enumerate(lengths)]
     return torch.cat(rows)
@@ -101,8 +100,8 @@ def residue_rows(lengths: Sequence[int]) -> Tensor:
 def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The `rows` of the states [B, T, dim] as float16 [n, dim], and whether they are in range.
 
-    bool [2]: whether the states are finite, and whether they are in float16. All of it happens
-    on the device of `hidden`, which the CPU does not wait for.
+    The latter is bool [2]: whether states are finite before and after the conversion. Both stay on
+    the device of `hidden`, so that the CPU does not wait.
     """
     found = hidden.flatten(0, 1).index_select(0, rows)
     half = found.half()
@@ -110,6 +109,6 @@ def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fetched(tensor: Tensor) -> Tensor:
-    """A buffer in the CPU's memory that will hold a GPU's tensor; the CPU does not wait for it."""
+    """Copy a tensor of a GPU to pinned memory asynchronously."""
     pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return pinned.copy_(tensor, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Which numbers the matrix products are made of."""
+"""Precision of matrix products in embeddings."""
 
 import logging
 
@@ -12,10 +12,10 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def matrix_dtype(precision: str, device: str) -> torch.dtype:
-    """The dtype that `precision` means on `device`.
+    """The dtype of `precision` on `device`.
 
-    ``auto`` is bfloat16 on a GPU that computes with it (compute capability 8.0 and above), else
-    float16 on a GPU, and float32 on a CPU.
+    ``auto`` is bfloat16 on GPUs that support it (compute capability 8.0 and above), float16 on
+    other GPUs, and float32 on a CPU.
     """
     if precision == "auto":
         if device == "cpu":

@@ -1,8 +1,8 @@
 """The ESM-2 checkpoints that fair-esm has published (github.com/facebookresearch/esm).
 
-fair-esm publishes no checksums. These are those that users of the files have recorded, each the
-same in three or more projects that do not stand on one another: for t33_650M among others
-haddocking/DeepRank-Ab, for t6_8M Synthyra/FastPLMs.
+fair-esm publishes no checksums. These were recorded by users of the files, each identically in
+three or more independent projects: for t33_650M among others haddocking/DeepRank-Ab, for t6_8M
+Synthyra/FastPLMs.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 
 @dataclass(frozen=True)
 class Published:
-    """A published file: its shape, its sha256, and a bound of its size in bytes."""
+    """A published checkpoint: dimensions, SHA-256, and an upper bound of its size in bytes."""
 
     layers: int
     sha256: str

@@ -1,4 +1,4 @@
-"""Writing ESM-2 as fairseq does; `halo.embeddings.checkpoint` and fair-esm read it."""
+"""Write ESM-2 checkpoints in fairseq's format, for `halo.embeddings.checkpoint` and fair-esm."""
 
 import argparse
 from pathlib import Path

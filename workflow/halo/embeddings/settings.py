@@ -8,29 +8,29 @@ from halo.settings import SHA256, Faults, setting
 
 @dataclass(frozen=True)
 class EmbeddingSettings:
-    """How proteins are fed to the language model: part of the section ``embeddings``.
+    """Computation of embeddings: part of the section ``embeddings``.
 
-    `window` and `overlap` are in residues, `tokens_per_batch` counts padding too.
+    `window` and `overlap` are in residues; `tokens_per_batch` includes padding.
     """
 
-    layer: int = setting(-1, "layer whose output is used; -1 is the last")
+    layer: int = setting(-1, "layer of the embeddings; -1 is the last")
     window: int = setting(
-        1022, "residues that the model sees at once; longer proteins are cut into windows", ge=16
+        1022, "window size (residues); longer proteins are divided into overlapping windows", ge=16
     )
-    overlap: int = setting(256, "residues that neighbouring windows share; less than window", ge=0)
+    overlap: int = setting(256, "smallest overlap of windows (residues); less than window", ge=0)
     tokens_per_batch: int = setting(
         4096,
-        "tokens of a batch, padding included; halved by itself where a GPU's memory runs out",
+        "tokens per batch, including padding; halved automatically if a GPU runs out of memory",
         ge=64,
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
-        "of the matrix products; auto is bfloat16 (older GPUs float16) on a GPU and float32 on a "
-        "CPU",
+        "precision of matrix products; auto is bfloat16 (float16 on older GPUs) on a GPU, and "
+        "float32 on a CPU",
     )
 
     def faults(self) -> Faults:
-        """What does not fit together."""
+        """Faults of combinations of keys."""
         if self.overlap < self.window:
             return []
         return [
@@ -59,7 +59,7 @@ class AdapterSettings:
 
 @dataclass(frozen=True)
 class LanguageModelSettings:
-    """Which language model it is: the other part of the section ``embeddings``."""
+    """The language model: the other part of the section ``embeddings``."""
 
     model: str = setting(
         "esm2_t33_650M_UR50D",

@@ -1,4 +1,4 @@
-"""Sequences as the tokens of ESM-2."""
+"""Tokenize sequences for ESM-2."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ KNOWN = "ACDEFGHIKLMNPQRSTVWYBUZO"
 
 
 class Tokenizer:
-    """Sequences as ESM-2's tokens; a letter that it does not know is its 'any residue'."""
+    """Tokenizer of ESM-2; unknown letters become the token for any residue."""
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet
@@ -28,11 +28,11 @@ class Tokenizer:
         return tokens
 
     def packed(self, sequences: Sequence[str]) -> Tensor:
-        """Tokens of all sequences, one behind another, int64 [sum of (length + 2)]."""
+        """Concatenated tokens of all sequences, int64 [sum of (length + 2)]."""
         return torch.from_numpy(np.concatenate([self.one(text) for text in sequences]))
 
     def padded(self, sequences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Tokens, int64 [B, T], and which of them are residues, bool [B, T]."""
+        """Padded tokens, int64 [B, T], and a mask of residues, bool [B, T]."""
         longest = max(map(len, sequences)) + SPECIAL_TOKENS
         tokens = np.full((len(sequences), longest), self.alphabet.padding_idx, dtype=np.int64)
         for row, text in zip(tokens, sequences, strict=True):

@@ -1,4 +1,4 @@
-"""A checkpoint of a language model, known by its checksum."""
+"""Reference to a checkpoint of a language model, identified by its checksum."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from halo.files import read_json, write_json
 
 DOWNLOADS = "language_models"  # folder of a store
-STORE = "<store>"  # stands for the root of the store in language_model.json
+STORE = "<store>"  # placeholder for the root of the store in language_model.json
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A checkpoint on this machine, known by the sha256 of its bytes.
+    """A checkpoint on this machine, identified by its SHA-256.
 
-    `adapter` is the ``adapter.safetensors`` of a fine-tuning of it, or None.
+    `adapter` is the path of an ``adapter.safetensors`` of a fine-tuned model, or None.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Weights:
 
 
 def write_weights(file: Path, weights: Weights, store: Path | None = None) -> None:
-    """Write ``language_model.json``; a path in `store` without it, so that it may be moved."""
+    """Write ``language_model.json``; paths in `store` are relative, so that it can be moved."""
     path = Path(weights.path)
     if store is not None and path.is_relative_to(store):
         weights = replace(weights, path=str(Path(STORE, path.relative_to(store))))
@@ -32,7 +32,7 @@ def write_weights(file: Path, weights: Weights, store: Path | None = None) -> No
 
 
 def read_weights(file: Path, store: Path | None = None) -> Weights:
-    """Read ``language_model.json``; a checkpoint in a store is looked for in `store`."""
+    """Read ``language_model.json``; relative paths refer to `store`."""
     weights = Weights(**read_json(file))
     path = Path(weights.path)
     if store is not None and path.is_relative_to(STORE):

@@ -1,4 +1,4 @@
-"""Cutting long proteins into overlapping windows, and blending what comes back."""
+"""Divide long proteins into overlapping windows, and blend their embeddings."""
 
 import math
 
@@ -8,10 +8,9 @@ import numpy as np
 def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     """Start and stop of windows that cover a protein of `length` residues.
 
-    One window where the protein fits into `size` residues; else as few windows of at most `size`
-    as can share at least `overlap` residues with their neighbours. They are of one length and
-    spread evenly, so that no more is computed twice than was asked for; the last one ends at the
-    C-terminus.
+    A protein of at most `size` residues has one window. Otherwise, the result is the smallest
+    number of evenly spaced windows of equal length, at most `size`, that overlap by at least
+    `overlap` residues. The last window ends at the C-terminus.
 
     Examples
     --------
@@ -29,12 +28,11 @@ def windows(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def blend(length: int, parts: list[tuple[int, int, np.ndarray]]) -> np.ndarray:
-    """Join windows to one row a residue.
+    """Blend the embeddings of overlapping windows.
 
-    `parts` are (start, stop, rows [stop - start, dim]). Where windows overlap, a row is
-    their mean, weighted by the distance to the window's nearer end: a residue at the rim
-    of a window saw the least of its neighbourhood. Returns float32 [length, dim], or the rows of a
-    single window as they are.
+    `parts` are (start, stop, rows [stop - start, dim]). Overlapping rows are averaged, weighted by
+    the distance to the nearer end of the window, because residues at an end have less context.
+    Returns float32 [length, dim], or the unchanged rows of a single window.
 
     Examples
     --------

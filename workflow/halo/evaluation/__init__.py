@@ -1,1 +1,1 @@
-"""The evaluation: metrics with intervals, comparisons, and a row a protein."""
+"""The evaluation: metrics with intervals, comparisons, and one row per protein."""

@@ -1,31 +1,31 @@
 """Bootstrap over homology groups.
 
-Proteins of one homology group are no independent observations, so whole groups are
-resampled. Nearly every metric is a function of sums over proteins; the sums of all
-resamples are one matrix product of sums a group and of how often each group was drawn.
+Proteins of one homology group are not independent, so whole groups are resampled. Most metrics
+are functions of sums over proteins; the sums of all resamples are a matrix product of the sums of
+each group and the number of times that each group was drawn.
 """
 
 import numpy as np
 from scipy.sparse import csr_array
 
 INTERVAL = 0.95
-DIGITS = 6  # of the values reported: beyond it, sums differ between machines
+DIGITS = 6  # decimals of reported values; further ones differ between machines
 
 Estimate = dict[str, float | None]
 
 
 class GroupBootstrap:
-    """How often each homology group was drawn, in the data and in each resample.
+    """Bootstrap weights of homology groups, for the data itself and for each resample.
 
-    Everything that is computed from it has a last axis of ``1 + resamples``: the value of
-    the data itself, then that of each resample. Methods that share a `GroupBootstrap` are
-    compared in the same resamples, that is, in pairs.
+    Results have a last axis of ``1 + resamples``: the value of the data, then that of each
+    resample. Methods that share a `GroupBootstrap` are compared in the same resamples (paired
+    bootstrap).
 
     Parameters
     ----------
     groups : text [n], the homology group of each protein
     resamples : number of resamples
-    seed : of the draws
+    seed : seed of the random draws
     """
 
     def __init__(self, groups: np.ndarray, resamples: int, seed: int) -> None:
@@ -40,7 +40,7 @@ class GroupBootstrap:
             self.weights[:, column] = np.bincount(drawn, minlength=self.n_groups)
 
     def restricted(self, chosen: np.ndarray) -> "GroupBootstrap":
-        """A bootstrap of the proteins in `chosen` (bool [n]) alone, with groups of their own."""
+        """A new bootstrap of the groups of the proteins in `chosen` (bool [n])."""
         return GroupBootstrap(self.group[chosen], self.resamples, self.seed)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
@@ -53,13 +53,12 @@ class GroupBootstrap:
 def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
     """``value``, ``low`` and ``high`` of `replicates`, float [1 + resamples].
 
-    The interval is the percentile interval. Resamples in which the metric is not defined
-    (a label that was not drawn) do not count. None where it is not defined in the data.
+    The interval is the percentile interval. Resamples in which the metric is not defined (because
+    a label was not drawn) are ignored. All are None if the metric is not defined in the data.
 
-    With `biased`, for a metric that is too high in a finite sample and more so in a
-    resample of it, the interval is moved down by twice the bias that the resamples show:
-    once for theirs, once for that of the data. It is not below 0, and goes up to the value
-    at least.
+    `biased` is for metrics with a positive bias in finite samples, which resampling doubles. The
+    interval is shifted down by twice the difference between the mean of the resamples and the
+    value, but not below 0, and it always contains the value.
     """
     value, drawn = replicates[0], replicates[1:]
     drawn = drawn[np.isfinite(drawn)]
@@ -73,5 +72,5 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
 
 
 def reported(value: float) -> float:
-    """`value` with the digits that are the same on every machine."""
+    """`value` rounded to the decimals that are the same on all machines."""
     return round(float(value), DIGITS)

@@ -1,4 +1,4 @@
-"""Paired comparisons: the main method with the others, and ways to set thresholds."""
+"""Paired comparisons of the main method with the others, and of kinds of thresholds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from halo.proteins.table import Proteins
 
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 COMPARED_BY_LABEL = ("f1", "mcc")
-LEARNED = (*NETWORKS, "esm")  # classes of methods that learn their thresholds
+LEARNED = (*NETWORKS, "esm")  # classes with learned thresholds
 
 
 def differences(
     measured: Mapping[str, Replicates], label_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Estimates of the first method's metrics less those of each other one.
+    """Differences of the first method's metrics to those of each other method.
 
-    Both are computed in the same resamples, so that what is hard for both cancels.
+    Both are computed in the same resamples (paired bootstrap).
     """
     main, *others = measured
     table = {}
@@ -48,11 +48,11 @@ def threshold_comparison(
     bootstrap: GroupBootstrap,
     known: np.ndarray,
 ) -> dict[str, Any]:
-    """The trained models' metrics with learned, fixed and tuned thresholds, and the thresholds.
+    """Metrics of trained models with learned, fixed and tuned thresholds, and the thresholds.
 
-    The differences are those of the learned ones to the others, in the same resamples. Tuned
-    ones have the best F1 on the part ``cal``, which neither the training nor the test has
-    seen; a fold without that part has none. A single-label task has no thresholds.
+    Differences are those of learned thresholds to the others, in the same resamples. Tuned
+    thresholds have the best F1 on the part ``cal``; a fold without that part has none. The result
+    is empty for a single-label task, which has no thresholds.
     """
     if proteins.task == "singlelabel":
         return {}
@@ -61,7 +61,8 @@ def threshold_comparison(
         if next(iter(seeds.values()))[0].description.kind not in LEARNED:
             continue
         chosen = {
-            seed: [_thresholds(model, proteins) for model in found] for seed, found in seeds.items()
+            seed: [_thresholds(model, proteins) for model in trained]
+            for seed, trained in seeds.items()
         }
         ways = [way for way in ("learned", "fixed", "tuned") if _has(chosen, way)]
         measured = {
@@ -69,11 +70,11 @@ def threshold_comparison(
                 [
                     decision_replicates(
                         truth,
-                        pooled(found, proteins.task, [t[way] for t in chosen[seed]]).decisions,
+                        pooled(trained, proteins.task, [t[way] for t in chosen[seed]]).decisions,
                         bootstrap,
                         known,
                     )
-                    for seed, found in seeds.items()
+                    for seed, trained in seeds.items()
                 ]
             )
             for way in ways
@@ -96,8 +97,8 @@ def threshold_comparison(
                     "seed": seed,
                     **{way: _by_label(limits[way], proteins) for way in ways},
                 }
-                for seed, found in seeds.items()
-                for model, limits in zip(found, chosen[seed], strict=True)
+                for seed, trained in seeds.items()
+                for model, limits in zip(trained, chosen[seed], strict=True)
             ],
         }
     return table
@@ -113,7 +114,7 @@ def _thresholds(model: Model, proteins: Proteins) -> dict[str, np.ndarray]:
 
 
 def _has(chosen: Mapping[int, Sequence[Mapping[str, np.ndarray]]], way: str) -> bool:
-    return all(way in limits for found in chosen.values() for limits in found)
+    return all(way in limits for models in chosen.values() for limits in models)
 
 
 def _by_label(thresholds: np.ndarray, proteins: Proteins) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a method that joins two others makes of the first one's decisions."""
+"""Summarize how a cascade or average changes the decisions of its first member."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,23 +16,23 @@ def joining_summary(
     truth: np.ndarray,
     known: np.ndarray,
 ) -> dict[str, Any]:
-    """Whom it joins, and what that changes; empty for other methods.
+    """Members of a combining method and the decisions that it changes; empty for other methods.
 
     Parameters
     ----------
     seeds
-        The method's models, by seed.
+        Models of the method, by seed.
     pools
-        Test proteins of every method, a pool a seed; a member with one seed serves all.
+        Test proteins of every method, one pool per seed; a member with one seed is used for all.
     truth, known
-        bool [n, n_labels], of the same proteins; what is not known counts as right with both.
+        bool [n, n_labels], of the same proteins; unknown labels count as correct.
 
     Returns
     -------
-    ``first`` and ``second``, ``asked`` (share of the proteins that the second had a say in), and
-    counts, means over the seeds: decisions on a label that were wrong with the first alone
-    and are right now (``labels_mended``) and the reverse (``labels_spoiled``), and the same of
-    proteins whose labels are all right.
+    ``first`` and ``second`` member, ``asked`` (fraction of the proteins for which the second was
+    used), and counts averaged over the seeds: decisions on a label that were wrong with the first
+    member alone and are now correct (``labels_corrected``), the reverse (``labels_broken``), and
+    the same for proteins with all labels correct.
     """
     description = next(iter(seeds.values()))[0].description
     if description.members is None:
@@ -47,10 +47,10 @@ def joining_summary(
         whole = before.all(axis=1), after.all(axis=1)
         for name, value in {
             "asked": (joint.decided_by != first).mean(),
-            "labels_mended": (~before & after).sum(),
-            "labels_spoiled": (before & ~after).sum(),
-            "proteins_mended": (~whole[0] & whole[1]).sum(),
-            "proteins_spoiled": (whole[0] & ~whole[1]).sum(),
+            "labels_corrected": (~before & after).sum(),
+            "labels_broken": (before & ~after).sum(),
+            "proteins_corrected": (~whole[0] & whole[1]).sum(),
+            "proteins_broken": (whole[0] & ~whole[1]).sum(),
         }.items():
             counts.setdefault(name, []).append(float(value))
     means = {name: reported(np.mean(values)) for name, values in counts.items()}

@@ -1,8 +1,8 @@
-"""Metrics of decisions and of probabilities, in the data and in every resample.
+"""Metrics of decisions and of probabilities, for the data and every resample.
 
-Values agree with scikit-learn's, which has no way to compute them for a thousand
-resamples at once. A metric of a label is not defined (NaN) where no protein has the
-label; a macro average is over the labels for which it is defined.
+Values agree with scikit-learn, which cannot compute a thousand resamples at once. A metric of a
+label is not defined (NaN) if no protein has the label; macro averages are over the labels for
+which it is defined.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from halo.evaluation.bootstrap import GroupBootstrap
 from halo.evaluation.ranking import ranking_replicates
 
 BINS = 10  # equal-width bins of probability in the calibration error
-BIASED = frozenset({"calibration_error"})  # too high in a finite sample: noise adds to it
+BIASED = frozenset({"calibration_error"})  # metrics with a positive bias in finite samples
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Replicates:
 
 
 def mean_of(replicates: list[Replicates]) -> Replicates:
-    """The mean of each metric over several trainings of one method."""
+    """Mean of each metric over the seeds of a method."""
 
     def mean(tables: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         return {name: np.mean([table[name] for table in tables], axis=0) for name in tables[0]}
@@ -50,10 +50,9 @@ def decision_replicates(
 ) -> Replicates:
     """Metrics of decisions; `truth`, `decisions` and `known` are bool [n, n_labels].
 
-    Labels that are not `known` count neither for nor against a decision, but in
-    ``labels_predicted``.
-    Two empty sets of labels have a Jaccard index of 1. Precision, F1 and MCC are 0 where
-    their denominator is, as in scikit-learn.
+    Labels that are not `known` are ignored, except in ``labels_predicted``. Two empty sets of
+    labels have a Jaccard index of 1. Precision, F1 and MCC are 0 if their denominator is 0, as in
+    scikit-learn.
     """
     known = np.ones_like(truth) if known is None else known
     given = decisions.sum(axis=1)
@@ -95,10 +94,9 @@ def probability_replicates(
 ) -> Replicates:
     """Metrics of probabilities: AUROC, average precision, expected calibration error.
 
-    The calibration error is the mean over `BINS` equal-width bins, weighted by their
-    size, of the distance of the mean probability from the share of true labels; overall,
-    the pairs of protein and label are binned together. Labels that are not `known`, bool
-    [n, n_labels], do not count.
+    The calibration error is the mean, over `BINS` equal-width bins weighted by their size, of the
+    difference between mean probability and frequency of the label; overall, all pairs of protein
+    and label are binned together. Labels that are not `known`, bool [n, n_labels], are ignored.
     """
     known = np.ones_like(truth) if known is None else known
     n, n_labels = truth.shape
@@ -129,8 +127,8 @@ def reliability_replicates(
 ) -> dict[str, np.ndarray]:
     """The reliability curve: by bin, ``count``, ``probability`` and ``observed``.
 
-    Each float64 [bins, 1 + resamples], over the `known` pairs of protein and label; the latter
-    two are the mean probability and the share of true labels, NaN in an empty bin.
+    Each is float64 [bins, 1 + resamples], over the `known` pairs of protein and label; the latter
+    two are the mean probability and the frequency of true labels, NaN in an empty bin.
     """
     known = np.ones_like(truth) if known is None else known
     count, probability, observed = (
@@ -153,7 +151,7 @@ def macro(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _binned(values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """`values` [n, n_labels], each in the column of its bin, float64 [n, n_labels, BINS]."""
+    """`values` [n, n_labels] in the column of their bin, float64 [n, n_labels, BINS]."""
     index = np.clip((probabilities * BINS).astype(int), 0, BINS - 1)
     return np.where(index[..., None] == np.arange(BINS), values[..., None], 0.0)
 

@@ -1,4 +1,4 @@
-"""The trained models of a run, read from the paths of their predictions."""
+"""Read trained models and their predictions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,13 +17,13 @@ from halo.proteins.table import Proteins
 
 @dataclass(frozen=True)
 class Model:
-    """One method, trained on one fold with one seed, and what it says of held-out proteins.
+    """A method trained on one fold with one seed, and its predictions of held-out proteins.
 
     Attributes
     ----------
     rows : int64 [n], rows of the protein table
     parts : text [n], val, cal or test
-    decided_by : text [n], the method itself, or which of those that it joins
+    decided_by : text [n], the method itself, or the member that decided
     probabilities : float64 [n, n_labels]
     description : content of ``model.json``
     """
@@ -57,25 +57,25 @@ class Model:
         return np.array([given[name] for name in self.description.labels], dtype=float)
 
     def restricted(self, chosen: np.ndarray) -> "Model":
-        """The proteins in `chosen`, bool [n] or places in the order wanted, alone."""
+        """The model with the proteins in `chosen`, a boolean mask [n] or ordered positions."""
         names = ("rows", "parts", "decided_by", "probabilities")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def of_part(self, part: str) -> "Model":
-        """The proteins of one part alone."""
+        """The model with the proteins of one part."""
         return self.restricted(self.parts == part)
 
 
 @dataclass(frozen=True)
 class Pooled:
-    """What a method with one seed says of the test proteins of all folds.
+    """Predictions of a method with one seed for the test proteins of all folds.
 
     Attributes
     ----------
-    rows : int64 [n], rows of the protein table, rising
-    folds : text [n], the fold that tests the protein
+    rows : int64 [n], rows of the protein table, ascending
+    folds : text [n], the fold in which the protein is tested
     decided_by : text [n], see `Model`
-    probabilities, thresholds : float64 [n, n_labels]; the thresholds are the fold's
+    probabilities, thresholds : float64 [n, n_labels]; thresholds are those of the fold
     decisions : bool [n, n_labels]
     """
 
@@ -87,27 +87,27 @@ class Pooled:
     decisions: np.ndarray
 
     def restricted(self, chosen: np.ndarray) -> "Pooled":
-        """The proteins in `chosen`, bool [n], alone."""
+        """The proteins in `chosen`, bool [n]."""
         return Pooled(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Model:
     """Read ``<split>/<fold>/<seed>/<method>/predictions.csv`` and its ``model.json``.
 
-    HaloError where the files do not fit the proteins or the split (`assignments`, indexed
+    HaloError if the files do not fit the proteins or the split (`assignments`, indexed
     by id), as those of an earlier run would.
     """
     path = Path(path)
     key = ModelKey.parse(path.parent)
     names = list(proteins.label_names)
-    mend = "delete the file and run again"
+    fix = "delete the file and run again"
     description = read_description(path.parent)
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     decided_by = (
         table.pop("decided_by") if "decided_by" in table else pd.Series(key.method, table.index)
     )
     if list(table.columns) != ["id", "part", *names] or description.labels != names:
-        raise HaloError(f"{path}: its labels are not {', '.join(names)}; {mend}")
+        raise HaloError(f"{path}: its labels are not {', '.join(names)}; {fix}")
     rows = pd.Index(proteins.ids).get_indexer(table["id"])
     parts = table["part"].to_numpy(dtype=object)
     expected = FoldParts.of_fold(assignments, key.fold, table["id"]).part
@@ -116,20 +116,20 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
         first = wrong[0]
         raise HaloError(
             f"{path}: protein {table['id'].iat[first]!r} is in part {parts[first]!r} of fold "
-            f"{key.fold}, but the split has it in {expected[first]!r}; {mend}"
+            f"{key.fold}, but the split has it in {expected[first]!r}; {fix}"
         )
     tested = FoldParts.of_fold(assignments, key.fold, assignments.index).counts["test"]
     if (parts == "test").sum() != tested or table["id"].duplicated().any():
-        raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {mend}")
+        raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {fix}")
     try:
-        # numpy's conversion is exact, that of pandas is so of late only; a probability that
-        # equals its threshold must go on doing so.
+        # numpy's conversion is exact, unlike that of older versions of pandas; a probability that
+        # equals its threshold must stay equal.
         probabilities = table[names].to_numpy(dtype=object).astype(float)
         valid = ((probabilities >= 0) & (probabilities <= 1)).all()
     except ValueError:
         valid = False
     if not valid:
-        raise HaloError(f"{path}: holds what is no probability between 0 and 1; {mend}")
+        raise HaloError(f"{path}: has a value that is not a probability between 0 and 1; {fix}")
     return Model(key, rows, parts, decided_by, probabilities, description)
 
 
@@ -144,9 +144,9 @@ def by_method(models: Iterable[Model]) -> dict[str, dict[int, list[Model]]]:
 def pooled(
     models: Sequence[Model], task: str, thresholds: Sequence[np.ndarray] | None = None
 ) -> Pooled:
-    """The test parts of several folds, together; no other part enters.
+    """Combine the test parts of several folds.
 
-    `thresholds` takes the place of each model's own.
+    `thresholds` replace those of the models.
     """
     thresholds = [model.thresholds for model in models] if thresholds is None else thresholds
     tested = [model.of_part("test") for model in models]
@@ -154,7 +154,7 @@ def pooled(
     sizes = [len(model.rows) for model in tested]
     order = np.argsort(rows, kind="stable")
     if (np.diff(rows[order]) == 0).any():
-        raise HaloError("a protein is in the test part of two folds; make the split again")
+        raise HaloError("a protein is in the test part of two folds; repeat the split")
     probabilities = np.concatenate([model.probabilities for model in tested])[order]
     decided_by = np.concatenate([model.decided_by for model in tested])[order]
     limits = np.repeat(np.stack(thresholds), sizes, axis=0)[order]

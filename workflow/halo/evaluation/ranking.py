@@ -1,11 +1,11 @@
-"""AUROC and average precision in every resample at once."""
+"""AUROC and average precision for all resamples at once."""
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from halo.evaluation.bootstrap import GroupBootstrap
 
-CHUNK = 32  # resamples at a time: keeps the arrays of a large data set in the cache
+CHUNK = 32  # resamples at a time, so that arrays of large data sets stay in the cache
 
 
 def ranking_replicates(
@@ -16,15 +16,15 @@ def ranking_replicates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUROC and average precision of one label, float64 [1 + resamples] each.
 
-    The proteins are sorted once. In every resample, the value is then a sum over the
-    scores of positives, weighted by how often their groups were drawn: exact, with ties,
-    and for the data itself equal to scikit-learn's. NaN without positives or negatives.
+    Proteins are sorted once. In every resample, the value is a sum over the scores of positives,
+    weighted by how often their groups were drawn. The result is exact, includes ties, and equals
+    that of scikit-learn for the data itself. NaN without positives or negatives.
 
     Parameters
     ----------
     truth : bool [n]
     scores : float [n]
-    known : bool [n], the proteins that count; None for all
+    known : bool [n], proteins whose label is known; None for all
     """
     counted = np.ones(len(truth), dtype=bool) if known is None else known
     truth, scores = truth[counted], scores[counted]
@@ -39,7 +39,7 @@ def ranking_replicates(
     positives = _incidence(ranked[1], group[positive], bootstrap.n_groups)
     results = []
     for start in range(0, bootstrap.weights.shape[1], CHUNK):
-        # Counts are exact in single precision, and twice as fast.
+        # Counts are exact in single precision, which is twice as fast.
         weights = bootstrap.weights[:, start : start + CHUNK].astype(np.float32)
         results.append(_from_masses(everyone @ weights, positives @ weights, ranked[0]))
     auroc, precision = zip(*results, strict=True)
@@ -47,16 +47,16 @@ def ranking_replicates(
 
 
 def _incidence(rows: np.ndarray, groups: np.ndarray, n_groups: int) -> csr_array:
-    """How many proteins of each group are in each row."""
+    """Number of proteins of each group in each row."""
     ones = np.ones(len(rows), dtype=np.float32)
     return csr_array((ones, (rows, groups)), shape=(rows.max() + 1, n_groups))
 
 
 def _segments(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Segment of each protein in the order of falling scores, and that order.
+    """Segment of each protein in the order of descending scores, and that order.
 
-    A score that positives have is a segment of its own; what lies between two of them
-    is one segment, since its inner order has no influence.
+    Each score of a positive is a segment of its own. All scores between two of them are one
+    segment, because their order does not influence the result.
     """
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
@@ -69,13 +69,13 @@ def _segments(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
 def _from_masses(
     everyone: np.ndarray, positives: np.ndarray, ranked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """AUROC and average precision from what the resamples weigh in each segment.
+    """AUROC and average precision from the weights of segments in each resample.
 
     Parameters
     ----------
-    everyone : float32 [segments, resamples]
-    positives : float32 [positive segments, resamples]
-    ranked : int [positive segments], which of the segments those are
+    everyone : float32 [segments, resamples], weights of all proteins
+    positives : float32 [positive segments, resamples], weights of positives
+    ranked : int [positive segments], indices of the segments with positives
     """
     above = np.cumsum(everyone, axis=0)
     positives_above = np.cumsum(positives, axis=0)

@@ -17,10 +17,10 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class MainMethod:
-    """Which method the others are compared with; the stage is told by the order of the files."""
+    """The method with which the others are compared; the stage gets it as the first file."""
 
     main: str | None = setting(
-        None, "method that the others are compared with; null for the first network"
+        None, "method with which the others are compared; null for the first network"
     )
 
 

@@ -1,4 +1,4 @@
-"""The evaluation of a run: every method on the test parts, with intervals and comparisons."""
+"""The evaluate stage: metrics of every method on the test parts, intervals and comparisons."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -52,11 +52,10 @@ def evaluate(
     assignments
         Content of ``split/assignments.csv``, as text, indexed by id.
     paths
-        ``predictions.csv`` of every method, fold and seed. The first method is the main
-        one, to which the others are compared.
+        ``predictions.csv`` of every method, fold and seed. The first method is the main one, with
+        which the others are compared.
     strata
-        By name, the groups of proteins for which results are given apart, each bool
-        [n_proteins].
+        Groups of proteins with separate results, by name and stratum, each bool [n_proteins].
     """
     models = by_method(read_model(path, proteins, assignments) for path in paths)
     pools = {
@@ -87,16 +86,16 @@ def evaluate(
             "conformal": conformal_summary(models[method], proteins.labels),
             "joining": joining_summary(models[method], pools, method, truth, known),
             "overall": overall_estimates(measured[method]),
-            "folds": {fold: overall_estimates(found[method]) for fold, found in by_fold.items()},
+            "folds": {fold: overall_estimates(each[method]) for fold, each in by_fold.items()},
             "labels": label_estimates(measured[method], proteins.label_names),
             "reliability": reliability_table(
                 [
                     reliability_replicates(truth, pool.probabilities, bootstrap, known)
-                    for pool in found
+                    for pool in seeds
                 ]
             ),
         }
-        for method, found in pools.items()
+        for method, seeds in pools.items()
     }
     for method, content in methods.items():
         log.info("%s", headline(method, content["overall"]))
@@ -125,16 +124,16 @@ def evaluate(
 def measure(
     truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap, known: np.ndarray
 ) -> dict[str, Replicates]:
-    """Every metric of every method on the `known` labels, averaged over its seeds."""
+    """Every metric of every method on the `known` labels, averaged over seeds."""
     return {
         method: mean_of(
             [
                 decision_replicates(truth, pool.decisions, bootstrap, known)
                 | probability_replicates(truth, pool.probabilities, bootstrap, known)
-                for pool in found
+                for pool in seeds
             ]
         )
-        for method, found in pools.items()
+        for method, seeds in pools.items()
     }
 
 
@@ -148,14 +147,14 @@ def _by_stratum(
 ) -> dict[str, Any]:
     """Metrics of the decisions, by stratum and method.
 
-    Strata without a protein are left out, and what all proteins have in common.
+    Strata without proteins, and those that contain all proteins, are omitted.
     """
     table: dict[str, Any] = {}
     for name, masks in strata.items():
-        found = {stratum: mask[rows] for stratum, mask in masks.items() if mask[rows].any()}
-        if len(found) == 1:
+        filled = {stratum: mask[rows] for stratum, mask in masks.items() if mask[rows].any()}
+        if len(filled) == 1:
             continue
-        for stratum, chosen in found.items():
+        for stratum, chosen in filled.items():
             part = bootstrap.restricted(chosen)
             measured = {
                 method: mean_of(
@@ -176,14 +175,14 @@ def _by_stratum(
 
 
 def _restricted(pools: Pools, chosen: np.ndarray) -> Pools:
-    return {method: [pool.restricted(chosen) for pool in found] for method, found in pools.items()}
+    return {method: [pool.restricted(chosen) for pool in seeds] for method, seeds in pools.items()}
 
 
 def _require_same_proteins(pools: Pools, reference: Pooled) -> None:
-    for method, found in pools.items():
-        for pool in found:
+    for method, seeds in pools.items():
+        for pool in seeds:
             if not np.array_equal(pool.rows, reference.rows):
                 raise HaloError(
                     f"method {method!r} was not tested on the same proteins as the others; give "
-                    "the predictions of the same folds for every method and seed"
+                    "predictions of the same folds for every method and seed"
                 )

@@ -1,4 +1,4 @@
-"""Groups of proteins for which results are given apart."""
+"""Strata: groups of proteins with separate results."""
 
 from itertools import pairwise
 
@@ -8,9 +8,9 @@ import pandas as pd
 from halo.proteins.table import Proteins
 
 LENGTHS = (0, 100, 250, 500, 1000, np.inf)
-PLDDT = (0, 50, 70, 90, np.inf)  # the bands of AlphaFold DB
+PLDDT = (0, 50, 70, 90, np.inf)  # the confidence classes of AlphaFold DB
 IDENTITIES = (0, 0.2, 0.3, 0.4, 0.6, np.inf)
-MOST_VALUES = 12  # an annotation with more is no stratum but a name
+MOST_VALUES = 12  # annotations with more values are not used as strata
 
 Strata = dict[str, dict[str, np.ndarray]]
 
@@ -18,22 +18,24 @@ Strata = dict[str, dict[str, np.ndarray]]
 def make_strata(
     proteins: Proteins, structures: pd.DataFrame | None, identity: pd.DataFrame | None
 ) -> Strata:
-    """Bool [n_proteins] by name and stratum.
+    """Boolean masks [n_proteins] by name and stratum.
 
     Parameters
     ----------
+    proteins
+        Proteins of the run.
     structures
-        The structures' manifest (id, status, mean_plddt), or None.
+        Manifest of the structures (id, status, mean_plddt), or None.
     identity
-        Highest identity of each protein with one of another partition (id,
-        max_cross_identity, empty without a hit), or None.
+        Highest identity of each protein to one in another part (id, max_cross_identity, empty
+        without a hit), or None.
     """
     strata: Strata = {}
     for name in proteins.annotation_names:
         values = proteins.table[name].to_numpy(dtype=object)
-        kinds = sorted(set(values))
-        if 1 < len(kinds) <= MOST_VALUES:
-            strata[name] = {kind or "(none)": values == kind for kind in kinds}
+        distinct = sorted(set(values))
+        if 1 < len(distinct) <= MOST_VALUES:
+            strata[name] = {value or "(none)": values == value for value in distinct}
     strata["length"] = binned(proteins.table["length"].to_numpy(dtype=float), LENGTHS)
     if structures is not None:
         table = structures.set_index("id").reindex(proteins.ids)
@@ -50,7 +52,7 @@ def make_strata(
 
 
 def binned(values: np.ndarray, edges: tuple[float, ...]) -> dict[str, np.ndarray]:
-    """Membership of `values` in the bins between `edges`; NaN is in none of them."""
+    """Membership of `values` in the bins between `edges`; NaN is in no bin."""
     bins = {}
     for low, high in pairwise(edges):
         name = f"{low:g} and above" if np.isinf(high) else f"{low:g} to {high:g}"

@@ -1,4 +1,4 @@
-"""From replicates to what ``metrics.json`` says."""
+"""Contents of ``metrics.json`` from bootstrap replicates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from halo.evaluation.models import Model
 
 
 def overall_estimates(replicates: Replicates) -> dict[str, Estimate]:
-    """Estimates of the metrics of all labels together, by metric."""
+    """Estimates of the overall metrics, by metric."""
     return {name: estimate(values, name in BIASED) for name, values in replicates.overall.items()}
 
 
@@ -30,9 +30,9 @@ def label_estimates(
 
 
 def reliability_table(seeds: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """The bins of a reliability curve, averaged over seeds; empty bins are left out.
+    """Bins of the reliability curve, averaged over seeds; empty bins are omitted.
 
-    ``count`` is the number of pairs of protein and label, a mean over the seeds.
+    ``count`` is the number of pairs of protein and label, averaged over seeds.
     """
     bins = []
     for index in range(BINS):
@@ -53,8 +53,8 @@ def reliability_table(seeds: Sequence[Mapping[str, np.ndarray]]) -> list[dict[st
 
 
 def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
-    """What a method is: its class, its seeds, and of a network its modality weights."""
-    models = [model for found in seeds.values() for model in found]
+    """Class and seeds of a method, and the modality weights of a network."""
+    models = [model for trained in seeds.values() for model in trained]
     description: dict[str, Any] = {
         "class": models[0].description.kind,
         "seeds": list(seeds),
@@ -78,12 +78,12 @@ def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
 
 
 def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) -> dict[str, Any]:
-    """How conformal sets keep their promise on the test; empty for methods without sets.
+    """Coverage of conformal sets on the test; empty for methods without sets.
 
-    ``promised`` and ``found`` are mean shares of a protein's labels that are in its set,
-    ``size`` is the mean number of labels in a set. `labels` are of the protein table.
+    ``nominal`` and ``observed`` are the mean fractions of a protein's labels that are in its set,
+    ``size`` is the mean number of labels in a set. `labels` are those of the protein table.
     """
-    tested = [model.of_part("test") for found in seeds.values() for model in found]
+    tested = [model.of_part("test") for trained in seeds.values() for model in trained]
     if tested[0].description.conformal is None:
         return {}
     given = [model.description.conformal for model in tested]
@@ -91,8 +91,8 @@ def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) 
     truth = np.concatenate([labels[model.rows] for model in tested])
     together = np.concatenate(sets)
     return {
-        "promised": 1 - given[0].risk,
-        "found": reported(coverage(together, truth)),
+        "nominal": 1 - given[0].risk,
+        "observed": reported(coverage(together, truth)),
         "size": reported(together.sum(axis=1).mean()),
     }
 
@@ -101,10 +101,10 @@ def headline(method: str, overall: Mapping[str, Estimate]) -> str:
     """One line for the log."""
 
     def text(name: str) -> str:
-        found = overall[name]
-        if found["value"] is None:
+        metric = overall[name]
+        if metric["value"] is None:
             return "not defined"
-        return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+        return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
     return (
         f"{method}: macro-F1 {text('macro_f1')}, MCC {text('macro_mcc')}, exact match "

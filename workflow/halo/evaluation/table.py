@@ -1,4 +1,4 @@
-"""``evaluation/predictions.csv``: a row a test protein and method."""
+"""The table ``evaluation/predictions.csv``: one row per test protein and method."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,22 +13,22 @@ DIGITS = 6
 
 
 def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) -> pd.DataFrame:
-    """Probabilities averaged over seeds, decisions, truth and uncertainty.
+    """Probabilities averaged over seeds, decisions, true labels and uncertainty.
 
-    A decision compares the mean probability with the mean threshold of the fold's models.
+    Decisions compare the mean probability with the mean threshold of the fold's models.
     """
     tables = []
-    for method, found in pools.items():
-        probabilities = np.mean([pool.probabilities for pool in found], axis=0)
-        thresholds = np.mean([pool.thresholds for pool in found], axis=0)
+    for method, seeds in pools.items():
+        probabilities = np.mean([pool.probabilities for pool in seeds], axis=0)
+        thresholds = np.mean([pool.thresholds for pool in seeds], axis=0)
         decisions = decide(probabilities, thresholds, proteins.task)
         unsure = uncertainty(probabilities, thresholds, proteins.task)
-        rows = found[0].rows
-        deciders = zip(*(pool.decided_by for pool in found), strict=True)
+        rows = seeds[0].rows
+        deciders = zip(*(pool.decided_by for pool in seeds), strict=True)
         columns = {
             "id": proteins.ids[rows],
             "method": method,
-            "fold": found[0].folds,
+            "fold": seeds[0].folds,
             "part": "test",
             "labels": joined(proteins.labels[rows].astype(bool), proteins.label_names),
             "unknown": joined(~proteins.known[rows], proteins.label_names),
@@ -45,6 +45,6 @@ def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) 
 
 
 def joined(chosen: np.ndarray, label_names: Sequence[str]) -> list[str]:
-    """The names of the labels of each row of `chosen`, bool [n, n_labels], joined by ``;``."""
+    """Names of the labels in each row of `chosen`, bool [n, n_labels], joined by ``;``."""
     names = np.array(label_names, dtype=object)
     return [";".join(names[row]) for row in chosen]

@@ -1,4 +1,4 @@
-"""Which thresholds have the best F1."""
+"""Tuned thresholds: those with the best F1."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ def tuned_thresholds(
 ) -> np.ndarray:
     """The threshold of each label with the best F1 on these proteins, float64 [n_labels].
 
-    It lies halfway between two neighbouring probabilities, so that it does not hang on
-    one protein. A label without a positive keeps `FIXED`. Pairs that are not `known`, bool
-    [n, n_labels], do not count.
+    A threshold is halfway between two adjacent probabilities, so that it does not depend on one
+    protein only. Labels without positives have the threshold `FIXED`. Pairs that are not `known`,
+    bool [n, n_labels], are ignored.
     """
     known = np.ones_like(truth, dtype=bool) if known is None else known
     return np.array(
@@ -26,10 +26,10 @@ def tuned_thresholds(
 def _best_threshold(truth: np.ndarray, probabilities: np.ndarray) -> float:
     if not truth.any():
         return FIXED
-    from sklearn.metrics import precision_recall_curve  # a second, which predictions do not need
+    from sklearn.metrics import precision_recall_curve  # slow to import
 
     precision, recall, cuts = precision_recall_curve(truth, probabilities)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(f1[:-1].argmax())  # the last pair is by definition precision 1, recall 0
+    best = int(f1[:-1].argmax())  # the last pair is precision 1, recall 0 by definition
     below = cuts[best - 1] if best else 0.0
     return float((cuts[best] + below) / 2)

@@ -1,1 +1,1 @@
-"""Fine-tuning of the language model, once a fold, on that fold's training proteins alone."""
+"""Fine-tune the language model for each fold, on that fold's training proteins only."""

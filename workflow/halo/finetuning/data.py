@@ -1,4 +1,4 @@
-"""From sequences to batches of tokens: in which order, how much of a protein, how padded."""
+"""Batches of sequences for fine-tuning: order, cropping and padding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from torch import Tensor
 
 from halo.embeddings.tokens import SPECIAL_TOKENS
 
-# Proteins of which those of similar length come together; a pass has many of these.
+# Proteins of a pool, within which batches have similar lengths; an epoch has many pools.
 POOL = 512
-# Streams of random numbers that must not be one another's.
+# Separate streams of random numbers.
 ORDER, CROP, DROPOUT = range(3)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences and their labels, float32 [n, n_labels], NaN where it is unknown."""
+    """Sequences and their labels, float32 [n, n_labels], NaN if unknown."""
 
     sequences: Sequence[str]
     labels: Tensor
@@ -26,12 +26,12 @@ class Examples:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Residues of each, int64 [n]."""
+        """Lengths in residues, int64 [n]."""
         return np.fromiter(map(len, self.sequences), dtype=np.int64, count=len(self))
 
 
 def token_batches(lengths: np.ndarray, rows: np.ndarray, budget: int) -> list[np.ndarray]:
-    """`rows` in batches of at most `budget` tokens, padding included, the shortest first.
+    """Batches of `rows` with at most `budget` tokens including padding, shortest first.
 
     `lengths` are in residues. A protein that is longer than the budget is a batch of its own.
     """
@@ -45,10 +45,10 @@ def token_batches(lengths: np.ndarray, rows: np.ndarray, budget: int) -> list[np
 
 
 def epoch_batches(lengths: np.ndarray, budget: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of one pass over all proteins, in the order in which they are trained on.
+    """The batches of one epoch, in the order of training.
 
-    The proteins are shuffled and cut into pools, within a pool those of similar length come
-    into one batch, and the batches are shuffled: little padding, and never the same batches.
+    Proteins are shuffled and divided into pools; within a pool, batches have proteins of similar
+    length, and batches are shuffled. This needs little padding and gives new batches every epoch.
     """
     rng = np.random.default_rng((seed, ORDER, epoch))
     rows = rng.permutation(len(lengths))
@@ -58,7 +58,7 @@ def epoch_batches(lengths: np.ndarray, budget: int, seed: int, epoch: int) -> li
 
 
 def cropped(sequence: str, window: int, seed: int, epoch: int, row: int) -> str:
-    """A window of a protein that is longer than the model's: another one at every pass."""
+    """A random window of a protein that is longer than `window`; a new one every epoch."""
     if len(sequence) <= window:
         return sequence
     start = np.random.default_rng((seed, CROP, epoch, row)).integers(len(sequence) - window + 1)

@@ -1,4 +1,4 @@
-"""The head that is trained with the language model: attention pooling, then a logit a label."""
+"""Classification head of the language model: attention pooling, then one logit per label."""
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ class AttentionHead(nn.Module):
     r"""Residues → several weighted means → logits.
 
     Head :math:`k` has the weights :math:`\alpha_{ik} = \mathrm{softmax}_i(s_k(x_i))` over the
-    residues of a protein. The means of all proteins are much alike: what tells them apart is small
-    beside what they share. So they are taken in units of their spread over some training proteins
-    (`standardize`), or the logits would need hundreds of steps to see it.
+    residues of a protein. The means of different proteins are similar, so they are standardized
+    over some training proteins (`standardize`); otherwise training would need hundreds of steps to
+    separate them.
 
     Shapes:
-        - **input:** states :math:`(B, T, dim)`, residues :math:`(B, T)`, true where there is one
+        - **input:** states :math:`(B, T, dim)`, residues bool :math:`(B, T)`, false for padding
         - **output:** :math:`(B, n\_labels)`
 
     Args:
@@ -28,8 +28,8 @@ class AttentionHead(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.score = nn.Linear(dim, settings.pooling_heads)
-        self.register_buffer("centre", torch.zeros(settings.pooling_heads * dim))
-        self.register_buffer("spread", torch.ones(settings.pooling_heads * dim))
+        self.register_buffer("mean", torch.zeros(settings.pooling_heads * dim))
+        self.register_buffer("std", torch.ones(settings.pooling_heads * dim))
         self.decide = nn.Sequential(
             nn.Linear(settings.pooling_heads * dim, settings.hidden),
             nn.GELU(),
@@ -39,7 +39,7 @@ class AttentionHead(nn.Module):
 
     def forward(self, states: Tensor, residues: Tensor) -> Tensor:
         """Logits of each protein, float32."""
-        return self.decide((self.pooled(states, residues) - self.centre) / self.spread)
+        return self.decide((self.pooled(states, residues) - self.mean) / self.std)
 
     def pooled(self, states: Tensor, residues: Tensor) -> Tensor:
         """The weighted means of each protein, float32 [B, pooling_heads * dim]."""
@@ -49,6 +49,6 @@ class AttentionHead(nn.Module):
 
     @torch.no_grad()
     def standardize(self, pooled: Tensor) -> None:
-        """Take means and spreads from the weighted means of some proteins, [n, ...], n > 1."""
-        self.centre.copy_(pooled.mean(dim=0))
-        self.spread.copy_(pooled.std(dim=0).clamp(min=1e-3))
+        """Fit mean and standard deviation to the weighted means of proteins, [n, ...], n > 1."""
+        self.mean.copy_(pooled.mean(dim=0))
+        self.std.copy_(pooled.std(dim=0).clamp(min=1e-3))

@@ -1,4 +1,4 @@
-"""The language model with its head: logits of proteins of any length."""
+"""Language model and classification head: logits of proteins of any length."""
 
 from collections.abc import Sequence
 
@@ -20,21 +20,20 @@ from halo.finetuning.data import token_batches
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
-from halo.training.precision import half_precision
+from halo.training.precision import mixed_precision
 
 
 class Learner(nn.Module):
-    """All that is fine-tuned, and what it stands on.
+    """The language model with its adapters and its head.
 
-    Its thresholds `tau`, in logits, float32 :math:`(L)`, are learned from held-out proteins.
+    The thresholds `tau`, in logits, float32 :math:`(L)`, are learned from held-out proteins.
 
     Args:
-        model, alphabet: the language model, which is changed.
+        model, alphabet: the language model, which is modified in place.
         n_labels: :math:`L`.
-        embedding: the layer that the head reads, the windows of long proteins, and the precision
-            of what is scored.
-        settings: what is trained, and the shape of the head.
-        seed: of the weights that are new.
+        embedding: settings of the embeddings: layer, windows, and precision in scoring.
+        settings: settings of adapters and head.
+        seed: seed of new weights.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Learner(nn.Module):
     ) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        # The head first: its first weights are then the same, whatever is adapted.
+        # The head first, so that its initial weights do not depend on the adapters.
         self.head = AttentionHead(model.embed_dim, n_labels, settings)
         self.model = model
         adapt(model, settings.adapter(embedding.layer))
@@ -58,7 +57,7 @@ class Learner(nn.Module):
         self.tokenizer = Tokenizer(alphabet)
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that are trained, by name."""
+        """The trainable parameters by name."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
     def forward(self, sequences: Sequence[str]) -> Tensor:
@@ -67,7 +66,7 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def standardize(self, sequences: Sequence[str]) -> None:
-        """Fit the head's units to proteins as the language model sees them before the training."""
+        """Fit the head's standardization, with the language model before training."""
         self.eval()
         window = self.embedding.window
         pooled = [
@@ -81,11 +80,16 @@ class Learner(nn.Module):
     def score(self, sequences: Sequence[str], processes: Processes) -> Tensor:
         """Logits of whole proteins on the CPU, float32 [n, n_labels], in the order given.
 
-        A protein that is longer than the model's window is seen through several, and the head
-        pools over all its residues. They are the logits of `halo.finetuning.predict`, whatever the
-        precision of the training is: states in the precision of the embeddings on this device,
-        and rounded to float16, in which embeddings are stored. So thresholds that are learned from
-        these logits hold for those. HaloError where float16 does not hold the states.
+        Proteins that are longer than the window are computed in several windows, and the head
+        pools over all residues. The logits equal those of `halo.finetuning.predict` at any
+        precision of the training: states are computed in the precision of the embeddings on this
+        device and rounded to float16, like stored embeddings. Thresholds learned from these logits
+        are therefore valid for predictions.
+
+        Raises
+        ------
+        HaloError
+            if states are NaN or exceed the range of float16
         """
         self.eval()
         precision = self._as_embedded()
@@ -104,8 +108,8 @@ class Learner(nn.Module):
         processes.add_up([logits])
         if not logits.isfinite().all():
             raise HaloError(
-                "validation: the language model's states are no numbers, or beyond what float16 "
-                "holds, in which embeddings are stored; lower finetune.learning_rate, set "
+                "validation: the language model's states are NaN or exceed the range of float16, "
+                "in which embeddings are stored; lower finetune.learning_rate, set "
                 "embeddings.precision to float32, or embeddings.layer to -1"
             )
         return logits.cpu()
@@ -115,7 +119,7 @@ class Learner(nn.Module):
         return self.tau.device
 
     def _as_trained(self) -> torch.autocast:
-        return half_precision(self._device, self.settings.precision)
+        return mixed_precision(self._device, self.settings.precision)
 
     def _as_embedded(self) -> torch.autocast:
         device = self._device.type
@@ -132,16 +136,16 @@ class Learner(nn.Module):
     def _blended(self, sequence: str, precision: torch.autocast) -> Tensor:
         """States of a long protein, float32 [1, length, dim].
 
-        Windows come from a GPU in float16, as those of embeddings do.
+        Windows are copied from a GPU in float16, like those of embeddings.
         """
-        found = windows(len(sequence), self.embedding.window, self.embedding.overlap)
-        start, stop = found[0]
-        lengths = np.full(len(found), stop - start)
+        spans = windows(len(sequence), self.embedding.window, self.embedding.overlap)
+        start, stop = spans[0]
+        lengths = np.full(len(spans), stop - start)
         parts = []
-        for rows in token_batches(lengths, np.arange(len(found)), self.settings.tokens_per_batch):
-            states, _ = self._states([sequence[slice(*found[row])] for row in rows], precision)
+        for rows in token_batches(lengths, np.arange(len(spans)), self.settings.tokens_per_batch):
+            states, _ = self._states([sequence[slice(*spans[row])] for row in rows], precision)
             states = states[:, 1:-1]
             states = states.half() if states.is_cuda else states.float()
             states = states.cpu().numpy()
-            parts += [(*found[row], part) for row, part in zip(rows, states, strict=True)]
+            parts += [(*spans[row], part) for row, part in zip(rows, states, strict=True)]
         return torch.from_numpy(blend(len(sequence), parts)).to(self._device)[None]

@@ -1,4 +1,4 @@
-"""The loop of the fine-tuning: steps, passes, early stopping, and going on where it ended."""
+"""The fine-tuning loop: steps, epochs, early stopping, and resuming."""
 
 import logging
 import math
@@ -31,17 +31,17 @@ from halo.training.thresholds import learn_thresholds
 log = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
-STANDARDIZED = 256  # proteins that the head takes its units from
+STANDARDIZED = 256  # proteins to which the head's standardization is fitted
 
 
 @dataclass
 class Finetuning:
-    """A fine-tuning, from the first step or from the last one that was saved, to the end.
+    """Fine-tune a language model, from the start or from the last saved step.
 
     Attributes
     ----------
-    state_file : where the state is kept, or None to keep none
-    save_seconds : it is written after a step when this time has passed since the last writing
+    state_file : file of the state for resuming, or None
+    save_seconds : smallest time between two writes of the state, which happen after steps
     """
 
     learner: Learner
@@ -58,7 +58,7 @@ class Finetuning:
         self.device = self.learner.tau.device
         self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
         self.weights = label_weights(self.train.labels).to(self.device)
-        # The same in every process and after every interruption: nothing is trained yet.
+        # The same in every process and after every interruption, because nothing is trained yet.
         rows = np.random.default_rng(self.seed).permutation(len(self.train))[:STANDARDIZED]
         self.learner.standardize([self.train.sequences[row] for row in rows])
         self.trained = self.learner.trained()
@@ -69,10 +69,10 @@ class Finetuning:
         self._saved = time.monotonic()
 
     def run(self) -> Position:
-        """Train, and leave the learner as it was after the best pass.
+        """Train; afterwards, the learner is that of the best epoch.
 
-        On the CPU the same input, seed and settings give the same weights, however often the
-        job ended and was started again; on a GPU nearly so.
+        On the CPU, the same input, seed and settings give the same weights, however often the job
+        was interrupted and resumed; on a GPU approximately.
         """
         self._resume()
         settings, position = self.settings, self.position
@@ -80,14 +80,14 @@ class Finetuning:
             position.epoch <= settings.epochs
             and position.epoch - 1 - position.best_epoch < settings.patience
         ):
-            self._pass()
+            self._train_epoch()
             self._validate()
             self._save_if_due()
         self._load(self.best)
         return position
 
-    def _pass(self) -> None:
-        """The steps of one pass that are not yet done."""
+    def _train_epoch(self) -> None:
+        """The remaining steps of one epoch."""
         position, settings = self.position, self.settings
         lengths = np.minimum(self.train.lengths, self.learner.embedding.window)
         self._loss = torch.zeros(1, dtype=torch.float64, device=self.device)
@@ -106,17 +106,17 @@ class Finetuning:
         self._count_loss()
 
     def _count_loss(self) -> None:
-        """Take the losses from the GPU, which the CPU has to wait for; HaloError if one is NaN."""
+        """Copy the losses from the GPU, which synchronizes; raises a HaloError if one is NaN."""
         self.position.loss += self._loss.item()
         self._loss.zero_()
         if not math.isfinite(self.position.loss):
             raise HaloError(
-                f"pass {self.position.epoch}: the loss is no longer a number; lower "
+                f"epoch {self.position.epoch}: the loss is NaN or infinite; lower "
                 "finetune.learning_rate, or set finetune.precision to float32"
             )
 
     def _step(self, batches: Sequence[np.ndarray], first: int, done: float) -> tuple[Tensor, int]:
-        """One step of the optimizer: the sum of the proteins' losses, and their number.
+        """One step of the optimizer; returns the sum of the losses and the number of proteins.
 
         The sum, float32 [1], is on the device.
         """
@@ -128,9 +128,9 @@ class Finetuning:
         for number in self.processes.share(range(len(batches))):
             rows = batches[number]
             torch.manual_seed(_seed_of(self.seed, self.position.epoch, first + number))
-            found = self._logits(rows)
+            logits = self._logits(rows)
             targets = moved(self.train.labels[torch.from_numpy(rows)], self.device)
-            loss = self.loss_of(found, targets, self.settings.gamma, self.weights) * len(rows)
+            loss = self.loss_of(logits, targets, self.settings.gamma, self.weights) * len(rows)
             (loss / count).backward()
             total += loss.detach()
         self.processes.add_up([total, *(value.grad for value in self.trained.values())])
@@ -147,7 +147,7 @@ class Finetuning:
         )
 
     def _validate(self) -> None:
-        """The end of a pass: the scores of the validation, and whether they are the best."""
+        """Score the validation set at the end of an epoch, and keep the best weights."""
         start = time.monotonic()
         position, settings = self.position, self.settings
         logits = self.learner.score(self.val.sequences, self.processes)
@@ -171,21 +171,21 @@ class Finetuning:
             "seconds": position.seconds + time.monotonic() - start,
         }
         log.info(
-            "pass %s/%s: loss %.4f, validation loss %.4f, macro-F1 %.3f (%.1f s)",
+            "epoch %s/%s: loss %.4f, validation loss %.4f, macro-F1 %.3f (%.1f s)",
             row["epoch"], settings.epochs, row["train_loss"], val_loss, f1, row["seconds"],
         )  # fmt: skip
-        if position.end_of_pass(row):
+        if position.end_epoch(row):
             self.best = {
                 name: value.detach().cpu().clone() for name, value in self._state().items()
             }
 
     def _resume(self) -> None:
-        found = load_state(self.state_file) if self.state_file else None
-        self.processes.wait()  # none may write before all have read
-        if found is None:
+        saved = load_state(self.state_file) if self.state_file else None
+        self.processes.barrier()  # barrier: all processes read before one writes
+        if saved is None:
             return
-        self.position, tensors = found
-        log.info("goes on at pass %s, step %s", self.position.epoch, self.position.step)
+        self.position, tensors = saved
+        log.info("resumed at epoch %s, step %s", self.position.epoch, self.position.step)
         self._load({k.removeprefix("now."): v for k, v in tensors.items() if k.startswith("now.")})
         best = {key for key in tensors if key.startswith("best.")}
         self.best = {key.removeprefix("best."): tensors[key] for key in best}
@@ -204,7 +204,7 @@ class Finetuning:
         self._saved = time.monotonic()
 
     def _state(self) -> dict[str, Tensor]:
-        """Everything that is learned."""
+        """All trained tensors."""
         return {**self.trained, "tau": self.learner.tau}
 
     @torch.no_grad()
@@ -224,7 +224,7 @@ class Finetuning:
 
 
 def _rate(done: float, settings: FinetuneSettings) -> float:
-    """Factor of the learning rate when this share of all steps is done."""
+    """Factor of the learning rate at this fraction of all steps."""
     if done < settings.warmup:
         return done / settings.warmup
     left = (1 - done) / (1 - settings.warmup)
@@ -232,5 +232,5 @@ def _rate(done: float, settings: FinetuneSettings) -> float:
 
 
 def _seed_of(seed: int, epoch: int, batch: int) -> int:
-    """Seed of one batch's dropout, so that it is the same in whatever process it is done."""
+    """Seed of the dropout of one batch, independent of the process that computes it."""
     return int(np.random.SeedSequence((seed, DROPOUT, epoch, batch)).generate_state(1)[0])

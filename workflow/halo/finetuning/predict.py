@@ -1,4 +1,4 @@
-"""The fine-tuned language model alone as a method: its head, on its embeddings of the fold."""
+"""Predict with the fine-tuned language model only: its head on the fold's embeddings."""
 
 import logging
 from pathlib import Path
@@ -39,10 +39,9 @@ def predict_fold(
     key: ModelKey,
     folder: Path,
 ) -> None:
-    """Write ``predictions.csv``, ``model.json`` and ``history.csv`` as every method does.
+    """Write ``predictions.csv``, ``model.json`` and ``history.csv`` of the method `esm`.
 
-    The embeddings are the states that the head was trained on, so it needs no language model,
-    and after a change of the proteins only new ones have to be embedded.
+    The head is applied to stored embeddings; the language model itself is not needed.
 
     Parameters
     ----------
@@ -54,7 +53,7 @@ def predict_fold(
     head, description = load_head(finetuned)
     if description.labels != list(proteins.label_names):
         raise HaloError(
-            f"{finetuned}: fine-tuned for other labels than those of the data now; raise "
+            f"{finetuned}: fine-tuned for other labels than the data has now; raise "
             "finetune.refresh by one to fine-tune again"
         )
     held_out = parts.held_out

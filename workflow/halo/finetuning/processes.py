@@ -1,8 +1,8 @@
-"""One process or several, as torchrun starts them: one a GPU, or on the CPU for tests.
+"""Data-parallel training with the processes of torchrun: one per GPU, or on the CPU for tests.
 
-`torch.nn.parallel.DistributedDataParallel` wants every process to have as many batches as the
-others. Here the batches of a step are dealt out, however many there are, and what they give is
-added up: the result does not depend on the number of processes.
+`torch.nn.parallel.DistributedDataParallel` requires the same number of batches in every process.
+Here the batches of a step are distributed over the processes and the gradients are summed, so that
+the result does not depend on the number of processes.
 """
 
 import logging
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Processes:
-    """Number of this process, and how many there are."""
+    """Rank of this process, and number of processes."""
 
     number: int = 0
     count: int = 1
@@ -34,11 +34,11 @@ class Processes:
         return self.number == 0
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Those of `items` that this process has to do."""
+        """The `items` of this process."""
         return items[self.number :: self.count]
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its sum over the processes."""
+        """Replace each tensor by its sum over the processes (all-reduce)."""
         if self.count > 1:
             tensors = list(tensors)
             flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -47,18 +47,22 @@ class Processes:
             for tensor, part in zip(tensors, flat.split(sizes), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
+    def barrier(self) -> None:
+        """Wait until all processes have reached this barrier."""
         if self.count > 1:
             distributed.barrier()
 
 
 @contextmanager
 def processes(wanted: str = "auto") -> Iterator[tuple[Processes, str]]:
-    """The processes that torchrun has started, or this one alone, and this one's device.
+    """The processes that torchrun has started, or this single one, and the device of this one.
 
-    `wanted` is as `halo.device.choose_device` has it. HaloError where there are more processes
-    than GPUs.
+    `wanted` is as in `halo.device.choose_device`.
+
+    Raises
+    ------
+    HaloError
+        if there are more processes than GPUs
     """
     device = choose_device(wanted)
     if not distributed.is_torchelastic_launched():
@@ -80,10 +84,10 @@ def processes(wanted: str = "auto") -> Iterator[tuple[Processes, str]]:
 
 
 def _require_gpus(count: int) -> None:
-    """HaloError where this job sees fewer GPUs than that."""
-    found = torch.cuda.device_count()
-    if found < count:
+    """Raise a HaloError if fewer GPUs are visible to this job."""
+    visible = torch.cuda.device_count()
+    if visible < count:
         raise HaloError(
-            f"finetune.gpus is {count}, but this job sees {found}: lower finetune.gpus, or ask for "
-            f"as many (in slurm/profile.yaml, set-resources: finetune: gpu: {count})"
+            f"finetune.gpus is {count}, but this job sees {visible}: lower finetune.gpus, or ask "
+            f"for as many (in slurm/profile.yaml, set-resources: finetune: gpu: {count})"
         )

@@ -1,4 +1,4 @@
-"""One fold: fine-tune the language model, and write what embeds and predicts with it."""
+"""The finetune stage: fine-tune the language model on one fold, and write adapter and head."""
 
 import hashlib
 import logging
@@ -67,8 +67,9 @@ def finetune_fold(
     if processes.first:
         write_json(state.with_name("fingerprint.json"), note, shared=True)
         log.info(
-            "%s training proteins, %s of validation; %s numbers of %s are trained, on %s x %s",
-            *(f"{len(found):,}" for found in examples.values()),
+            "%s training proteins, %s validation proteins; %s of %s parameters are trainable; "
+            "%s x %s",
+            *(f"{len(chosen):,}" for chosen in examples.values()),
             f"{sum(value.numel() for value in learner.trained().values()):,}",
             f"{sum(value.numel() for value in learner.parameters()):,}",
             processes.count, device,
@@ -110,9 +111,9 @@ def finetune_fold(
     )
     write_typed(folder / NAME, description)
     file = folder / "adapter.safetensors"
-    found = replace(weights, adapter=str(file), adapter_sha256=sha256_of_file(file))
-    write_weights(folder / "language_model.json", found, store)
-    # With what a killed job was writing; the folder is this fine-tuning's alone.
+    adapted = replace(weights, adapter=str(file), adapter_sha256=sha256_of_file(file))
+    write_weights(folder / "language_model.json", adapted, store)
+    # Includes temporary files of killed jobs; no other job uses this folder.
     shutil.rmtree(state.parent, ignore_errors=True)
 
 
@@ -129,7 +130,7 @@ def _description(
     embedding: EmbeddingSettings,
     settings: FinetuneSettings,
 ) -> dict[str, object]:
-    """All that the result depends on."""
+    """Everything that the result depends on."""
     return {
         "model": weights.name,
         "sha256": weights.sha256,
@@ -148,7 +149,7 @@ def _description(
 
 
 def _digest(proteins: Proteins, parts: FoldParts) -> str:
-    """Digest of the sequences that are looked at, of their labels and of their parts."""
+    """Digest of the sequences of train and val, their labels and parts."""
     digest = hashlib.sha256()
     targets = proteins.targets
     for row in np.flatnonzero(parts.is_in(TRAIN, "val")):

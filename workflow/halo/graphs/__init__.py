@@ -1,1 +1,1 @@
-"""Residue graphs: contacts, sequence neighbours and features that are no embedding."""
+"""Residue graphs: contacts, sequence neighbours, and features other than embeddings."""

@@ -1,4 +1,4 @@
-"""From a protein's sequence and structure, or the sequence alone, to its residue graph."""
+"""Build the residue graph of a protein from its sequence and, if available, its structure."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from halo.graphs.settings import GraphSettings
 from halo.residues import residue_indices
 
 CONTACT, NEIGHBOUR = 1, 2  # bits of an edge's kind
-# What is known of a residue's structure; coordinates with their confidence (pLDDT), or without.
+# Available structure information of a residue: coordinates with or without confidence (pLDDT).
 SEQUENCE_ONLY, CONTACTS_ONLY, COORDINATES, COORDINATES_ONLY = 0, 1, 2, 3
 
 
@@ -26,15 +26,15 @@ def build_graph(
 ) -> dict[str, np.ndarray]:
     """The arrays of `halo.graphs.layout.LAYOUT` for one protein.
 
-    `structure` holds the arrays of the structure store, or is None. Contacts are sought
-    within a fragment only: AlphaFold's fragments have no placement to each other. Where
-    fragments overlap, pLDDT is the mean of those that tell it, a contact counts if one has it
-    (the smallest distance), and geometry and coordinates are of the fragment in which the
-    residue is farthest from an end.
+    `structure` has the arrays of the structure store, or is None. Contacts are computed within
+    fragments only, because the relative position of AlphaFold's fragments is not known. Where
+    fragments overlap, the pLDDT is averaged, a contact of any fragment is used (with the smallest
+    distance), and geometry and coordinates are those of the fragment in which the residue is
+    farthest from an end.
 
     Examples
     --------
-    Without a structure, neighbours in the sequence alone are joined.
+    Without a structure, the graph has edges between sequence neighbours only.
 
     >>> graph = build_graph("MKVL", None, GraphSettings(sequence_neighbours=1))
     >>> graph["edges"].tolist()
@@ -79,7 +79,7 @@ def _from_fragments(
     places: np.ndarray,
     known: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fill `features`, `places` and `known` in place; contacts as positions of the sequence."""
+    """Fill `features`, `places` and `known` in place; returns contacts as sequence positions."""
     position = structure["position"].astype(np.int64)
     plddt = structure["plddt"].astype(np.float64)
     best = np.zeros(len(known), dtype=np.int64)
@@ -112,7 +112,7 @@ def _from_fragments(
 
 
 def _nearest(pairs: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each pair once, with its smallest distance, in order."""
+    """Distinct sorted pairs with their smallest distance."""
     order = np.lexsort((distances, pairs[:, 1], pairs[:, 0]))
     pairs, distances = pairs[order], distances[order]
     first = np.ones(len(pairs), dtype=bool)
@@ -140,14 +140,14 @@ def _capped(
 def _with_neighbours(
     pairs: np.ndarray, distances: np.ndarray, length: int, reach: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Contacts and sequence neighbours up to `reach` residues apart, each edge once.
+    """Distinct edges of contacts and sequence neighbours at most `reach` residues apart.
 
-    The contacts come in order. Returns edges int64 [n, 2] with i < j in order, distances [n] (NaN
-    where unknown), and kinds uint8 [n].
+    Contacts must be sorted. Returns sorted edges int64 [n, 2] with i < j, distances [n] (NaN if
+    unknown), and bits of the edge type, uint8 [n].
     """
     steps = range(1, min(reach, length - 1) + 1)
     neighbours = [np.arange(length - step) * (length + 1) + step for step in steps]
-    # An edge as one number, and its kind in the lowest bits: what is sorted fastest.
+    # Encode an edge as one number with its type in the lowest bits, for fast sorting.
     keys = np.concatenate(
         [(pairs[:, 0] * length + pairs[:, 1]) * 4 + CONTACT]
         + [4 * numbers + NEIGHBOUR for numbers in neighbours]

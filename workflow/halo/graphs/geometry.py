@@ -1,11 +1,11 @@
-"""Local geometry of a protein's backbone: numbers that no rotation or translation changes."""
+"""Local geometry of a protein backbone, invariant to rotation and translation."""
 
 import numpy as np
 
 N, CA, C = 0, 1, 2
 CONTACT_SCALE = 25.0  # contacts below 10 Å of a typical residue of an AlphaFold model
-# The first separation in the sequence of each class of contacts, and a usual number of them: 3 to 6
-# tell a helix from a strand; the others are the short, medium and long range of CASP, about.
+# First sequence separation of each class of contacts, and its typical number. Separations 3 to 6
+# distinguish helices from strands; the others are about the short, medium and long range of CASP.
 CONTACT_CLASSES = {3: 2.0, 4: 2.0, 5: 2.0, 6: 2.0, 7: 3.0, 12: 5.0, 24: 12.0}
 BACKBONE_FEATURES = (
     "plddt",
@@ -45,11 +45,11 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     points = np.ascontiguousarray(ca.T, dtype=np.float64)
     there = np.flatnonzero(np.isfinite(points).all(axis=0))
     points = points.take(there, axis=1)
-    from scipy.spatial import cKDTree  # half a second: only where there is a structure
+    from scipy.spatial import cKDTree  # slow to import, and only needed for structures
 
-    tree = cKDTree(points.T, balanced_tree=False)  # no faster for so few points, but slower to make
+    tree = cKDTree(points.T, balanced_tree=False)  # faster to build, and not slower for few points
     pairs = tree.query_pairs(radius, output_type="ndarray").astype(np.int64, copy=False)
-    # One number a pair: sorted four times as fast as two columns.
+    # Encode a pair as one number, which sorts four times as fast as two columns.
     keys = np.sort(pairs @ np.array([len(there), 1]))
     first, second = np.divmod(keys, len(there))
     distances = _norm(_step(points, first, second))
@@ -57,9 +57,9 @@ def contacts(ca: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def contact_features(pairs: np.ndarray, length: int) -> np.ndarray:
-    """How many contacts a residue has in each of `CONTACT_CLASSES`, over their usual number.
+    """Number of contacts of each residue in `CONTACT_CLASSES`, divided by the typical number.
 
-    What local geometry says of a residue's secondary structure, contacts say without coordinates.
+    These features describe secondary structure without coordinates.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def contact_features(pairs: np.ndarray, length: int) -> np.ndarray:
     float32 [length, len(CONTACT_FEATURES)].
     """
     classes = len(CONTACT_CLASSES)
-    # Class 0 are the contacts below the first separation, which are not counted.
+    # Class 0 has contacts below the first separation, which are not counted.
     number = np.searchsorted(list(CONTACT_CLASSES), np.arange(length), side="right")
     keys = pairs * (classes + 1)
     keys += number.take(pairs[:, 1] - pairs[:, 0])[:, None]
@@ -82,18 +82,18 @@ def contact_features(pairs: np.ndarray, length: int) -> np.ndarray:
 def backbone_features(
     coordinates: np.ndarray, plddt: np.ndarray, pairs: np.ndarray, position: np.ndarray
 ) -> np.ndarray:
-    """Features of each residue of a chain, float32 [n, len(BACKBONE_FEATURES)], in that order.
+    """Features of the residues of a chain, float32 [n, len(BACKBONE_FEATURES)], in that order.
 
-    ``plddt`` as a share of 1; ``contact_number`` and ``half_sphere``, the contacts of `pairs`
-    and those of them on the side of the side chain (Hamelryck 2005, 10.1002/prot.20379, with
-    the direction of Cβ from the backbone), over `CONTACT_SCALE`; ``depth``, the distance from
-    the chain's centre over its radius of gyration; sine and cosine of the torsions φ and ψ;
-    the bend (angle at Cα i of i-2, i, i+2) and the twist (torsion of Cα i-1 to i+2).
-    What is not defined, at chain ends, breaks and missing atoms, is 0.
+    ``plddt`` (0 to 1); ``contact_number`` and ``half_sphere``: the number of contacts in `pairs`,
+    and of those on the side of the side chain (Hamelryck 2005, 10.1002/prot.20379, with the
+    direction of Cβ from the backbone), divided by `CONTACT_SCALE`; ``depth``: the distance from
+    the centre of the chain divided by its radius of gyration; sine and cosine of the torsions φ
+    and ψ; the bend (angle at Cα i of i-2, i, i+2) and the twist (torsion of Cα i-1 to i+2).
+    Undefined features, at chain ends, breaks and missing atoms, are 0.
 
     Parameters
     ----------
-    coordinates : float [n, 3 atoms (N, CA, C), 3], Å, NaN where an atom is missing
+    coordinates : float [n, 3 atoms (N, CA, C), 3], Å, NaN for missing atoms
     plddt : float [n], 0 to 100; NaN where unknown
     pairs : int [n_pairs, 2], contacts as rows of `coordinates`
     position : int [n], index in the sequence; a step other than 1 is a break
@@ -117,7 +117,7 @@ def backbone_features(
         whole = position[span:] - position[:-span] == span
         features[names, before : length - after] = np.where(whole, values, np.nan)
 
-    # One call for all torsions: of so few residues, what a call costs is most of it.
+    # One call for all torsions, because the overhead of calls dominates for few residues.
     ends = [(c[:, :-1], n[:, 1:], ca[:, 1:], c[:, 1:])]  # φ
     ends += [(n[:, :-1], ca[:, :-1], c[:, :-1], n[:, 1:])]  # ψ
     ends += [(ca[:, :-3], ca[:, 1:-2], ca[:, 2:-1], ca[:, 3:])]  # twist
@@ -132,7 +132,7 @@ def backbone_features(
 
 
 def _half_sphere(n: np.ndarray, ca: np.ndarray, c: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Number of contacts in the half sphere that the side chain points into; atoms [3, n]."""
+    """Number of contacts in the half sphere of the side chain; atoms [3, n]."""
     outwards = (ca - n) - (c - ca)  # the bisector that points away from N and C, as Cβ does
     first, second = np.ascontiguousarray(pairs.T)
     step = _step(ca, first, second)
@@ -143,7 +143,7 @@ def _half_sphere(n: np.ndarray, ca: np.ndarray, c: np.ndarray, pairs: np.ndarray
 
 
 def _step(points: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """From the first to the second point of each pair, [3, n_pairs], of points [3, n]."""
+    """Vectors from the first to the second point of each pair, [3, n_pairs]; points [3, n]."""
     # `take` is three times as fast as an index.
     return points.take(second, axis=1) - points.take(first, axis=1)
 

@@ -1,4 +1,4 @@
-"""What a store of graphs holds, and what its fingerprint stands for."""
+"""Layout and fingerprint of the store of graphs."""
 
 from dataclasses import asdict
 from typing import Any
@@ -23,7 +23,7 @@ LAYOUT = Layout(
 
 
 def description(structures: str, settings: GraphSettings) -> dict[str, Any]:
-    """What the content of the store depends on; `structures` is that store's fingerprint."""
+    """Everything that the content depends on; `structures` is that store's fingerprint."""
     return {
         "kind": "graphs",
         "structures": structures,

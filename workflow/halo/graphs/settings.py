@@ -10,14 +10,14 @@ class GraphSettings:
     """The section ``graphs`` of the configuration. `radius` in Å, the others in residues."""
 
     radius: float = setting(
-        10.0, "greatest distance of the C-alpha atoms of a contact (angstrom)", gt=0, le=30
+        10.0, "largest distance of C-alpha atoms in a contact (angstrom)", gt=0, le=30
     )
     sequence_neighbours: int = setting(
         3,
-        "residues this far apart in the sequence are joined, with or without a structure",
+        "residues up to this sequence separation are connected, with or without a structure",
         ge=1,
         le=64,
     )
     max_contacts: int = setting(
-        64, "contacts of a residue beyond its nearest so many are left out", ge=1
+        64, "largest number of contacts per residue; the nearest ones are kept", ge=1
     )

@@ -1,4 +1,4 @@
-"""Building the graphs of some buckets that the store does not hold yet."""
+"""The graphs stage: build the graphs of some buckets that are not in the store yet."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ def build_graphs(
     settings: GraphSettings,
     shard: Path | None = None,
 ) -> Store:
-    """Build the graphs that are missing or whose structure is another by now.
+    """Build graphs that are missing, or whose structure has changed.
 
-    `shard` is the file that will register in the store.
+    `shard` is the shard file that is registered in the store.
     """
     found = description(structures.fingerprint, settings)
     store = Store.create(store_root, "graphs", found, LAYOUT, shard)
@@ -57,7 +57,7 @@ def versions_of(structures: Store, members: Mapping[str, Sequence[Member]]) -> d
 
 
 def structure_version(structures: Store, seq_hash: str) -> str:
-    """The sha256 of the structure that the store has of a sequence, ``""`` where none."""
+    """SHA-256 of the stored structure of a sequence, ``""`` if there is none."""
     if seq_hash not in structures:
         return ""
     manifest = json.loads(structures.attributes(seq_hash)["manifest"])

@@ -1,4 +1,4 @@
-"""Networks to compare with: on the same embeddings and graphs, in the same loop."""
+"""Baseline networks, trained on the same embeddings and graphs by the same loop."""
 
 from copy import copy
 
@@ -13,12 +13,12 @@ from halo.network.standardize import StandardizeEmbedding
 
 
 class MeanEmbedding(nn.Module):
-    """The mean of a protein's embeddings through a perceptron with one hidden layer.
+    """Mean embedding of a protein and a perceptron with one hidden layer.
 
     Args:
         embedding_dim: width of the language model's embeddings.
         n_labels: number of labels.
-        settings: `hidden` and `dropout` of them are used.
+        settings: only `hidden` and `dropout` are used.
     """
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
@@ -36,21 +36,22 @@ class MeanEmbedding(nn.Module):
         """See `HaloNetwork.forward`."""
         embedding = self.standardize(batch.embedding)
         mean = segment(embedding, batch.batch, batch.num_graphs, "mean")
-        return Output(self.layers(mean), *_of_the_embedding_alone(batch))
+        return Output(self.layers(mean), *_embedding_only(batch))
 
     def global_weights(self) -> dict[str, float]:
-        """The embedding is all."""
+        """The embedding has weight 1."""
         return _weights_by_name((1.0, 0.0, 0.0))
 
 
 class LightAttention(nn.Module):
     r"""Light attention (Stärk 2021, 10.1093/bioadv/vbab035), as the paper describes it.
 
-    Two convolutions along the sequence give attention and values, one channel each for every
-    channel of the embedding; a protein is :math:`\sum_i \mathrm{softmax}_i(a_i) v_i` beside
-    :math:`\max_i v_i`. Kernel of 9 residues, dropout of 0.25 and a hidden layer of 32 units are
-    the paper's; `settings` are not used. The hidden layer is normalized by protein (the paper: by
-    batch), because a batch may be one long protein, and the embedding comes in units of its spread.
+    Two convolutions along the sequence compute attention :math:`a` and values :math:`v`, with as
+    many channels as the embedding; the representation of a protein is
+    :math:`\sum_i \mathrm{softmax}_i(a_i) v_i` concatenated with :math:`\max_i v_i`. The kernel of 9
+    residues, the dropout of 0.25 and the hidden layer of 32 units are the paper's; `settings` are
+    not used. Unlike in the paper, the hidden layer has layer normalization instead of batch
+    normalization, because a batch may be one long protein, and the embedding is standardized.
     """
 
     KERNEL, DROPOUT, HIDDEN = 9, 0.25, 32
@@ -88,16 +89,16 @@ class LightAttention(nn.Module):
         mixed = (attention * values).sum(dim=2)
         highest = values.masked_fill(padding, -torch.inf).amax(dim=2)
         logits = self.head(torch.cat([mixed, highest], dim=1))
-        weights, _ = _of_the_embedding_alone(batch)
+        weights, _ = _embedding_only(batch)
         by_residue = attention.mean(dim=1).flatten().index_select(0, batch.place)
         return Output(logits, weights, by_residue[:, None])
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch with `width`, the length of its longest protein, and where residues lie.
+        """The batch with `width`, the length of its longest protein, and positions of residues.
 
-        ``place`` int64 [N] is the row of each residue when every protein has `width` rows. It
-        follows from the lengths, for which the CPU would wait if they were on a GPU: so this is
-        best done before the batch is moved. What is not read goes, and need not be moved.
+        ``place`` int64 [N] is the row of each residue in a padded layout with `width` rows per
+        protein. Call this before the batch is moved to a GPU, where reading the lengths would
+        make the CPU wait. Tensors that are not used are removed and need not be moved.
         """
         made = copy(batch)
         made.width = int(batch.ptr.diff().max())
@@ -108,27 +109,27 @@ class LightAttention(nn.Module):
         return made
 
     def global_weights(self) -> dict[str, float]:
-        """The embedding is all."""
+        """The embedding has weight 1."""
         return _weights_by_name((1.0, 0.0, 0.0))
 
 
 class ReferenceNetwork(nn.Module):
-    """The published HALO's network: graph attention over everything side by side.
+    """The network of the published HALO: graph attention over concatenated features.
 
-    A residue is its Cα coordinates in Å, its embedding and its biochemistry, each multiplied by a
-    fixed weight; four layers of graph attention of 128 units in 4 heads, a mean over the residues,
-    a linear layer. Kept as it was published are the raw coordinates, which a rotation changes,
-    the fixed weights, and that edges are not weighted. Mended are its faults of counting: edges
-    reach 10 true Å (not 20), embeddings lie on their own residue (not on the next one), and a
-    protein meets its own graph. The embedding is as the language model gives it: in units of its
-    spread it would not have the published weight. `settings` are not used but for `dropout`.
+    The features of a residue are its Cα coordinates in Å, its embedding and its biochemistry, each
+    multiplied by a fixed weight. They pass through four layers of graph attention with 128 units in
+    4 heads, a mean over the residues and a linear layer. As published, coordinates are not
+    invariant to rotation, weights are fixed, and edges have no weights. Indexing errors of the
+    published code are fixed: edges reach 10 Å (not 20), each embedding belongs to its own residue
+    (not to the next one), and each protein has its own graph. The embedding is not standardized,
+    which would change its published weight. Of `settings`, only `dropout` is used.
     """
 
     LAYERS, UNITS, HEADS = 4, 128, 4
     WEIGHTS = (1.0, 0.5, 0.5)  # in the order of MODALITIES
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
-        from torch_geometric.nn import GATConv  # takes seconds: only for this network
+        from torch_geometric.nn import GATConv  # slow to import; only this network needs it
 
         super().__init__()
         width = embedding_dim + 3 + BIOCHEMISTRY_DIM
@@ -138,7 +139,7 @@ class ReferenceNetwork(nn.Module):
                 self.UNITS // self.HEADS,
                 heads=self.HEADS,
                 dropout=settings.dropout,
-                add_self_loops=False,  # `prepare` does, once for all layers
+                add_self_loops=False,  # `prepare` adds them once for all layers
             )
             for number in range(self.LAYERS)
         )
@@ -147,7 +148,7 @@ class ReferenceNetwork(nn.Module):
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, batch: Batch) -> Output:
-        """See `HaloNetwork.forward`; every residue has the same part in the mean."""
+        """See `HaloNetwork.forward`; the attention is uniform."""
         if "looped_index" not in batch:
             batch = self.prepare(batch)
         modalities = (batch.embedding.float(), batch.coordinates, batch.biochemistry)
@@ -157,12 +158,12 @@ class ReferenceNetwork(nn.Module):
         for layer in self.layers:
             h = torch.relu(layer(h, batch.looped_index))
         mean = segment(h, batch.batch, batch.num_graphs, "mean")
-        return Output(self.head(mean), self.shares.expand(batch.num_graphs, -1), _even(batch))
+        return Output(self.head(mean), self.shares.expand(batch.num_graphs, -1), _uniform(batch))
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch with ``looped_index`` int64 [2, E + N], its edges and a loop at each residue.
+        """The batch with ``looped_index`` int64 [2, E + N]: its edges and self-loops.
 
-        What is not read goes, and need not be moved to a GPU.
+        Tensors that are not used are removed and need not be moved to a GPU.
         """
         made = copy(batch)
         loops = torch.arange(batch.num_nodes, device=batch.edge_index.device).expand(2, -1)
@@ -172,17 +173,17 @@ class ReferenceNetwork(nn.Module):
         return made
 
     def global_weights(self) -> dict[str, float]:
-        """The fixed ones, as shares."""
+        """The fixed weights, normalized to a sum of 1."""
         return _weights_by_name(tuple(weight / sum(self.WEIGHTS) for weight in self.WEIGHTS))
 
 
-def _of_the_embedding_alone(batch: Batch) -> tuple[Tensor, Tensor]:
+def _embedding_only(batch: Batch) -> tuple[Tensor, Tensor]:
     weights = torch.zeros(batch.num_graphs, len(MODALITIES), device=batch.batch.device)
     weights[:, MODALITIES.index("embedding")] = 1.0
-    return weights, _even(batch)
+    return weights, _uniform(batch)
 
 
-def _even(batch: Batch) -> Tensor:
+def _uniform(batch: Batch) -> Tensor:
     """The attention of a plain mean, [N, 1]."""
     return (1.0 / batch.ptr.diff()).index_select(0, batch.batch)[:, None]
 

@@ -1,7 +1,7 @@
-"""Proteins as tensors by name, one or several together.
+"""Named tensors of one protein (`Data`) and of several (`Batch`).
 
-PyTorch Geometric has the same (``Data`` and ``Batch``), but its import alone takes longer than the
-prediction of a protein.
+They correspond to ``Data`` and ``Batch`` of PyTorch Geometric, whose import alone takes longer than
+the prediction of a protein.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,10 @@ from torch import Tensor
 
 
 class Data:
-    """One protein: tensors as attributes and by name, and `num_nodes`, its number of residues.
+    """Tensors of one protein, as attributes and by name; `num_nodes` is its number of residues.
 
-    The rows of a tensor are residues, edges or the protein itself. Only of a tensor whose name
-    ends in ``index`` the columns are edges, and the values number residues.
+    The rows of a tensor are residues, edges or the protein itself. A tensor whose name ends in
+    ``index`` has edges as columns and residue numbers as values.
     """
 
     def __init__(self, num_nodes: int, **tensors: Tensor) -> None:
@@ -44,36 +44,36 @@ class Data:
         return dict(vars(self))
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> "Data":
-        """The same with what `function` makes of each tensor."""
+        """Apply `function` to each tensor."""
         made = object.__new__(type(self))
         made.__dict__.update(vars(self) | {name: function(value) for name, value in self})
         return made
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Data":
-        """The same with all tensors on `device`."""
+        """Move all tensors to `device`."""
         return self.apply(lambda value: value.to(device, non_blocking=non_blocking))
 
     def clone(self) -> "Data":
-        """A copy that shares no memory."""
+        """A deep copy."""
         return self.apply(torch.clone)
 
     def pin_memory(self) -> "Data":
-        """The same in memory that a GPU reads directly; a DataLoader asks for it."""
+        """Copy all tensors to pinned memory; called by a DataLoader."""
         return self.apply(torch.Tensor.pin_memory)
 
 
 class Batch(Data):
-    """Several proteins, whose residues and edges stand one after the other.
+    """Several proteins, with concatenated residues and edges.
 
-    Beside the tensors of `Data` there are ``batch`` int64 [N], the protein of each residue, and
-    ``ptr`` int64 [G + 1], where the residues of each protein begin; `num_graphs` is G.
+    In addition to the tensors of `Data`, there are ``batch`` int64 [N], the protein of each
+    residue, and ``ptr`` int64 [G + 1], the first residue of each protein; `num_graphs` is G.
     """
 
     num_graphs: int
 
     @classmethod
     def from_data_list(cls, proteins: Sequence[Data]) -> "Batch":
-        """The proteins together; all have the same tensors."""
+        """Concatenate proteins, which must have the same tensors."""
         lengths = torch.tensor([protein.num_nodes for protein in proteins])
         ptr = torch.zeros(len(proteins) + 1, dtype=torch.int64)
         torch.cumsum(lengths, dim=0, out=ptr[1:])

@@ -1,6 +1,6 @@
-"""The networks by the name that the configuration gives a method's class.
+"""Registry of networks by the class of a method in the configuration.
 
-A new one is a module with the constructor and the outputs of `HaloNetwork` and a line here.
+To add a network, write a module with the constructor and outputs of `HaloNetwork` and add it here.
 """
 
 from torch import nn
@@ -18,10 +18,10 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 def prepared(network: nn.Module, batch: Batch) -> Batch:
-    """What `network` reads of a batch, made before the batch is moved to a GPU.
+    """Prepare a batch for `network` before the batch is moved to a GPU.
 
-    What depends on the data's own values, the number of edges of a kind, is done there: on the
-    GPU the CPU would have to wait for it.
+    Shapes that depend on values, such as the number of contact edges, are computed on the CPU,
+    which would otherwise have to wait for the GPU.
     """
     prepare = getattr(network, "prepare", None)
     return batch if prepare is None else prepare(batch)

@@ -1,4 +1,4 @@
-"""From the arrays of a stored graph and an embedding to the tensors that the network reads."""
+"""Network inputs from a stored graph and an embedding."""
 
 from copy import copy
 from itertools import pairwise
@@ -20,7 +20,7 @@ from halo.network.batch import Batch, Data
 from halo.network.graph_attention import with_loops
 
 MODALITIES = ("embedding", "structure", "biochemistry")
-TERMINUS_SCALES = (5.0, 20.0, 60.0)  # residues over which the nearness to an end decays by e
+TERMINUS_SCALES = (5.0, 20.0, 60.0)  # decay lengths of the proximity to a terminus, in residues
 RADIAL_CENTRES = torch.linspace(2.0, 10.0, 16)  # Å
 RADIAL_WIDTH = 8.0 / 15  # Å, the distance between centres
 SEPARATION_SCALES = (1.0, 4.0, 16.0, 64.0)  # residues
@@ -42,13 +42,13 @@ BIOCHEMISTRY_DIM = SCALES.shape[1] + 2 * len(TERMINUS_SCALES)
 def protein_data(
     graph: dict[str, np.ndarray], embedding: np.ndarray | None, scales: torch.Tensor = SCALES
 ) -> Data:
-    """One protein as the network reads it.
+    """Network inputs of one protein.
 
     Parameters
     ----------
     graph : arrays of `halo.graphs.layout.LAYOUT`
-    embedding : float16 [length, dim], or None where the modality is missing
-    scales : of the amino acids, float32 [26, n_scales], see `halo.biochemistry.scales`
+    embedding : float16 [length, dim], or None if the modality is missing
+    scales : amino-acid scales, float32 [26, n_scales], see `halo.biochemistry.scales`
 
     Returns
     -------
@@ -56,8 +56,8 @@ def protein_data(
     [length, STRUCTURE_DIM], ``coordinates`` float32 [length, 3] of the Cα atoms in Å, 0 where
     unknown, ``biochemistry`` float32 [length, BIOCHEMISTRY_DIM],
     ``edge_index`` int64 [2, 2 n_edges] (both directions), ``edge_attr`` float32
-    [2 n_edges, EDGE_DIM], ``edge_contact`` bool [2 n_edges], true where only the structure
-    knows the edge, and ``present`` bool [1, 3], which modalities there are.
+    [2 n_edges, EDGE_DIM], ``edge_contact`` bool [2 n_edges], true for edges that exist only in the
+    structure, and ``present`` bool [1, 3], the available modalities.
     """
     length = len(graph["residue"])
     if embedding is not None and len(embedding) != length:
@@ -102,12 +102,11 @@ def edge_features(
 ) -> torch.Tensor:
     """Features of undirected edges, float32 [n_edges, EDGE_DIM].
 
-    Gaussian radial basis of the distance in Å (0 where it is unknown), decays of the
-    sequence separation, whether the edge is a contact, a sequence neighbour, has a
-    distance, and has two ends of known pLDDT (`confident`, bool [length]), and the smaller and
-    the mean pLDDT (as a share of 1) of its two ends: the network weighs a contact by the
-    confidence in it. Where one is unknown, both numbers are 0 and the flag says so, so that the
-    network has a weight of its own for contacts of unknown confidence.
+    The features are a Gaussian radial basis of the distance in Å (0 if unknown), decays of the
+    sequence separation, flags for contact, sequence neighbour, known distance and known pLDDT of
+    both ends (`confident`, bool [length]), and the smaller and the mean pLDDT (0 to 1) of both
+    ends, by which the network can weight contacts. If a pLDDT is unknown, both numbers are 0 and
+    the flag is 0, so that the network can learn a separate weight for such contacts.
     """
     has_distance = ~torch.isnan(distance)
     offset = torch.nan_to_num(distance, nan=0.0)[:, None] - RADIAL_CENTRES
@@ -130,12 +129,11 @@ def edge_features(
 
 
 def split_edges(batch: Batch) -> Batch:
-    """The batch with what layers of graph attention read, made once for all of them.
+    """The batch with separate sequence and contact edges, for all layers of graph attention.
 
-    The edges along the sequence and across contacts apart, each with a loop at every residue:
-    ``sequence_index`` and ``contact_index`` int64 [2, E], ``sequence_attr`` and ``contact_attr``
-    float32 [E, EDGE_DIM]; see `with_loops`. How many edges are of which kind is known from the
-    data alone: on a GPU the CPU would wait for it, so this is best done before the batch is moved.
+    Adds ``sequence_index`` and ``contact_index`` int64 [2, E] with self-loops, and
+    ``sequence_attr`` and ``contact_attr`` float32 [E, EDGE_DIM]; see `with_loops`. Call this before
+    the batch is moved to a GPU, because the CPU would have to wait for the numbers of edges.
     """
     made = copy(batch)
     for name, chosen in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
@@ -146,11 +144,10 @@ def split_edges(batch: Batch) -> Batch:
 
 
 def hide_structure(batch: Batch, hidden: torch.Tensor) -> Batch:
-    """The batch with the proteins of `hidden` (bool [G]) as if they had no structure.
+    """Remove the structure of the proteins in `hidden` (bool [G]).
 
-    Their structural features go, and with them their contact edges and what the remaining
-    edges say of distance and confidence: what is left is what `protein_data` makes of a
-    sequence alone.
+    Structural features, contact edges, and distances and confidences of the remaining edges are
+    removed. The result equals that of `protein_data` for a sequence without structure.
     """
     masked = hide_contacts(batch, hidden)
     rows = hidden[batch.batch, None]
@@ -161,7 +158,7 @@ def hide_structure(batch: Batch, hidden: torch.Tensor) -> Batch:
 
 
 def hide_contacts(batch: Batch, hidden: torch.Tensor) -> Batch:
-    """The batch with the proteins of `hidden` (bool [G]) as graphs of sequence neighbours."""
+    """Remove the contact edges of the proteins in `hidden` (bool [G])."""
     of_edge = hidden[batch.batch[batch.edge_index[0]]]
     keep = ~(of_edge & batch.edge_contact)
     edge_attr = batch.edge_attr[keep].clone()
@@ -174,7 +171,7 @@ def hide_contacts(batch: Batch, hidden: torch.Tensor) -> Batch:
 
 
 def hide_embedding(batch: Batch, hidden: torch.Tensor) -> Batch:
-    """The batch with the proteins of `hidden` (bool [G]) as if they had no embedding."""
+    """Remove the embedding of the proteins in `hidden` (bool [G])."""
     masked = copy(batch)
     masked.embedding = batch.embedding.masked_fill(hidden[batch.batch, None], 0)
     masked.present = _without(batch.present, "embedding", hidden)
@@ -182,7 +179,7 @@ def hide_embedding(batch: Batch, hidden: torch.Tensor) -> Batch:
 
 
 def hide_biochemistry(batch: Batch, hidden: torch.Tensor) -> Batch:
-    """The batch with the proteins of `hidden` (bool [G]) as if nothing of the kind was known."""
+    """Remove the biochemistry of the proteins in `hidden` (bool [G])."""
     masked = copy(batch)
     masked.biochemistry = batch.biochemistry.masked_fill(hidden[batch.batch, None], 0)
     masked.present = _without(batch.present, "biochemistry", hidden)
@@ -197,11 +194,10 @@ HIDE = {
 
 
 def shuffle_structure(batch: Batch) -> Batch:
-    """The batch with each protein's structure on other residues of it, as a control.
+    """Permute each protein's structure over its residues, as a control.
 
-    What belongs to the structure moves, features and contacts alike; what belongs to the
-    sequence stays. The permutation depends on the protein's length alone, so that a protein
-    meets the same one every time.
+    Structural features and contacts are permuted together; the sequence is unchanged. The
+    permutation depends only on the length, so that a protein always has the same one.
     """
     orders = []
     for start, stop in pairwise(batch.ptr.tolist()):
@@ -224,7 +220,7 @@ def _without(present: torch.Tensor, modality: str, hidden: torch.Tensor) -> torc
 
 
 def _termini(length: int) -> torch.Tensor:
-    """Nearness to the N- and to the C-terminus, float32 [length, 2 * len(TERMINUS_SCALES)]."""
+    """Proximity to the N- and C-terminus, float32 [length, 2 * len(TERMINUS_SCALES)]."""
     from_start = torch.arange(length, dtype=torch.float32)[:, None]
     decays = torch.exp(-from_start / torch.tensor(TERMINUS_SCALES))
     return torch.cat([decays, decays.flip(0)], dim=1)

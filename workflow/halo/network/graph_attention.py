@@ -1,30 +1,32 @@
-"""Sums over the residues of a protein and over the edges of a residue, and graph attention.
+"""Segment reductions and graph attention.
 
-The same functions and layer as PyTorch Geometric's ``scatter``, ``softmax`` and ``GATv2Conv``,
-which a test holds them to; see `halo.network.batch` for why they are here.
+Equivalent to ``scatter``, ``softmax`` and ``GATv2Conv`` of PyTorch Geometric, as a test verifies;
+see `halo.network.batch` for why that package is not imported.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu
 
-SLOPE = 0.2  # of the leaky ReLU before the attention's weights (Brody 2022)
+SLOPE = 0.2  # negative slope of the leaky ReLU in the attention (Brody 2022)
 TINY = 1e-16
 
 
 def segment(values: Tensor, index: Tensor, count: int, reduce: str) -> Tensor:
-    """Rows of `values` [n, …] that belong together, reduced to [count, …].
+    """Reduce rows of `values` [n, …] by segment, to [count, …].
 
     Parameters
     ----------
-    index : int64 [n], the segment of each row
-    reduce : ``sum``, ``mean`` or ``max``; of a segment without rows it is 0
+    values : [n, …]
+    index : int64 [n], segment of each row
+    count : number of segments
+    reduce : ``sum``, ``mean`` or ``max``; empty segments give 0
     """
     size = (count, *values.shape[1:])
     places = index.view(-1, *(1,) * (values.dim() - 1)).expand_as(values)
     if reduce == "max":
-        found = values.new_zeros(size)
-        return found.scatter_reduce(0, places, values, "amax", include_self=False)
+        empty = values.new_zeros(size)
+        return empty.scatter_reduce(0, places, values, "amax", include_self=False)
     total = values.new_zeros(size).scatter_add(0, places, values)
     if reduce == "sum":
         return total
@@ -41,9 +43,9 @@ def segment_softmax(scores: Tensor, index: Tensor, count: int) -> Tensor:
 
 
 def with_loops(index: Tensor, features: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
-    """Edges int64 [2, E] and their features [E, F] with a loop at each node.
+    """Add a self-loop at each node to edges int64 [2, E] with features [E, F].
 
-    A loop's features are the mean of those of the edges that end at the node.
+    The features of a loop are the mean over the edges that end at the node.
     """
     loops = torch.arange(nodes, device=index.device)
     means = segment(features, index[1], nodes, "mean")
@@ -51,20 +53,20 @@ def with_loops(index: Tensor, features: Tensor, nodes: int) -> tuple[Tensor, Ten
 
 
 class GraphAttention(nn.Module):
-    r"""GATv2 (Brody 2022, arXiv 2105.14491) with features of edges, its heads side by side.
+    r"""GATv2 (Brody 2022, arXiv 2105.14491) with edge features and concatenated heads.
 
     .. math::
         h_i = b + \sum_{j \to i} \alpha_{ij} W_l x_j, \qquad \alpha_{ij} = \mathrm{softmax}_j \;
         a^\top \mathrm{LeakyReLU}(W_l x_j + W_r x_i + W_e e_{ij})
 
-    Edges are taken as they are: give loops too.
+    Self-loops are not added; include them in the edges.
 
     Args:
-        width: features of a node.
-        channels: of each head.
+        width: number of node features.
+        channels: number of channels of each head.
         heads: number of heads.
-        edge_dim: features of an edge.
-        dropout: share of the attention's weights that are left out in training.
+        edge_dim: number of edge features.
+        dropout: dropout of the attention weights.
 
     Shapes:
         - **input:** :math:`(N, width)`, edges int64 :math:`(2, E)`, features
@@ -89,7 +91,7 @@ class GraphAttention(nn.Module):
         nn.init.xavier_uniform_(self.att.data[0])
 
     def forward(self, x: Tensor, index: Tensor, features: Tensor) -> Tensor:
-        """Messages along the edges."""
+        """One step of message passing."""
         sources, targets = index
         shape = (-1, self.heads, self.channels)
         left, right = self.lin_l(x).view(shape), self.lin_r(x).view(shape)

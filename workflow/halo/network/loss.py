@@ -1,4 +1,4 @@
-"""Focal loss, for many labels a protein and for one."""
+"""Focal loss for multi-label and single-label tasks."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from torch.nn import functional
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float, label_weights: Tensor) -> Tensor:
     r"""Mean over proteins and labels of :math:`w_l (1 - p_t)^\gamma (-\log p_t)`.
 
-    Binary, label by label (Lin 2017, arXiv 1708.02002). `logits` and `targets` (0 or 1)
-    have the shape [G, L], `label_weights` [L] weighs the positives. Targets that are NaN are
-    unknown: they do not count, and the mean is over the others.
+    Binary for each label (Lin 2017, arXiv 1708.02002). `logits` and `targets` (0 or 1) have the
+    shape [G, L]; `label_weights` [L] weights the positives. Targets that are NaN are unknown and
+    masked: the mean is over the others.
     """
     known = ~targets.isnan()
     targets = targets.nan_to_num()
@@ -22,6 +22,6 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, label_weights: Ten
 
 
 def softmax_focal_loss(logits: Tensor, targets: Tensor, gamma: float, weights: Tensor) -> Tensor:
-    """The same for exactly one label a protein: over the softmax of the logits."""
+    """Focal loss of the softmax, for exactly one label per protein; see `focal_loss`."""
     log_p = torch.log_softmax(logits, dim=1)
     return -(targets * weights * (1 - log_p.exp()) ** gamma * log_p).sum(dim=1).mean()

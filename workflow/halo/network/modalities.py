@@ -1,4 +1,4 @@
-"""The weighted sum of what is known of a residue."""
+"""Fusion of the modalities of a residue by a weighted sum."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,24 +8,23 @@ from torch import Tensor, nn
 from halo.network.features import MODALITIES
 from halo.network.graph_attention import segment
 
-ABSENT = -1e4  # a logit next to which every other one is infinite
-PACE = 10.0  # how many times faster than the rest of the network the weights are learned
+ABSENT = -1e4  # logit of a missing modality, whose weight becomes 0
+PACE = 10.0  # factor by which modality weights are learned faster than the rest of the network
 
 
 class ModalityFusion(nn.Module):
-    r"""Sum of the projected modalities with learnable weights.
+    r"""Sum of the projected modalities with trainable weights.
 
     .. math::
         h_i = \sum_m w_{gm} \, \mathrm{norm}(P_m x_{im}), \qquad
         w_g = \mathrm{softmax}_{m \in \text{present}}(c \, (a_m + u_m^\top \bar z_{gm}))
 
     where :math:`\bar z_{gm}` is the mean of the normalized projection over the residues
-    of protein :math:`g`. The norm (layer norm without scale and shift) gives every
-    modality the same length, so that a weight cannot be undone by a larger projection;
-    the softmax runs over the modalities that a protein has, so that a missing one has
-    weight zero and the others share its part. The steps of Adam are about as long for
-    every number that is learned: the factor :math:`c` (`PACE`) lets a few of them go as far as a
-    thousand do together. Without `learned` all weights are equal.
+    of protein :math:`g`. The norm (layer norm without scale and shift) gives all modalities the
+    same magnitude, so that a larger projection cannot compensate a small weight. The softmax is
+    over the modalities that a protein has; a missing one has weight zero. The factor :math:`c`
+    (`PACE`) speeds up learning of the weights, because Adam changes all parameters at about the
+    same rate. Without `learned`, all weights are equal.
 
     Args:
         dimensions: width of each modality's features, by name in `MODALITIES`.
@@ -58,16 +57,16 @@ class ModalityFusion(nn.Module):
             [self.norm(self.projections[name](features[name])) for name in MODALITIES], dim=1
         )
         means = segment(projected, protein, len(present), "mean")
-        # Divided by the width: a mean of normalized rows has a length of up to its root.
+        # Divided by the width, since the norm of a mean of normalized rows is up to its root.
         own = torch.einsum("gmh,mh->gm", means, self.protein_part) / projected.shape[-1] ** 0.5
-        # Not the infinite: a protein of which nothing is known has weights of zero, not NaN.
+        # Finite instead of infinite logits: a protein without modalities gets weight 0, not NaN.
         logits = (PACE * (self.global_part + own)).masked_fill(~present, ABSENT)
         weights = torch.softmax(logits, dim=1) * present
         return torch.einsum("nmh,nm->nh", projected, weights[protein]), weights
 
     @torch.no_grad()
     def global_weights(self, seen: Collection[str]) -> dict[str, float]:
-        """The weights of a protein that has the modalities `seen`, without its own part."""
+        """Weights for a protein with the modalities `seen`, without the per-protein term."""
         weights = torch.softmax(PACE * self.global_part, dim=0)
         weights *= torch.tensor([name in seen for name in MODALITIES]).to(weights.device)
         return dict(zip(MODALITIES, (weights / weights.sum()).tolist(), strict=True))

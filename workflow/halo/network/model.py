@@ -24,7 +24,7 @@ from halo.network.standardize import StandardizeEmbedding
 
 
 class Output(NamedTuple):
-    """What the network says of G proteins with N residues."""
+    """Output of the network for G proteins with N residues in total."""
 
     logits: Tensor  # [G, n_labels]
     modality_weights: Tensor  # [G, 3], in the order of MODALITIES
@@ -32,7 +32,7 @@ class Output(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Directed edges of one kind, with a loop at each residue, and what is known of them."""
+    """Directed sequence or contact edges with self-loops, and their features."""
 
     index: Tensor  # int64 [2, E]
     features: Tensor  # [E, EDGE_DIM]
@@ -44,9 +44,9 @@ class AttentionBlock(nn.Module):
     :math:`h \leftarrow h + [\mathrm{GATv2}_s(\mathrm{LN}(h)), \mathrm{GATv2}_c(\mathrm{LN}(h))]`,
     then :math:`h \leftarrow h + \mathrm{FF}(\mathrm{LN}(h))` (GATv2: Brody 2022, arXiv 2105.14491).
 
-    Half of the heads look along the sequence (:math:`s`), half across contacts (:math:`c`): in one
-    softmax over both, the many contacts would outweigh the few neighbours, and a protein without
-    structure would be a graph of another kind. Every edge is seen by half of the heads only.
+    Half of the heads attend to sequence edges (:math:`s`), half to contact edges (:math:`c`). In a
+    joint softmax, the many contacts would outweigh the few sequence neighbours, and proteins
+    without structure would have a different distribution of attention.
 
     Shapes:
         - **input:** :math:`(N, hidden)`, edges along the sequence and across contacts
@@ -77,7 +77,7 @@ class AttentionBlock(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, h: Tensor, sequence: Edges, contacts: Edges) -> Tensor:
-        """One round of messages."""
+        """One step of message passing and the feed-forward layer."""
         normed = self.norm(h)
         messages = [self.sequence(normed, *sequence), self.contacts(normed, *contacts)]
         h = h + self.dropout(torch.cat(messages, dim=1))
@@ -85,10 +85,10 @@ class AttentionBlock(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    r"""A protein's residues as several weighted means, and their maximum.
+    r"""Pool the residues of a protein by attention-weighted means and the maximum.
 
     Each head has weights :math:`\alpha_{ik} = \mathrm{softmax}_{i \in g}(s_k(h_i))` over the
-    residues of a protein; the maximum catches a signal that a few residues carry.
+    residues of a protein; the maximum keeps signals of few residues.
 
     Shapes:
         - **input:** :math:`(N, hidden)`, protein of each residue :math:`(N)`
@@ -111,10 +111,10 @@ class AttentionPooling(nn.Module):
 
 
 class ProteinNorm(nn.BatchNorm1d):
-    """Pooled features in units of their spread over proteins.
+    """Batch normalization of pooled features over proteins.
 
-    The pooled features of all proteins are much alike; what tells them apart is small beside
-    what they share. A batch of one protein has no spread: it is taken as after the training.
+    Pooled features of different proteins are similar; standardization emphasizes their
+    differences. A batch of one protein has no variance and uses the running statistics.
     """
 
     def forward(self, pooled: Tensor) -> Tensor:
@@ -127,12 +127,12 @@ class ProteinNorm(nn.BatchNorm1d):
 
 
 class HaloNetwork(nn.Module):
-    """Modalities → fusion → graph attention → attention pooling → a logit a label.
+    """Modalities → fusion → graph attention → attention pooling → one logit per label.
 
     Args:
         embedding_dim: width of the language model's embeddings.
         n_labels: number of labels.
-        settings: the network's shape.
+        settings: hyperparameters of the network.
     """
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
@@ -157,9 +157,9 @@ class HaloNetwork(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Output:
-        """Logits of a batch of proteins made by `halo.network.features.protein_data`.
+        """Compute the output for a batch of proteins from `halo.network.features.protein_data`.
 
-        One that `prepare` was not called for is prepared here.
+        `prepare` is called here if it has not been called for the batch.
         """
         if "sequence_index" not in batch:
             batch = self.prepare(batch)
@@ -174,14 +174,14 @@ class HaloNetwork(nn.Module):
         return Output(self.head(pooled), weights, attention)
 
     def prepare(self, batch: Batch) -> Batch:
-        """What `forward` reads of a batch: best made on the CPU, before the batch is moved."""
+        """Prepare a batch for `forward`; best called on the CPU, before the batch is moved."""
         made = split_edges(self._seen(batch))
         for name in ("edge_index", "edge_attr", "edge_contact", "coordinates"):
-            del made[name]  # not read any more, and not to be moved
+            del made[name]  # no longer used; need not be moved
         return made
 
     def _seen(self, batch: Batch) -> Batch:
-        """What the settings let the network see of a batch."""
+        """The batch without the modalities and edges that the settings exclude."""
         everyone = torch.ones_like(batch.present[:, 0])
         if self.settings.edges == "neighbours":
             batch = hide_contacts(batch, everyone)
@@ -193,5 +193,5 @@ class HaloNetwork(nn.Module):
         return batch
 
     def global_weights(self) -> dict[str, float]:
-        """Weights of the modalities of a protein that lacks none, without its own part."""
+        """Weights for a protein with all modalities, without the per-protein term."""
         return self.fusion.global_weights(self.settings.modalities)

@@ -10,22 +10,20 @@ from halo.settings import Faults, setting
 class NetworkSettings:
     """The section ``network`` of the configuration."""
 
-    hidden: int = setting(128, "width of a residue in the network; a multiple of heads", ge=8)
-    layers: int = setting(3, "rounds of graph attention", ge=1)
+    hidden: int = setting(128, "hidden width of a residue; a multiple of heads", ge=8)
+    layers: int = setting(3, "layers of graph attention", ge=1)
     heads: int = setting(
         4,
-        "attention heads of a round, an even number; half of them look along the sequence, half "
-        "across contacts",
+        "attention heads per layer, an even number; half of them attend to sequence neighbours, "
+        "half to contacts",
         ge=2,
         multiple_of=2,
     )
-    pooling_heads: int = setting(4, "heads of the attention that pools residues to a protein", ge=1)
-    dropout: float = setting(
-        0.2, "share of the activations that is dropped in training", ge=0, lt=1
-    )
+    pooling_heads: int = setting(4, "heads of the attention pooling", ge=1)
+    dropout: float = setting(0.2, "dropout of activations in training", ge=0, lt=1)
     modalities: tuple[Literal["embedding", "structure", "biochemistry"], ...] = setting(
         ("embedding", "structure", "biochemistry"),
-        "what the network sees of a residue",
+        "modalities that the network uses",
         min_length=1,
         unique=True,
     )
@@ -34,12 +32,12 @@ class NetworkSettings:
     )
     edges: Literal["contacts", "neighbours", "shuffled"] = setting(
         "contacts",
-        "contacts and sequence neighbours, sequence neighbours alone, or, as a control, the "
-        "structure moved to other residues",
+        "edges: contacts and sequence neighbours, sequence neighbours only, or, as a control, a "
+        "structure permuted over the residues",
     )
 
     def faults(self) -> Faults:
-        """What does not fit together."""
+        """Faults of combinations of keys."""
         if self.hidden % self.heads == 0:
             return []
         above = (self.hidden // self.heads + 1) * self.heads

@@ -1,11 +1,11 @@
-"""Standardized embeddings."""
+"""Standardization of embeddings."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-PROTEINS = 256  # so many are enough for means and spreads
+PROTEINS = 256  # number of proteins from which means and standard deviations are estimated
 
 
 class StandardizeEmbedding(nn.Module):
@@ -33,7 +33,7 @@ class StandardizeEmbedding(nn.Module):
 
     @torch.no_grad()
     def fit(self, embeddings: Iterable[Tensor]) -> None:
-        """Take means and spreads from the residues of some training proteins, each [n, dim]."""
+        """Estimate means and deviations from residues of training proteins, each [n, dim]."""
         count, total, squares = 0, 0.0, 0.0
         for embedding in embeddings:
             values = embedding.double()

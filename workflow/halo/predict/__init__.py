@@ -1,1 +1,1 @@
-"""From new proteins and a model bundle to predictions."""
+"""Predict new proteins with a model bundle."""

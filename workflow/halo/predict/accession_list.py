@@ -1,4 +1,4 @@
-"""Lists of UniProt accessions, in the forms in which people have them."""
+"""Read lists of UniProt accessions in common formats."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from halo.errors import HaloError
 from halo.proteins.accessions import accession_of_entry_name, is_entry_name, parse_accession
 
 COMMENTS = ("#", ";")
-# Headers of a column of accessions, in lower case; the first one that a table has is taken.
+# Names of a column with accessions, in lower case; the first one in a table is used.
 HEADERS = (
     "accession", "accessions", "entry", "uniprot", "uniprotkb", "uniprot accession", "uniprot_id",
     "uniprot id", "uniprot_accession", "uniprotkb accession", "acc", "ac", "id", "ids",
     "identifier", "protein", "protein_id", "protein id", "from",
 )  # fmt: skip
 SEQUENCES = ("sequence", "sequences", "seq", "protein_sequence", "protein sequence")
-SHORTEST_SEQUENCE = 20  # letters that are taken for a sequence and not for a word
+SHORTEST_SEQUENCE = 20  # letters; shorter words are not considered sequences
 _AROUND = "\"'`()[]<>{}\ufeff\u200b"
 _BULLET = re.compile(r"\s*(?:\d+[.)]|[-*\u2022])\s+")  # before an item of a list
 _SEPARATORS = re.compile(r"[,;\s]+")
@@ -32,7 +32,7 @@ _SUFFIX = re.compile(r"(?:/entry|\.(?:fasta|txt|xml|json|rdf))$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Entry:
-    """What a list names in a line: the text, and its accession, empty where it is none."""
+    """An entry of a list: line, text, and accession (empty if the text is not one)."""
 
     line: int
     text: str
@@ -40,18 +40,18 @@ class Entry:
 
     @property
     def fault(self) -> tuple[str, str]:
-        """Why it cannot be used, and the fix."""
+        """Why the entry cannot be used, and the fix."""
         if is_entry_name(self.text.upper()):
             return "a UniProt entry name", "give its accession: uniprot.org/id-mapping has it"
         return "no UniProt accession", "correct or remove it"
 
 
 def accession_of(text: str) -> str:
-    """The accession that `text` names, or the empty text.
+    """The accession that `text` contains; ``""`` if there is none.
 
-    Besides what `parse_accession` knows: lower case, quotation marks, a version (``P12345.2``),
-    ``UniProtKB:P12345``, addresses in UniProt, names of AlphaFold DB's models, and TrEMBL's entry
-    names, which have the accession in them.
+    In addition to the forms of `parse_accession`: lower case, quotation marks, a version
+    (``P12345.2``), ``UniProtKB:P12345``, UniProt URLs, names of AlphaFold DB models, and entry
+    names of TrEMBL, which contain the accession.
     """
     text = _SUFFIX.sub("", _PREFIX.sub("", text.strip(_AROUND)))
     for pattern in (_MODEL, _VERSION):
@@ -59,16 +59,20 @@ def accession_of(text: str) -> str:
         text = match["accession"] if match else text
     if "|" not in text:
         text = text.upper()
-    found = parse_accession(text) or accession_of_entry_name(text)
-    return str(found) if found else ""
+    accession = parse_accession(text) or accession_of_entry_name(text)
+    return str(accession) if accession else ""
 
 
 def find_list(path: Path | str, lines: Iterable[str]) -> list[Entry] | None:
-    """The entries of a list of accessions, or None where `lines` are something else.
+    """The entries of a list of accessions; None if `lines` are something else.
 
-    Blank lines, comments and a header are passed over. Accessions in a line are separated by
-    commas, semicolons or blanks; where other words follow the first one, they are remarks.
-    HaloError for sequences without names, and for lists of other ids.
+    Blank lines, comments and a header are skipped. Accessions in a line are separated by commas,
+    semicolons or blanks; other words after the first one are ignored.
+
+    Raises
+    ------
+    HaloError
+        for sequences without names, and for lists of other ids
     """
     content = [
         (number, text)
@@ -87,13 +91,13 @@ def find_list(path: Path | str, lines: Iterable[str]) -> list[Entry] | None:
             f"{path}: neither a FASTA nor a list of UniProt accessions: line {entries[0].line} is "
             f"{entries[0].text!r}; uniprot.org/id-mapping has the accessions of other ids"
         )
-    # Of a table without a header most first words would be no accessions.
+    # The first words of a table without a header are mostly not accessions.
     named = known and (known[0] is entries[0] or 2 * len(known) > len(entries))
     return entries if named else None
 
 
 def _is_header(text: str) -> bool:
-    """Whether a line names the columns of a table, and not a list's only one."""
+    """Whether a line is the header of a table, and not the only entry of a list."""
     fields = [field.strip().strip(_AROUND).lower() for field in re.split(r"[,;\t|]", text)]
     return bool({*SEQUENCES} & {*fields}) or (len(fields) > 1 and bool({*HEADERS} & {*fields}))
 
@@ -101,15 +105,15 @@ def _is_header(text: str) -> bool:
 def _entries(line: int, text: str) -> list[Entry]:
     split = _SEPARATORS.split(_BULLET.sub("", text, count=1) if _BULLET.match(text) else text)
     words = [part for word in split for part in _joined(word) if part.strip(_AROUND)]
-    found = [Entry(line, word.strip(_AROUND), accession_of(word)) for word in words]
-    ids = [entry for entry in found if entry.accession or is_entry_name(entry.text)]
-    if len(ids) == len(found):
+    entries = [Entry(line, word.strip(_AROUND), accession_of(word)) for word in words]
+    ids = [entry for entry in entries if entry.accession or is_entry_name(entry.text)]
+    if len(ids) == len(entries):
         return ids
-    return found[:1] if found[0] in ids else [Entry(line, text, "")]
+    return entries[:1] if entries[0] in ids else [Entry(line, text, "")]
 
 
 def _joined(word: str) -> list[str]:
-    """The accessions that a word joins by ``|``, or itself (``sp|P12345|NAME`` is one)."""
+    """The accessions joined by ``|`` in a word, or the word itself (``sp|P12345|NAME``)."""
     parts = word.split("|")
     return parts if all(accession_of(part) for part in parts) else [word]
 
@@ -128,6 +132,6 @@ def _refuse_sequences(path: Path | str, content: Sequence[tuple[int, str]]) -> N
     fields = [field.strip(_AROUND) for field in re.split(r"[,;\t]", text)]
     if any(len(f) >= SHORTEST_SEQUENCE and f.isalpha() and f.isupper() for f in fields[1:]):
         raise HaloError(
-            f"{path}: line {number} has a sequence where the header is wanted; begin the table "
-            "with a line that names its columns: id,sequence"
+            f"{path}: line {number} has a sequence instead of a header; begin the table with a "
+            "line that names its columns: id,sequence"
         )

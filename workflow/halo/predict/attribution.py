@@ -1,4 +1,4 @@
-"""What each residue of a protein contributes to a label: integrated gradients."""
+"""Attribution of labels to residues by integrated gradients."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -14,21 +14,21 @@ from halo.network.baselines import MeanEmbedding
 from halo.network.batch import Batch, Data
 from halo.network.features import MODALITIES
 
-# Points of the path, which all models of a bundle share, and the fewest and most of one.
+# Integration points shared by all models of a bundle, and their limits for each model.
 POINTS, FEWEST, MOST = 48, 6, 16
-RESIDUES = 8192  # of the points that are computed together
+RESIDUES = 8192  # per batch of integration points
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What residues contribute to some labels.
+    """Contributions of residues to some labels.
 
     Attributes
     ----------
-    values : float32 [n_labels, length], in units of the label's logit
-    change : float64 [n_labels], logit of the protein minus that of the baseline: what the values
-        of a label sum to, up to the error of the integration
-    attention : float32 [length], of the pooling, the mean over its heads; sums to 1
+    values : float32 [n_labels, length], in logits
+    change : float64 [n_labels], logit of the protein minus that of the baseline, to which the
+        values of a label sum up to the integration error
+    attention : float32 [length], pooling attention averaged over heads; sums to 1
     """
 
     values: np.ndarray
@@ -37,12 +37,12 @@ class Attribution:
 
 
 def steps_of(models: int) -> int:
-    """Points of the path that each of so many models is asked about."""
+    """Number of integration points for each of `models` models."""
     return min(MOST, max(FEWEST, POINTS // models))
 
 
 def mean_attribution(parts: Sequence[Attribution]) -> Attribution:
-    """The mean over models."""
+    """Mean attribution over models."""
     return Attribution(
         np.mean([part.values for part in parts], axis=0, dtype=np.float32),
         np.mean([part.change for part in parts], axis=0),
@@ -58,10 +58,10 @@ def network_attribution(
     device: str,
     steps: int = MOST,
 ) -> Attribution:
-    """Of any of `halo.network.classes`, from the node features of every modality.
+    """Attribution of a network of `halo.network.classes` to the node features of all modalities.
 
-    Edges stay what they are; what a structure says through them is in no residue's part.
-    Where the GPU's memory runs out, the CPU does it.
+    Edges are not changed; contributions through edges are not attributed to residues. If the GPU
+    runs out of memory, the CPU is used.
     """
 
     def scores(points: Sequence[Tensor]) -> Tensor:
@@ -69,20 +69,20 @@ def network_attribution(
         batch = Batch.from_data_list([protein] * count).to(device)
         for name, point in zip(MODALITIES, points, strict=True):
             batch[name] = point.flatten(0, 1)
-        return _told(network(batch).logits, task)
+        return _centred(network(batch).logits, task)
 
     def work() -> Attribution:
         inputs = [protein[name].float().to(device) for name in MODALITIES]
         values, change = integrated_gradients(
-            scores, inputs, _unknown(network, inputs), labels, steps
+            scores, inputs, _baselines(network, inputs), labels, steps
         )
         with torch.inference_mode():
             attention = network(Batch.from_data_list([protein]).to(device)).attention
         return Attribution(values, change, attention.float().mean(dim=1).cpu().numpy())
 
-    found = work() if device == "cpu" else within_memory(work)
-    if found is not None:
-        return found
+    attribution = work() if device == "cpu" else within_memory(work)
+    if attribution is not None:
+        return attribution
     own = deepcopy(network).cpu()
     return network_attribution(own, protein, labels, task, "cpu", steps)
 
@@ -94,16 +94,16 @@ def head_attribution(
     task: str,
     steps: int = MOST,
 ) -> Attribution:
-    """Of the head of a fine-tuned language model, from its states float [length, dim].
+    """Attribution of the head of a fine-tuned language model to its states, float [length, dim].
 
-    The baseline is the protein's average residue throughout: the head normalizes each state, and
-    towards a state of zeros only its length would change, which it does not see.
+    In the baseline, every residue has the mean state of the protein. A baseline of zeros is not
+    suitable: the head normalizes each state, so that scaling it down changes nothing.
     """
     states = torch.from_numpy(residues).float()
 
     def scores(points: Sequence[Tensor]) -> Tensor:
         there = torch.ones(points[0].shape[:2], dtype=torch.bool)
-        return _told(head(points[0], there), task)
+        return _centred(head(points[0], there), task)
 
     average = [states.mean(dim=0).expand_as(states)]
     values, change = integrated_gradients(scores, [states], average, labels, steps)
@@ -119,26 +119,26 @@ def integrated_gradients(
     labels: Sequence[int],
     steps: int = MOST,
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Integrated gradients (Sundararajan 2017, arXiv 1703.01365) of residues.
+    r"""Integrated gradients of residues (Sundararajan 2017, arXiv 1703.01365).
 
     .. math::
         a_i = \sum_d (x_{id} - \bar x_d) \int_0^1
         \frac{\partial z(\bar x + t (x - \bar x))}{\partial x_{id}} \, dt
 
-    over the straight way from the baseline :math:`\bar x`, by a Gauss–Legendre sum. The parts of
-    all residues sum to :math:`z(x) - z(\bar x)`.
+    along the straight line from the baseline :math:`\bar x`, by Gauss–Legendre quadrature. The
+    values of all residues sum to :math:`z(x) - z(\bar x)`.
 
     Parameters
     ----------
-    scores : from points of the path, a tensor [n_points, length, dim] for each of `inputs`, to
-        scores [n_points, n_labels]; points must not influence each other
+    scores : function from points on the line, a tensor [n_points, length, dim] for each of
+        `inputs`, to scores [n_points, n_labels]; points must not influence each other
     inputs, baselines : tensors [length, dim]
-    labels : columns of the scores that are wanted
-    steps : points of the path
+    labels : columns of the scores to explain
+    steps : number of integration points
 
     Returns
     -------
-    parts float32 [n_labels, length], and the changes of the scores float64 [n_labels]
+    values float32 [n_labels, length], and the changes of the scores float64 [n_labels]
     """
     length = len(inputs[0])
     places, weights = np.polynomial.legendre.leggauss(steps)
@@ -146,34 +146,36 @@ def integrated_gradients(
     places = torch.tensor((places + 1) / 2, dtype=torch.float32, device=device)[:, None, None]
     weights = torch.tensor(weights / 2, dtype=torch.float32, device=device)[:, None, None]
     at_once = max(1, RESIDUES // length)
-    found = torch.zeros(len(labels), length, device=device)
+    values = torch.zeros(len(labels), length, device=device)
     for some, weight in zip(places.split(at_once), weights.split(at_once), strict=True):
         points = [
             (base + some * (x - base)).requires_grad_()
             for x, base in zip(inputs, baselines, strict=True)
         ]
-        told = scores(points)
+        scored = scores(points)
         for row, label in enumerate(labels):
             slopes = torch.autograd.grad(
-                told[:, label].sum(), points, retain_graph=row + 1 < len(labels), allow_unused=True
+                scored[:, label].sum(),
+                points,
+                retain_graph=row + 1 < len(labels),
+                allow_unused=True,
             )
             for x, base, slope in zip(inputs, baselines, slopes, strict=True):
                 if slope is not None:
-                    found[row] += ((weight * slope).sum(dim=0) * (x - base)).sum(dim=1)
+                    values[row] += ((weight * slope).sum(dim=0) * (x - base)).sum(dim=1)
     with torch.inference_mode():
         own = scores([x[None] for x in inputs])
         none = scores([base[None] for base in baselines])
     change = (own - none)[0, list(labels)].double()
-    return found.cpu().numpy(), change.cpu().numpy()
+    return values.cpu().numpy(), change.cpu().numpy()
 
 
-def _unknown(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """A protein of the same length and graph of whose residues nothing is known.
+def _baselines(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Baseline: a protein of the same length and graph with uninformative residues.
 
-    Its embedding is that of the average training residue, its amino acid the average one, far
-    from both ends, and there is no structure. A network that normalizes a protein's mean embedding
-    sees no length of it, so that nothing would lie between: its baseline is the protein's average
-    residue.
+    Each residue has the mean embedding of training residues and average biochemistry far from the
+    termini, and there is no structure. For a network that normalizes the mean embedding, scaling
+    the embedding changes nothing; its baseline has the mean embedding of the protein.
     """
     baselines = [torch.zeros_like(x) for x in inputs]
     place = MODALITIES.index("embedding")
@@ -184,8 +186,8 @@ def _unknown(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     return baselines
 
 
-def _told(logits: Tensor, task: str) -> Tensor:
-    """Logits that mean something each: of a softmax, against the mean of all."""
+def _centred(logits: Tensor, task: str) -> Tensor:
+    """Logits; those of a softmax relative to their mean, since only differences matter."""
     if task == "singlelabel":
         return logits - logits.mean(dim=1, keepdim=True)
     return logits

@@ -1,4 +1,4 @@
-"""Making a model bundle from the results of a run."""
+"""Build a model bundle from the results of a run."""
 
 import gzip
 import shutil
@@ -44,26 +44,26 @@ ADAPTER_FILES = ("adapter.json", "adapter.safetensors", "head.safetensors")
 
 @dataclass(frozen=True)
 class BundleSettings:
-    """What goes into a bundle.
+    """Settings of a bundle.
 
     Attributes
     ----------
     name, version
-        Of the bundle.
+        Name and version of the bundle.
     sequences
-        Whether the training sequences are in it.
+        Whether the bundle contains the training sequences.
     data
-        What the data set is: ``title``, and ``citation`` and ``licence`` where they are known.
+        Description of the data set: ``title``, and ``citation`` and ``licence`` if known.
     simulated
         Whether the data are simulated.
     finetuned
-        Whether each fold has a language model of its own.
+        Whether each fold has its own fine-tuned language model.
     risk
-        Share of a protein's labels that its conformal set may miss, for a method that has none.
+        Fraction of a protein's labels that conformal sets may miss, for methods without sets.
     search
         ``identity``, ``coverage``, ``evalue`` and ``sensitivity`` of the split.
     embeddings, graphs, structures
-        These sections of the configuration, as far as the content depends on them.
+        Keys of these sections of the configuration that influence results.
     """
 
     name: str
@@ -89,17 +89,22 @@ def build_bundle(
     settings: BundleSettings,
     folder: Path,
 ) -> None:
-    """Write the bundle to `folder`, which is there as a whole or not at all.
+    """Write the bundle to `folder`, atomically.
 
-    A bundle that is there is replaced; HaloError where there are other files.
+    An existing bundle is replaced.
 
     Parameters
     ----------
     assignments : content of ``split/assignments.csv``, as text, indexed by id
-    predictions : ``predictions.csv`` of one method, of the folds and seeds that are to be in it
-    language_model : ``language_model.json`` of the run, as published
+    predictions : ``predictions.csv`` of one method, for the folds and seeds of the bundle
+    language_model : ``language_model.json`` of the run's pretrained language model
     metrics : ``evaluation/metrics.json``
-    licence : text of the bundle's licence
+    licence : file with the licence of the bundle
+
+    Raises
+    ------
+    HaloError
+        if `folder` has other files, or files of the run are missing or do not fit
     """
     folder = Path(folder)
     _require_replaceable(folder)
@@ -149,7 +154,7 @@ def build_bundle(
 
 
 def _require_replaceable(folder: Path) -> None:
-    """HaloError where `folder` holds anything that its manifest does not list."""
+    """Raise a HaloError if `folder` has files that its manifest does not list."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -160,7 +165,7 @@ def _require_replaceable(folder: Path) -> None:
     foreign = [str(path) for path in files if str(path) not in listed_before]
     if foreign:
         raise HaloError(
-            f"{folder}: {', '.join(foreign[:5])}: there already, and of no bundle; give another "
+            f"{folder}: {', '.join(foreign[:5])}: exists and belongs to no bundle; give another "
             "folder, or move it away"
         )
 
@@ -173,7 +178,7 @@ def _model(
     settings: BundleSettings,
     work: Path,
 ) -> dict[str, Any]:
-    """Copy the files of one fold and seed, and say how it is used."""
+    """Copy the files of one fold and seed, and return their description."""
     model = read_model(path, proteins, assignments)
     key, description = model.key, model.description
     results = path.parents[4]
@@ -227,7 +232,7 @@ def _model(
 def _calibrated(
     model: Model, proteins: Proteins, risk: float
 ) -> tuple[dict[str, Any], dict[str, float] | None]:
-    """Calibration and conformal sets of a method that joins no others, fitted on ``cal``."""
+    """Calibration and conformal sets of a method without members, fitted on ``cal``."""
     cal = model.of_part("cal")
     truth = proteins.labels[cal.rows].astype(bool)
     fitted = calibrate(cal.probabilities, truth, proteins.task, proteins.known[cal.rows])
@@ -241,7 +246,7 @@ def _calibrated(
 def _require_same_settings(
     file: Path, description: ModelDescription, weights: Weights, settings: BundleSettings
 ) -> None:
-    """HaloError where the network was trained on other graphs or embeddings."""
+    """Raise a HaloError if the network was trained on other graphs or embeddings."""
     structures = store_name(StructureSettings(**settings.structures).description())
     wanted = {
         "embeddings": store_names(weights, EmbeddingSettings(**settings.embeddings)),
@@ -250,20 +255,20 @@ def _require_same_settings(
     for name, stores in wanted.items():
         if getattr(description, name) not in stores:
             raise HaloError(
-                f"{file}: trained on other {name} than those of the configuration now; run the "
-                "pipeline again before the bundle is made"
+                f"{file}: trained on other {name} than those of the current configuration; run the "
+                "pipeline again before building the bundle"
             )
 
 
 def _portable(structures: Mapping[str, Any]) -> dict[str, Any]:
-    """What a structure must be like; where the run had its own from is of no use elsewhere."""
+    """Requirements of structures, without the sources of the run."""
     return {key: structures[key] for key in ("min_identity", "min_coverage", "max_length")}
 
 
 def _training(
     proteins: Proteins, assignments: pd.DataFrame, models: Sequence[Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Id and sequence of what one of the models was trained on, each sequence once."""
+    """Id and sequence of the training proteins of all models, each sequence once."""
     folds = sorted({model["fold"] for model in models})
     parts = assignments[[f"part_{fold}" for fold in folds]].reindex(proteins.ids)
     seen = (parts == "train").any(axis=1).to_numpy(dtype=bool)
@@ -278,7 +283,7 @@ def _write_training(file: Path, proteins: Proteins, trained: pd.DataFrame) -> No
         f">{name}\t{';'.join(names[labels[name]])}\n{sequence}\n"
         for name, sequence in zip(trained["id"], trained["sequence"], strict=True)
     )
-    # Without the time and the name, so that the same sequences give the same bytes.
+    # Without time and name in the header, so that equal sequences give equal bytes.
     file.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
 
 

@@ -106,7 +106,7 @@ def listed(folder: Path) -> dict[str, dict[str, Any]]:
 def read_bundle(folder: Path) -> Bundle:
     """Read a bundle and check that it is whole and fits this version of HALO.
 
-    HaloError, with the file and the mend, where it is not.
+    HaloError, with the file and the fix, where it is not.
     """
     folder = Path(folder)
     if not folder.is_dir():

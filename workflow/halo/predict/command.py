@@ -1,4 +1,4 @@
-"""The options of ``halo predict``, which ``scripts/predict.py`` has too."""
+"""Command line of ``halo predict``, which is also that of ``scripts/predict.py``."""
 
 import argparse
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from halo.predict.options import PredictOptions
 from halo.predict.settings import FETCH, PREDICT, PredictSettings
 from halo.structures.settings import TransportSettings
 
-DESCRIPTION = "Predict where in the cell proteins are, with a model bundle."
+DESCRIPTION = "Predict the subcellular localization of proteins with a model bundle."
 EPILOG = """\
 Examples:
   halo predict proteins.fasta --bundle bundle/ -o out/
-  halo predict accessions.txt --bundle bundle/ -o out/          one UniProt accession a line
+  halo predict accessions.txt --bundle bundle/ -o out/          one UniProt accession per line
   halo predict proteins.fasta --bundle bundle/ -o out/ --structures models/ --no-download
 
-A call that was interrupted goes on where it was when it is repeated.
-Open out/predictions.html in a browser; docs/how-to/predict.md says what else lies in out/.
+To resume an interrupted call, repeat it.
+Open out/predictions.html in a browser; docs/how-to/predict.md describes all files in out/.
 """
 
 
 def at_least(lowest: int) -> Callable[[str], int]:
-    """A type of `argparse`: whole numbers from `lowest` on."""
+    """An `argparse` type: whole numbers of at least `lowest`."""
 
     def whole_number(text: str) -> int:
         number = int(text)
@@ -33,7 +33,7 @@ def at_least(lowest: int) -> Callable[[str], int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options, and how they become settings."""
+    """Add the options."""
     parser.add_argument(
         "proteins", type=Path,
         help="FASTA, a table (CSV, TSV, xlsx) with the columns id and sequence, or a list of "
@@ -48,47 +48,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     structures.add_argument(
         "--confidence", choices=("plddt", "none"), default=PredictOptions.confidence,
-        help="what the B-factor of these files is (none: experimental structures)",
+        help="meaning of the B-factor of these files (none: experimental structures)",
     )  # fmt: skip
     structures.add_argument(
-        "--no-download", action="store_true", help="do not ask AlphaFold DB for structures"
+        "--no-download", action="store_true", help="do not download structures from AlphaFold DB"
     )
     structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
     parser.add_argument(
         "--page", type=at_least(0), default=PredictOptions.page, metavar="N",
-        help="explain the first N proteins residue by residue, on the page and in structures/ "
-        "(default: %(default)s); the predictions of all are in the tables",
+        help="explain the first N proteins residue by residue, in predictions.html and structures/ "
+        "(default: %(default)s); the tables have the predictions of all proteins",
     )  # fmt: skip
     parser.add_argument(
         "--max-length", type=at_least(1), default=40_000, metavar="RESIDUES",
-        help="do not predict longer proteins, whose memory grows with the length (default: 40000)",
+        help="reject longer proteins; memory increases with length (default: 40000)",
     )  # fmt: skip
     machine = parser.add_argument_group("language model and machine")
     machine.add_argument(
         "--language-model", type=Path, metavar="FILE",
-        help="checkpoint of ESM-2; a published one is otherwise downloaded once",
+        help="checkpoint of ESM-2; by default, the published one is downloaded once",
     )  # fmt: skip
     machine.add_argument(
         "--store", type=Path,
-        help="keep structures, embeddings and graphs in this store, which runs can share",
+        help="keep structures, embeddings and graphs in this store, which can be shared",
     )  # fmt: skip
     machine.add_argument(
         "--stage", choices=(FETCH, PREDICT),
-        help="only fetch what comes from the internet, or only predict with what was fetched: for "
-        "GPUs without internet; needs --store",
+        help="only download (fetch), or only predict with downloaded files, for machines without "
+        "internet; needs --store",
     )  # fmt: skip
     machine.add_argument(
         "--device", choices=("auto", "cuda", "cpu"), default="auto",
-        help="auto: a GPU if there is one; cuda: an error without (default: auto)",
+        help="auto: a GPU if available; cuda: require a GPU (default: auto)",
     )  # fmt: skip
     machine.add_argument(
         "--precision", choices=("auto", "float32", "bfloat16", "float16"),
-        help="of the language model; default: as the bundle was trained",
+        help="precision of the language model (default: that of the bundle's training)",
     )  # fmt: skip
     machine.add_argument("--threads", type=at_least(1), default=1, help="CPU threads (default: 1)")
     machine.add_argument(
         "--chunk", type=at_least(1), default=PredictOptions.chunk,
-        help="proteins that are worked on together (default: %(default)s); fewer need less memory",
+        help="proteins per chunk (default: %(default)s); fewer need less memory",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The models of a bundle: from graphs and embeddings to one joint prediction."""
+"""The ensemble of all models of a bundle: one prediction from graphs and embeddings."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -33,20 +33,20 @@ from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget
 from halo.training.decisions import probabilities
 
-CACHE = 1e9  # bytes for proteins that several networks read
-RESIDUES = 4096  # of a batch; what trainings use by default
+CACHE = 1e9  # bytes for caching proteins that several networks read
+RESIDUES = 4096  # per batch, the default of the training
 
 
 @dataclass(frozen=True)
 class EnsemblePrediction:
-    """What a bundle's models say of n proteins together.
+    """Prediction of all models of a bundle for n proteins.
 
     Attributes
     ----------
-    probabilities : float64 [n, n_labels], calibrated; the mean over the models
-    sets : bool [n, n_labels], the conformal sets, or None
-    decided_by : text [n], the methods that decided, joined by ``;``
-    weights : float64 [n, 3], of the modalities, or None without a network
+    probabilities : float64 [n, n_labels], calibrated probabilities averaged over the models
+    sets : bool [n, n_labels], conformal sets, or None
+    decided_by : text [n], methods that decided, joined by ``;``
+    weights : float64 [n, 3], modality weights, or None without a network
     """
 
     probabilities: np.ndarray
@@ -65,9 +65,9 @@ class Member:
         self.is_network = entry["class"] != "esm"
         try:
             network, _ = load_model(folder) if self.is_network else load_head(folder)
-        except (KeyError, TypeError, ValueError) as error:  # of a description that lacks something
+        except (KeyError, TypeError, ValueError) as error:  # of an incomplete description
             raise HaloError(f"{folder}: damaged ({error!r}); copy the bundle again") from None
-        # The head reads one protein at a time, on the CPU.
+        # The head processes one protein at a time, on the CPU.
         with needing_memory("the networks of the bundle", "free the GPU, or give --device cpu"):
             self.network = network.to(device if self.is_network else "cpu")
         self.device = device
@@ -80,17 +80,17 @@ class Member:
     def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
     ) -> tuple[MemberPrediction, np.ndarray | None]:
-        """Calibrated probabilities of all proteins of `dataset`, and their modality weights."""
+        """Calibrated probabilities of all proteins in `dataset`, and their modality weights."""
         weights = None
         if self.is_network:
             logits, weights = network_outputs(self.network, dataset, lengths, self.device)
         else:
             logits = head_logits(self.network, dataset.embeddings, dataset.hashes)
-        found = self.calibration(probabilities(logits, self.task).numpy())
-        return MemberPrediction(found, self.thresholds, self.task), weights
+        calibrated = self.calibration(probabilities(logits, self.task).numpy())
+        return MemberPrediction(calibrated, self.thresholds, self.task), weights
 
     def explain(self, dataset: ProteinDataset, labels: Sequence[int], steps: int) -> Attribution:
-        """What the residues of the one protein of `dataset` contribute to `labels`."""
+        """Attribution of `labels` to the residues of the only protein in `dataset`."""
         if self.is_network:
             return network_attribution(
                 self.network, dataset[0], labels, self.task, self.device, steps
@@ -100,7 +100,7 @@ class Member:
 
 
 class Model:
-    """One fold and seed of the bundle's method: one member, or two that are joined."""
+    """The bundle's method for one fold and seed, with one member or two combined ones."""
 
     def __init__(self, bundle: Bundle, entry: Mapping[str, Any], device: str) -> None:
         self.members = [Member(bundle, member, device) for member in entry["members"]]
@@ -114,12 +114,12 @@ class Model:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """Of the calibrated probabilities, float64 [n_labels]."""
+        """Thresholds of the calibrated probabilities, float64 [n_labels]."""
         return self.members[0].thresholds
 
     @property
     def explained(self) -> Member:
-        """The member whose reasons are given: of two that are joined, the network."""
+        """The member that is explained: of two members, the network."""
         networks = [member for member in self.members if member.is_network]
         return networks[-1] if networks else self.members[-1]
 
@@ -131,14 +131,14 @@ class Model:
     def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Probabilities, who decided, and modality weights."""
-        found = [member.predict(dataset, lengths) for member in self.members]
-        weights = next((weights for _, weights in reversed(found) if weights is not None), None)
+        """Probabilities, methods that decided, and modality weights."""
+        predictions = [member.predict(dataset, lengths) for member in self.members]
+        weights = next((each for _, each in reversed(predictions) if each is not None), None)
         names = [member.method for member in self.members]
-        joint = found[0][0]
+        joint = predictions[0][0]
         asked = np.zeros(len(dataset), dtype=bool)
         if self.band is not None:
-            joint, asked = combine(found[0][0], found[1][0], self.band)
+            joint, asked = combine(predictions[0][0], predictions[1][0], self.band)
         second = ";".join(names) if self.kind == AVERAGE else names[-1]
         return joint.probabilities, np.where(asked, second, names[0]), weights
 
@@ -165,20 +165,20 @@ class Ensemble:
         graphs: Store | None,
         embeddings: Sequence[Store],
     ) -> EnsemblePrediction:
-        """The models' mean; `embeddings` has a store a model."""
+        """Mean prediction of the models; `embeddings` has one store per model."""
         labels = np.zeros((len(hashes), len(self.thresholds)))
         datasets = {
             store.path: ProteinDataset(hashes, labels, graphs, store, CACHE, self.scales)
             for store in embeddings
         }
-        found = [
+        predictions = [
             model.predict(datasets[store.path], lengths)
             for model, store in zip(self.models, embeddings, strict=True)
         ]
-        mean = np.mean([part for part, _, _ in found], axis=0)
-        deciders = zip(*(names for _, names, _ in found), strict=True)
+        mean = np.mean([part for part, _, _ in predictions], axis=0)
+        deciders = zip(*(names for _, names, _ in predictions), strict=True)
         decided_by = np.array([";".join(dict.fromkeys(names)) for names in deciders], dtype=object)
-        weights = [part for _, _, part in found if part is not None]
+        weights = [part for _, _, part in predictions if part is not None]
         return EnsemblePrediction(
             mean,
             label_sets(mean, self.cut) if self.cut is not None else None,
@@ -193,7 +193,7 @@ class Ensemble:
         graphs: Store | None,
         embeddings: Sequence[Store],
     ) -> Attribution:
-        """What the residues of one protein contribute to some labels; the models' mean."""
+        """Attribution of labels to the residues of one protein, averaged over the models."""
         hashes = np.array([sequence_hash], dtype=object)
         none = np.zeros((1, len(self.thresholds)))
         steps = steps_of(len(self.models))
@@ -205,15 +205,15 @@ class Ensemble:
 
 
 def _scales(bundle: Bundle) -> Tensor:
-    """The scales that the networks were trained with; HaloError where these are more or fewer."""
-    found = torch.from_numpy(biochemistry.scales(bundle.scales).to_numpy())
-    if found.shape != SCALES.shape:
+    """Amino-acid scales of the bundle; raises a HaloError if their number differs from HALO's."""
+    scales = torch.from_numpy(biochemistry.scales(bundle.scales).to_numpy())
+    if scales.shape != SCALES.shape:
         raise HaloError(
-            f"{bundle.scales}: {found.shape[1]} scales of the amino acids, and this HALO"
-            f" reads {SCALES.shape[1]}; use HALO {bundle.description['halo']}, or make the "
-            "bundle again with this one"
+            f"{bundle.scales}: {scales.shape[1]} amino-acid scales, but this version of HALO "
+            f"needs {SCALES.shape[1]}; use HALO {bundle.description['halo']}, or build the bundle "
+            "again with this version"
         )
-    return found
+    return scales
 
 
 @torch.inference_mode()
@@ -230,7 +230,7 @@ def network_outputs(
 
 
 def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[tuple[Tensor, Tensor]]:
-    """Outputs of a batch; halved where the GPU's memory runs out, at last on the CPU."""
+    """Outputs of a batch, which is halved if the GPU runs out of memory; at last, on the CPU."""
 
     def work() -> list[tuple[Tensor, Tensor]]:
         batch = prepared(network, Batch.from_data_list(proteins))
@@ -238,9 +238,9 @@ def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[tupl
         return [(out.logits.float().cpu(), out.modality_weights.float().cpu())]
 
     last = len(proteins) == 1 and device == "cpu"
-    found = work() if last else within_memory(work)
-    if found is not None:
-        return found
+    outputs = work() if last else within_memory(work)
+    if outputs is not None:
+        return outputs
     if len(proteins) == 1:
         return _forward(deepcopy(network).cpu(), proteins, "cpu")
     half = len(proteins) // 2

@@ -1,6 +1,7 @@
-"""Why a protein was predicted as it was: what the page and the structures are made of.
+"""Explanations of predictions, which the page and the structure files show.
 
-The explanations of a chunk's proteins lie beside the chunk, in an ``.npz`` without pickled objects.
+The explanations of a chunk are stored in an ``.npz`` file without pickled objects, next to the
+chunk.
 """
 
 import json
@@ -17,25 +18,25 @@ from halo.predict.attribution import Attribution
 from halo.predict.regions import Region, regions
 from halo.store import Store
 
-LABELS = 3  # most that a protein's residues are asked about
+LABELS = 3  # largest number of explained labels per protein
 COORDINATES = ("coordinates", "plddt", "residue", "position", "fragment")
 _ARRAYS = ("values", "change", "attention")
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was found of one protein.
+    """Explanation of the prediction of one protein.
 
     Attributes
     ----------
     id, sequence
-        Of the protein.
+        Id and sequence of the protein.
     labels
-        Those that `attribution` is about: the given ones, or else the most probable.
+        Explained labels: the predicted ones, or else the most probable one.
     attribution
-        What each residue contributes to each of them.
+        Contribution of each residue to each of these labels.
     structure
-        The arrays `COORDINATES` of `halo.structures.layout.LAYOUT`, None where there are none.
+        The arrays `COORDINATES` of `halo.structures.layout.LAYOUT`; None without coordinates.
     """
 
     id: str
@@ -45,34 +46,34 @@ class Explanation:
     structure: Mapping[str, np.ndarray] | None
 
     def regions(self) -> list[Region]:
-        """The regions that speak for the labels, label by label."""
+        """Regions that support the labels, label by label."""
         pairs = zip(self.labels, self.attribution.values, strict=True)
         return [region for label, values in pairs for region in regions(label, values)]
 
 
-def asked_labels(probabilities: np.ndarray, given: np.ndarray) -> list[int]:
-    """The labels that residues are asked about, the most probable first.
+def explained_labels(probabilities: np.ndarray, predicted: np.ndarray) -> list[int]:
+    """Indices of the labels to explain, the most probable first.
 
     Parameters
     ----------
     probabilities : float [n_labels]
-    given : bool [n_labels], the labels that the protein is given
+    predicted : bool [n_labels], the predicted labels
     """
     order = np.argsort(-probabilities, kind="stable")
-    chosen = [int(label) for label in order if given[label]]
+    chosen = [int(label) for label in order if predicted[label]]
     return chosen[:LABELS] or [int(order[0])]
 
 
 def backbone(structures: Store | None, sequence_hash: str) -> Mapping[str, np.ndarray] | None:
-    """The arrays `COORDINATES` of a protein; None where it has no coordinates."""
+    """The arrays `COORDINATES` of a protein; None if it has no coordinates."""
     if structures is None or sequence_hash not in structures:
         return None
-    found = structures.read(sequence_hash, *COORDINATES)
-    return found if len(found["coordinates"]) else None
+    arrays = structures.read(sequence_hash, *COORDINATES)
+    return arrays if len(arrays["coordinates"]) else None
 
 
 def write_explanations(file: Path, explanations: Sequence[Explanation]) -> None:
-    """Keep the explanations of a chunk's proteins."""
+    """Write the explanations of the proteins of a chunk."""
     about = [{"id": e.id, "sequence": e.sequence, "labels": list(e.labels)} for e in explanations]
     arrays = {"about": np.array(json.dumps(about))}
     for number, entry in enumerate(explanations):
@@ -84,7 +85,7 @@ def write_explanations(file: Path, explanations: Sequence[Explanation]) -> None:
 
 
 def read_explanations(file: Path) -> Iterator[Explanation]:
-    """Read what `write_explanations` wrote, a protein at a time."""
+    """Read the file of `write_explanations`, one protein at a time."""
     try:
         with open_arrays(file) as arrays:
             for number, entry in enumerate(json.loads(str(arrays["about"]))):

@@ -1,4 +1,4 @@
-"""The output folder: one prediction at a time in it, and no harm to what others have there."""
+"""The output folder: a lock for one prediction at a time, and protection of other files."""
 
 import errno
 import fcntl
@@ -22,12 +22,12 @@ CHUNKS, STORE, STRUCTURES = "chunks", "store", "structures"
 SEQUENCES, FETCHED = "sequences.fasta", "fetched.json"
 CSV_FILE, JSON_FILE, PAGE_FILE = "predictions.csv", "predictions.json", "predictions.html"
 REJECTED_FILE = "rejected.csv"
-# Everything that a prediction makes below its output folder.
+# Everything that a prediction writes in its output folder.
 NAMES = (
     CSV_FILE, JSON_FILE, PAGE_FILE, REJECTED_FILE, SEQUENCES, FETCHED, CHUNKS, STORE, STRUCTURES,
 )  # fmt: skip
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-# Faults of a path that the user gave, and not of the program.
+# Errors that a wrong path of the user causes.
 _OF_PATHS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
     errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EINVAL,
@@ -35,21 +35,21 @@ _OF_PATHS = (
 
 
 class OutputFolder:
-    """A folder that this process holds; made by `output_folder`.
+    """A folder that this process has locked; see `output_folder`.
 
-    The file `MARK` lists which of `NAMES` were made by predictions in this folder, and the
-    scratch folders. Nothing else is replaced or removed.
+    The file `MARK` lists which of `NAMES`, and which scratch folders, predictions have written in
+    this folder. Nothing else is replaced or removed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        found = _refuse_foreign(path)
-        self._made: list[str] = list(found.get("made", []))
-        self._scratch: list[str] = list(found.get("scratch", []))
-        self._remove_scratch()  # what a killed call has left
+        content = _refuse_foreign(path)
+        self._made: list[str] = list(content.get("made", []))
+        self._scratch: list[str] = list(content.get("scratch", []))
+        self._remove_scratch()  # left by a killed process
 
     def claim(self, name: str) -> Path:
-        """The path of one of `NAMES`, to write to; HaloError where others have made it."""
+        """Path of one of `NAMES`, to write to; raises a HaloError if another program wrote it."""
         path = self.path / name
         if name not in self._made:
             if _is_there(path):
@@ -60,7 +60,7 @@ class OutputFolder:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A new folder below this one, which is removed in the end, or else by the next call."""
+        """A new temporary subfolder, which is removed in the end or by the next call."""
         path = Path(tempfile.mkdtemp(prefix=".scratch.", dir=self.path))
         self._scratch.append(path.name)
         self._write()
@@ -78,7 +78,7 @@ class OutputFolder:
 
     def _write(self) -> None:
         content = {
-            "about": "what `halo predict` has made in this folder, and may replace or remove",
+            "about": "files that `halo predict` has written here, and may replace or remove",
             "halo": __version__,
             "made": self._made,
             "scratch": self._scratch,
@@ -90,7 +90,7 @@ class OutputFolder:
 def output_folder(path: Path, given: Sequence[Path] = ()) -> Iterator[OutputFolder]:
     """Hold the folder `path`, which is made.
 
-    HaloError where it cannot be written to, is a model bundle, has files of others with one of
+    HaloError if it cannot be written to, is a model bundle, has files of others with one of
     `NAMES`, where one of the paths `given` by the user lies in what will be written, or where
     another process holds it; then it says who.
     """
@@ -109,7 +109,7 @@ def output_folder(path: Path, given: Sequence[Path] = ()) -> Iterator[OutputFold
 
 @contextmanager
 def path_faults() -> Iterator[None]:
-    """An OSError that is no fault of the program (no permission, say) becomes a HaloError."""
+    """Convert an OSError with an external cause, such as no permission, to a HaloError."""
     try:
         yield
     except OSError as error:
@@ -121,16 +121,16 @@ def path_faults() -> Iterator[None]:
 
 
 def _refuse_foreign(path: Path) -> dict[str, list[str]]:
-    """The content of `MARK`; HaloError where there is something with one of `NAMES` beyond it."""
-    found = read_json(path / MARK) if (path / MARK).exists() else {}
-    made = found.get("made", [])
+    """The content of `MARK`; raises a HaloError if other files have one of `NAMES`."""
+    content = read_json(path / MARK) if (path / MARK).exists() else {}
+    made = content.get("made", [])
     foreign = [name for name in NAMES if name not in made and _is_there(path / name)]
     if foreign:
         raise HaloError(
-            f"{path}: {', '.join(foreign)}: there already, and not made by a prediction in this "
+            f"{path}: {', '.join(foreign)}: exists and was not written by a prediction in this "
             "folder; give another folder to write to (-o), or move it away"
         )
-    return found
+    return content
 
 
 def _is_there(path: Path) -> bool:
@@ -146,16 +146,16 @@ def _require_outside(path: Path, given: Sequence[Path]) -> None:
         inside = [name for name in written if name in (place.resolve(), *place.resolve().parents)]
         if inside:
             raise HaloError(
-                f"{place}: lies where the prediction writes {inside[0].name}; give another output "
+                f"{place}: the prediction would write {inside[0].name} there; give another output "
                 "folder (-o)"
             )
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which ends with the process, however it ends; the file stays.
+    """Lock a folder until the process ends; the lock file is not removed.
 
-    On a file system without locks there is a warning.
+    On a file system without locks, a warning is logged.
     """
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
@@ -163,7 +163,7 @@ def _locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise HaloError(
-                f"{folder}: another prediction is at work here ({file.read().strip() or 'unknown'}"
+                f"{folder}: another prediction is running here ({file.read().strip() or 'unknown'}"
                 "); wait until it has ended, or give another folder"
             ) from None
         except OSError as error:

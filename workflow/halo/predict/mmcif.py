@@ -1,4 +1,4 @@
-"""Structures whose B-factor says what mattered."""
+"""Write structures with attributions as B-factors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from halo.predict.explanation import Explanation
 from halo.predict.regions import smoothed
 from halo.proteins.accessions import parse_accession
 
-INDEX = "index.csv"  # whose rows say which file is of which protein
-MARK = "(HALO)"  # the end of the title of every file
-HEAD = 4096  # characters in which the title is
+INDEX = "index.csv"  # table of files and proteins
+MARK = "(HALO)"  # end of the title of every file
+HEAD = 4096  # first characters, which contain the title
 BACKBONE = ("N", "CA", "C")
 ELEMENTS = ("N", "C", "C")
 
@@ -23,10 +23,10 @@ ELEMENTS = ("N", "C", "C")
 def write_structures(
     folder: Path, shown: Sequence[Explanation], accessions: Sequence[str]
 ) -> list[str | None]:
-    """Write the structures of what is shown, and remove those of an earlier call.
+    """Write the structures of explained proteins, and remove those of an earlier call.
 
     Only files whose title has the `MARK` are replaced or removed. Returns the file of each
-    protein, None where it has no coordinates.
+    protein, None if it has no coordinates.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX
@@ -37,9 +37,8 @@ def write_structures(
     removed = sorted(name for name in set(earlier) - set(files) if _is_ours(folder, name))
     for name in filter(None, files):
         if (folder / name).exists() and not _is_ours(folder, name):
-            raise HaloError(f"{folder / name}: made by another program; move it away")
-    # Before any file and with what is removed, so that a call that is killed leaves no file that
-    # is not listed.
+            raise HaloError(f"{folder / name}: written by another program; move it away")
+    # Written first, including removed files, so that a killed call leaves no unlisted file.
     _write_index(index, rows + [(name, "", "") for name in removed])
     for name, explanation in dict(zip(files, shown, strict=True)).items():
         if name:
@@ -65,10 +64,9 @@ def _write_index(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:
 
 
 def file_names(pairs: Sequence[tuple[Explanation, str]]) -> Iterator[str]:
-    """A file name for each protein, made of its accession, or of the digest of its sequence.
+    """A file name for each protein: its accession, or else the digest of its sequence.
 
-    An id of the input is never part of it. Of two sequences with one accession the second has
-    the digest.
+    Ids of the input are not used. The second sequence with the same accession has the digest.
     """
     owners: dict[str, str] = {}
     for explanation, accession in pairs:
@@ -81,18 +79,18 @@ def file_names(pairs: Sequence[tuple[Explanation, str]]) -> Iterator[str]:
 
 
 def b_factors(values: np.ndarray) -> np.ndarray:
-    """Parts as 0 (nothing, or against the label) to 100 (most for it), float32 [length].
+    """Attributions scaled to 0 (none or negative) to 100 (highest), float32 [length].
 
-    They are averaged as they are for regions.
+    They are smoothed like those of regions.
     """
     positive = np.maximum(smoothed(values), 0)
     return (100 * positive / max(positive.max(), 1e-9)).astype(np.float32)
 
 
 def write_structure(file: Path, explanation: Explanation, name: str) -> None:
-    """Write the backbone that was used, with `b_factors` of the first label, as mmCIF.
+    """Write the backbone with `b_factors` of the first label as mmCIF.
 
-    Fragments, which have no place to each other, are models of their own.
+    Fragments are separate models, because their relative position is not known.
     """
     arrays: Mapping[str, np.ndarray] = explanation.structure
     factors = b_factors(explanation.attribution.values[0])

@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, how good it is, and what it is not for."""
+"""The model card of a bundle: contents, performance, intended use and limits."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,15 +21,15 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
     ----------
     description : content of ``bundle.json``
     metrics : content of ``evaluation/metrics.json``
-    licence : text of the licence; its first line is named
+    licence : file of the licence, whose first line is its name
     """
-    found = metrics["methods"][description["method"]]
+    method = metrics["methods"][description["method"]]
     title = licence.read_text(encoding="utf-8").strip().splitlines()[0]
     sections = (
         _head(description, title),
-        _overall(found, metrics, description),
-        _labels(found, metrics),
-        _conformal(found),
+        _overall(method, metrics, description),
+        _labels(method, metrics),
+        _conformal(method),
         _data(description, metrics),
         _use(description),
     )
@@ -39,12 +39,12 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
 def _head(description: Mapping[str, Any], licence: str) -> str:
     folds = ", ".join(dict.fromkeys(model["fold"] for model in description["models"]))
     models = len(description["models"])
-    told = "one model" if models == 1 else f"the mean of {models} models"
+    composition = "one model" if models == 1 else f"the mean of {models} models"
     lines = [
         f"# {description['name']}, version {description['version']}",
         "",
-        f"A model bundle of HALO {description['halo']}: {told}, method `{description['method']}` "
-        f"({description['class']}), fold {folds}.",
+        f"A model bundle of HALO {description['halo']}: {composition}, method "
+        f"`{description['method']}` ({description['class']}), fold {folds}.",
         f"Language model: {description['language_model']['name']} "
         f"(sha256 {description['language_model']['sha256']}), not in the bundle"
         + (", but its adapters are." if description["models"][0]["adapter"] else "."),
@@ -53,46 +53,51 @@ def _head(description: Mapping[str, Any], licence: str) -> str:
         "    halo predict proteins.fasta --bundle this/folder -o out/",
     ]
     if description["simulated"]:
-        lines += ["", "**Trained on simulated data: what it says of real proteins means nothing.**"]
+        lines += [
+            "",
+            "**Trained on simulated data: predictions of real proteins are meaningless.**",
+        ]
     return "\n".join(lines)
 
 
 def _overall(
-    found: Mapping[str, Any], metrics: Mapping[str, Any], description: Mapping[str, Any]
+    method: Mapping[str, Any], metrics: Mapping[str, Any], description: Mapping[str, Any]
 ) -> str:
     lines = [
-        "## How good it is",
+        "## Performance",
         "",
         f"Measured on {metrics['proteins']:,} test proteins in {metrics['groups']:,} homology "
-        "groups, each by a model that was trained on none similar to it (MMseqs2, identity "
+        "groups, each by a model without similar training proteins (optimal local alignment, "
+        "identity "
         f"≥ {description['search']['identity']:g} over {description['search']['coverage']:g} of "
         "the sequence). In brackets 95 % bootstrap intervals over homology groups.",
     ]
     if len(description["models"]) > 1:
-        lines.append("The bundle's mean of several models was not measured itself.")
+        lines.append("The ensemble of several models in the bundle was not evaluated itself.")
     lines += ["", "| metric | value |", "|---|---|"]
-    lines += [f"| {name} | {_text(found['overall'].get(key))} |" for key, name in OVERALL.items()]
+    lines += [f"| {name} | {_text(method['overall'].get(key))} |" for key, name in OVERALL.items()]
     return "\n".join(lines)
 
 
-def _labels(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def _labels(method: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     lines = [
         f"| label | test proteins | {' | '.join(METRICS)} |",
         "|---|---|" + "---|" * len(METRICS),
     ]
     for label in metrics["labels"]:
-        values = " | ".join(_text(found["labels"][label].get(name)) for name in METRICS)
+        values = " | ".join(_text(method["labels"][label].get(name)) for name in METRICS)
         lines.append(f"| {label} | {metrics['support'][label]:,} | {values} |")
     return "\n".join(lines)
 
 
-def _conformal(found: Mapping[str, Any]) -> str:
-    sets = found.get("conformal")
+def _conformal(method: Mapping[str, Any]) -> str:
+    sets = method.get("conformal")
     if not sets:
         return ""
     return (
-        f"The conformal sets promise {sets['promised']:.0%} of a protein's labels and had "
-        f"{sets['found']:.1%} on the test, with {sets['size']:.1f} labels in a set."
+        f"Conformal sets have a nominal coverage of {sets['nominal']:.0%} of a protein's labels "
+        f"and an observed one of {sets['observed']:.1%} on the test, with {sets['size']:.1f} "
+        "labels per set."
     )
 
 
@@ -121,17 +126,18 @@ def _use(description: Mapping[str, Any]) -> str:
     longest = description["structures"]["max_length"]
     return f"""## Intended use and limits
 
-For hypotheses about where a protein is, as a help to choose experiments; not for decisions about
-patients. What the data do not have it cannot say: other labels, other organisms than those of the
-data, the cell's state, the tissue. A label that is not given is not shown to be absent.
+The predictions are hypotheses about the localization of proteins, for example to select
+experiments. They are not for decisions about patients. The model does not know labels or organisms
+outside of its data, cell states or tissues. A label that is not predicted is not shown to be
+absent.
 
-- A protein that resembles no training protein (`far`) is outside of what it has seen most of. The
-  figures above are of proteins that are not similar to a training protein.
-- Probabilities are calibrated on proteins of the data set; where a label is rarer or more frequent
-  than there, they are off by as much. Conformal sets keep their promise for proteins like those.
-- Structures are used as AlphaFold predicts them, up to {longest:,} residues; without one, the
-  sequence decides alone.
-- Isoforms and processed chains are taken as the sequence says: give the one that is meant."""
+- Proteins that are similar to no training protein (`far`) are out of distribution. The metrics
+  above are for proteins that are not similar to a training protein.
+- Probabilities are calibrated on the data set. They are biased if labels are rarer or more frequent
+  in other proteins, and the coverage of conformal sets then differs as well.
+- AlphaFold models are used up to {longest:,} residues; without one, the prediction uses the
+  sequence only.
+- The given sequence is predicted: give the isoform or processed chain of interest."""
 
 
 def _text(estimate: Mapping[str, Any] | None) -> str:

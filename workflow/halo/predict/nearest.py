@@ -12,21 +12,21 @@ from halo.split.binary import run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
 from halo.text import open_text
 
-# Residues of training sequences up to which every query is compared with all of them without gaps:
-# it takes 0.02 s a query, and finds more. The index of words is faster for more, but costs 2 s and
-# 500 MB before the first query. It does not depend on the queries, so that one alone and many
-# together have the same neighbours.
+# Largest number of training residues for an exhaustive ungapped comparison, which takes 0.02 s per
+# query and is more sensitive. The k-mer index is faster for more residues, but needs 2 s and 500 MB
+# before the first query. The choice does not depend on the queries, so that a query has the same
+# neighbours alone and with others.
 EXHAUSTIVE = 1_000_000
-MOST = 300  # candidates of a query that are aligned; the best one is wanted
+MOST = 300  # aligned candidates per query, of which the best is returned
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",
            "evalue", "bits")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training protein, and how like it the query is.
+    """A training protein and its similarity to the query.
 
-    `identity` is the share of the aligned columns, `coverage` that of the shorter sequence.
+    `identity` is relative to the aligned columns, `coverage` to the shorter sequence.
     """
 
     id: str
@@ -43,8 +43,8 @@ class TrainingSequences:
     ----------
     fasta : the bundle's ``training.fasta.gz``
     search : ``evalue`` and ``sensitivity``
-    scratch : folder of the database, which is made there
-    threads : of MMseqs2
+    scratch : folder in which the database is written
+    threads : threads of MMseqs2
     """
 
     def __init__(
@@ -69,18 +69,18 @@ class TrainingSequences:
         numbered.unlink()
 
     def nearest(self, sequences: Sequence[str]) -> list[Neighbour | None]:
-        """The best hit of each sequence, None where MMseqs2 aligns it with nothing."""
+        """The best hit of each sequence; None if MMseqs2 finds no alignment."""
         exact = [self._exact.get(sha256_of_text(sequence)) for sequence in sequences]
         others = [row for row, same in enumerate(exact) if same is None]
         hits = self._hits([sequences[row] for row in others])
-        found = dict(zip(others, hits, strict=True))
+        hit_of = dict(zip(others, hits, strict=True))
         return [
-            Neighbour(*self._entries[same], 1.0, 1.0, 0.0) if same is not None else found[row]
+            Neighbour(*self._entries[same], 1.0, 1.0, 0.0) if same is not None else hit_of[row]
             for row, same in enumerate(exact)
         ]
 
     def _hits(self, sequences: Sequence[str]) -> list[Neighbour | None]:
-        """The best hit of each sequence by MMseqs2."""
+        """The best MMseqs2 hit of each sequence."""
         if not sequences:
             return []
         with TemporaryDirectory(prefix="queries.", dir=self._folder) as folder:
@@ -107,8 +107,8 @@ class TrainingSequences:
             table = pd.read_csv(work / "hits.tsv", sep="\t", header=None, names=list(COLUMNS))
         table = table.sort_values(["query", "bits", "fident", "target"], ascending=[1, 0, 0, 1])
         best = table.drop_duplicates("query")
-        found = {int(row.query): self._neighbour(row) for row in best.itertuples()}
-        return [found.get(number) for number in range(len(sequences))]
+        best_hits = {int(row.query): self._neighbour(row) for row in best.itertuples()}
+        return [best_hits.get(number) for number in range(len(sequences))]
 
     def _neighbour(self, row: object) -> Neighbour:
         spans = {row.qlen: row.qend - row.qstart + 1, row.tlen: row.tend - row.tstart + 1}

@@ -1,4 +1,4 @@
-"""The options of a prediction that the configuration has, too."""
+"""Options of predictions that are also in the configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,14 @@ class PredictOptions:
     confidence: Literal["plddt", "none"] = setting(
         "plddt", "whether their B-factor holds the pLDDT"
     )
-    download: bool = setting(True, "ask AlphaFold DB for what is not there")
+    download: bool = setting(True, "download missing structures from AlphaFold DB")
     language_model: Path | None = setting(
-        None, "path of the language model of another run's bundle; null for a published one"
+        None,
+        "checkpoint of the language model of another run's bundle; null to download it",
     )
-    chunk: int = setting(1000, "proteins that are worked on together; fewer need less memory", ge=1)
+    chunk: int = setting(1000, "proteins per chunk; fewer need less memory", ge=1)
     page: int = setting(
         100,
-        "so many proteins, the first ones, are explained residue by residue on the page",
+        "number of proteins (the first ones) that the page explains residue by residue",
         ge=0,
     )

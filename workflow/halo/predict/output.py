@@ -1,4 +1,4 @@
-"""Predictions on disk: chunks as they are finished, then the files of all of them together."""
+"""Write predictions: finished chunks first, then the files of all chunks."""
 
 import csv
 import json
@@ -21,18 +21,19 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Chunk:
-    """What became of some proteins.
+    """Predictions of the proteins of a chunk.
 
     Attributes
     ----------
     header
-        What holds for all of them: bundle, labels, thresholds.
+        Data common to all proteins: bundle, labels, thresholds.
     records
-        What is predicted, one for each protein; see ``predictions.schema.json``.
+        One record for each protein; see ``predictions.schema.json``.
     rejected
-        Those that could not be predicted.
+        Proteins that could not be predicted.
     explanations
-        Of the proteins that are on the page, in the order of `records`; not read by `read_chunk`.
+        Explanations of the proteins on the page, in the order of `records`; not read by
+        `read_chunk`.
     """
 
     header: Mapping[str, Any]
@@ -42,7 +43,7 @@ class Chunk:
 
 
 def write_chunk(file: Path, chunk: Chunk) -> None:
-    """Keep a finished chunk; it counts as finished when `file` is there."""
+    """Write a finished chunk; it is finished if `file` exists."""
     if chunk.explanations:
         write_explanations(_beside(file), chunk.explanations)
     content = {
@@ -54,7 +55,7 @@ def write_chunk(file: Path, chunk: Chunk) -> None:
 
 
 def read_chunk(file: Path) -> Chunk:
-    """Read what `write_chunk` wrote."""
+    """Read the file of `write_chunk`."""
     content = read_json(file)
     try:
         rejected = [Rejected(**record) for record in content["rejected"]]
@@ -67,13 +68,13 @@ def read_chunk(file: Path) -> Chunk:
 
 
 def read_chunk_explanations(file: Path) -> Iterator[Explanation]:
-    """The explanations of a chunk, a protein at a time."""
+    """The explanations of a chunk, one protein at a time."""
     if _beside(file).exists():
         yield from read_explanations(_beside(file))
 
 
 def is_whole(file: Path, chunk: Chunk) -> bool:
-    """Whether the explanations that a chunk refers to are there."""
+    """Whether the explanations of a chunk exist."""
     explained = any(record["regions"] is not None for record in chunk.records)
     return not explained or _beside(file).exists()
 
@@ -85,10 +86,10 @@ def _beside(file: Path) -> Path:
 def write_predictions(
     out: OutputFolder, chunks: Sequence[Path], rejected: Sequence[Rejected]
 ) -> int:
-    """Write all files of a run from its chunks, one chunk in memory at a time.
+    """Write all output files from the chunks, with one chunk in memory at a time.
 
-    `rejected` are the records that were refused when they were read. Returns the number of
-    proteins that are predicted.
+    `rejected` are the records that were rejected when they were read. Returns the number of
+    predicted proteins.
     """
     refused = list(rejected)
     for file in chunks:
@@ -114,7 +115,7 @@ def _records(chunks: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
 def _write_json(
     file: Path, header: Mapping[str, Any], chunks: Sequence[Path], rejected: Sequence[Rejected]
 ) -> None:
-    """A line a protein, so that a large file can be looked into."""
+    """Write JSON with one line per protein, so that large files can be viewed."""
 
     def line(content: Any) -> str:
         return json.dumps(content, ensure_ascii=False)
@@ -156,7 +157,7 @@ def _columns(header: Mapping[str, Any]) -> list[str]:
 
 
 def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as a row of the table; what is not known is empty."""
+    """A record as a row of the table; unknown values are empty."""
     near = record["nearest_training"] or {}
     bundle = header["bundle"]
     return {

@@ -1,4 +1,4 @@
-"""The page of a prediction: one HTML file with all that is needed to understand it."""
+"""The page of a prediction: one self-contained HTML file."""
 
 import base64
 from collections import Counter
@@ -21,9 +21,9 @@ from halo.report.formatting import count
 
 WEB = data_file("predict/web")
 SCRIPTS = ("sequence.js", "structure.js", "page.js")
-# What a protein is compared with (halo.predict.attribution), by the class of the method.
-UNKNOWN = "of which nothing is known: average residues, no structure"
-OWN = "in which every residue is the protein's average one"
+# Baseline of the attribution (halo.predict.attribution), by the class of the method.
+UNKNOWN = "without information: average residues, no structure"
+OWN = "in which every residue has the mean embedding of the protein"
 BASELINES = {"esm": OWN, "mean_embedding": OWN}
 ANGSTROM = 10  # steps of a coordinate on the page
 
@@ -31,7 +31,7 @@ ANGSTROM = 10  # steps of a coordinate on the page
 def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
     """Write the page and the structures from a run's chunks, and remove older structures.
 
-    `kind` is the class of the bundle's method. Memory holds what the page holds.
+    `kind` is the class of the bundle's method. Only the content of the page is kept in memory.
     """
     header, summary = read_chunk(chunks[0]).header, Counter()
     proteins: list[dict[str, Any]] = []
@@ -53,17 +53,17 @@ def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
 
 
 def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """How many proteins there are, of which kinds, and with which labels."""
-    found: Counter[str] = Counter()
+    """Numbers of proteins, of proteins with certain properties, and of proteins with each label."""
+    counts: Counter[str] = Counter()
     for record in records:
-        found["proteins"] += 1
-        found["structure"] += record["structure"]["status"] == "ok"
-        found["no structure used"] += record["structure"]["status"] == "not used"
-        found["far"] += record["far"] is True
-        found["far unknown"] += record["far"] is None
-        found["no label"] += not record["labels"]
-        found.update(f"label {label}" for label in record["labels"])
-    return found
+        counts["proteins"] += 1
+        counts["structure"] += record["structure"]["status"] == "ok"
+        counts["no structure used"] += record["structure"]["status"] == "not used"
+        counts["far"] += record["far"] is True
+        counts["far unknown"] += record["far"] is None
+        counts["no label"] += not record["labels"]
+        counts.update(f"label {label}" for label in record["labels"])
+    return counts
 
 
 def render(
@@ -72,7 +72,7 @@ def render(
     proteins: Sequence[Mapping[str, Any]],
     kind: str,
 ) -> str:
-    """The HTML; `proteins` are records with what `_explained` adds."""
+    """Render the HTML; `proteins` are records with the fields that `_explained` adds."""
     environment = Environment(
         loader=FileSystemLoader(WEB),
         autoescape=True,
@@ -97,7 +97,7 @@ def render(
 
 
 def _explained(explanation: Explanation) -> dict[str, Any]:
-    """What the page shows of the explanation, in small numbers."""
+    """Fields of an explanation on the page, encoded compactly."""
     values = smoothed(explanation.attribution.values)
     attention = explanation.attribution.attention
     highest = np.abs(values).max(axis=1)
@@ -119,7 +119,7 @@ def _explained(explanation: Explanation) -> dict[str, Any]:
 
 
 def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
-    """The Cα atoms of each fragment that have a place, around their middle, and their pLDDT."""
+    """Centred Cα coordinates and pLDDT of each fragment, for atoms with coordinates."""
     found = []
     for start, stop in structure["fragment"].astype(int):
         atoms = structure["coordinates"][start:stop, 1].astype(np.float64)
@@ -140,9 +140,9 @@ def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
 
 
 def laid_flat(atoms: np.ndarray) -> np.ndarray:
-    """Atoms around their middle, rotated by their principal axes; not mirrored.
+    """Centred atoms, rotated to their principal axes without reflection.
 
-    The longest axis lies across, the shortest in the line of sight.
+    The longest axis is horizontal, the shortest one is the viewing direction.
     """
     around = atoms - atoms.mean(axis=0)
     axes = np.linalg.eigh(around.T @ around)[1].T[::-1]  # eigh's values rise

@@ -1,4 +1,4 @@
-"""From a chunk of proteins to a record of each, with a bundle that is loaded once."""
+"""Predict chunks of proteins with a bundle that is loaded once."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
 from halo.predict.ensemble import Ensemble, EnsemblePrediction
-from halo.predict.explanation import Explanation, asked_labels, backbone
+from halo.predict.explanation import Explanation, backbone, explained_labels
 from halo.predict.nearest import Neighbour, TrainingSequences
 from halo.predict.output import Chunk
 from halo.predict.settings import PredictSettings
@@ -39,22 +39,22 @@ log = logging.getLogger(__name__)
 # The labels of which a protein was explained, and what its residues contribute to them.
 LabelAttributions = tuple[list[int], Attribution]
 
-# So many proteins that all fail are not bad themselves.
+# If this many proteins all fail, the cause is probably not the proteins.
 SUSPICIOUS = 10
-DIGITS = 6  # to which numbers are given, as in evaluation/predictions.csv
+DIGITS = 6  # decimals of reported numbers, as in evaluation/predictions.csv
 
 
 class Predictor:
-    """A bundle made ready: models, language model and training sequences are loaded once.
+    """A loaded bundle: models, language model and training sequences.
+
+    Use it as a context manager, or call `close` in the end.
 
     Parameters
     ----------
     bundle : see `halo.predict.bundle.read_bundle`
-    settings : where structures and the language model are, and what to compute on
-    store : root of the store that structures are kept in
-    scratch : root of the store of graphs and embeddings; None: the same
-
-    To be closed in the end, best by ``with``.
+    settings : location of structures and language model, device
+    store : root of the store of structures
+    scratch : root of the store of graphs and embeddings; None for `store`
     """
 
     def __init__(
@@ -91,10 +91,15 @@ class Predictor:
         self._scratch.cleanup()
 
     def predict(self, table: pd.DataFrame, explained: int = 0) -> Chunk:
-        """Records of the proteins of `table` (see `halo.predict.records.Queries`), in its order.
+        """Predict the proteins of `table` (see `halo.predict.records.Queries`), in its order.
 
-        The first `explained` rows are explained too. A protein that cannot be predicted is
-        among the rejected ones; HaloError where none can.
+        The first `explained` rows are also explained. Proteins that cannot be predicted are
+        returned as rejected.
+
+        Raises
+        ------
+        HaloError
+            if none of at least `SUSPICIOUS` proteins can be predicted
         """
         neighbours, notes, structures = self._neighbours(table), {}, None
         if self.ensemble.needs_graphs:
@@ -109,7 +114,7 @@ class Predictor:
             reason = next(iter(failed.values()))
             raise HaloError(
                 f"none of {len(distinct):,} proteins can be predicted, the first because of "
-                f"{reason}; run again, what was done before is kept"
+                f"{reason}; run again, finished chunks are kept"
             )
         records, rejected, explanations = [], [], []
         for number, row in enumerate(table.to_dict("records")):
@@ -117,22 +122,22 @@ class Predictor:
             if name in failed:
                 rejected.append(Rejected(row["id"], int(row[LINE]), "failed", failed[name]))
                 continue
-            prediction, place, explained_labels = predictions[name]
+            prediction, place, attributions = predictions[name]
             regions = None
             if number < explained:
-                asked = [self.bundle.labels[label] for label in explained_labels[0]]
+                asked = [self.bundle.labels[label] for label in attributions[0]]
                 explanations.append(
                     Explanation(
                         row["id"],
                         row["sequence"],
                         asked,
-                        explained_labels[1],
+                        attributions[1],
                         backbone(structures, name),
                     )
                 )
                 regions = [asdict(region) for region in explanations[-1].regions()]
-            found = (prediction, place, neighbours[name], notes.get(name), regions)
-            records.append(self._record(row, *found))
+            parts = (prediction, place, neighbours[name], notes.get(name), regions)
+            records.append(self._record(row, *parts))
         return Chunk(self.header(), records, rejected, explanations)
 
     def _predictions(
@@ -145,7 +150,7 @@ class Predictor:
         """
         try:
             prediction, attributions = self._prediction(table, structures, wanted)
-        except (OSError, LanguageModelError):  # a full disk, say: no protein's fault
+        except (OSError, LanguageModelError):  # not caused by a protein, such as a full disk
             raise
         except Exception as error:
             if len(table) == 1:
@@ -155,8 +160,8 @@ class Predictor:
             halves = (table[:half], table[half:])
             parts = [self._predictions(part, structures, wanted) for part in halves]
             return parts[0][0] | parts[1][0], parts[0][1] | parts[1][1]
-        found = enumerate(table["seq_hash"])
-        return {name: (prediction, row, attributions.get(name)) for row, name in found}, {}
+        rows = enumerate(table["seq_hash"])
+        return {name: (prediction, row, attributions.get(name)) for row, name in rows}, {}
 
     def _prediction(
         self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
@@ -177,7 +182,7 @@ class Predictor:
         attributions = {}
         for row, name in enumerate(hashes):
             if name in wanted:
-                labels = asked_labels(prediction.probabilities[row], chosen[row])
+                labels = explained_labels(prediction.probabilities[row], chosen[row])
                 attributions[name] = (
                     labels,
                     self.ensemble.explain(name, labels, graphs, embeddings),
@@ -188,8 +193,8 @@ class Predictor:
         distinct = table.drop_duplicates("seq_hash")
         if self._training is None:
             return dict.fromkeys(distinct["seq_hash"])
-        found = self._training.nearest(distinct["sequence"].tolist())
-        return dict(zip(distinct["seq_hash"], found, strict=True))
+        nearest = self._training.nearest(distinct["sequence"].tolist())
+        return dict(zip(distinct["seq_hash"], nearest, strict=True))
 
     def _record(
         self,
@@ -226,7 +231,7 @@ class Predictor:
         }
 
     def header(self) -> dict[str, Any]:
-        """What holds for all records: versions, labels, thresholds."""
+        """Data common to all records: versions, labels, thresholds."""
         description = self.bundle.description
         conformal = description["models"][0]["conformal"]
         return {

@@ -1,4 +1,4 @@
-"""The proteins to predict: a FASTA, a table, or a list of UniProt accessions."""
+"""Read the proteins to predict: a FASTA, a table, or a list of UniProt accessions."""
 
 import shutil
 import sys
@@ -32,8 +32,8 @@ from halo.tables.workbook import is_workbook
 from halo.text import open_text
 
 STANDARD_INPUT = Path("-")
-ASKED_AT_ONCE = 200  # accessions whose sequences are asked for before they are written
-IDS = ("id", *HEADERS)  # what a table's column of ids may be called
+ASKED_AT_ONCE = 200  # accessions whose sequences are downloaded before they are written to disk
+IDS = ("id", *HEADERS)  # possible names of the column of ids
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Queries:
     table
         The columns of `halo.proteins.table.CORE_COLUMNS` and `LINE`.
     rejected
-        Records that cannot be predicted, and why.
+        Records that cannot be predicted, with reasons.
     """
 
     table: pd.DataFrame
@@ -53,22 +53,22 @@ class Queries:
 
 
 class KnownSequences:
-    """The file in which sequences of accessions are kept, for a call that goes on later.
+    """File with downloaded sequences of accessions, from which a call can be resumed.
 
-    `file` is where it is, `claim` gives it to be written to.
+    `file` is read; `claim` returns the path for writing.
     """
 
     def __init__(self, file: Path, claim: Callable[[], Path] | None = None) -> None:
         self.file, self._claim = file, claim or (lambda: file)
 
     def read(self) -> dict[str, str]:
-        """Sequence by accession, as far as they are known."""
+        """Known sequences by accession."""
         if not self.file.exists():
             return {}
         return {record.id: record.sequence for record in read_fasta(self.file)}
 
     def write(self, sequences: dict[str, str]) -> None:
-        """Keep the sequences that are not empty."""
+        """Write the sequences that are not empty."""
         records = (f">{name}\n{text}\n" for name, text in sequences.items() if text)
         write_text(self._claim(), "".join(records))
 
@@ -79,18 +79,22 @@ def read_queries(
     known: KnownSequences,
     max_length: int = DatasetSettings.max_length,
 ) -> Queries:
-    """Read and check the proteins of `path`; one that cannot be used is no reason to stop.
+    """Read and check the proteins of `path`.
 
     Parameters
     ----------
-    path : what `halo.tables.readers.read_records` reads, with the columns id and sequence (and
+    path : file for `halo.proteins.readers.read_records` with the columns id and sequence (and
         accession), or a list of accessions (see `halo.predict.accession_list`); ``-`` is the
-        standard input, and pipes are read too
-    transport : how AlphaFold DB is asked for the sequences of accessions; None: it must not be
-    known : where such sequences are kept
-    max_length : residues; longer proteins are rejected
+        standard input; pipes are supported
+    transport : settings for downloading sequences of accessions from AlphaFold DB; None to forbid
+        it
+    known : file of downloaded sequences
+    max_length : longer proteins are rejected (residues)
 
-    HaloError where the file as a whole cannot be used.
+    Raises
+    ------
+    HaloError
+        if the whole file cannot be used; single unusable proteins are rejected
     """
     with regular_file(Path(path)) as file:
         return _read_queries(file, transport, known, max_length)
@@ -98,7 +102,7 @@ def read_queries(
 
 @contextmanager
 def regular_file(path: Path) -> Iterator[Path]:
-    """`path`, or a copy of what a pipe or the standard input gives, to be read more than once."""
+    """`path`, or a copy of the content of a pipe or the standard input, to be read repeatedly."""
     if path != STANDARD_INPUT and (not path.exists() or path.is_file() or path.is_dir()):
         yield path
         return
@@ -138,7 +142,7 @@ def _read_queries(
     for record in rejected[:20]:
         log.warning("%s: %s", path.name, explained(record))
     if good.empty and not rejected:
-        raise HaloError(f"{path}: holds no protein; give a FASTA with at least one")
+        raise HaloError(f"{path}: contains no protein; give a FASTA with at least one")
     if good.empty:
         raise HaloError(
             f"{path}: none of {len(rejected):,} proteins can be predicted; the first: "
@@ -171,23 +175,23 @@ def _records(
 
 
 def _first(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    """The column whose name is the first of `names` that there is, in whatever case."""
+    """The column with the first existing name of `names`, ignoring case."""
     known = {column.strip().lower(): column for column in reversed(columns)}
     return next((known[name] for name in names if name in known), None)
 
 
 def _column(path: Path, columns: Sequence[str], names: Sequence[str]) -> str:
-    found = _first(columns, names)
-    if found is None:
+    column = _first(columns, names)
+    if column is None:
         raise HaloError(
             f"{path}: no column {names[0]!r}, it has {', '.join(columns)}; rename the column, "
             "or give a FASTA"
         )
-    return found
+    return column
 
 
 def explained(record: Rejected) -> str:
-    """One line on why a record is not predicted."""
+    """One line about why a record is rejected."""
     detail = f" ({record.detail})" if record.detail else ""
     return f"line {record.line}, {record.id!r}: {record.reason}{detail}"
 
@@ -201,12 +205,12 @@ def _with_sequences(
     missing = [name for name in wanted if name not in sequences]
     if missing and transport is None and not known.file.exists():
         raise HaloError(
-            f"{path}: a list of accessions, whose sequences AlphaFold DB would have to be asked "
-            "for; leave out --no-download, or give a FASTA"
+            f"{path}: a list of accessions, whose sequences have to be downloaded from AlphaFold "
+            "DB; remove --no-download, or give a FASTA"
         )
     if missing and transport is not None:
         sequences = _ask(missing, transport, sequences, known)
-    found, rejected = [], []
+    usable, rejected = [], []
     for entry in entries:
         if not entry.accession:
             rejected.append(Rejected(entry.text, entry.line, *entry.fault))
@@ -214,8 +218,8 @@ def _with_sequences(
             detail = "AlphaFold DB does not have it in one piece; give its sequence in a FASTA"
             rejected.append(Rejected(entry.accession, entry.line, "no sequence", detail))
         else:
-            found.append((entry.accession, sequences[entry.accession], entry.line))
-    table = pd.DataFrame(found, columns=["id", "sequence", LINE])
+            usable.append((entry.accession, sequences[entry.accession], entry.line))
+    table = pd.DataFrame(usable, columns=["id", "sequence", LINE])
     return table.astype({"id": str, "sequence": str}), rejected
 
 
@@ -225,9 +229,9 @@ def _ask(
     sequences: dict[str, str],
     known: KnownSequences,
 ) -> dict[str, str]:
-    """Sequences of accessions, kept now and then; empty where there is none."""
+    """Download sequences of accessions, and save them regularly; empty if there is none."""
     accessions = list(accessions)
-    found = dict(sequences)
+    downloaded = dict(sequences)
     progress = Progress(len(accessions), "sequences")
     with closing(Client(transport)) as client, ThreadPoolExecutor(transport.concurrency) as pool:
         server = AlphaFoldDb(client)
@@ -237,10 +241,10 @@ def _ask(
                 texts = list(pool.map(server.sequence, some))
             except FetchError as error:
                 raise HaloError(
-                    f"{transport.base_url}: sequences of accessions cannot be asked for ({error}); "
-                    "run again where there is internet (what was found is kept), or give a FASTA"
+                    f"{transport.base_url}: sequences of accessions cannot be downloaded ({error});"
+                    " run again with internet access (downloads are kept), or give a FASTA"
                 ) from None
-            found |= {name: text or "" for name, text in zip(some, texts, strict=True)}
-            known.write(found)
+            downloaded |= {name: text or "" for name, text in zip(some, texts, strict=True)}
+            known.write(downloaded)
             progress.add(len(some))
-    return found
+    return downloaded

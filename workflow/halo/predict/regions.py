@@ -1,20 +1,20 @@
-"""Stretches of a protein that mattered for a label."""
+"""Regions of a protein that support a label."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-WINDOW = 7  # residues over which parts are averaged: single ones are noisy
-SHARE = 0.5  # of the highest average, which every residue of a region reaches
-GAIN = 0.25  # by which a region raises the label's logit at least
-MOST = 5  # regions of a label
+WINDOW = 7  # residues over which attributions are averaged, since single ones are noisy
+SHARE = 0.5  # of the highest average, which all residues of a region reach
+GAIN = 0.25  # smallest increase of the label's logit by a region
+MOST = 5  # largest number of regions per label
 
 
 @dataclass(frozen=True)
 class Region:
-    """A stretch of residues, counted from 1, both ends included.
+    """A range of residues, counted from 1, including both ends.
 
-    `gain` is the sum of its residues' parts: by how much it raises the label's logit.
+    `gain` is the sum of its attributions: the increase of the label's logit.
     """
 
     label: str
@@ -34,23 +34,25 @@ def smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def regions(label: str, values: np.ndarray) -> list[Region]:
-    """The regions that speak for `label`, the first in the sequence first.
+    """Regions that support `label`, in the order of the sequence.
 
-    A region is a longest stretch whose averages over `WINDOW` residues reach `SHARE` of the
-    highest, if it raises the logit by `GAIN`; of more than `MOST`, those that raise it most.
+    A region is a maximal range of residues whose averages over `WINDOW` residues reach `SHARE` of
+    the highest average, and which increases the logit by at least `GAIN`. At most `MOST` regions
+    with the largest gains are returned.
 
     Parameters
     ----------
-    values : float [length], what each residue contributes to the label's logit
+    label : name of the label
+    values : float [length], attributions of the residues
     """
     averages = smoothed(values)
     if averages.max() <= 0:
         return []
     inside = np.concatenate([[0], averages >= SHARE * averages.max(), [0]]).astype(np.int8)
     starts, stops = np.flatnonzero(np.diff(inside) == 1), np.flatnonzero(np.diff(inside) == -1)
-    found = [
+    candidates = [
         Region(label, int(start) + 1, int(stop), round(float(values[start:stop].sum()), 4))
         for start, stop in zip(starts, stops, strict=True)
     ]
-    found = sorted((r for r in found if r.gain >= GAIN), key=lambda r: (-r.gain, r.start))
-    return sorted(found[:MOST], key=lambda r: r.start)
+    chosen = sorted((r for r in candidates if r.gain >= GAIN), key=lambda r: (-r.gain, r.start))
+    return sorted(chosen[:MOST], key=lambda r: r.start)

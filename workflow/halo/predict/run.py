@@ -1,4 +1,4 @@
-"""Predicting a file of proteins: in chunks, with bounded memory, and resumable."""
+"""Predict a file of proteins in chunks, with bounded memory; interrupted calls are resumed."""
 
 import hashlib
 import json
@@ -41,13 +41,13 @@ from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
 from halo.proteins.members import members_of
 from halo.tables.readers import LINE
 
-PAGE_RESIDUES = 1_000_000  # that the page holds at most: some 15 MB
+PAGE_RESIDUES = 1_000_000  # largest number of residues on the page, about 15 MB
 STORED = ("structures", "graphs", "embeddings", "language_models")  # folders of a store
 
 
 @dataclass(frozen=True)
 class Part:
-    """Proteins that are worked on together, and the file of the chunk that they become.
+    """Proteins of one chunk, and its file.
 
     The first `explained` of them are on the page.
     """
@@ -62,8 +62,8 @@ def predict(
 ) -> Path:
     """Predict the proteins of a file; the path of ``predictions.csv``.
 
-    Finished chunks are kept in ``chunks/`` of `out`: a call that was killed goes on where it was
-    when it is repeated, and a call that was finished only writes the files again.
+    Finished chunks are kept in ``chunks/`` of `out`. Repeating an interrupted call resumes it;
+    repeating a finished call only writes the output files again.
 
     Parameters
     ----------
@@ -72,7 +72,10 @@ def predict(
     out : folder to write to
     settings : see `PredictSettings`
 
-    HaloError, naming file, line or id and the mend, where nothing can be predicted.
+    Raises
+    ------
+    HaloError
+        if nothing can be predicted; names the file, line or id, and the fix
     """
     settings = settings or PredictSettings()
     with _folder(proteins, bundle, out, settings) as folder:
@@ -92,15 +95,15 @@ def predict(
         write_page(folder, files, model.description["class"])
     table = Path(out) / CSV_FILE
     log.info("%s proteins predicted: %s", f"{count:,}", table)
-    log.info("what mattered, in a browser: %s", table.with_name(PAGE_FILE))
+    log.info("explanations, for a browser: %s", table.with_name(PAGE_FILE))
     return table
 
 
 def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) -> Path:
-    """Only get what comes from the internet, for a later `predict` on a machine without it.
+    """Download everything for a later `predict` on a machine without internet access.
 
     The parameters are those of `predict`, with a store and the stage `FETCH`. Returns the path of
-    ``fetched.json``, which says what was found.
+    ``fetched.json``, a summary of the downloads.
     """
     with _folder(proteins, bundle, out, settings) as folder:
         model, queries = _inputs(proteins, bundle, folder, settings)
@@ -125,7 +128,7 @@ def predict_sequences(
 ) -> pd.DataFrame:
     """Predict sequences by id, without files; the table that ``predictions.csv`` would be.
 
-    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError where a
+    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError if a
     sequence cannot be used.
     """
     settings = settings or PredictSettings()
@@ -134,7 +137,7 @@ def predict_sequences(
     ).astype({"id": str, "sequence": str})
     table = core_table(records, DatasetSettings())
     for row, (reason, detail) in sequence_faults(table, DatasetSettings()).items():
-        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; mend the sequence")
+        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; fix the sequence")
     with TemporaryDirectory(prefix="halo.") as scratch:
         store = settings.store or Path(scratch)
         with Predictor(read_bundle(bundle), settings, store) as predictor:
@@ -148,7 +151,7 @@ def predict_sequences(
 def _folder(
     proteins: Path, bundle: Path, out: Path, settings: PredictSettings
 ) -> Iterator[OutputFolder]:
-    """The output folder, in which nothing of what the user gives may lie where it is written."""
+    """The output folder; raises a HaloError if an input would be overwritten."""
     given = [proteins, bundle, settings.structures, settings.language_model]
     if settings.store is not None:
         given += [settings.store, *(settings.store / kind for kind in STORED)]
@@ -169,10 +172,10 @@ def _inputs(
 def _predict_parts(
     missing: list[Part], bundle: Bundle, settings: PredictSettings, out: OutputFolder
 ) -> None:
-    """Predict the chunks that are missing, with embeddings and graphs in a scratch folder.
+    """Predict the missing chunks, with embeddings and graphs in a temporary folder.
 
-    Of one chunk alone: joined with batches of other proteins, of which a killed call may have
-    left some, they differ by rounding.
+    Each chunk has its own folder: batches shared with other proteins, which a killed call may have
+    left, would change results by rounding.
     """
     out.claim(CHUNKS)
     store = settings.store or out.claim(STORE)
@@ -202,18 +205,18 @@ def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSett
 
 
 def _finished(file: Path) -> bool:
-    """Whether a chunk is there, and no search for a structure failed that is worth repeating."""
+    """Whether a chunk exists, and no structure search failed that should be repeated."""
     if not file.exists():
         return False
     chunk = read_chunk(file)
     searches = [record["structure"] for record in chunk.records]
-    # A file that cannot be used stays so until it is another one, and then the chunk is, too.
+    # A wrong structure file fails again until it is replaced, which changes the chunk's name.
     failed = any(s["status"] == "error" and s["source"] in ("", "afdb") for s in searches)
     return not failed and is_whole(file, chunk)
 
 
 def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
-    """What the content of every chunk depends on."""
+    """Everything that the content of all chunks depends on."""
     return {
         "halo": __version__,
         "code": code_digest("halo.predict.predictor"),
@@ -226,7 +229,7 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
 def _name(
     table: pd.DataFrame, explained: int, files: StructureFiles, common: Mapping[str, Any]
 ) -> str:
-    """Name of a chunk: a digest of all that its content depends on."""
+    """Name of a chunk: a digest of everything that its content depends on."""
     columns = ["id", "accession", "seq_hash", LINE]
     names = zip(table["accession"], table["id"], strict=True)
     content = {

@@ -1,4 +1,4 @@
-"""How predictions are made; nothing of it is part of the bundle."""
+"""Settings of predictions that are not part of the bundle."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,33 +19,34 @@ class PredictSettings(PredictOptions):
     Attributes
     ----------
     structures
-        Folder of structures (PDB or mmCIF), named like AlphaFold DB's files or ``<id>.…``.
+        Folder of structures (PDB or mmCIF), named like files of AlphaFold DB or ``<id>.…``.
     confidence
-        ``plddt`` where their B-factor holds the pLDDT, ``none`` where it does not.
+        ``plddt`` if their B-factor is the pLDDT, else ``none``.
     download
-        Whether AlphaFold DB is asked for what is not in that folder.
+        Whether structures that are not in the folder are downloaded from AlphaFold DB.
     store
-        Root of a store that is kept; None: structures, graphs and embeddings lie in the output
+        Root of a permanent store. With None, structures, graphs and embeddings are in the output
         folder, and the latter two are removed when they are no longer needed.
     language_model
-        Path of the checkpoint; None: the published one, which is downloaded once.
+        Path of the checkpoint; None to download the published one once.
     device
-        ``cpu`` or ``cuda``; None or ``auto``: a GPU where there is one.
+        ``cpu`` or ``cuda``; None or ``auto`` for a GPU if available.
     precision
-        Of the language model, where it is not to be the bundle's own.
+        Precision of the language model; None for that of the bundle.
     threads
         CPU threads.
     chunk
-        Proteins that are worked on together, and lost at most when the run is killed.
+        Proteins per chunk; an interrupted call loses at most one chunk.
     max_length
-        Residues; longer proteins are not predicted.
+        Longer proteins are rejected (residues).
     page
-        Proteins of which the page and `structures` show the explanations, the first of the input.
+        Number of proteins, the first of the input, that are explained on the page and in
+        `structures`.
     stage
-        `FETCH`: only get what comes from the internet, into the store; `PREDICT`: only predict
-        with that; None: both.
+        `FETCH` to only download into the store, `PREDICT` to only predict with downloaded files;
+        None for both.
     transport
-        How AlphaFold DB is asked.
+        Settings of requests to AlphaFold DB.
     """
 
     store: Path | None = None
@@ -61,25 +62,25 @@ class PredictSettings(PredictOptions):
             if getattr(self, name) < lowest:
                 raise HaloError(f"{name}: {getattr(self, name)} is below {lowest}; give more")
         if self.stage is not None and self.store is None:
-            raise HaloError("--stage: give a --store too, in which what is fetched is kept")
+            raise HaloError("--stage: needs a --store for downloaded files; add it")
 
     def sources(self) -> tuple[SourceSettings, ...]:
-        """Where structures are sought, in this order."""
-        found = [] if self.structures is None else self._in_folder(self.structures)
-        return (*found, *([SourceSettings("afdb")] if self.download else []))
+        """Sources of structures, in the order of the search."""
+        local = [] if self.structures is None else self._in_folder(self.structures)
+        return (*local, *([SourceSettings("afdb")] if self.download else []))
 
     def _in_folder(self, folder: Path) -> list[SourceSettings]:
         if not folder.is_dir():
-            raise HaloError(f"--structures: there is no folder {folder}; mend the path")
+            raise HaloError(f"--structures: there is no folder {folder}; fix the path")
         names = [entry.name for entry in folder.iterdir() if not entry.is_dir()]
-        found = [
+        sources = [
             SourceSettings("folder", str(folder), pattern, confidence=self.confidence)
             for pattern in PATTERNS
             if any(map(NamePattern(pattern).read, names))
         ]
-        if not found:
+        if not sources:
             raise HaloError(
-                f"--structures: {folder} holds no file called <accession>.cif, <id>.pdb or like "
-                f"{AFDB_PATTERN}; mend the path"
+                f"--structures: {folder} has no file named <accession>.cif, <id>.pdb or like "
+                f"{AFDB_PATTERN}; fix the path"
             )
-        return found
+        return sources

@@ -1,4 +1,4 @@
-"""What comes from elsewhere: the language model, and the structures."""
+"""Find the language model and the structures of a prediction."""
 
 import logging
 from collections import defaultdict
@@ -24,9 +24,12 @@ log = logging.getLogger(__name__)
 
 
 def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
-    """The language model that the bundle names, as it was published, checked by its sha256.
+    """The pretrained language model of the bundle, verified by its sha256.
 
-    HaloError where it is not to be had, or another one.
+    Raises
+    ------
+    HaloError
+        if it is not available, or if it is a different one
     """
     wanted = bundle.description["language_model"]
     given = settings.language_model
@@ -38,14 +41,14 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
             f"{wanted['sha256']}), which has no public address; give the path of the checkpoint: "
             "--language-model"
         )
-    found = find_weights(str(given or wanted["name"]), _downloads(settings), None)
-    if found.sha256 != wanted["sha256"]:
+    weights = find_weights(str(given or wanted["name"]), _downloads(settings), None)
+    if weights.sha256 != wanted["sha256"]:
         raise HaloError(
-            f"{found.path}: its sha256 is {found.sha256}, but the bundle {bundle.folder} was "
+            f"{weights.path}: its sha256 is {weights.sha256}, but the bundle {bundle.folder} was "
             f"trained with {wanted['name']}, sha256 {wanted['sha256']}; give that checkpoint "
-            "(--language-model), or delete this one where it is a damaged download"
+            "(--language-model), or delete this one if it is a damaged download"
         )
-    return found
+    return weights
 
 
 def find_structures(
@@ -54,33 +57,35 @@ def find_structures(
     store: Path,
     members: Mapping[str, Sequence[Member]],
 ) -> tuple[Store, dict[str, Note]]:
-    """The store of structures, and how the search of each sequence ended.
+    """The store of structures, and the result of the search for each sequence.
 
-    A search that fails is no reason to stop; a server that cannot be reached is.
+    Single failed searches are recorded in the result; an unreachable server is an error.
     """
     wanted = StructureSettings(
         sources=settings.sources(),
-        # In a folder there can be more than the last time.
+        # The folder may have new files since the last call.
         retry_missing=settings.structures is not None,
         **bundle.description["structures"],
     )
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)
         return fetch_structures(members, store, wanted, transport)
-    found = Store.create(store, "structures", wanted.description(), LAYOUT)
+    structures = Store.create(store, "structures", wanted.description(), LAYOUT)
     names = [member.seq_hash for bucket in members.values() for member in bucket]
-    failed = Note("error", message="it was not found when structures were fetched")
-    return found, {
-        name: Note.from_json(found.attributes(name)["manifest"]) if name in found else failed
+    failed = Note("error", message="it was missing when structures were fetched")
+    notes = {
+        name: Note.from_json(structures.attributes(name)["manifest"])
         for name in names
+        if name in structures
     }
+    return structures, dict.fromkeys(names, failed) | notes
 
 
 class StructureFiles:
-    """The files of the folder of structures, by what they are of.
+    """Files in the folder of structures, by protein.
 
-    Name, size and time of a protein's files say whether its prediction is made of what is there
-    now. `names` are what the proteins are called.
+    Name, size and modification time of a protein's files are part of the name of its chunk, so that
+    a changed file repeats the prediction. `names` are the ids and accessions of the proteins.
     """
 
     def __init__(self, settings: PredictSettings, names: Iterable[str]) -> None:
@@ -100,20 +105,20 @@ class StructureFiles:
             some = ", ".join(unused[:3])
             log.log(
                 logging.INFO if self._files else logging.WARNING,
-                "--structures: %s%s files of %s are called like none of the proteins, such as %s; "
-                "a file is called by the protein's id or accession",
+                "--structures: %s%s files of %s are named after no protein, such as %s; name a "
+                "file after the protein's id or accession",
                 "" if self._files else "none is used, ", f"{len(unused):,}", settings.structures,
                 some,
             )  # fmt: skip
 
     def of(self, names: Iterable[str]) -> list[list[str | int]]:
-        """Name, size and time of each file of the protein that is called so."""
+        """Name, size and modification time of each file of the protein with these names."""
         texts = dict.fromkeys(text for name in names for text in names_to_try(name))
         return [file for text in texts for file in self._files.get(text, ())]
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
-    """Bytes and nanoseconds; 0 for a link to nowhere."""
+    """Size in bytes and modification time in nanoseconds; 0 for a broken link."""
     try:
         status = path.stat()
     except OSError:
@@ -122,9 +127,9 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def _downloads(settings: PredictSettings) -> Path:
-    """Where published checkpoints are kept: in the store, or where fair-esm has them too."""
+    """Folder of downloaded checkpoints: in the store, or the cache of torch.hub like fair-esm."""
     if settings.store is not None:
         return settings.store / DOWNLOADS
-    import torch  # costs seconds, and only its opinion on the cache is wanted
+    import torch  # slow to import, and only needed for the path of the cache
 
     return Path(torch.hub.get_dir()) / "checkpoints"

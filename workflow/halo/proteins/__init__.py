@@ -1,1 +1,1 @@
-"""Proteins and their labels: from the files a user has to one checked table."""
+"""Ingest: read proteins and labels from the user's files into one checked table."""

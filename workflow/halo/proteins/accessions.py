@@ -1,4 +1,4 @@
-"""UniProt accessions and entry names: told apart from other ids, and taken to pieces."""
+"""Recognize and parse UniProt accessions and entry names."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _ACCESSION = re.compile(rf"(?P<base>{_BASE})(?:-(?P<isoform>[1-9][0-9]{{0,3}}))?
 # in TrEMBL, then the species.
 _ENTRY_NAME = re.compile(r"(?P<protein>[A-Z0-9]{1,10})_[A-Z0-9]{3,5}", re.ASCII)
 _FASTA_NAME = re.compile(r"(?:sp|tr)\|(?P<accession>[^|\s]*)(?:\||$)", re.ASCII)
-# What other databases and programs make of an accession; all without regard to case.
+# Forms of accessions in other databases and programs; case is ignored.
 _FORMS = [
     re.compile(
         form.format(accession=rf"(?P<accession>(?:{_BASE})(?:-[1-9][0-9]{{0,3}})?)"), re.I | re.A
@@ -27,7 +27,7 @@ _FORMS = [
 
 @dataclass(frozen=True)
 class Accession:
-    """A UniProt accession, with the number of the isoform where one is named."""
+    """A UniProt accession, with the number of the isoform if it names one."""
 
     base: str
     isoform: int | None = None
@@ -37,11 +37,11 @@ class Accession:
 
 
 def parse_accession(text: str) -> Accession | None:
-    """The accession that `text` is, or None.
+    """Parse `text` as an accession; None if it is not one.
 
-    Understands ``P12345``, ``P12345-2`` and the names of UniProt's FASTA files
-    (``sp|P12345|NAME_HUMAN``). Anything else is none, so a parsed accession is safe in a
-    URL and in a file name.
+    Accepts ``P12345``, ``P12345-2`` and the names of UniProt's FASTA files
+    (``sp|P12345|NAME_HUMAN``), and nothing else: a parsed accession is safe in a URL and in a
+    file name.
     """
     text = text.strip()
     if fasta := _FASTA_NAME.match(text):
@@ -53,15 +53,15 @@ def parse_accession(text: str) -> Accession | None:
 
 
 def accession_within(text: str) -> Accession | None:
-    """The accession that an id of UniProt, or of what is made from it, has in it, or None.
+    """The accession contained in an id of UniProt or of a derived database; None if there is none.
 
-    Understands, beside what `parse_accession` does, lower case, ``P12345.1`` (the sequence's
-    version), ``UniProtKB:P12345``, ``UniRef90_P12345``, ``AF-P12345-F1`` with anything after
-    it, and ``AFDB:AF-P12345-F1``.
+    In addition to the forms of `parse_accession`, accepts lower case, ``P12345.1`` (with the
+    version of the sequence), ``UniProtKB:P12345``, ``UniRef90_P12345``, ``AF-P12345-F1`` with any
+    suffix, and ``AFDB:AF-P12345-F1``.
     """
     text = text.strip()
-    if (found := parse_accession(text)) is not None:
-        return found
+    if (accession := parse_accession(text)) is not None:
+        return accession
     for form in _FORMS:
         if match := form.fullmatch(text):
             return parse_accession(match["accession"].upper())
@@ -74,9 +74,9 @@ def is_entry_name(text: str) -> bool:
 
 
 def accession_of_entry_name(text: str) -> Accession | None:
-    """The accession inside of a TrEMBL entry name (``A0A024R2Q3_HUMAN``), or None.
+    """The accession in a TrEMBL entry name (``A0A024R2Q3_HUMAN``), or None.
 
-    Entry names of Swiss-Prot (``P53_HUMAN``) do not tell the accession.
+    Entry names of Swiss-Prot (``P53_HUMAN``) do not contain the accession.
     """
     match = _ENTRY_NAME.fullmatch(text.strip())
     return parse_accession(match["protein"]) if match else None

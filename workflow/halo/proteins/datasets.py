@@ -1,4 +1,4 @@
-"""The data sets of a run: the labelled proteins and, where there is one, the test set."""
+"""Read the data sets of a run: the labelled proteins and the external test set, if any."""
 
 import re
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from halo.proteins.ingest import Rejected, ingest, with_test_set
 from halo.proteins.settings import DatasetSettings, ExternalSet
 from halo.proteins.table import Proteins
 
-# Keys that a test set has of its own; messages of the ingest call them those of the training set.
+# Keys that a test set has separately; messages of the ingest name those of the training set.
 _OWN_KEYS = "|".join(field.name for field in fields(ExternalSet))
 _OF_A_TEST_SET = re.compile(rf"\bdataset\.(?=(?:{_OWN_KEYS})\b)")
 
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files of a run's data: table or FASTA and, where they are apart, labels."""
+    """Input files of a run: tables or FASTA files, and separate label tables if any."""
 
     proteins: Path
     labels: Path | None = None
@@ -27,12 +27,18 @@ class DataFiles:
 
 
 def read_datasets(files: DataFiles, section: Mapping[str, Any]) -> tuple[Proteins, list[Rejected]]:
-    """The proteins of a run, and the records that are not used; see `halo.proteins.ingest`.
+    """The proteins of a run and the rejected records; see `halo.proteins.ingest`.
 
-    `section` has the settings of the training set under ``train`` and, under ``test``, those that
-    the test set has of its own; what holds for both is in the first. ``partitioned`` is as in
-    `halo.proteins.ingest.ingest`. HaloError names the key, the
-    file and, where it is a line that is at fault, the line.
+    Parameters
+    ----------
+    files : input files
+    section : settings of the training set (``train``), settings of the test set that differ
+        (``test``), and ``partitioned``, see `halo.proteins.ingest.ingest`
+
+    Raises
+    ------
+    HaloError
+        if an input is wrong; names the key, the file and the line
     """
     settings = DatasetSettings.from_config(section["train"])
     partitioned = section.get("partitioned", True)

@@ -1,4 +1,4 @@
-"""Ids of one protein in several forms: matched where the plain ids do not."""
+"""Match ids of proteins that differ in form only, such as a prefix or a version."""
 
 import logging
 import re
@@ -13,30 +13,30 @@ _MODEL = re.compile(r"AF-(.+)-F\d+(?:-model_v\d+)?")
 
 
 def forms(text: str) -> tuple[str, ...]:
-    """Other ids by which the protein `text` may be known, without `text` itself.
+    """Other forms of the id `text`, without `text` itself.
 
-    Of ``sp|P38798|NMD2_YEAST`` the accession and the entry name, of ``UniProtKB:P38798`` and
-    ``AF-P38798-F1-model_v4`` the accession, and of each the id without its version
-    (``NP_000537.3``). An isoform (``P38798-2``) is another protein and stays what it is.
+    For ``sp|P38798|NMD2_YEAST`` the accession and the entry name; for ``UniProtKB:P38798`` and
+    ``AF-P38798-F1-model_v4`` the accession; and each form without its version
+    (``NP_000537.3``). An isoform (``P38798-2``) is a different protein and is not shortened.
     """
-    found = [text]
+    names = [text]
     if bars := _BARS.match(text):
-        found += [part for part in bars.groups() if part]
+        names += [part for part in bars.groups() if part]
     for pattern in (_PREFIX, _MODEL):
         if match := pattern.fullmatch(text):
-            found.append(match[1])
-    found += [match[1] for name in found if (match := _VERSION.fullmatch(name))]
-    return tuple(dict.fromkeys(found[1:]))
+            names.append(match[1])
+    names += [match[1] for name in names if (match := _VERSION.fullmatch(name))]
+    return tuple(dict.fromkeys(names[1:]))
 
 
 def matched(ids: Sequence[str], given: Iterable[str], what: str) -> dict[str, str]:
-    """For each of `given` that is one of `ids`, or a form of exactly one of them, that id.
+    """Map each of `given` to the id in `ids` that it equals, or whose form it shares uniquely.
 
     Parameters
     ----------
-    ids : of the proteins
+    ids : ids of the proteins
     given : ids in another table
-    what : that table, for the log, which says how many matched by form
+    what : name of that table, for log messages about matches by form
     """
     own = set(ids)
     given = list(dict.fromkeys(given))
@@ -50,10 +50,10 @@ def matched(ids: Sequence[str], given: Iterable[str], what: str) -> dict[str, st
     for name in given:
         if name in plain:
             continue
-        found = set().union(*(index.get(form, set()) for form in (name, *forms(name))))
-        if len(found) == 1:
-            by_form[name] = found.pop()
-        elif found:
+        candidates = set().union(*(index.get(form, set()) for form in (name, *forms(name))))
+        if len(candidates) == 1:
+            by_form[name] = candidates.pop()
+        elif candidates:
             ambiguous.append(name)
     if by_form:
         first = next(iter(by_form))
@@ -63,7 +63,7 @@ def matched(ids: Sequence[str], given: Iterable[str], what: str) -> dict[str, st
         )
     if ambiguous:
         log.warning(
-            "%s: %s ids fit to several proteins and to none exactly, such as %s",
+            "%s: %s ids match several proteins and none exactly, such as %s",
             *(what, f"{len(ambiguous):,}", ambiguous[0]),
         )
     return plain | by_form

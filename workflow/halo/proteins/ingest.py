@@ -1,4 +1,4 @@
-"""The first stage: from a user's files to checked proteins, and to the list of the others."""
+"""The ingest stage: read the user's files, check every record, and list the rejected ones."""
 
 import logging
 from collections.abc import Sequence
@@ -36,17 +36,17 @@ from halo.uniprot.records import read_uniprot
 
 log = logging.getLogger(__name__)
 
-# What letters that are no residues mostly are.
+# Usual meaning of letters that are no residues.
 ILLEGAL = {
-    "*": "a stop codon inside of the sequence",
-    "-": "gaps of an alignment, which are to be taken out",
-    ".": "gaps of an alignment, which are to be taken out",
+    "*": "a stop codon within the sequence",
+    "-": "gaps of an alignment; remove them",
+    ".": "gaps of an alignment; remove them",
 }
-REPLACEMENT = "\ufffd"  # what stands for bytes that no encoding knows
+REPLACEMENT = "\ufffd"  # replaces bytes that cannot be decoded
 RESIDUES = frozenset("ACDEFGHIKLMNPQRSTVWYBJOUXZ")  # the 20, U, O and the ambiguity codes
 OWNER = "(id)"  # column with the id of a row of labels
 MERGED = "(merged)"  # column with the ids of the records that were merged into one
-# What programs write where a sequence is missing.
+# Values that programs write for a missing sequence.
 NO_SEQUENCE = MISSING | {
     "na", "n/a", "nil", "missing", "unknown", "unavailable", "not available",
     "sequence unavailable", "sequence not available", "#ref!", "#value!", "#name?", "-", ".", "?",
@@ -55,7 +55,7 @@ NO_SEQUENCE = MISSING | {
 
 @dataclass(frozen=True)
 class Rejected:
-    """A record that is not used: its id, its line in the file, why, the details, and the file."""
+    """A record that is not used: id, line in the file, reason, details, and file."""
 
     id: str
     line: int
@@ -66,14 +66,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Records on their way: `table` of `core_table`, their labels, and which are known."""
+    """Records being checked: `table` of `core_table`, label values, and which are known."""
 
     table: pd.DataFrame
     values: np.ndarray
     known: np.ndarray
 
     def only(self, keep: np.ndarray) -> "_Batch":
-        """The records in `keep`, bool or rows."""
+        """The records selected by `keep`, a boolean mask or row numbers."""
         table = self.table.iloc[np.flatnonzero(keep) if keep.dtype == bool else keep]
         return _Batch(table.reset_index(drop=True), self.values[keep], self.known[keep])
 
@@ -83,10 +83,21 @@ def ingest(
 ) -> tuple[Proteins, list[Rejected]]:
     """Read, check and label proteins.
 
-    Every record of `path` is either a row of the proteins, sorted by id, or rejected with
-    a reason. Faults of the whole file (no such column, malformed line) are a HaloError.
-    With `partitioned`, the partitions of ``dataset.split`` are those of the run's split: records
-    of one sequence that stand in several of them are not merged.
+    Every record of `path` is either a row of the proteins, sorted by id, or rejected with a
+    reason.
+
+    Parameters
+    ----------
+    path : table or FASTA file
+    labels_path : separate table of labels, or None
+    settings : settings of the data set
+    partitioned : whether the run's split uses the author partitions of ``dataset.split``; then
+        records with the same sequence in different partitions are not merged
+
+    Raises
+    ------
+    HaloError
+        if the whole file is wrong (missing column, malformed line) or no record can be used
     """
     if settings.uniprot is None:
         records = read_records(path)
@@ -95,7 +106,7 @@ def ingest(
         if labels_path is None and settings.labels.columns is None:
             settings = replace(settings, labels=replace(settings.labels, columns=names))
     if records.empty:
-        raise HaloError(f"{path}: holds no record")
+        raise HaloError(f"{path}: contains no record")
     wanted = {
         "dataset.id": settings.id,
         "dataset.sequence": settings.sequence,
@@ -109,13 +120,13 @@ def ingest(
         wanted["dataset.labels.evidence"] = of_labels.evidence
     if {"Entry", "Sequence"} <= set(records.columns) and settings.id not in records.columns:
         raise HaloError(
-            f"{path}: a table as UniProt exports it, without the column {settings.id!r}; to take "
-            "its locations as labels, write 'uniprot: {}' below dataset, else set dataset.id: "
-            "Entry and dataset.sequence: Sequence"
+            f"{path}: a UniProt export without the column {settings.id!r}; to use its locations "
+            "as labels, write 'uniprot: {}' below dataset, else set dataset.id: Entry and "
+            "dataset.sequence: Sequence"
         )
     require_columns(path, records, wanted)
-    table, found = _labelled(path, labels_path, records, settings)
-    proteins, rejected = _checked(table, found, settings, partitioned)
+    table, labelled = _labelled(path, labels_path, records, settings)
+    proteins, rejected = _checked(table, labelled, settings, partitioned)
     rejected = [replace(record, file=str(path)) for record in rejected]
     if not len(proteins):
         raise HaloError(
@@ -129,7 +140,7 @@ def ingest(
 def _labelled(
     path: Path, labels_path: Path | None, records: pd.DataFrame, settings: DatasetSettings
 ) -> tuple[pd.DataFrame, Labelled]:
-    """`core_table` of the records, and their labels."""
+    """The `core_table` of the records, and their labels."""
     where, notes = settings.labels, set(settings.annotations)
     if labels_path is not None:
         given = read_table(labels_path)
@@ -145,10 +156,10 @@ def _labelled(
         return table, labels_from_columns(path, records, where, taken)
     if where.label in taken:
         raise HaloError(
-            f"dataset.labels.label: the column {where.label!r} of {path} has another use already; "
-            "name the column with the labels"
+            f"dataset.labels.label: the column {where.label!r} of {path} is already used for "
+            "something else; name the column with the labels"
         )
-    # A protein may have a row for each label; of an id with two sequences the first one counts.
+    # A protein may have one row for each label; the first sequence of an id is used.
     first = ~table.duplicated(["id", "sequence"]) | (table["id"] == "")
     own = table["id"].map(table.groupby("id")["sequence"].first()) == table["sequence"]
     rows = records.assign(**{OWNER: table["id"]})[own]
@@ -159,15 +170,15 @@ def _labelled(
 
 def _refuse_unlabelled_fasta(path: Path, records: pd.DataFrame) -> None:
     given = [name for name in records.columns if name not in ("id", "sequence", DESCRIPTION, LINE)]
-    headers = f" or, of what the headers give ({', '.join(given)}), the one with the labels"
+    fields = f", or name the field of the headers ({', '.join(given)}) with the labels in "
     raise HaloError(
-        f"{path}: a FASTA has no columns of labels; give a table of ids and labels in "
-        f"dataset.labels.table{headers + ' in dataset.labels.label' if given else ''}"
+        f"{path}: a FASTA has no label columns; give a table of ids and labels in "
+        f"dataset.labels.table{fields + 'dataset.labels.label' if given else ''}"
     )
 
 
 def _with_whole_headers(records: pd.DataFrame, given: pd.Series) -> pd.DataFrame:
-    """Of a FASTA, the whole header as the id where this, and not its first word, is in `given`."""
+    """Use the whole FASTA header as the id if `given` has it, and not its first word."""
     if not records.attrs.get(FASTA):
         return records
     headers = (records["id"] + " " + records[DESCRIPTION]).str.strip()
@@ -183,39 +194,43 @@ def _with_whole_headers(records: pd.DataFrame, given: pd.Series) -> pd.DataFrame
 
 
 def _checked(
-    table: pd.DataFrame, found: Labelled, settings: DatasetSettings, partitioned: bool
+    table: pd.DataFrame, labelled: Labelled, settings: DatasetSettings, partitioned: bool
 ) -> tuple[Proteins, list[Rejected]]:
-    """The records that can be used, sorted by id, and the others."""
+    """The usable records, sorted by id, and the rejected ones."""
     rejected: list[Rejected] = []
     keep = np.ones(len(table), dtype=bool)
-    for check in (identity_faults(table), sequence_faults(table, settings), found.faults):
+    for check in (identity_faults(table), sequence_faults(table, settings), labelled.faults):
         for row, (reason, detail) in check.items():
             if keep[row]:
                 keep[row] = False
                 rejected.append(_reject(table, row, reason, detail))
-    batch = _Batch(table.assign(**{MERGED: ""}), found.values, found.known).only(keep)
+    batch = _Batch(table.assign(**{MERGED: ""}), labelled.values, labelled.known).only(keep)
     if settings.task == "singlelabel":
-        batch = _only_single_labels(batch, found.names, rejected)
+        batch = _only_single_labels(batch, labelled.names, rejected)
     if settings.duplicates == "merge":
-        batch = _merge_duplicates(batch, found.names, rejected, partitioned)
-    if settings.task == "singlelabel":  # sequences that had several once they were merged
-        batch = _only_single_labels(batch, found.names, rejected)
+        batch = _merge_duplicates(batch, labelled.names, rejected, partitioned)
+    if settings.task == "singlelabel":  # merging may have given a sequence several labels
+        batch = _only_single_labels(batch, labelled.names, rejected)
     if settings.sample is not None:
         batch = _sample(batch, settings.sample, rejected)
     batch = batch.only(np.argsort(batch.table["id"].to_numpy(dtype=object), kind="stable"))
     rejected.sort(key=lambda record: (record.line, record.id))
     table = batch.table.drop(columns=[LINE, MERGED])
-    return Proteins(table, found.names, batch.values, settings.task, batch.known), rejected
+    return Proteins(table, labelled.names, batch.values, settings.task, batch.known), rejected
 
 
 def with_test_set(
     proteins: Proteins, test: Proteins, rejected: list[Rejected]
 ) -> tuple[Proteins, list[Rejected]]:
-    """Both sets as one, with ``split`` set to train and to test.
+    """Combine a training and a test set; ``split`` is set to train and test.
 
-    A label that the test set does not have is unknown there. A training protein whose id stands
-    in the test set too is rejected, so that the test set stays whole. HaloError for a label that
-    cannot be trained.
+    A label that the test set does not have is unknown there. A training protein whose id is also
+    in the test set is rejected, so that the test set stays complete.
+
+    Raises
+    ------
+    HaloError
+        if the test set has a label that the training set does not have, or all training proteins
     """
     unknown = sorted(set(test.label_names) - set(proteins.label_names))
     if unknown:
@@ -230,9 +245,9 @@ def with_test_set(
     shape = (len(test), len(proteins.label_names))
     labels, known = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
     labels[:, columns], known[:, columns] = test.labels, test.known
-    known |= proteins.task == "singlelabel"  # the one label says that it has no other
+    known |= proteins.task == "singlelabel"  # its one label excludes all others
     alone = ~proteins.table["id"].isin(test.table["id"]).to_numpy()
-    detail = "a protein of the test set has the id; it is tested, and not trained on"
+    detail = "the test set has a protein with this id, which is not used for training"
     rejected = rejected + [
         Rejected(name, 0, "in the test set", detail) for name in proteins.ids[~alone]
     ]
@@ -252,13 +267,13 @@ def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
     return pd.DataFrame([vars(record) for record in rejected], columns=list(vars_of(Rejected)))
 
 
-def vars_of(kind: type) -> tuple[str, ...]:
+def vars_of(data_class: type) -> tuple[str, ...]:
     """Names of the fields of a data class."""
-    return tuple(kind.__dataclass_fields__)
+    return tuple(data_class.__dataclass_fields__)
 
 
 def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
-    """The columns of `CORE_COLUMNS`, the annotations and the line of each record, unchecked."""
+    """Unchecked table with `CORE_COLUMNS`, the annotations and the line of each record."""
     sequence = records[settings.sequence].map(_residues)
     ids = records[settings.id]
     given = records[settings.accession] if settings.accession else ids
@@ -278,25 +293,25 @@ def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame
     for name in settings.annotations:
         if name in CORE_COLUMNS:
             raise HaloError(
-                f"dataset.annotations: the name {name!r} is taken by HALO's own table; rename it"
+                f"dataset.annotations: HALO's table has a column {name!r} of its own; rename it"
             )
         table[name] = records[name]
     return table.assign(**{LINE: records[LINE]})
 
 
 def _warn_of_no_accessions(column: str, given: pd.Series, parsed: Sequence[str]) -> None:
-    wrong = [text for text, found in zip(given, parsed, strict=True) if text and not found]
+    wrong = [text for text, accession in zip(given, parsed, strict=True) if text and not accession]
     if wrong:
         log.warning(
-            "%s values of the column %s are no UniProt accession, such as %r",
+            "%s values of the column %s are not UniProt accessions, such as %r",
             *(f"{len(wrong):,}", column, wrong[0]),
         )
 
 
 def _residues(text: str) -> str:
-    """A sequence in capitals, without blanks and the stop at its end; "" where it is missing.
+    """A sequence in upper case, without white space and final stop; "" if it is missing.
 
-    Letters beyond ASCII are kept as they are: the capitals of some of them are residues.
+    Non-ASCII letters are kept unchanged, because the upper case of some of them is a residue.
     """
     if text.strip().casefold() in NO_SEQUENCE:
         return ""
@@ -314,16 +329,16 @@ def _reject(table: pd.DataFrame, row: int, reason: str, detail: str) -> Rejected
 
 
 def identity_faults(table: pd.DataFrame) -> Faults:
-    """Rows of `core_table` whose id is missing or stands there already."""
+    """Rows of `core_table` with a missing, unreadable or duplicated id."""
     faults: Faults = {}
     first: dict[str, int] = {}
     for row, (name, line) in enumerate(zip(table["id"], table[LINE], strict=True)):
         if not name or name.casefold() in MISSING:
-            faults[row] = ("no id", "give every record an id of its own")
+            faults[row] = ("no id", "give every record a unique id")
         elif not name.isprintable() or REPLACEMENT in name:
             faults[row] = ("unreadable id", f"{name!a} has a character that cannot be shown")
         elif name in first:
-            detail = f"the id stands in line {first[name]} already; one row a protein is wanted"
+            detail = f"the id is already in line {first[name]}; write one row per protein"
             faults[row] = ("duplicated id", detail)
         else:
             first[name] = line
@@ -333,21 +348,21 @@ def identity_faults(table: pd.DataFrame) -> Faults:
 def sequence_faults(
     table: pd.DataFrame, settings: DatasetSettings, limit: str = "dataset.{}"
 ) -> Faults:
-    """Rows of `core_table` whose sequence cannot be used.
+    """Rows of `core_table` with a sequence that cannot be used.
 
-    `limit` is how messages name ``min_length`` and ``max_length``.
+    `limit` is the format by which messages name ``min_length`` and ``max_length``.
     """
     faults: Faults = {}
     lowest, highest = limit.format("min_length"), limit.format("max_length")
     for row, sequence in enumerate(table["sequence"]):
         illegal = sorted(set(sequence) - RESIDUES)
         if not sequence:
-            faults[row] = ("empty sequence", "none is given; nan, None and the like are none")
+            faults[row] = ("empty sequence", "there is none; nan, None and the like count as empty")
         elif illegal:
             place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
             detail = f"{' '.join(map(_shown, illegal))}, first at residue {place}"
-            kinds = dict.fromkeys(ILLEGAL.get(letter, "") for letter in illegal)
-            detail += "".join(f": {kind}" for kind in kinds if kind)
+            meanings = dict.fromkeys(ILLEGAL.get(letter, "") for letter in illegal)
+            detail += "".join(f": {meaning}" for meaning in meanings if meaning)
             faults[row] = ("illegal residue letters", detail)
         elif is_nucleotides(sequence):
             faults[row] = ("DNA or RNA", "not a protein; translate it")
@@ -363,22 +378,22 @@ def _shown(letter: str) -> str:
 
 
 def _only_single_labels(batch: _Batch, names: Sequence[str], rejected: list[Rejected]) -> _Batch:
-    """Those with one label; that it has no other is known by that."""
+    """The records with exactly one label; all of their labels become known."""
     counts = batch.values.sum(axis=1)
     for row in np.flatnonzero(counts != 1):
-        found = ", ".join(names[i] for i in np.flatnonzero(batch.values[row])) or "none"
-        detail = f"{counts[row]} labels ({found}); a single-label task needs exactly one"
+        labels = ", ".join(names[i] for i in np.flatnonzero(batch.values[row])) or "none"
+        detail = f"{counts[row]} labels ({labels}); a single-label task needs exactly one"
         if counts[row] > 1 and batch.table[MERGED].iat[row]:
-            detail += f"; the same sequence stands under {batch.table[MERGED].iat[row]}"
+            detail += f"; {batch.table[MERGED].iat[row]} has the same sequence"
         rejected.append(_reject(batch.table, row, "not one label", detail))
     batch = batch.only(counts == 1)
     return _Batch(batch.table, batch.values, np.ones_like(batch.known))
 
 
 def _sample(batch: _Batch, size: int, rejected: list[Rejected]) -> _Batch:
-    """Those with the lowest digests of their ids: the same whatever the order of the rows.
+    """The `size` records whose ids have the lowest digests.
 
-    A protein that is added displaces one at most.
+    The sample does not depend on the order of the rows, and an added protein replaces at most one.
     """
     digests = np.array([sha256_of_text(name) for name in batch.table["id"]])
     keep = np.zeros(len(batch.table), dtype=bool)
@@ -392,11 +407,11 @@ def _sample(batch: _Batch, size: int, rejected: list[Rejected]) -> _Batch:
 def _merge_duplicates(
     batch: _Batch, names: tuple[str, ...], rejected: list[Rejected], partitioned: bool
 ) -> _Batch:
-    """One record a sequence: the first id in sorted order, with the union of the labels.
+    """Merge records with the same sequence into the first id in sorted order.
 
-    What it lacks, an accession, a partition or an annotation, it takes from the others, in the
-    order of their ids. With `partitioned`, records that their authors put into different partitions
-    stay apart: the audit of the split finds them.
+    The merged record has the union of the labels. A missing accession, partition or annotation is
+    taken from the other records, in the order of their ids. With `partitioned`, records in
+    different author partitions are not merged; the audit of the split reports them.
     """
     table, values, known = batch.table.copy(), batch.values.copy(), batch.known.copy()
     keep = np.ones(len(table), dtype=bool)
@@ -427,7 +442,7 @@ def _merge_duplicates(
             rejected.append(_reject(table, row, "duplicated sequence", detail))
     if apart:
         log.warning(
-            "%s sequences stand in several partitions of dataset.split and are not merged, such as "
+            "%s sequences are in several partitions of dataset.split and are not merged, such as "
             "that of %s",
             *(f"{len(apart):,}", apart[0]),
         )

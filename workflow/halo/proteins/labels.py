@@ -1,4 +1,4 @@
-"""Labels of proteins: columns of values, or the names of labels in a column."""
+"""Read labels of proteins: from columns of values, or from a column of label names."""
 
 import difflib
 import logging
@@ -19,12 +19,12 @@ from halo.tables.readers import LINE, require_columns
 log = logging.getLogger(__name__)
 
 TRUE, FALSE = ("1", "1.0", "1,0", "true"), ("0", "0.0", "0,0", "false")
-WRONG_COLUMN_SHARE = 0.5  # above it, it is not the rows that are wrong but the column
-FEW = 10  # positives below which a label can hardly be learned or tested
-NAMED = 10  # labels that a warning names
-# What programs write where a value is missing.
+WRONG_COLUMN_SHARE = 0.5  # share of wrong values above which the whole column is wrong
+FEW = 10  # fewer positives are too few to train and test a label
+NAMED = 10  # labels that a warning lists
+# Values that programs write if a value is missing.
 MISSING = frozenset({"nan", "none", "null", "#n/a", "<na>"})
-ALIKE = 0.85  # of two names, by `difflib`: above it one of them may be misspelt
+ALIKE = 0.85  # similarity of two names (`difflib`) above which one may be misspelt
 POSITIVE, NEGATIVE, UNKNOWN = "positive", "negative", "unknown"
 
 Faults = dict[int, tuple[str, str]]  # row to reason and detail
@@ -37,11 +37,11 @@ class Labelled:
     Attributes
     ----------
     names
-        Of the labels.
+        Names of the labels.
     values
-        uint8 [n_records, n_labels], 1 where the record has the label.
+        uint8 [n_records, n_labels], 1 if the record has the label.
     known
-        bool [n_records, n_labels], False where it is not known; the value is 0 there.
+        bool [n_records, n_labels], False for unknown labels, whose value is 0.
     faults
         Rows that cannot be used, with reason and detail.
     """
@@ -59,12 +59,24 @@ def labels_from_columns(
     taken: Set[str | None],
     refused: Set[str | None] = frozenset(),
 ) -> Labelled:
-    """Labels from columns of values: those named, or all that are not `taken` by something else.
+    """Read labels from columns of values.
 
     A value is positive (1, or one of ``labels.positive``), negative (0, or one of
-    ``labels.negative``) or unknown (blank, or one of ``labels.unknown``); a row with another one
-    is a fault. HaloError where a column is missing, has a name that cannot be a label's (one that
-    is taken or `refused`), or is no column of labels at all.
+    ``labels.negative``) or unknown (blank, or one of ``labels.unknown``); a row with another
+    value is a fault.
+
+    Parameters
+    ----------
+    path : file of the records, for messages
+    records : table with the columns
+    where : settings; its `columns` are read, or all columns that are not `taken`
+    taken : columns with another meaning, which cannot be labels
+    refused : further names that a label cannot have
+
+    Raises
+    ------
+    HaloError
+        if a column is missing, has a name that a label cannot have, or does not hold labels
     """
     names = where.columns
     if names is None:
@@ -82,29 +94,29 @@ def labels_from_columns(
     known = np.zeros(values.shape, dtype=bool)
     faults: Faults = {}
     for column, name in enumerate(names):
-        kinds = records[name].map({text: _kind(text, where) for text in records[name].unique()})
-        wrong = np.flatnonzero(kinds.isna())
-        if len(wrong) > WRONG_COLUMN_SHARE * (kinds != UNKNOWN).sum():
+        states = records[name].map({text: _state(text, where) for text in records[name].unique()})
+        wrong = np.flatnonzero(states.isna())
+        if len(wrong) > WRONG_COLUMN_SHARE * (states != UNKNOWN).sum():
             line, value = records[LINE].iat[wrong[0]], records[name].iat[wrong[0]]
             raise HaloError(
                 f"{path}: column {name!r} is not a column of 0 and 1 (line {line} has {value!r}); "
-                "write 1 where a protein has the label, 0 where not, nothing where it is unknown. "
+                "write 1 if a protein has the label, 0 if not, nothing if it is unknown. "
                 f"If these are names of labels, set dataset.labels.label: {name}; if it is no "
-                "label, give it to dataset.annotations or name the labels in "
-                "dataset.labels.columns; other values can be given a meaning in "
-                "dataset.labels.positive, negative and unknown"
+                "label, add it to dataset.annotations or list the labels in "
+                "dataset.labels.columns; dataset.labels.positive, negative and unknown define "
+                "other values"
             )
         for row in wrong:
             value = records[name].iat[row]
             detail = f"{name} is {value!r} in {Path(path).name}, line {records[LINE].iat[row]}"
             faults.setdefault(int(row), ("label not 0 or 1", detail))
-        values[:, column] = kinds == POSITIVE
-        known[:, column] = kinds.isin([POSITIVE, NEGATIVE])
+        values[:, column] = states == POSITIVE
+        known[:, column] = states.isin([POSITIVE, NEGATIVE])
     return Labelled(tuple(names), values, known, _without_known(known, faults))
 
 
-def _kind(text: str, where: Labels) -> str | None:
-    """What a value in a label's column says, None where it says nothing."""
+def _state(text: str, where: Labels) -> str | None:
+    """Whether a value is positive, negative or unknown; None if it is neither."""
     if where.negative is not None and _fits(text, where.negative):
         return NEGATIVE
     if text == "" or _fits(text, where.unknown):
@@ -115,7 +127,7 @@ def _kind(text: str, where: Labels) -> str | None:
 
 
 def _fits(text: str, patterns: Iterable[str]) -> bool:
-    """Whether `text` is one of `patterns`, in which ``*`` stands for any text, in any case."""
+    """Whether `text` matches one of `patterns`; ``*`` matches any text, and case is ignored."""
     return any(
         re.fullmatch(re.escape(str(pattern)).replace(r"\*", ".*"), text, re.IGNORECASE | re.DOTALL)
         for pattern in patterns
@@ -134,30 +146,41 @@ def labels_from_table(
     where: Labels,
     refused: Set[str | None] = frozenset(),
 ) -> Labelled:
-    """Labels of `ids` from the rows of a table with an id each.
+    """Read labels of `ids` from a separate table, whose rows have an id each.
 
-    With ``labels.label`` a row has names of labels (`labels_from_names`), else the columns have
-    values (`labels_from_columns`). A record that the table does not have has unknown labels, which
-    is not the same as none: it is a fault. `refused` are names that no column of values may have.
-    HaloError where the ids have nothing in common.
+    With ``labels.label``, rows have names of labels (`labels_from_names`), else columns have
+    values (`labels_from_columns`). A record without a row has unknown labels, which is a fault.
+
+    Parameters
+    ----------
+    path : file of the table, for messages
+    given : content of the table
+    ids : ids of the records
+    where : settings
+    refused : names that a column of values cannot have
+
+    Raises
+    ------
+    HaloError
+        if the table is empty, has none of the ids, or has an id twice
     """
     if given.empty:
-        raise HaloError(f"{path}: holds a header and no row; give the labels")
+        raise HaloError(f"{path}: has a header and no row; add the labels")
     keys = {"dataset.labels.id": where.id, "dataset.labels.label": where.label}
     require_columns(path, given, keys | {"dataset.labels.evidence": where.evidence})
-    found = matched(ids, given[where.id], str(path))
-    if not found:
+    id_of = matched(ids, given[where.id], str(path))
+    if not id_of:
         raise HaloError(
             f"{path}: none of its ids is that of a protein: it has {given[where.id].iat[0]!r}, the "
             f"proteins have {ids[0]!r}; change dataset.labels.id, or the ids"
         )
-    strangers = given[where.id][~given[where.id].isin(found)]
-    if len(strangers):
+    unmatched = given[where.id][~given[where.id].isin(id_of)]
+    if len(unmatched):
         log.warning(
             "%s: %s ids have labels but no sequence, the first is %r",
-            *(path, f"{strangers.nunique():,}", strangers.iloc[0]),
+            *(path, f"{unmatched.nunique():,}", unmatched.iloc[0]),
         )
-    owner = given[where.id].map(found)
+    owner = given[where.id].map(id_of)
     given, owner = given[owner.notna()], owner[owner.notna()]
     if where.label is not None:
         return labels_from_names(path, given.assign(**{where.id: owner}), ids, where)
@@ -166,7 +189,7 @@ def labels_from_table(
         line, name = given[LINE].iat[repeated[0]], given[where.id].iat[repeated[0]]
         raise HaloError(
             f"{path}: line {line}: id {name!r} has a second row of labels; put them in one row, or "
-            "name the column with one label a row in dataset.labels.label"
+            "name the column with one label per row in dataset.labels.label"
         )
     of_rows = labels_from_columns(path, given, where, {where.id}, refused)
     rows = pd.Index(owner).get_indexer(pd.Index(ids))
@@ -184,13 +207,13 @@ def labels_from_table(
 def labels_from_names(
     path: Path, rows: pd.DataFrame, ids: Sequence[str], where: Labels
 ) -> Labelled:
-    """Labels of `ids` from rows with an id and the names of one or, by a separator, several labels.
+    """Read labels of `ids` from rows with an id and one or several separated label names.
 
-    Rows of the table's column ``labels.id`` have to be among `ids`; an id can have several.
-    A name of ``labels.unknown`` or a blank says nothing, one of ``labels.negative`` that there is
-    none. With ``labels.evidence`` a row counts by its tier: ``labels.positive`` or
-    ``labels.unknown``; rows of ``labels.negative`` are left out. What is given by none of the
-    rows is negative.
+    An id can have several rows; all ids of the rows must be in `ids`. A blank or a name of
+    ``labels.unknown`` is ignored; a name of ``labels.negative`` means that the protein has no
+    label. With ``labels.evidence``, the tier of a row's evidence decides: the label is positive
+    (``labels.positive``), unknown (``labels.unknown``), or the row is ignored
+    (``labels.negative``). Labels without a row are negative.
     """
     names_of = {text: _split(text, where) for text in rows[where.label].unique()}
     tiers = _tiers(path, rows, where)
@@ -217,7 +240,7 @@ def labels_from_names(
     unlisted = {name for name, label, _, _ in pairs if label not in column_of}
     if where.others == UNKNOWN:
         known[[row for name in unlisted for row in row_of[name]]] = False
-    for tier in (UNKNOWN, POSITIVE):  # a positive row outweighs one that leaves it open
+    for tier in (UNKNOWN, POSITIVE):  # a positive row overrides an unknown one
         for name, label, of, _ in pairs:
             if of == tier and label in column_of:
                 known[row_of[name], column_of[label]] = tier == POSITIVE
@@ -234,30 +257,32 @@ def _split(text: str, where: Labels) -> list[str]:
 
 
 def _tiers(path: Path, rows: pd.DataFrame, where: Labels) -> list[str]:
-    """What each row counts as, by its evidence; HaloError for evidence that has no tier."""
+    """Tier of each row by its evidence; raises a HaloError for evidence without a tier."""
     if where.evidence is None:
         return [POSITIVE] * len(rows)
     tiers = {}
     for text in rows[where.evidence].unique():
-        kinds = (where.positive or (), where.unknown, where.negative or ())
-        found = [
-            k for k, p in zip((POSITIVE, UNKNOWN, NEGATIVE), kinds, strict=True) if _fits(text, p)
-        ]
-        if not found:
+        patterns = {
+            POSITIVE: where.positive or (),
+            UNKNOWN: where.unknown,
+            NEGATIVE: where.negative or (),
+        }
+        matching = [tier for tier, values in patterns.items() if _fits(text, values)]
+        if not matching:
             line = rows[LINE][rows[where.evidence] == text].iat[0]
             raise HaloError(
                 f"{path}: line {line}: the evidence {text!r} is in none of "
-                "dataset.labels.positive, unknown and negative; say there what it counts as "
-                "('*' stands for all others)"
+                "dataset.labels.positive, unknown and negative; add it to one of them "
+                "('*' matches all others)"
             )
-        tiers[text] = found[0]
+        tiers[text] = matching[0]
     return rows[where.evidence].map(tiers).tolist()
 
 
 def _label_names(
     path: Path, pairs: Sequence[tuple[str, str, str, int]], where: Labels
 ) -> tuple[str, ...]:
-    """The labels of the configuration, or all that occur; HaloError where they do not fit."""
+    """The labels of the configuration, or all that occur; raises a HaloError if they are wrong."""
     first = {label: line for _, label, _, line in reversed(pairs)}
     names = tuple(where.columns or sorted(first))
     if not names:
@@ -265,9 +290,9 @@ def _label_names(
     if where.columns is None:
         if set(names) <= {"0", "1", "0.0", "1.0"}:
             raise HaloError(
-                f"{path}: the column {where.label!r} has 0 and 1, and no names of labels; leave "
-                "out dataset.labels.label for 0/1 columns (dataset.labels.columns names them), or, "
-                "if these are names, set dataset.labels.columns: ['0', '1']"
+                f"{path}: the column {where.label!r} has 0 and 1, and no names of labels; for 0/1 "
+                "columns, remove dataset.labels.label and list them in dataset.labels.columns; if "
+                "these are names, set dataset.labels.columns: ['0', '1']"
             )
         check_names(path, names, frozenset(), first)
         _refuse_equals(path, names, first)
@@ -277,15 +302,15 @@ def _label_names(
     if absent:
         raise HaloError(
             f"{path}: no row has the label {absent[0]!r} of dataset.labels.columns"
-            f"{_suggestion(absent[0], first)}; correct it, or take it out"
+            f"{_suggestion(absent[0], first)}; correct or remove it"
         )
     others = Counter(label for _, label, _, _ in pairs if label not in names)
     if others and where.others == "error":
         label, count = others.most_common()[-1]
         raise HaloError(
             f"{path}: line {first[label]}: the label {label!r} ({count} times) is not in "
-            f"dataset.labels.columns{_suggestion(label, names)}; correct it, add it there, or say "
-            "in dataset.labels.others whether the proteins of such labels are negative or unknown"
+            f"dataset.labels.columns{_suggestion(label, names)}; correct it, add it there, or set "
+            "dataset.labels.others to negative or unknown for the proteins of such labels"
         )
     if others:
         log.warning("%s: labels not in dataset.labels.columns: %s", path, _listed(others))
@@ -293,16 +318,16 @@ def _label_names(
 
 
 def _refuse_equals(path: Path, names: Sequence[str], lines: Mapping[str, int]) -> None:
-    """HaloError where two of `names` differ in case, blanks or signs alone: one is misspelt."""
-    found: dict[str, str] = {}
+    """Raise a HaloError if two names differ only in case, blanks or signs: one is misspelt."""
+    seen: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[\W_]+", "", name.casefold())
-        other = found.setdefault(plain or name, name)
+        other = seen.setdefault(plain or name, name)
         if other != name:
             rare, _ = sorted((name, other), key=lines.__getitem__, reverse=True)
             raise HaloError(
-                f"{path}: line {lines[rare]}: the labels {other!r} and {name!r} differ in case, "
-                "blanks or signs alone; correct one, or list both in dataset.labels.columns"
+                f"{path}: line {lines[rare]}: the labels {other!r} and {name!r} differ only in "
+                "case, blanks or signs; correct one, or list both in dataset.labels.columns"
             )
 
 
@@ -312,27 +337,27 @@ def check_names(
     taken: Set[str | None],
     lines: Mapping[str, int] | None = None,
 ) -> None:
-    """HaloError where a name cannot be a label's.
+    """Raise a HaloError for a name that a label cannot have.
 
-    `taken` are columns of the table with another meaning, `lines` where a name stands.
+    `taken` are columns of the table with another meaning, `lines` the lines of the names.
     """
     at = lines or {}
     for name in names:
         place = f"{path}: line {at[name]}" if name in at else f"{path}"
         if name in taken:
             raise HaloError(
-                f"{place}: the label {name!r} has the name of another column that is in use; "
+                f"{place}: the label {name!r} has the name of another column in use; "
                 "rename one of them"
             )
         if fault := fault_of_label(name):
             raise HaloError(f"{place}: {fault}")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise HaloError(f"dataset.labels.columns: {repeated[0]!r} stands there twice; remove one")
+        raise HaloError(f"dataset.labels.columns: {repeated[0]!r} is listed twice; remove one")
 
 
 def warn_of_rare(names: Sequence[str], values: np.ndarray, known: np.ndarray) -> None:
-    """Log the labels with no or few positives, and those that are partly unknown."""
+    """Log labels with no or few positives, and labels that are partly unknown."""
     counts = dict(zip(names, values.sum(axis=0, dtype=int).tolist(), strict=True))
     none = [name for name, count in counts.items() if not count]
     few = {name: count for name, count in counts.items() if 0 < count < FEW}

@@ -1,4 +1,4 @@
-"""Member files: which sequences a bucket of the store has to hold for a run."""
+"""Member files: sequences of a run by bucket of the store."""
 
 import csv
 import hashlib
@@ -12,12 +12,12 @@ from halo.files import write_json, write_text
 from halo.store import BUCKETS, bucket_of
 
 HEADER = ("seq_hash", "accession", "sequence")
-SEPARATORS = set(";\t\r\n")  # an id with one of them cannot name a structure
+SEPARATORS = set(";\t\r\n")  # ids with one of these are not used to look up structures
 
 
 @dataclass(frozen=True)
 class Member:
-    """A distinct sequence of a run, with the names that its structure is sought by.
+    """A distinct sequence of a run, with the names by which its structure is looked up.
 
     `accessions` are the UniProt accessions of its records, then their ids.
     """
@@ -30,8 +30,8 @@ class Member:
 def members_of(table: pd.DataFrame) -> dict[str, list[Member]]:
     """The distinct sequences of `table` by bucket, sorted by hash.
 
-    `table` has the columns of `halo.proteins.table.CORE_COLUMNS`. The result depends on the set
-    of its records alone.
+    `table` has the columns of `halo.proteins.table.CORE_COLUMNS`. The result does not depend on
+    the order of its records.
     """
     members: dict[str, list[Member]] = {}
     for seq_hash, rows in table.sort_values(["seq_hash", "id"]).groupby("seq_hash"):
@@ -43,9 +43,9 @@ def members_of(table: pd.DataFrame) -> dict[str, list[Member]]:
 
 
 def write_members(directory: Path, digests: Path, table: pd.DataFrame) -> None:
-    """Write one file a bucket, ``<bucket>.tsv``, and the digest of each to `digests`.
+    """Write one file per bucket, ``<bucket>.tsv``, and the digest of each to `digests`.
 
-    `table` is as for `members_of`. A digest changes exactly when a bucket's members do.
+    `table` is as for `members_of`. A digest changes if and only if the members of its bucket do.
     """
     members = members_of(table)
     lines = {
@@ -66,12 +66,12 @@ def write_members(directory: Path, digests: Path, table: pd.DataFrame) -> None:
 
 def read_hashes(directory: Path, buckets: Iterable[str]) -> set[str]:
     """Sequence hashes of the members of `buckets`, without reading their sequences."""
-    found: set[str] = set()
+    hashes: set[str] = set()
     for bucket in buckets:
         with (Path(directory) / f"{bucket}.tsv").open(encoding="utf-8", newline="\n") as file:
             next(file)
-            found.update(line.partition("\t")[0] for line in file)
-    return found
+            hashes.update(line.partition("\t")[0] for line in file)
+    return hashes
 
 
 def read_members(directory: Path, buckets: Iterable[str]) -> dict[str, list[Member]]:

@@ -1,4 +1,4 @@
-"""What a run will need, said before it starts to need it."""
+"""Estimate the jobs and the disk space of a run before it starts."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
 
-# Bytes a residue in the stores, measured on AlphaFold models of human proteins.
+# Bytes per residue in the stores, measured on AlphaFold models of human proteins.
 STRUCTURE_BYTES = 42
 GRAPH_BYTES = 260
 # Width of ESM-2's embeddings by the number of layers in the name (t33 and so on).
@@ -17,12 +17,12 @@ BYTES_A_NUMBER = 2  # float16
 
 
 def disk_bytes(residues: int, model: str, embedded: int = 1) -> dict[str, int | None]:
-    """Bytes that each store needs for `residues` residues; None where it is not known.
+    """Bytes that each store needs for `residues` residues; None if unknown.
 
-    They are embedded by `embedded` language models.
+    `embedded` is the number of language models that embed every protein.
     """
-    found = re.search(r"t\d+", model)
-    dimension = DIMENSIONS.get(found.group()) if found else None
+    layers = re.search(r"t\d+", model)
+    dimension = DIMENSIONS.get(layers.group()) if layers else None
     return {
         "structures": residues * STRUCTURE_BYTES,
         "graphs": residues * GRAPH_BYTES,
@@ -31,11 +31,11 @@ def disk_bytes(residues: int, model: str, embedded: int = 1) -> dict[str, int | 
 
 
 def log_plan(proteins: Proteins, plan: str) -> None:
-    """Log the jobs and the disk that a run of `proteins` takes.
+    """Log the number of jobs and the disk space of a run of `proteins`.
 
     `plan` is JSON with the numbers ``shards``, ``folds``, ``seeds``, ``networks``,
-    ``baselines``, ``finetunings`` and ``embedded``, how many language models embed every protein,
-    and ``model``, the one that was published.
+    ``baselines``, ``finetunings`` and ``embedded`` (language models that embed every protein),
+    and the name of the pretrained language model, ``model``.
     """
     numbers = json.loads(plan)
     distinct = proteins.table.drop_duplicates("seq_hash")
@@ -43,8 +43,7 @@ def log_plan(proteins: Proteins, plan: str) -> None:
     log.info("%s distinct sequences, %s residues", f"{len(distinct):,}", f"{residues:,}")
     folds, embedded = numbers["folds"], numbers["embedded"]
     log.info(
-        "jobs to come at most: %s x %s shards, %s fine-tunings, %s trainings, %s baselines, "
-        "6 others",
+        "at most these jobs: %s x %s shards, %s fine-tunings, %s trainings, %s baselines, 6 others",
         2 + embedded,
         numbers["shards"],
         numbers["finetunings"],
@@ -52,12 +51,12 @@ def log_plan(proteins: Proteins, plan: str) -> None:
         folds * numbers["baselines"],
     )
     needed = disk_bytes(residues, numbers["model"], embedded)
-    parts = [f"{kind} {size_text(size)}" for kind, size in needed.items() if size]
-    log.info("disk for what the store does not hold yet, at most: %s", ", ".join(parts))
+    parts = [f"{store} {size_text(size)}" for store, size in needed.items() if size]
+    log.info("at most this disk space, if the store is empty: %s", ", ".join(parts))
 
 
 def size_text(size: float) -> str:
-    """A number of bytes for people."""
+    """Format a number of bytes."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""Settings of the ingest: where the data are, which columns they have, and what is used."""
+"""Settings of the ingest: the section ``dataset`` of the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 from halo.settings import SHA256, URL, Faults, setting
 from halo.uniprot.settings import UniprotSettings
 
-# Columns beside those of the labels in some table that a run writes.
+# Names of other columns in tables that a run writes, which no label may have.
 RESERVED = frozenset(
     {
         *("id", "accession", "sequence", "seq_hash", "length", "split", "part", "decided_by"),
@@ -15,19 +15,19 @@ RESERVED = frozenset(
         *("line", "proteins", "all"),
     }
 )
-JOINS = ";\t\r\n"  # what stands between labels in tables that a run writes
+JOINS = ";\t\r\n"  # separators in tables that a run writes
 
 
 def fault_of_label(name: str) -> str | None:
-    """Why a label cannot have this name, and the fix; None where it can."""
+    """Why a label cannot have this name, and the fix; None if it can."""
     if name in RESERVED:
         return f"the label {name!r} has the name of a column that HALO writes; rename it"
     joins = [letter for letter in JOINS if letter in name]
     if joins:
         return (
-            f"the label {name!r} contains {joins[0]!r}, which stands between labels in HALO's "
-            "tables; rename it, or where these are several labels in a cell, set labels.separator "
-            f"to {joins[0]!r}"
+            f"the label {name!r} contains {joins[0]!r}, which separates labels in HALO's tables; "
+            "rename it, or if these are several labels in a cell, set labels.separator to "
+            f"{joins[0]!r}"
         )
     return None
 
@@ -48,52 +48,53 @@ class Labels:
     id: str = setting("id", "column of the ids in that table", min_length=1)
     label: str | None = setting(
         None,
-        "column of the names of labels, in that table or, without one, in that of the proteins",
+        "column with names of labels, in that table or, without one, in that of the proteins",
         min_length=1,
     )
     separator: str | None = setting(
         None,
-        'what stands between several names in a cell of that column, such as ";"',
+        'separator of several names in a cell of that column, such as ";"',
         min_length=1,
     )
     evidence: str | None = setting(
         None,
-        "column of the evidence of each name; labels.positive and the like then say what it counts "
-        "as",
+        "column with the evidence of each name; labels.positive, unknown and negative then list "
+        "values of evidence",
         min_length=1,
     )
     positive: tuple[str, ...] | None = setting(
         None,
-        "values, or evidence, that count as positive; null for 1 and true; * stands for any text",
+        "values, or evidence, that count as positive; null for 1 and true; * matches any text",
         unique=True,
     )
     unknown: tuple[str, ...] = setting(
         (),
-        "values, names or evidence that say nothing, as a blank does: the label is then unknown",
+        "values, names or evidence that count as unknown, like a blank",
         unique=True,
     )
     negative: tuple[str, ...] | None = setting(
         None,
-        "values that count as negative (null for 0 and false), names that say that there is no "
-        "label, or evidence that is left out",
+        "values that count as negative (null for 0 and false), names that mean no label, or "
+        "evidence that is ignored",
         unique=True,
     )
     others: Literal["error", "negative", "unknown"] = setting(
         "error",
-        "what names that labels.columns does not list make of a protein's other labels",
+        "effect of names that labels.columns does not list: an error, or the protein's other "
+        "labels are negative or unknown",
     )
 
     def faults(self) -> Faults:
-        """What does not fit together."""
-        found = [
+        """Faults of combinations of keys."""
+        faults = [
             (f"columns[{number}]", fault)
             for number, name in enumerate(self.columns or ())
             if (fault := fault_of_label(name))
         ]
         if self.label is not None:
-            return found
-        return found + [
-            (key, "only names of labels have it; set labels.label to their column, or leave it out")
+            return faults
+        return faults + [
+            (key, "applies to names of labels only; set labels.label to their column, or remove it")
             for key in ("separator", "evidence")
             if getattr(self, key) is not None
         ]
@@ -104,15 +105,15 @@ class Source:
     """Where the records of a data set come from."""
 
     registry: str | None = setting(
-        None, "name of an entry of resources/datasets.yaml, which fills in what is not given here"
+        None, "name of an entry of resources/datasets.yaml, whose values are defaults here"
     )
     proteins: str | None = setting(
         None,
-        "path of a CSV, a TSV, an xlsx or a FASTA, plain or compressed; takes the place of the URL",
+        "path of a CSV, TSV, xlsx or FASTA file, plain or compressed; replaces the URL",
     )
     url: str | None = setting(
         None,
-        "address to download the table from, where no path is given",
+        "address to download the table from, if there is no path",
         pattern=URL,
     )
     sha256: str | None = setting(
@@ -136,25 +137,23 @@ class Columns:
     uniprot: UniprotSettings | None = setting(
         None,
         "proteins and labels from UniProt: by a query or, with a path in proteins, from a file "
-        "that UniProt gave",
+        "downloaded from UniProt",
     )
     sample: int | None = setting(
-        None, "use so many of the proteins, chosen by a digest of their ids; null for all", ge=1
+        None, "number of proteins to use, chosen by a digest of their ids; null for all", ge=1
     )
 
 
 @dataclass(frozen=True)
 class DatasetSettings(Columns):
-    """What the ingest reads of the section ``dataset``."""
+    """Keys of the section ``dataset`` that the ingest reads."""
 
-    split: str | None = setting(
-        None, "column of the partitions that the data's authors made, or null", min_length=1
-    )
+    split: str | None = setting(None, "column of the author partitions, or null", min_length=1)
     task: Literal["multilabel", "singlelabel"] = setting(
         "multilabel", "whether a protein can have several labels or has exactly one"
     )
     duplicates: Literal["merge", "keep"] = setting(
-        "merge", "one sequence under several ids becomes one record with all labels, or stays"
+        "merge", "whether records with the same sequence are merged into one with all labels"
     )
     min_length: int = setting(1, "shorter proteins are rejected (residues)", ge=1)
     max_length: int = setting(40_000, "longer proteins are rejected (residues)", ge=1)
@@ -166,14 +165,14 @@ class DatasetSettings(Columns):
         return cls(**{**section, "labels": Labels(**section["labels"]), "uniprot": uniprot})
 
     def faults(self) -> Faults:
-        """What does not fit together."""
+        """Faults of combinations of keys."""
         if self.min_length <= self.max_length:
             return []
         return [
             (
                 "min_length",
-                f"{self.min_length} is more than max_length, {self.max_length}, so that every "
-                "protein would be rejected; lower it",
+                f"{self.min_length} is more than max_length, {self.max_length}, so every protein "
+                "would be rejected; lower it",
             )
         ]
 
@@ -189,7 +188,6 @@ class DatasetSection(DatasetSettings, Source):
 
     test: ExternalSet | None = setting(
         None,
-        "a second data set, of which every protein is tested and none trained on (split.mode "
-        "external)",
+        "external test set: a second data set used for the test only (split.mode external)",
     )
-    simulated: bool = setting(False, "true where the data are simulated; the report then says so")
+    simulated: bool = setting(False, "whether the data are simulated, which the report then states")

@@ -13,24 +13,23 @@ CORE_COLUMNS = ("id", "accession", "sequence", "seq_hash", "length", "split")
 
 @dataclass(frozen=True)
 class Proteins:
-    """Labelled proteins, one row a record.
+    """Labelled proteins, one row per record.
 
     Attributes
     ----------
     table
-        The columns of `CORE_COLUMNS`, all text but ``length``, missing values as ``""``,
-        followed by the annotation columns of the data set (text). ``accession`` is a
-        UniProt accession, with the isoform where there is one, or ``""``; ``split`` is
-        the partition that the data's authors gave, or ``""``.
+        The columns of `CORE_COLUMNS` (text except ``length``, ``""`` if missing), followed by the
+        annotation columns of the data set (text). ``accession`` is a UniProt accession, with its
+        isoform if any, or ``""``; ``split`` is the author partition, or ``""``.
     label_names
         Names of the labels, in the order of the columns of `labels`.
     labels
         uint8 [n_proteins, n_labels], 1 where the protein has the label.
     task
-        ``"multilabel"``, or ``"singlelabel"`` where every protein has exactly one.
+        ``"multilabel"``, or ``"singlelabel"`` if every protein has exactly one label.
     known
-        bool [n_proteins, n_labels], False where it is not known whether the protein has the
-        label; `labels` is 0 there. Without it all are known.
+        bool [n_proteins, n_labels], False for unknown labels, for which `labels` is 0. By
+        default, all labels are known.
     """
 
     table: pd.DataFrame
@@ -53,7 +52,7 @@ class Proteins:
 
     @property
     def targets(self) -> np.ndarray:
-        """The labels as numbers to learn from, float32 [n_proteins, n_labels], NaN if unknown."""
+        """Training targets, float32 [n_proteins, n_labels]; NaN for unknown labels."""
         return np.where(self.known, self.labels, np.nan).astype(np.float32)
 
     @property
@@ -63,11 +62,11 @@ class Proteins:
 
 
 def write_proteins(file: Path, proteins: Proteins, long_labels: bool) -> None:
-    """Write `proteins` to `file` (``proteins.csv``) and, beside it, ``labels.json``.
+    """Write `proteins` to `file` (``proteins.csv``) and ``labels.json`` in the same folder.
 
-    The labels are columns of `file`, 1, 0 or, where it is not known, blank; or with `long_labels`
-    the columns id, label and value (1 or blank) of ``labels.csv`` beside it, as a set of hundreds
-    of labels needs it.
+    Labels are columns of `file` with the values 1, 0 and blank (unknown). With `long_labels`, for
+    data sets with hundreds of labels, they are written to ``labels.csv`` with the columns id,
+    label and value (1 or blank).
     """
     file = Path(file)
     if long_labels:

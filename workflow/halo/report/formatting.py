@@ -23,7 +23,7 @@ METRICS = {
     "calibration_error": (
         "Calibration error", "how far probabilities are from the share that is true; 0 is best",
     ),
-    "labels_predicted": ("Labels a protein", "mean number of labels that a protein is given"),
+    "labels_predicted": ("Labels per protein", "mean number of labels that a protein is given"),
 }  # fmt: skip
 LABEL_METRICS = {
     "f1": "F1",

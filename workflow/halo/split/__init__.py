@@ -1,1 +1,1 @@
-"""Partitions of the proteins between which no two are similar, and the proof of it."""
+"""Assign proteins to training, validation, calibration and test without homology leaks."""

@@ -1,14 +1,14 @@
-"""Optimal local alignment: what decides whether two proteins are similar.
+"""Optimal local alignment, which decides whether two proteins are similar.
 
-Two proteins are aligned by Smith and Waterman's algorithm with BLOSUM62; a gap of n residues costs
-11 + (n - 1). No score overflows, whatever the length. The E-value of a score S is
+Two proteins are aligned with the Smith-Waterman algorithm and BLOSUM62; a gap of n residues costs
+11 + (n - 1). Scores do not overflow at any length. The E-value of a score S is
 K m n exp(-lambda S) (Karlin and Altschul 1990), where m is the length of the longer protein and n
-the number of residues of the data set, so that it is the same for either order of a pair.
+the number of residues of the data set. It does not depend on the order of the pair.
 
-Several alignments of a pair can have the highest score. Where the first one found comes near to the
-rule, those that end first and last in either protein are looked at, the one with the most
-identical residues and the one with the most aligned residues; the pair is similar where one of
-them is so by the rule.
+Several alignments of a pair can have the highest score. If the first one is close to the
+thresholds, up to six optimal alignments are compared: those that end first and last in either
+protein, the one with the most identical residues and the one with the most aligned residues. The
+pair is similar if one of them meets the thresholds.
 """
 
 import math
@@ -30,10 +30,10 @@ GAP_OPEN, GAP_EXTEND = 11, 1
 # Of BLOSUM62 with gaps of 11 and 1 (Altschul et al. 1997).
 LAMBDA, K = 0.267, 0.041
 MATRIX = parasail.blosum62
-# Letters that BLOSUM62 has no row for, as what resembles them most.
+# Letters that BLOSUM62 does not have, and the residues that replace them.
 AS_KNOWN = str.maketrans("UOJ", "CKL")
-LONG = 2000  # residues, above which 8 and 16 bits need not be tried
-NEAR = 0.1  # below the rule's identity or coverage, within which other optimal alignments count
+LONG = 2000  # residues; above it, scores of 8 and 16 bits overflow and are not tried
+NEAR = 0.1  # other optimal alignments are compared if identity and coverage are at most this lower
 
 Task = tuple[int, Sequence[int]]
 
@@ -45,9 +45,9 @@ class Alignment:
     Attributes
     ----------
     identical, columns
-        Columns with the same residue twice, and all columns, gaps included.
+        Number of columns with identical residues, and of all columns including gaps.
     covered_a, covered_b
-        Share of each sequence from its first to its last aligned residue, 0 to 1.
+        Fraction of each sequence between its first and its last aligned residue, 0 to 1.
     """
 
     identical: int
@@ -57,54 +57,54 @@ class Alignment:
 
 
 def evalue(score: float, longer: int, residues: int) -> float:
-    """Alignments with such a `score` that are expected by chance.
+    """Expected number of chance alignments with at least this `score`.
 
     Parameters
     ----------
-    score : of the alignment
-    longer : residues of the longer of the two proteins
-    residues : of all proteins of the data set
+    score : score of the alignment
+    longer : length of the longer protein, in residues
+    residues : number of residues of the data set
     """
     return K * longer * residues * math.exp(-LAMBDA * score)
 
 
 def total_residues(sequences: Iterable[str]) -> int:
-    """The size of a data set that E-values refer to: each distinct sequence counts once."""
+    """Number of residues of a data set, for E-values; each distinct sequence counts once."""
     return sum(map(len, set(sequences)))
 
 
 def too_short(sequence: str, limit: float, residues: int) -> bool:
-    """Whether not even an identical protein would reach the E-value `limit`."""
+    """Whether an alignment with an identical protein would still exceed the E-value `limit`."""
     known = sequence.translate(AS_KNOWN)
     score = parasail.sw_striped_sat(known, known, GAP_OPEN, GAP_EXTEND, MATRIX).score
     return evalue(score, len(sequence), residues) > limit
 
 
 def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
-    """Local alignments of the highest score, of two sequences in letters that BLOSUM62 has.
+    """Optimal local alignments of two sequences, whose letters must all be in BLOSUM62.
 
-    Up to six, of which some may be the same: those that end first and last in either sequence,
-    the one with the most identical residues, and the one with the most aligned residues. None
-    where nothing aligns.
+    Yields up to six alignments, some of which may be the same: those that end first and last in
+    either sequence, the one with the most identical residues, and the one with the most aligned
+    residues. Yields none if no residues align.
     """
     for a, b in ((first, second), (first[::-1], second[::-1])):
         for swapped in (False, True):
-            found = _ending_first(b, a) if swapped else _ending_first(a, b)
-            if found is None:
+            alignment = _ending_first(b, a) if swapped else _ending_first(a, b)
+            if alignment is None:
                 return
-            identical, columns, span_a, span_b = found
+            identical, columns, span_a, span_b = alignment
             if swapped:
                 span_a, span_b = span_b, span_a
             yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
     for everywhere in (False, True):
-        found = _ending_first(first, second, _Scores.preferring(first, second, everywhere))
-        identical, columns, span_a, span_b = found
+        scores = _Scores.preferring(first, second, everywhere)
+        identical, columns, span_a, span_b = _ending_first(first, second, scores)
         yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """Scores of an alignment, and the functions of parasail that are wide enough for them."""
+    """A scoring matrix and the parasail functions whose integers are wide enough for it."""
 
     matrix: parasail.Matrix = MATRIX
     scale: int = 1
@@ -113,11 +113,10 @@ class _Scores:
 
     @classmethod
     def preferring(cls, first: str, second: str, everywhere: bool) -> "_Scores":
-        """Scores that choose one of several optimal alignments.
+        """Scores that prefer, among optimal alignments, the one with the most identical residues.
 
-        The best alignment is the one with the most identical residues, or with the most aligned
-        ones (`everywhere`). All scores are multiplied by more than there can be of these, and one
-        is added for each.
+        With `everywhere`, the one with the most aligned residues. All scores are multiplied by
+        more than the largest possible number of such residues, and each of them adds one.
         """
         scale = min(len(first), len(second)) + 1
         bonus = np.ones_like(MATRIX.matrix) if everywhere else np.eye(MATRIX.size, dtype=np.intc)
@@ -129,12 +128,12 @@ class _Scores:
         return cls(matrix, scale, parasail.sw_striped_64, parasail.nw_stats_scan_64)
 
     def local(self, query: str, target: str) -> parasail.Result:
-        """The best local alignment; scores of 8 bits, and of 16 and 32 where they overflow."""
+        """The best local alignment, with 8-bit scores, or 16- or 32-bit ones after an overflow."""
         gaps = GAP_OPEN * self.scale, GAP_EXTEND * self.scale
         return self.local_by(query, target, *gaps, self.matrix)
 
     def whole(self, query: str, target: str) -> parasail.Result:
-        """The best alignment of both from end to end."""
+        """The best global alignment."""
         long = self.scale == 1 and max(len(query), len(target)) > LONG
         align_by = parasail.nw_stats_scan_32 if long else self.whole_by
         gaps = GAP_OPEN * self.scale, GAP_EXTEND * self.scale
@@ -144,14 +143,15 @@ class _Scores:
 def _ending_first(
     query: str, target: str, scores: _Scores = _Scores()
 ) -> tuple[int, int, int, int] | None:
-    """The alignment that ends first in `target`, and of those the one that ends first in `query`.
+    """The optimal alignment that ends first in `target`; of several, the one first in `query`.
 
-    Since no other alignment of that score ends within the two prefixes, aligning these backwards
-    finds where it begins, and a global alignment of what is between is it.
+    No other optimal alignment ends within the two prefixes. Aligning the reversed prefixes
+    therefore gives its start, and a global alignment between start and end gives its columns.
 
     Returns
     -------
-    identical residues, columns, residues of `query` and of `target` from end to end
+    number of identical residues, of columns, and of residues of `query` and `target` that the
+    alignment spans; None if no residues align
     """
     forward = scores.local(query, target)
     if forward.score <= 0:
@@ -166,18 +166,18 @@ def _ending_first(
 
 
 def identity(identical, columns, lengths, identity_of: str) -> np.ndarray:
-    """Identity of alignments, see `Rule.identity_of`; numbers, or arrays of equal length.
+    """Identity of alignments, see `Rule.identity_of`.
 
-    `lengths` are those of the two sequences.
+    Arguments are numbers or arrays of equal length; `lengths` has those of both sequences.
     """
     return identical / (columns if identity_of == "aligned" else np.minimum(*lengths))
 
 
 def coverage(covered, lengths, coverage_of: str) -> np.ndarray:
-    """Coverage by alignments: of the shorter sequence, or the lesser of both.
+    """Coverage of the shorter sequence, or the lower coverage of both (`coverage_of` = "both").
 
-    Of two equally long ones it is the greater. `covered` and `lengths` have a number or an array
-    for each of the two sequences.
+    For sequences of equal length, the higher coverage counts as that of the shorter. `covered`
+    and `lengths` have a number or an array for each of the two sequences.
     """
     if coverage_of == "both":
         return np.minimum(*covered)
@@ -187,16 +187,16 @@ def coverage(covered, lengths, coverage_of: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Work:
-    """What a process needs to align pairs.
+    """Data that each worker process needs to align pairs.
 
     Attributes
     ----------
     sequences
-        Those that tasks have the indices of.
+        Sequences to which the indices of tasks refer.
     rule
-        When two proteins are similar.
+        Thresholds of similarity.
     residues
-        Of the data set, for the E-value; see `total_residues`.
+        Number of residues of the data set, for the E-value; see `total_residues`.
     """
 
     sequences: Sequence[str]
@@ -204,30 +204,31 @@ class Work:
     residues: int
 
     def hits(self, task: Task) -> list[tuple]:
-        """The pairs of `task` with an E-value that the rule admits; rows of `align`'s table."""
+        """Rows of the table of `align` for the pairs of `task` below the rule's E-value."""
         query, targets = task
         text = self.sequences[query]
         profile = parasail.profile_create_sat(text, MATRIX)
         rows = []
         for target in targets:
             other = self.sequences[target]
-            found = parasail.sw_striped_profile_sat(profile, other, GAP_OPEN, GAP_EXTEND)
-            expected = evalue(found.score, max(len(text), len(other)), self.residues)
+            score = parasail.sw_striped_profile_sat(profile, other, GAP_OPEN, GAP_EXTEND).score
+            expected = evalue(score, max(len(text), len(other)), self.residues)
             if expected <= self.rule.evalue:
                 a, b = sorted((query, int(target)))
-                rows.append((a, b, found.score, expected, *self._measured(a, b)))
+                rows.append((a, b, score, expected, *self._measured(a, b)))
         return rows
 
     def _measured(self, a: int, b: int) -> tuple:
-        """Of the optimal alignments the one that comes nearest to the rule."""
+        """The optimal alignment that meets the rule, or comes closest to it."""
         rule = self.rule
         lengths = len(self.sequences[a]), len(self.sequences[b])
         choices: list[tuple] = []
-        for found in optimal_alignments(self.sequences[a], self.sequences[b]):
-            same = float(identity(found.identical, found.columns, lengths, rule.identity_of))
-            spanned = float(coverage((found.covered_a, found.covered_b), lengths, rule.coverage_of))
+        for aligned in optimal_alignments(self.sequences[a], self.sequences[b]):
+            covered = aligned.covered_a, aligned.covered_b
+            same = float(identity(aligned.identical, aligned.columns, lengths, rule.identity_of))
+            spanned = float(coverage(covered, lengths, rule.coverage_of))
             similar = same >= rule.identity and spanned >= rule.coverage
-            values = found.identical, found.columns, found.covered_a, found.covered_b
+            values = aligned.identical, aligned.columns, *covered
             choices.append((similar, spanned >= rule.coverage, same, spanned, *values))
             if similar or same < rule.identity - NEAR or spanned < rule.coverage - NEAR:
                 break
@@ -253,22 +254,27 @@ COLUMNS = {
 def align(
     sequences: Sequence[str], tasks: Iterable[Task], rule: Rule, residues: int, processes: int
 ) -> pd.DataFrame:
-    """Align pairs of sequences, and see which are similar.
+    """Align pairs of sequences and decide which are similar.
 
     Parameters
     ----------
-    sequences : all that `tasks` have the indices of
-    tasks : a sequence and those that it is aligned with; see `pair_tasks` and `align_with_all`
-    rule : when two proteins are similar
-    residues : of the data set, for the E-value; see `total_residues`
-    processes : to work with
+    sequences : sequences to which the indices of `tasks` refer
+    tasks : a query and its targets; see `pair_tasks` and `align_with_all`
+    rule : thresholds of similarity
+    residues : number of residues of the data set, for the E-value; see `total_residues`
+    processes : number of worker processes
 
     Returns
     -------
-    A row for each pair with an E-value of at most the rule's: ``a`` < ``b``, ``score``,
-    ``evalue``; of the optimal alignment that comes nearest to the rule ``identical`` and
-    ``columns``, ``covered_a`` and ``covered_b`` (see `Alignment`), ``identity`` and ``coverage``
-    as the rule has them, and whether they are ``similar``. Sorted by ``a`` and ``b``.
+    One row for each pair whose E-value is at most the rule's: ``a`` < ``b``, ``score``,
+    ``evalue``; for the optimal alignment that meets the rule or comes closest to it, ``identical``
+    and ``columns``, ``covered_a`` and ``covered_b`` (see `Alignment`), ``identity`` and
+    ``coverage`` as the rule defines them, and ``similar``. Sorted by ``a`` and ``b``.
+
+    Raises
+    ------
+    HaloError
+        if a worker process is killed
 
     Examples
     --------
@@ -279,17 +285,17 @@ def align(
     """
     work = Work([text.translate(AS_KNOWN) for text in sequences], rule, residues)
     if processes == 1:
-        found = [work.hits(task) for task in tasks]
+        rows = [work.hits(task) for task in tasks]
     else:
         try:
             with ProcessPoolExecutor(processes, initializer=_prepare, initargs=(work,)) as pool:
-                found = list(pool.map(_hits, tasks, chunksize=4))
+                rows = list(pool.map(_hits, tasks, chunksize=4))
         except BrokenProcessPool:
             raise HaloError(
-                "a process that aligned proteins was killed, most likely since the memory ran out: "
+                "a process that aligned proteins was killed, probably because memory ran out: "
                 "give the rule more mem_mb, or fewer threads"
             ) from None
-    table = pd.DataFrame(chain.from_iterable(found), columns=list(COLUMNS)).astype(COLUMNS)
+    table = pd.DataFrame(chain.from_iterable(rows), columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values(["a", "b"], ignore_index=True)
 
 
@@ -311,7 +317,7 @@ def align_with_all(
 
 
 def pair_tasks(pairs: np.ndarray) -> list[Task]:
-    """The tasks that align `pairs` of sequences, int64 [n_pairs, 2]; no pair twice."""
+    """Tasks that align each of `pairs` once; int64 [n_pairs, 2]."""
     pairs = distinct_pairs(pairs)
     queries, starts = np.unique(pairs[:, 0], return_index=True)
     return list(zip(queries.tolist(), np.split(pairs[:, 1], starts[1:]), strict=False))

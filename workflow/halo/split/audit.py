@@ -1,10 +1,10 @@
-"""The audit of an assignment: are similar proteins in different parts.
+"""Audit an assignment: search for similar proteins in different parts.
 
-It trusts nothing of what made the assignment. From the proteins, the assignment and the rule
-alone it looks for similar proteins in different parts. A small set is aligned pair by pair. Of a
-large one it aligns what a search of its own proposes, and all pairs of a random sample of the
-proteins, which says how much the search misses. It shares no code with the partitioner, save
-for the aligner, which is the definition of what is similar, and where the program MMseqs2 is.
+The audit is independent of the code that made the assignment and uses only the proteins, the
+assignment and the rule of similarity. For a small data set it aligns all pairs. For a large one it
+aligns the pairs that a search of its own proposes, and aligns a random sample of the proteins with
+all others to estimate how many pairs the search misses. It shares only the aligner, which defines
+similarity, and the location of MMseqs2 with the rest of the package.
 """
 
 from dataclasses import dataclass
@@ -26,27 +26,27 @@ SEED = 1  # of the sample
 
 @dataclass(frozen=True)
 class Findings:
-    """What one audit of one assignment found.
+    """Result of one audit of one assignment.
 
     Attributes
     ----------
     leaks
-        A row for each pair of similar sequences in different parts: ``id_a``, ``id_b`` (a
-        protein of each), ``identity``, ``coverage``, ``evalue``, ``folds`` (those in which they
-        are apart, separated by blanks).
+        One row for each pair of similar sequences in different parts: ``id_a``, ``id_b`` (a
+        protein of each), ``identity``, ``coverage``, ``evalue``, ``folds`` (the folds in which
+        their parts differ, separated by spaces).
     identity
-        A row for each protein: ``id``; ``max_cross_identity``, its highest identity to a
-        protein in another part with the coverage of the rule; ``max_local_identity``, the
-        same whatever the coverage; ``too_short``, whether not even an identical protein would
-        reach the rule's E-value. Missing where no protein in another part is a hit.
+        One row for each protein: ``id``; ``max_cross_identity``, its highest identity to a
+        protein in another part with the rule's coverage; ``max_local_identity``, the same at any
+        coverage; ``too_short``, whether an identical protein would still exceed the rule's
+        E-value. Missing if it has no hit in another part.
     n_leaking
-        Proteins that have a similar one in another part.
+        Number of proteins with a similar one in another part.
     n_leaking_tests
-        Proteins that, where they are the test, have a similar one in training or validation.
+        Number of test proteins with a similar one in training, validation or calibration.
     n_identical_apart, n_isoforms_apart
-        Sequences, and UniProt accessions, whose proteins are in different parts.
+        Number of sequences, and of UniProt accessions, with proteins in different parts.
     n_missed
-        Sequences of the sample with a similar one in another part that no search proposed.
+        Number of sampled sequences with a leak that the search did not propose.
     """
 
     leaks: pd.DataFrame
@@ -59,34 +59,32 @@ class Findings:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing that belongs together is in different parts."""
+        """Whether there is no leak."""
         return not (len(self.leaks) or self.n_identical_apart or self.n_isoforms_apart)
 
 
 class Auditor:
-    """Audits assignments of the same proteins, one after the other.
-
-    All search and alignment is done once, at the start.
+    """Audits several assignments of the same proteins; searches and aligns only once.
 
     Parameters
     ----------
-    table : columns ``id``, ``accession``, ``sequence`` and ``seq_hash``, a row a protein
-    rule : when two proteins are similar
-    settings : how hard to look
+    table : columns ``id``, ``accession``, ``sequence`` and ``seq_hash``, one row per protein
+    rule : thresholds of similarity
+    settings : sensitivity and sample size
     threads : threads of the search, and processes of the alignment
-    scratch : folder in which a temporary one is made and removed
-    asked : bool [n_proteins], those of which the relatives are sought; None for all. Of two
-        proteins that can be apart, one must be asked about
+    scratch : folder for temporary files
+    queried : bool [n_proteins], proteins whose similar ones are searched; None for all. Of two
+        proteins that can be in different parts, at least one must be queried
 
     Attributes
     ----------
     pairs
-        The pairs of distinct sequences with an E-value that the rule admits, see
-        `halo.split.alignment.align`, and whether each was ``proposed`` by the search.
+        Pairs of distinct sequences below the rule's E-value, see `halo.split.alignment.align`,
+        and whether each was ``proposed`` by the search.
     complete
         Whether every pair was aligned.
-    n_sampled, n_asked
-        Sequences that were aligned with all others, of those that are asked about.
+    n_sampled, n_queried
+        Number of queried sequences that were aligned with all others, and of all queried ones.
     """
 
     def __init__(
@@ -96,7 +94,7 @@ class Auditor:
         settings: AuditSettings,
         threads: int,
         scratch: Path,
-        asked: np.ndarray | None = None,
+        queried: np.ndarray | None = None,
     ) -> None:
         self.rule = rule
         self.table = table[["id", "accession", "seq_hash"]].reset_index(drop=True)
@@ -104,29 +102,29 @@ class Auditor:
         self.hashes = distinct["seq_hash"].to_numpy(dtype=object)
         sequences = distinct["sequence"].to_numpy(dtype=object)
         self.place = pd.Index(distinct["seq_hash"]).get_indexer(self.table["seq_hash"])
-        queries = np.unique(self.place if asked is None else self.place[asked])
+        queries = np.unique(self.place if queried is None else self.place[queried])
         sample = np.random.default_rng(SEED).permutation(queries)[: settings.exact]
-        self.n_sampled, self.n_asked = len(sample), len(queries)
-        self.complete = self.n_sampled == self.n_asked
+        self.n_sampled, self.n_queried = len(sample), len(queries)
+        self.complete = self.n_sampled == self.n_queried
         self.sampled = np.isin(np.arange(len(sequences)), sample)
         how = rule, total_residues(sequences), threads
         self.too_short = np.array([too_short(text, rule.evalue, how[1]) for text in sequences])
-        found = [align_with_all(sequences, np.sort(sample), *how).assign(proposed=False)]
+        tables = [align_with_all(sequences, np.sort(sample), *how).assign(proposed=False)]
         if not self.complete:
             hard = np.array([hard_to_find(text) for text in sequences])
             pairs = search(sequences, queries, settings.sensitivity, threads, scratch)
             pairs = pairs[~hard[pairs].any(axis=1)]
-            found += [
+            tables += [
                 align(sequences, pair_tasks(pairs), *how).assign(proposed=True),
                 align_with_all(sequences, np.flatnonzero(hard), *how).assign(proposed=True),
             ]
-        known = pd.concat(found).sort_values(["a", "b", "proposed"])
+        known = pd.concat(tables).sort_values(["a", "b", "proposed"])
         self.pairs = known.drop_duplicates(["a", "b"], keep="last", ignore_index=True)
 
     def examine(self, assignments: pd.DataFrame, sample: bool = True) -> Findings:
-        """Look for similar proteins in different parts of `assignments`.
+        """Find similar proteins in different parts of `assignments`.
 
-        Without `sample`, as if there were only what the search has proposed.
+        Without `sample`, only pairs that the search proposed are used.
         """
         parts = assignments.set_index("id").filter(regex="^part_").loc[self.table["id"]]
         units = Units(self.place, parts.to_numpy(dtype=object))
@@ -158,15 +156,15 @@ class Auditor:
         )
 
     def similar_pairs(self, sample: bool = True) -> np.ndarray:
-        """All pairs known to be similar, apart or not: hashes of sequences [n_pairs, 2].
+        """All pairs known to be similar, in any parts: sequence hashes [n_pairs, 2].
 
-        Without `sample`, those that the search has proposed.
+        Without `sample`, only pairs that the search proposed.
         """
         pairs = self._known(sample)
         return self.hashes[pairs.loc[pairs["similar"], ["a", "b"]].to_numpy()]
 
-    def sureness(self, n_missed: int) -> dict[str, float] | None:
-        """How much the search misses, by the sample; None where every pair was aligned.
+    def miss_rate(self, n_missed: int) -> dict[str, float] | None:
+        """How many leaks the search misses, estimated from the sample.
 
         Parameters
         ----------
@@ -174,9 +172,10 @@ class Auditor:
 
         Returns
         -------
-        ``proteins`` (distinct, of the sample) ``of`` all asked about, how many were ``missed``, the
-        ``rate``, and the ``upper_bound`` of the share among all: the upper end of the one-sided
-        interval of Clopper and Pearson (1934) with the ``confidence``
+        number of sampled ``proteins`` (distinct sequences) and number ``of`` all queried ones, how
+        many were ``missed``, their ``rate``, and the ``upper_bound`` of the rate among all: the
+        one-sided Clopper-Pearson (1934) bound with the given ``confidence``; None if every pair
+        was aligned
         """
         if self.complete:
             return None
@@ -184,7 +183,7 @@ class Auditor:
         highest = 1.0 if n_missed == n else float(beta.ppf(CONFIDENCE, n_missed + 1, n - n_missed))
         return {
             "proteins": n,
-            "of": self.n_asked,
+            "of": self.n_queried,
             "missed": n_missed,
             "rate": n_missed / n,
             "upper_bound": highest,

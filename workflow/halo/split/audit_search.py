@@ -1,4 +1,4 @@
-"""What the audit aligns: pairs that may be similar, proposed in its own way."""
+"""Candidate pairs for the audit, proposed by a search with settings of its own."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from halo.errors import HaloError
 from halo.split.binary import run_mmseqs
 
 PREFILTER = ["-k", "5", "--mask", "0", "--comp-bias-corr", "0", "--min-ungapped-score", "30"]
-LONGEST, SHARED = 30_000, 5_000  # residues of a part of a long protein, and of two neighbours
-# Searches that compare words miss pairs of which one is short or of low complexity: of 8,938
-# similar pairs among the 1,500 such proteins of DeepLoc 2.0, -s 6.5 misses 85, of which 10 have
-# neither a protein below these limits.
-SHORT, LOW_ENTROPY = 100, 3.6  # residues, and bits a residue
+LONGEST, SHARED = 30_000, 5_000  # residues of a piece of a long protein, and of its overlap
+# A k-mer search misses pairs with a short or low-complexity protein: of 8,938 similar pairs among
+# the 1,500 such proteins of DeepLoc 2.0, -s 6.5 misses 85; in 10 of these, neither protein is
+# below these limits.
+SHORT, LOW_ENTROPY = 100, 3.6  # residues, and bits per residue
 
 
 def search(
@@ -27,11 +27,16 @@ def search(
     threads: int,
     scratch: Path,
 ) -> np.ndarray:
-    """Pairs of `sequences` that MMseqs2 proposes; those in `queries` are searched against all.
+    """Pairs that MMseqs2 proposes when `queries` are searched against all `sequences`.
 
     Returns
     -------
-    int64 [n_pairs, 2], positions in `sequences`; unsorted, and a pair may be there twice
+    int64 [n_pairs, 2], positions in `sequences`; unsorted, may contain a pair twice
+
+    Raises
+    ------
+    HaloError
+        if MMseqs2 does not even find the queries themselves
     """
     with TemporaryDirectory(prefix="audit.", dir=scratch) as name:
         folder = Path(name)
@@ -46,32 +51,32 @@ def search(
         if not table.exists() or not table.stat().st_size:
             if any(len(sequences[query]) > SHORT for query in queries):
                 raise HaloError(
-                    "the audit's search wrote nothing, though every protein should find itself; "
+                    "the audit's search found nothing, though every protein should find itself; "
                     "the installation of MMseqs2 is broken: install it again"
                 )
             return np.empty((0, 2), dtype=np.int64)
-        found = pd.read_csv(table, sep="\t", header=None, usecols=[0, 1], dtype=float)
-    return found.to_numpy().astype(np.int64)  # 7.2 is the third part of protein 7
+        pairs = pd.read_csv(table, sep="\t", header=None, usecols=[0, 1], dtype=float)
+    return pairs.to_numpy().astype(np.int64)  # 7.2 is the third piece of protein 7
 
 
 def _database(path: Path, sequences: Sequence[str], chosen: Sequence[int]) -> Path:
-    """A database of the `chosen` sequences, long ones in parts named after the whole."""
+    """Make a database of the `chosen` sequences; long ones are divided into pieces."""
     fasta = path.with_suffix(".fasta")
     with fasta.open("w") as file:
         for number in chosen:
             text = sequences[number]
-            for part, start in enumerate(range(0, max(1, len(text) - SHARED), LONGEST - SHARED)):
-                file.write(f">{number}.{part}\n{text[start : start + LONGEST]}\n")
+            for piece, start in enumerate(range(0, max(1, len(text) - SHARED), LONGEST - SHARED)):
+                file.write(f">{number}.{piece}\n{text[start : start + LONGEST]}\n")
     run_mmseqs("createdb", fasta, path, "--dbtype", 1)
     return path
 
 
 def hard_to_find(sequence: str) -> bool:
-    """Whether a search by words is likely to miss what is similar to this protein."""
+    """Whether a k-mer search is likely to miss proteins similar to this one."""
     return len(sequence) <= SHORT or entropy(sequence) < LOW_ENTROPY
 
 
 def entropy(sequence: str) -> float:
-    """Shannon entropy of the composition, in bits a residue."""
+    """Shannon entropy of the amino-acid composition, in bits per residue."""
     counts = Counter(sequence).values()
     return -sum(count / len(sequence) * log2(count / len(sequence)) for count in counts)

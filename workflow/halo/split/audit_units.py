@@ -1,4 +1,4 @@
-"""Who is in a different part from whom."""
+"""Which proteins are in different parts of a fold."""
 
 from collections.abc import Iterable
 
@@ -9,19 +9,19 @@ REMOVED, TEST = "removed", "test"
 
 
 class Units:
-    """Proteins with the same sequence and the same part in every fold, taken as one.
+    """Groups of proteins with the same sequence and the same part in every fold.
 
     Parameters
     ----------
-    places : int64 [n_records], which sequence a protein has
+    places : int64 [n_records], index of each protein's sequence
     parts : text [n_records, n_folds], its part in each fold
 
     Attributes
     ----------
     of_record
-        int64 [n_records], the unit of each protein.
+        int64 [n_records], unit of each protein.
     first_record
-        int64 [n_units], a protein of each unit.
+        int64 [n_units], first protein of each unit.
     """
 
     def __init__(self, places: np.ndarray, parts: np.ndarray) -> None:
@@ -36,15 +36,15 @@ class Units:
         self._by_place = pd.DataFrame({"place": distinct[:, 0], "unit": np.arange(len(distinct))})
 
     def _code(self, name: str) -> int:
-        return int(pd.Index(self._names).get_indexer([name])[0])  # -1 where none has this part
+        return int(pd.Index(self._names).get_indexer([name])[0])  # -1 if no protein has this part
 
     def apart(self, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
-        """The pairs of sequences `a` and `b` that have proteins in different parts of a fold.
+        """The pairs of sequences `a` and `b` with proteins in different parts of a fold.
 
         Returns
         -------
-        Columns ``pair`` (position in `a`), ``unit_a``, ``unit_b`` and, for either side,
-        whether it is the test of a fold in which they are apart: ``tests_a``, ``tests_b``.
+        Columns ``pair`` (position in `a`), ``unit_a``, ``unit_b``, and ``tests_a`` and
+        ``tests_b``: whether that unit is in the test of a fold in which their parts differ.
         """
         pairs = pd.DataFrame({"pair": np.arange(len(a)), "a": a, "b": b})
         for side in "ab":
@@ -59,14 +59,14 @@ class Units:
         return pairs.drop(columns=["a", "b"]).reset_index(drop=True)
 
     def folds_apart(self, unit_a: np.ndarray, unit_b: np.ndarray) -> np.ndarray:
-        """Whether two units are in different parts, and neither removed; bool [n, n_folds]."""
+        """Whether two units are in different parts and neither is removed; bool [n, n_folds]."""
         a, b, removed = self._codes[unit_a], self._codes[unit_b], self._code(REMOVED)
         return (a != b) & (a != removed) & (b != removed)
 
     def keys_apart(self, keys: Iterable[str]) -> int:
-        """Number of keys, one a protein, whose proteins are in different parts of a fold.
+        """Number of keys whose proteins are in different parts of a fold.
 
-        Proteins with an empty key have none.
+        `keys` has one key per protein; empty keys are ignored.
         """
         codes = pd.DataFrame(self._record_codes)
         codes = codes.mask(codes == self._code(REMOVED))
@@ -75,10 +75,10 @@ class Units:
         return int((distinct > 1).any(axis=1).sum())
 
     def highest(self, pairs: pd.DataFrame) -> np.ndarray:
-        """Highest ``identity`` of any of the `pairs` of each protein, float [n_records].
+        """Highest ``identity`` among the `pairs` of each protein, float [n_records].
 
-        `pairs` has the columns ``unit_a``, ``unit_b`` and ``identity``; NaN where a protein
-        has none.
+        `pairs` has the columns ``unit_a``, ``unit_b`` and ``identity``. NaN for a protein without
+        pairs.
         """
         highest = np.full(len(self.first_record), -1.0)
         for side in "ab":

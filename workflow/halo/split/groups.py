@@ -1,4 +1,4 @@
-"""Homology groups: what must stay on one side of every border."""
+"""The similarity graph and its connected components, the homology groups."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,7 +11,7 @@ from halo.proteins.accessions import parse_accession
 
 
 def pairs_of_equals(keys: Sequence[str]) -> np.ndarray:
-    """All pairs of positions with the same key; an empty key equals no other.
+    """All pairs of positions with the same key; empty keys are ignored.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def accession_base(accession: str) -> str:
 
 
 def graph(n_nodes: int, *pairs: np.ndarray) -> csr_array:
-    """Symmetric adjacency of `n_nodes` nodes, bool, from arrays of pairs [n, 2]."""
+    """Symmetric boolean adjacency matrix of `n_nodes` nodes, from arrays of pairs [n, 2]."""
     edges = np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs])
     edges = edges[edges[:, 0] != edges[:, 1]]
     ends = np.concatenate([edges, edges[:, ::-1]])
@@ -41,9 +41,9 @@ def graph(n_nodes: int, *pairs: np.ndarray) -> csr_array:
 
 
 def components(adjacency: csr_array, keep: np.ndarray | None = None) -> np.ndarray:
-    """Connected component of each node, int64 [n_nodes], counted in the order of the nodes.
+    """Connected component of each node, int64 [n_nodes], numbered in the order of the nodes.
 
-    Nodes for which the bool array `keep` is False are components of their own.
+    Nodes for which the boolean array `keep` is False are components of their own.
     """
     if keep is not None:
         chosen = np.flatnonzero(keep)

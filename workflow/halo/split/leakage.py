@@ -1,4 +1,4 @@
-"""The proof: ``leakage.json``, and what the run says where there is none."""
+"""Report of the audit (``leakage.json``), and the error message of a split that leaks."""
 
 from dataclasses import asdict
 from typing import Any
@@ -29,13 +29,13 @@ def leakage_report(
 
     Parameters
     ----------
-    assignments : the table of that name
-    labels : 0/1 columns, a row a protein, with the ids as the index
-    findings : of the last audit
-    auditor : that made it
-    rounds : similar pairs apart that each audit found, the last one's included
-    n_missed : sequences of the auditor's sample with a similar one apart that was not proposed
-    settings : the stage's
+    assignments : content of ``assignments.csv``
+    labels : 0/1 columns, one row per protein, indexed by id
+    findings : result of the last audit
+    auditor : auditor that made it
+    rounds : number of leaks found by each audit, including the last one
+    n_missed : sequences of the audit's sample with a leak that the search did not propose
+    settings : settings of the stage
     """
     parts = assignments.filter(regex="^part_")
     sizes = assignments["group"].value_counts()
@@ -69,7 +69,7 @@ def leakage_report(
             f"{GAP_OPEN} and {GAP_EXTEND}",
             "all_pairs": auditor.complete,
             "search": None if auditor.complete else _search(settings),
-            "sample": auditor.sureness(n_missed),
+            "sample": auditor.miss_rate(n_missed),
             "pairs_aligned": len(auditor.pairs),
             "pairs_apart_by_round": rounds,
         },
@@ -85,9 +85,9 @@ def _search(settings: SplitSettings) -> str:
 
 
 def label_deviation(assignments: pd.DataFrame, labels: pd.DataFrame) -> dict[str, float] | None:
-    """How far each label's count in a fold's test is from an equal share, at most.
+    """Largest relative deviation of each label's count in a fold's test from an equal share.
 
-    Relative to the share, so that 0.02 is 2 %; None for a split with one fold only.
+    0.02 means 2 %. None for a split with one fold.
     """
     tests = labels.loc[assignments["id"]].groupby(assignments["fold"].to_numpy()).sum()
     tests = tests.drop(index="", errors="ignore")
@@ -98,7 +98,7 @@ def label_deviation(assignments: pd.DataFrame, labels: pd.DataFrame) -> dict[str
 
 
 def leak_message(findings: Findings, rule_broken_by: str) -> str:
-    """The error of a split that leaks: the pairs, and what to do."""
+    """Error message of a split that leaks: the pairs, and the fix."""
     leaks = findings.leaks
     lines = [
         f"  {row.id_a} and {row.id_b}: identity {row.identity:.3f}, coverage {row.coverage:.2f}, "

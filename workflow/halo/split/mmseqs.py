@@ -1,4 +1,4 @@
-"""Pairs of proteins that may be similar, for the similarity graph: proposed by MMseqs2."""
+"""Candidate pairs for the similarity graph, proposed by MMseqs2."""
 
 import logging
 from collections.abc import Sequence
@@ -16,33 +16,38 @@ log = logging.getLogger(__name__)
 
 WORD = 5
 MIN_UNGAPPED_SCORE = 30
-# Neither the correction for biased composition nor masking: both hide similarity that an alignment
-# sees. Words of 5 residues find more than MMseqs2's 6, and faster. Of the 212 similar pairs
-# among 1,500 proteins of DeepLoc 2.0 (all pairs aligned) -s 5.7 proposes 210; candidates whose best
-# diagonal scores below 30 are two thirds, and 1 of the 212 is among them.
+# Masking and the correction for biased composition are off: both hide similarity that an alignment
+# detects. 5-mers are more sensitive than MMseqs2's default 6-mers, and faster. Of the 212 similar
+# pairs among 1,500 proteins of DeepLoc 2.0 (all pairs aligned), -s 5.7 proposes 210. Two thirds of
+# the candidates have a best diagonal score below 30, but only 1 of the 212 pairs.
 OPTIONS = ("--mask", 0, "--comp-bias-corr", 0, "-k", WORD)
 OPTIONS += ("--min-ungapped-score", MIN_UNGAPPED_SCORE)
-# MMseqs2 takes no sequence above 65,535 residues; longer ones than PIECE are searched in pieces.
+# MMseqs2 accepts at most 65,535 residues; sequences longer than PIECE are searched in pieces.
 PIECE, OVERLAP = 20_000, 2_000
 
 
 def propose(
     sequences: Sequence[str], sensitivity: float, max_hits: int, threads: int, scratch: Path
 ) -> np.ndarray:
-    """Search every sequence against all others for shared words on a diagonal.
+    """Search every sequence against all others for k-mer matches on a diagonal.
 
     Parameters
     ----------
-    sequences : distinct sequences; their order has no influence on what is found
+    sequences : distinct sequences; their order does not influence the result
     sensitivity : MMseqs2's ``-s``
-    max_hits : candidates of a query; queries with more are searched again with ten times as
-        many, until all fit
+    max_hits : largest number of candidates of a query; queries that reach it are searched again
+        with a ten times higher limit, until none does
     threads : threads of MMseqs2
-    scratch : folder in which a temporary one is made and removed
+    scratch : folder for temporary files
 
     Returns
     -------
-    int64 [n_pairs, 2], the smaller index first, sorted, without repetition
+    int64 [n_pairs, 2], smaller index first, sorted, without repetition
+
+    Raises
+    ------
+    HaloError
+        if MMseqs2 fails or finds nothing
     """
     pieces = [
         (number, text[start : start + PIECE])
@@ -58,18 +63,21 @@ def propose(
         run_mmseqs("createdb", fasta, work / "all", "--dbtype", 1, "--shuffle", 0)
         queries, limit = work / "all", max_hits
         for attempt in range(64):
-            found = work / f"candidates{attempt}"
+            candidates = work / f"candidates{attempt}"
             run_mmseqs(
-                *("prefilter", queries, work / "all", found, *OPTIONS, "-s", sensitivity),
+                *("prefilter", queries, work / "all", candidates, *OPTIONS, "-s", sensitivity),
                 *("--max-seqs", limit, "--threads", threads),
             )
-            tables.append(_read(queries, found))
+            tables.append(_read(queries, candidates))
             counts = tables[-1]["query"].value_counts()
             full = sorted(counts.index[counts >= limit])
             if not full:
                 break
             limit *= 10
-            log.info("%s queries have more candidates; taking %s", f"{len(full):,}", f"{limit:,}")
+            log.info(
+                "%s queries have more candidates; searching with a limit of %s",
+                f"{len(full):,}", f"{limit:,}",
+            )  # fmt: skip
             keys = work / f"keys{attempt}"
             keys.write_text("".join(f"{key}\n" for key in full))
             queries = work / f"queries{attempt}"
@@ -79,17 +87,17 @@ def propose(
     return distinct_pairs(pairs)
 
 
-def _read(queries: Path, found: Path) -> pd.DataFrame:
-    """The candidates of a prefilter: columns ``query`` and ``target``, places in the FASTA."""
-    text = found.with_suffix(".tsv")
-    text.touch()  # where MMseqs2 finds nothing
-    run_mmseqs("createtsv", queries, found.parent / "all", found, text)
+def _read(queries: Path, candidates: Path) -> pd.DataFrame:
+    """The result of a prefilter: columns ``query`` and ``target``, positions in the FASTA."""
+    text = candidates.with_suffix(".tsv")
+    text.touch()  # MMseqs2 writes no file if it finds nothing
+    run_mmseqs("createtsv", queries, candidates.parent / "all", candidates, text)
     names = ["query", "target"]
     return pd.read_csv(text, sep="\t", header=None, names=names, usecols=[0, 1], dtype=np.int64)
 
 
 def _require_found(sequences: Sequence[str], pairs: np.ndarray) -> None:
-    """Raise where MMseqs2 has not even found proteins that are long enough in themselves."""
+    """Raise a HaloError if MMseqs2 did not even find each protein in itself."""
     if not len(pairs) and any(len(text) >= 100 for text in sequences):
         raise HaloError(
             f"MMseqs2 finds nothing among {len(sequences):,} proteins, not even each protein "

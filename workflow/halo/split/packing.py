@@ -1,9 +1,9 @@
-"""Deals groups to bins so that every label and the size are shared out evenly."""
+"""Assign groups to bins so that bins have the wanted sizes and label frequencies."""
 
 import numpy as np
 
 MAX_STEPS = 20_000  # of the local search; 28,303 proteins in 5 folds take a few hundred
-LARGEST_SHARE = 0.1  # of a bin, that a single group may fill where smaller ones are enough
+LARGEST_SHARE = 0.1  # of a bin that a single group may fill if there are enough smaller groups
 
 
 def pack(
@@ -14,22 +14,22 @@ def pack(
 ) -> np.ndarray:
     """Bin of each group.
 
-    The squared deviations of the bins from their shares, relative to the share, are summed
-    over kinds and bins; a kind of which a bin's share is less than one protein has no say there.
-    Groups are dealt from the largest to the smallest, each to the bin
-    where the sum grows least; then single groups are moved and pairs of them swapped, the
-    best change first, until none makes the sum smaller. A group that would fill much of a
-    small bin goes to a larger one, so that a validation is not made of a few families.
+    The cost is the sum, over bins and quantities, of the squared relative deviations from the
+    wanted share; a quantity of which a bin should have less than one protein is ignored there.
+    Groups are assigned from the largest to the smallest, each to the bin that increases the cost
+    least. Then single groups are moved and pairs swapped, the best change first, until no change
+    lowers the cost. A group that would fill much of a small bin is assigned to a larger one, so
+    that a validation set does not consist of a few protein families.
 
     Parameters
     ----------
-    weights : float [n_groups, n_kinds], how much of each kind is in a group: the first kind
-        is all proteins, the others are those with a label; the order of groups decides
-        between equal choices
+    weights : float [n_groups, n_quantities], amount of each quantity in each group: the first
+        quantity is the number of proteins, the others the numbers of proteins with each label;
+        the order of groups decides between equal choices
     shares : float [n_bins], wanted shares of the total, summing to one; a bin with share 0
         stays empty
     seed : another seed gives another packing
-    occupied : float [n_bins, n_kinds], what is in the bins already, or None
+    occupied : float [n_bins, n_quantities], current content of the bins, or None
 
     Returns
     -------
@@ -41,11 +41,11 @@ def pack(
     occupied = np.zeros((n_bins, weights.shape[1])) if occupied is None else occupied
     total = weights.sum(axis=0) + occupied.sum(axis=0)
     target = np.outer(shares, total)
-    # Of a kind that has less than one protein for a bin, none at all would be the fairest share.
+    # A bin that should have less than one protein of a quantity may as well have none.
     importance = np.where(target >= 1, 1.0 / np.maximum(target, 1.0) ** 2, 0.0)
-    kinds, kind_of = np.unique(weights, axis=0, return_inverse=True)
-    kind_of = kind_of.ravel()
-    allowed = _allowed(kinds[:, 0], weights[:, 0], target[:, 0])
+    profiles, profile_of = np.unique(weights, axis=0, return_inverse=True)
+    profile_of = profile_of.ravel()
+    allowed = _allowed(profiles[:, 0], weights[:, 0], target[:, 0])
     order = np.random.default_rng(seed).permutation(len(weights))
     order = order[np.argsort(-_largest_share(weights, total)[order], kind="stable")]
     surplus = occupied - target
@@ -53,21 +53,21 @@ def pack(
     for group in order:
         weight = weights[group]
         cost = ((2 * surplus + weight) * weight * importance).sum(axis=1)
-        chosen = int(np.argmin(np.where(allowed[kind_of[group]], cost, np.inf)))
+        chosen = int(np.argmin(np.where(allowed[profile_of[group]], cost, np.inf)))
         bins[group] = chosen
         surplus[chosen] += weight
-    counts = np.zeros((len(kinds), n_bins), dtype=np.int64)
-    np.add.at(counts, (kind_of, bins), 1)
-    _improve(kinds, counts, surplus, importance, allowed)
-    return _as_counted(bins, kind_of, counts, order)
+    counts = np.zeros((len(profiles), n_bins), dtype=np.int64)
+    np.add.at(counts, (profile_of, bins), 1)
+    _improve(profiles, counts, surplus, importance, allowed)
+    return _as_counted(bins, profile_of, counts, order)
 
 
 def _allowed(sizes: np.ndarray, all_sizes: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Whether a group of each size may be in each bin: bool [n_sizes, n_bins].
 
-    It may where it is at most `LARGEST_SHARE` of the bin, or no larger than what it takes to
-    have the choice among smaller groups that could fill the bin twice. A group that may be
-    nowhere may be in the largest bins.
+    A group is allowed if it fills at most `LARGEST_SHARE` of the bin, or if the smaller groups
+    together could not fill the bin twice. A group that is allowed in no bin may be in the
+    largest bins.
     """
     ordered = np.sort(all_sizes)
     place = np.searchsorted(np.cumsum(ordered), 2 * target)
@@ -78,60 +78,60 @@ def _allowed(sizes: np.ndarray, all_sizes: np.ndarray, target: np.ndarray) -> np
 
 
 def _largest_share(weights: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """Largest share of any kind that is in each group."""
+    """Largest share of any quantity that is in each group."""
     return (weights / np.maximum(total, 1.0)).max(axis=1, initial=0.0)
 
 
 def _improve(
-    kinds: np.ndarray,
+    profiles: np.ndarray,
     counts: np.ndarray,
     surplus: np.ndarray,
     importance: np.ndarray,
     allowed: np.ndarray,
 ) -> None:
-    """Local search over the number of groups of each kind in each bin.
+    """Local search over the number of groups of each profile in each bin.
 
-    Groups with equal weights are interchangeable, so that a few hundred distinct weights
-    stand for thousands of groups, and all changes can be weighed at once.
+    Groups with equal weights are interchangeable: a few hundred distinct profiles represent
+    thousands of groups, and all changes can be evaluated at once.
 
     Parameters
     ----------
-    kinds : float [n_distinct, n_kinds], distinct weights
-    counts : int64 [n_distinct, n_bins], groups of each in each bin; changed in place
-    surplus : float [n_bins, n_kinds], what a bin has beyond its share; changed in place
-    importance : float [n_bins, n_kinds]
-    allowed : bool [n_distinct, n_bins], bins that a group may be in
+    profiles : float [n_profiles, n_quantities], distinct weights of groups
+    counts : int64 [n_profiles, n_bins], groups of each profile in each bin; changed in place
+    surplus : float [n_bins, n_quantities], content above the wanted share; changed in place
+    importance : float [n_bins, n_quantities]
+    allowed : bool [n_profiles, n_bins], bins that a group may be in
     """
     for _ in range(MAX_STEPS):
-        state = (kinds, counts, surplus, importance, allowed)
+        state = (profiles, counts, surplus, importance, allowed)
         change = _best_move(*state) or _best_swap(*state)
         if change is None:
             break
         given, taken, source, sink = change
-        difference = kinds[given].copy()
+        difference = profiles[given].copy()
         counts[given, source] -= 1
         counts[given, sink] += 1
         if taken is not None:
-            difference -= kinds[taken]
+            difference -= profiles[taken]
             counts[taken, sink] -= 1
             counts[taken, source] += 1
         surplus[source] -= difference
         surplus[sink] += difference
 
 
-Change = tuple[int, int | None, int, int]  # given, taken in return, from bin, to bin
-LEAST_GAIN = 1e-9  # below it a change may be rounding, and the search might go round in circles
+Change = tuple[int, int | None, int, int]  # profile given, profile taken, from bin, to bin
+LEAST_GAIN = 1e-9  # smaller gains may be rounding errors, and the search might not end
 
 
 def _best_move(
-    kinds: np.ndarray,
+    profiles: np.ndarray,
     counts: np.ndarray,
     surplus: np.ndarray,
     importance: np.ndarray,
     allowed: np.ndarray,
 ) -> Change | None:
-    squares = kinds**2 @ importance.T
-    linear = 2 * kinds @ (surplus * importance).T
+    squares = profiles**2 @ importance.T
+    linear = 2 * profiles @ (surplus * importance).T
     leave = np.where(counts > 0, squares - linear, np.inf)
     enter = np.where(allowed, squares + linear, np.inf)
     cost = leave[:, :, None] + enter[:, None, :]
@@ -144,7 +144,7 @@ def _best_move(
 
 
 def _best_swap(
-    kinds: np.ndarray,
+    profiles: np.ndarray,
     counts: np.ndarray,
     surplus: np.ndarray,
     importance: np.ndarray,
@@ -157,7 +157,7 @@ def _best_swap(
             taken = np.flatnonzero((counts[:, sink] > 0) & allowed[:, source])
             weight = importance[source] + importance[sink]
             slope = 2 * (surplus[sink] * importance[sink] - surplus[source] * importance[source])
-            a, b = kinds[given], kinds[taken]
+            a, b = profiles[given], profiles[taken]
             cost = (
                 (a @ slope + a**2 @ weight)[:, None]
                 + (b**2 @ weight - b @ slope)[None, :]
@@ -174,19 +174,19 @@ def _best_swap(
 
 
 def _as_counted(
-    bins: np.ndarray, kind_of: np.ndarray, counts: np.ndarray, order: np.ndarray
+    bins: np.ndarray, profile_of: np.ndarray, counts: np.ndarray, order: np.ndarray
 ) -> np.ndarray:
-    """Bins with the `counts` wanted, and as many groups as possible where they are."""
+    """Bins with the wanted `counts`, in which as many groups as possible keep their bin."""
     bins = bins.copy()
     room = counts.copy()
     waiting: dict[int, list[int]] = {}
     for group in order:
-        kind = kind_of[group]
-        if room[kind, bins[group]] > 0:
-            room[kind, bins[group]] -= 1
+        profile = profile_of[group]
+        if room[profile, bins[group]] > 0:
+            room[profile, bins[group]] -= 1
         else:
-            waiting.setdefault(kind, []).append(group)
-    for kind, groups in waiting.items():
-        places = np.repeat(np.arange(counts.shape[1]), room[kind])
+            waiting.setdefault(profile, []).append(group)
+    for profile, groups in waiting.items():
+        places = np.repeat(np.arange(counts.shape[1]), room[profile])
         bins[groups] = places
     return bins

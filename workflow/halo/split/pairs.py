@@ -4,9 +4,9 @@ import numpy as np
 
 
 def distinct_pairs(pairs: np.ndarray) -> np.ndarray:
-    """`pairs` of indices without repetition, the smaller first, sorted; none of one index twice.
+    """Distinct pairs of different indices, smaller index first, sorted.
 
-    Parameters and result are int64 [n_pairs, 2].
+    Argument and result are int64 [n_pairs, 2].
     """
     size = pairs.max(initial=0) + 1
     keys = np.unique(pairs.min(axis=1) * size + pairs.max(axis=1))

@@ -1,4 +1,4 @@
-"""The audit of the partitions that a data set was published with."""
+"""Audit the author partitions of a data set."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,25 +10,30 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import write_text
 from halo.split.audit import Auditor
-from halo.split.author_partitions import ROLE_OF
+from halo.split.author_partitions import PART_OF
 
 TEST, TRAIN, REMOVED = "test", "train", "removed"
 
 
 def published_assignments(ids: np.ndarray, values: np.ndarray) -> pd.DataFrame:
-    """Assignments that say what the authors' partitions say.
+    """Assignments that correspond to the authors' partitions.
 
-    Values that are names of parts (train, dev, test, ...) are one fold. A single value beside
-    proteins without one is a test set, and these its training. Any others are partitions each
-    of which is the test of a fold, with all others as its training.
+    If all values are names of parts (train, dev, test, ...), they are one fold. A single value is
+    a test set, and the proteins without a value are its training set. Otherwise each partition is
+    the test of one fold, and all others are its training set.
 
     Parameters
     ----------
-    ids, values : text [n_records], ids and the given partition, ``""`` where there is none
+    ids, values : text [n_records], ids and author partitions, ``""`` if there is none
 
     Returns
     -------
     Columns ``id`` and ``part_<partition>``
+
+    Raises
+    ------
+    HaloError
+        if no protein has an author partition
     """
     present = sorted(set(values) - {""})
     if not present:
@@ -37,10 +42,10 @@ def published_assignments(ids: np.ndarray, values: np.ndarray) -> pd.DataFrame:
             "dataset.split, or a test set in dataset.test"
         )
     table = pd.DataFrame({"id": ids})
-    roles = {value: ROLE_OF.get(value.lower()) for value in present}
+    part_names = {value: PART_OF.get(value.lower()) for value in present}
     without = TRAIN if len(present) == 1 else REMOVED
-    if all(roles.values()):
-        return table.assign(part_test=[roles.get(value, without) for value in values])
+    if all(part_names.values()):
+        return table.assign(part_test=[part_names.get(value, without) for value in values])
     for value in present:
         table[f"part_{value}"] = np.select(
             [values == value, values == ""], [TEST, without], default=TRAIN
@@ -49,15 +54,15 @@ def published_assignments(ids: np.ndarray, values: np.ndarray) -> pd.DataFrame:
 
 
 def audit_published(auditor: Auditor, assignments: pd.DataFrame) -> pd.DataFrame:
-    """What each partition leaks by itself, and all of them together.
+    """Leaks of each author partition, and of all of them together.
 
     Returns
     -------
-    A row for each partition and one for ``all``: ``partition``, ``tested`` (proteins),
-    ``leaking`` (tested proteins with a similar one in training or validation) and their
-    ``share``, ``pairs`` (similar, apart), ``identical`` (sequences apart), ``isoforms``
-    (families apart), ``missed`` (see `halo.split.audit.Findings`), ``max_identity``. The share is
-    missing where none is tested
+    One row for each partition and one for ``all``: ``partition``, ``tested`` (test proteins),
+    ``leaking`` (test proteins with a similar one in training, validation or calibration) and
+    their ``share``, ``pairs`` (similar pairs in different parts), ``identical`` (sequences in
+    different parts), ``isoforms`` (isoform families in different parts), ``missed`` (see
+    `halo.split.audit.Findings`), ``max_identity``. The share is missing if no protein is tested
     """
     names = [name.removeprefix("part_") for name in assignments.columns[1:]]
     chosen = {name: [f"part_{name}"] for name in names}
@@ -86,13 +91,13 @@ def audit_published(auditor: Auditor, assignments: pd.DataFrame) -> pd.DataFrame
 def write_markdown(
     path: Path, table: pd.DataFrame, title: str, sample: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the table of `audit_published` for the documentation, atomically.
+    """Write the table of `audit_published` as Markdown, atomically.
 
-    Where not every pair was aligned, `sample` says how sure the counts are, see
-    `halo.split.audit.Auditor.sureness`.
+    If not all pairs were aligned, `sample` has the estimated miss rate of the search, see
+    `halo.split.audit.Auditor.miss_rate`.
     """
     lines = [
-        f"| {title}: partition | tested | with a relative in training | similar pairs apart | "
+        f"| {title}: partition | tested | with a similar one in training | similar pairs apart | "
         "identical apart | isoform families apart | highest identity |",
         "|---|---|---|---|---|---|---|",
     ]

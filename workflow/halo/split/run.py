@@ -1,4 +1,4 @@
-"""The stage: from the protein table to assignments, hits and the proof."""
+"""The split stage: from the protein table to assignments, hits and the audit's report."""
 
 import logging
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from halo.proteins.table import Proteins
 from halo.split.alignment import align, pair_tasks, total_residues
 from halo.split.audit import Auditor
 from halo.split.author_partitions import AuthorFold, author_folds
-from halo.split.folds import PARTS, Homology, as_given, fractions, kfold
+from halo.split.folds import PARTS, Homology, author_parts, fractions, kfold
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
 from halo.split.incremental import (
     CHANGED,
     extend_assignment,
     read_base,
-    require_apart,
-    require_same_place,
+    require_same_parts,
+    require_similar_together,
     sequence_parts,
 )
 from halo.split.leakage import leak_message, leakage_report
@@ -30,23 +30,23 @@ from halo.split.tables import assignment_table, hit_table
 
 log = logging.getLogger(__name__)
 
-NOT_SEARCHED = 500  # proteins; aligning all pairs of so few takes no longer than a search
+NOT_SEARCHED = 500  # proteins; up to it, aligning all pairs takes no longer than a search
 
 
 @dataclass(frozen=True)
 class Relations:
-    """What the search says about the proteins.
+    """Similarities of the proteins.
 
     Attributes
     ----------
     table
-        The proteins' table, sorted by sequence hash and id.
+        Table of the proteins, sorted by sequence hash and id.
     lengths
-        Residues of each distinct sequence, sorted by hash, int64 [n_sequences].
+        Length of each distinct sequence in residues, sorted by hash, int64 [n_sequences].
     hits
-        Pairs of these with an E-value that the rule admits, see `halo.split.alignment.align`.
+        Pairs of sequences below the rule's E-value, see `halo.split.alignment.align`.
     homology
-        See there; records are rows of `table`.
+        The similarity graph; records are rows of `table`.
     """
 
     table: pd.DataFrame
@@ -57,7 +57,7 @@ class Relations:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What the stage writes.
+    """Content of the files that the stage writes.
 
     Attributes
     ----------
@@ -77,22 +77,22 @@ class SplitResult:
 
 
 def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path) -> SplitResult:
-    """Divide `proteins`, audit the division, and mend what the audit finds.
+    """Split `proteins`, audit the assignment, and fix the leaks that the audit finds.
 
-    Everything is done in the order of the sequence hashes and ids, so that the order of the
-    input has no influence.
+    Proteins are processed in the order of sequence hash and id, so that the order of the input
+    does not influence the result.
 
     Parameters
     ----------
-    proteins : with the authors' partitions in ``split``, where the mode needs them
-    settings : the stage's
+    proteins : proteins, with author partitions in ``split`` if the mode needs them
+    settings : settings of the stage
     threads : threads of MMseqs2, and processes of the alignment
-    scratch : folder in which temporary ones are made and removed
+    scratch : folder for temporary files
 
     Raises
     ------
     HaloError
-        where similar proteins are still in different parts after ``audit.rounds`` rounds
+        if there are still leaks after ``audit.rounds`` rounds
 
     Examples
     --------
@@ -115,25 +115,25 @@ def split(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Pa
     >>> result.leakage["pairs_above_threshold"]
     0
     """
-    check_given(proteins, settings)
+    check_inputs(proteins, settings)
     relations = relate(proteins, settings, threads, scratch)
     auditor = Auditor(relations.table, settings.rule, settings.audit, threads, scratch)
-    return settle(proteins, relations, auditor, settings)
+    return split_and_audit(proteins, relations, auditor, settings)
 
 
-def settle(
+def split_and_audit(
     proteins: Proteins, relations: Relations, auditor: Auditor, settings: SplitSettings
 ) -> SplitResult:
-    """Divide and audit in turns, until the audit finds nothing; see `split`.
+    """Alternate between split and audit until the audit finds no leak; see `split`.
 
-    Neither `relations` nor what `auditor` searches depends on the mode, so that both serve
-    several splits by one rule.
+    `relations` and `auditor` do not depend on the mode and can be shared by several splits with
+    the same rule.
     """
     table, homology = relations.table, relations.homology
     ids = table["id"].to_numpy(dtype=object)
     as_it_is = settings.mode == "predefined" and not settings.repair
-    # First only with what the search proposes. Where that is clean, the sample says how much
-    # it has missed.
+    # First use only pairs that the search proposes. When there is no leak among them, the sample
+    # shows how many leaks the search missed.
     sample = as_it_is or auditor.complete
     n_missed: int | None = None
     rounds: list[int] = []
@@ -151,7 +151,7 @@ def settle(
         if findings.clean or as_it_is:
             break
         if len(rounds) > settings.audit.rounds:
-            raise HaloError(leak_message(findings, _mend(settings)))
+            raise HaloError(leak_message(findings, _fix(settings)))
         homology = joined_by(auditor, table, homology, sample)
     labels = pd.DataFrame(proteins.labels, columns=list(proteins.label_names), index=proteins.ids)
     return SplitResult(
@@ -164,7 +164,7 @@ def settle(
 
 
 def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path) -> Relations:
-    """Search the proteins against each other, and see who is similar to whom."""
+    """Search the proteins against each other and build the similarity graph."""
     order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
     table = proteins.table.iloc[order].reset_index(drop=True)
     distinct, first, sequence_of = np.unique(
@@ -189,7 +189,7 @@ def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: P
 
 
 def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> pd.DataFrame:
-    """The assignments of the records of `table`, see `halo.split.tables.assignment_table`."""
+    """Assign the records of `table` to parts, see `halo.split.tables.assignment_table`."""
     parts = make_parts(homology, table, settings)
     groups = components(homology.adjacency, ~_removed(parts, homology.sequence_of))
     return assignment_table(table["id"].to_numpy(dtype=object), groups[homology.sequence_of], parts)
@@ -198,11 +198,10 @@ def assign(table: pd.DataFrame, homology: Homology, settings: SplitSettings) -> 
 def joined_by(
     auditor: Auditor, table: pd.DataFrame, homology: Homology, sample: bool = True
 ) -> Homology:
-    """The homology with all pairs that the audit knows to be similar; `table` holds its records.
+    """Add the similar pairs of the audit to the similarity graph, whose records are in `table`.
 
-    Without `sample`, with those that the audit's search has proposed.
-
-    Those in one part are joined too: they would else come apart when the next split is made.
+    Without `sample`, only pairs that the audit's search proposed. Pairs within one part are added
+    too, because the next round might separate them.
     """
     sequence_of = pd.Series(homology.sequence_of, index=table["seq_hash"])
     sequence_of = sequence_of[~sequence_of.index.duplicated()]
@@ -213,23 +212,23 @@ def joined_by(
 def make_parts(homology: Homology, table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
     """Part of each record in each fold: uint8 [n_records, n_folds], indices of `PARTS`.
 
-    `table` has the records' columns ``id`` and ``split``.
+    `table` has the columns ``id`` and ``split`` of the records.
     """
     if settings.mode in ("external", "predefined"):
         safe = settings.mode == "external" or settings.repair
-        return as_given(homology, _given(table, settings), safe, settings)
+        return author_parts(homology, _author_folds(table, settings), safe, settings)
     if settings.base is not None:
         base = sequence_parts(homology, _base(table, settings))
         names = table["id"].to_numpy(dtype=object)
         first = np.unique(homology.sequence_of, return_index=True)[1]
-        require_apart(Path(settings.base), homology, base, names[first])
+        require_similar_together(Path(settings.base), homology, base, names[first])
         parts = extend_assignment(homology, base, settings)
     else:
         parts = {"kfold": kfold, "fractions": fractions}[settings.mode](homology, settings)
     return parts[homology.sequence_of]
 
 
-def _given(table: pd.DataFrame, settings: SplitSettings) -> list[AuthorFold]:
+def _author_folds(table: pd.DataFrame, settings: SplitSettings) -> list[AuthorFold]:
     return author_folds(table["split"].to_numpy(dtype=object), settings)
 
 
@@ -237,20 +236,20 @@ def _base(table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
     n_folds = settings.folds if settings.mode == "kfold" else 1
     path, ids = Path(settings.base), table["id"].to_numpy(dtype=object)
     base = read_base(path, ids, n_folds)
-    require_same_place(path, ids, table["seq_hash"].to_numpy(dtype=object), base)
+    require_same_parts(path, ids, table["seq_hash"].to_numpy(dtype=object), base)
     return base
 
 
-def check_given(proteins: Proteins, settings: SplitSettings) -> None:
-    """Raise what is wrong with the partitions or the base before the long search."""
+def check_inputs(proteins: Proteins, settings: SplitSettings) -> None:
+    """Raise a HaloError for wrong author partitions or a wrong base, before the long search."""
     if settings.mode in ("external", "predefined"):
-        _given(proteins.table, settings)
+        _author_folds(proteins.table, settings)
     if settings.base is not None:
         _base(proteins.table, settings)
 
 
 def _check_parts(assignments: pd.DataFrame, settings: SplitSettings) -> None:
-    """Raise where a part that the training needs has no protein."""
+    """Raise a HaloError if a part that training or evaluation needs has no protein."""
     shares = settings.fractions if settings.mode == "fractions" else None
     val = shares.val if shares else settings.val_fraction
     cal = shares.cal if shares else settings.cal_fraction
@@ -261,12 +260,12 @@ def _check_parts(assignments: pd.DataFrame, settings: SplitSettings) -> None:
                 raise HaloError(
                     f"split: fold {column.removeprefix('part_')} has no protein in {name}: "
                     f"{len(assignments)} proteins in {assignments['group'].nunique()} homology "
-                    f"groups are too few; {_way_out(name, settings)}"
+                    f"groups are too few; {_fix_for(name, settings)}"
                 )
 
 
-def _way_out(part: str, settings: SplitSettings) -> str:
-    """What gives a part more proteins, in this mode."""
+def _fix_for(part: str, settings: SplitSettings) -> str:
+    """The fix for a `part` without proteins, by the mode."""
     if settings.mode == "fractions":
         return f"raise split.fractions.{part}"
     if part in ("val", "cal"):
@@ -274,17 +273,17 @@ def _way_out(part: str, settings: SplitSettings) -> str:
     if settings.mode == "kfold":
         return "lower split.folds"
     if part == "train":
-        return "too much is similar to the test: raise split.identity, or test less"
+        return "too many proteins are similar to the test: raise split.identity, or test fewer"
     return "correct the partitions in the column of dataset.split"
 
 
 def _removed(parts: np.ndarray, sequence_of: np.ndarray) -> np.ndarray:
-    """Sequences without a record in any fold: they join no groups."""
+    """Sequences that are removed from all folds; they connect no groups."""
     used = (parts != PARTS.index("removed")).any(axis=1)
     return np.bincount(sequence_of, weights=used) == 0
 
 
-def _mend(settings: SplitSettings) -> str:
+def _fix(settings: SplitSettings) -> str:
     if settings.base is not None:
-        return f"Proteins of split.base do not move. It was made by another rule, or {CHANGED}"
+        return f"Proteins keep their part of split.base. It was made by another rule, or {CHANGED}"
     return "Raise split.audit.rounds, or split.sensitivity."

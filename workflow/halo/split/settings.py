@@ -1,4 +1,4 @@
-"""Settings of the stage; see ``split`` in the configuration."""
+"""Settings of the split stage: the section ``split`` of the configuration."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Literal
 from halo.errors import HaloError
 from halo.settings import MOST_SEED, NAME, Faults, setting
 
-# Folders of the results that are no splits.
+# Names of folders in the results, which no split may have.
 TAKEN = (
     *("audit", "benchmarks", "bundle", "embeddings", "evaluation", "finetune", "graphs"),
     *("language_model", "logs", "members", "predict", "split", "structures"),
@@ -17,7 +17,7 @@ TAKEN = (
 
 @dataclass(frozen=True)
 class Rule:
-    """When two proteins are similar: all of the four must hold.
+    """Thresholds of similarity: two proteins are similar if all conditions hold.
 
     Attributes
     ----------
@@ -27,21 +27,23 @@ class Rule:
         What the identical residues are divided by: the columns of the alignment
         (``aligned``) or the length of the shorter sequence (``shorter``).
     coverage
-        Smallest coverage, 0 to 1; 0 asks for none.
+        Smallest coverage, 0 to 1; 0 for no limit.
     coverage_of
         Sequence that must be covered: the ``shorter`` one or ``both``.
     evalue
         Largest E-value.
     """
 
-    identity: float = setting(0.3, "least identity of similar proteins", ge=0, le=1)
+    identity: float = setting(0.3, "smallest identity of similar proteins", ge=0, le=1)
     identity_of: Literal["aligned", "shorter"] = setting(
-        "aligned", "identity as a share of the aligned columns or of the shorter sequence"
+        "aligned", "whether identity is relative to the aligned columns or to the shorter sequence"
     )
     coverage: float = setting(
-        0.8, "least coverage of similar proteins; 0 asks for none", ge=0, le=1
+        0.8, "smallest coverage of similar proteins; 0 for no limit", ge=0, le=1
     )
-    coverage_of: Literal["shorter", "both"] = setting("shorter", "sequence that must be covered")
+    coverage_of: Literal["shorter", "both"] = setting(
+        "shorter", "whether the shorter sequence or both must be covered"
+    )
     evalue: float = setting(1e-3, "largest E-value of similar proteins", gt=0)
 
     def __post_init__(self) -> None:
@@ -53,26 +55,28 @@ class Rule:
 
 @dataclass(frozen=True)
 class Fractions:
-    """Shares of the proteins; they sum to one."""
+    """Shares of the parts; they sum to one."""
 
-    train: float = setting(0.7, "share that is trained on", ge=0, le=1)
-    val: float = setting(0.1, "share for early stopping and choices", ge=0, le=1)
+    train: float = setting(0.7, "share for training", ge=0, le=1)
+    val: float = setting(0.1, "share for validation (early stopping, model choice)", ge=0, le=1)
     cal: float = setting(0.05, "share for calibration and thresholds", ge=0, le=1)
-    test: float = setting(0.15, "share that is tested", ge=0, le=1)
+    test: float = setting(0.15, "share for the test", ge=0, le=1)
 
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """How hard the audit looks, and how often its findings go back into the graph."""
+    """Sensitivity of the audit, and how often the split is repeated with its findings."""
 
     sensitivity: float = setting(6.5, "sensitivity (-s) of the audit's search", ge=1, le=7.5)
     exact: int = setting(
         3000,
-        "proteins, drawn at random, that are aligned with all others; where there are no more, "
-        "every pair is aligned",
+        "number of proteins, drawn at random, that are aligned with all others; a data set with "
+        "no more proteins has all its pairs aligned",
         ge=1,
     )
-    rounds: int = setting(10, "times that the split is made again with what the audit found", ge=0)
+    rounds: int = setting(
+        10, "how often the split is repeated with the leaks that the audit found", ge=0
+    )
 
 
 @dataclass(frozen=True)
@@ -86,19 +90,19 @@ class SplitMode:
     )
     mode: Literal["kfold", "fractions", "external", "predefined"] = setting(
         "kfold",
-        "k folds, one division by fractions, a given test set, or the authors' partitions",
+        "k folds, a single split by fractions, an external test set, or author partitions",
     )
     folds: int = setting(
         5,
-        "number of folds (kfold, at least 2), or of partitions that are given (predefined; 1 for "
-        "train and test)",
+        "number of folds (kfold, at least 2), or of author partitions (predefined; 1 for train "
+        "and test)",
         ge=1,
         le=1000,
     )
     fractions: Fractions = setting(Fractions, "shares of the parts (mode fractions); they sum to 1")
     test: tuple[str, ...] = setting(
         ("test",),
-        "values of the given split that are the test set (mode external)",
+        "author partitions that are the test set (mode external)",
         min_length=1,
         unique=True,
     )
@@ -111,30 +115,30 @@ class SplitSettings(Rule, SplitMode):
     sensitivity: float = setting(5.7, "sensitivity (-s) of the MMseqs2 search", ge=1, le=7.5)
     max_hits: int = setting(
         2000,
-        "hits of a query; one that has more is searched again with ten times as many",
+        "hits per query; a query with more is searched again with ten times as many",
         ge=1,
     )
     val_fraction: float = setting(
         0.1,
-        "share of what is not test that becomes validation (early stopping, choices)",
+        "share of the proteins outside of the test for validation (early stopping, model choice)",
         gt=0,
         le=0.5,
     )
     cal_fraction: float = setting(
         0.05,
-        "share of what is not test that is kept for calibration and thresholds",
+        "share of the proteins outside of the test for calibration and thresholds",
         ge=0,
         le=0.5,
     )
     seed: int = setting(1, "chooses among splits that are equally good", ge=0, le=MOST_SEED)
     base: str | None = setting(
-        None, "assignments.csv of an earlier run, whose proteins do not move, or null"
+        None, "assignments.csv of an earlier run, whose proteins keep their parts, or null"
     )
     repair: bool = setting(
-        False, "take what is similar to the test out of the training (mode predefined)"
+        False, "remove proteins similar to the test from the training (mode predefined)"
     )
     audit: AuditSettings = setting(
-        AuditSettings, "the second, independent search that proves the split"
+        AuditSettings, "the independent search for similar proteins in different parts"
     )
 
     @classmethod
@@ -149,47 +153,47 @@ class SplitSettings(Rule, SplitMode):
         )
 
     def faults(self) -> Faults:
-        """What does not fit together."""
-        found = []
+        """Faults of combinations of keys."""
+        faults = []
         if self.name in TAKEN:
-            found.append(
+            faults.append(
                 ("name", f"the results have a folder {self.name!r} for something else; rename it")
             )
         shares = self.fractions
         total = shares.train + shares.val + shares.cal + shares.test
         if abs(total - 1) > 1e-6:
-            found.append(("fractions", f"train, val, cal and test sum to {total:g}; make it 1"))
+            faults.append(("fractions", f"train, val, cal and test sum to {total:g}; make it 1"))
         if self.mode == "fractions":
-            found += [
+            faults += [
                 (f"fractions.{part}", "0 leaves no protein for it; raise it")
                 for part in ("train", "val", "test")
                 if getattr(shares, part) == 0
             ]
         elif self.val_fraction + self.cal_fraction >= 1:
-            found.append(
+            faults.append(
                 ("val_fraction", "with cal_fraction it leaves nothing to train on; lower one")
             )
         if self.mode == "kfold" and self.folds < 2:
-            found.append(
+            faults.append(
                 ("folds", "1 fold has nothing to train on; give 2 or more, or mode: fractions")
             )
         if self.base is not None and self.mode not in ("kfold", "fractions"):
-            found.append(
+            faults.append(
                 (
                     "base",
-                    f"in the mode {self.mode} the partitions are given, and there is no base; set "
-                    "it to null",
+                    f"the mode {self.mode} uses author partitions and takes no base; set it to "
+                    "null",
                 )
             )
         if self.repair and self.mode != "predefined":
-            found.append(
+            faults.append(
                 (
                     "repair",
                     f"the mode {self.mode} keeps similar proteins apart already; leave it out, or "
                     "set mode: predefined",
                 )
             )
-        return found
+        return faults
 
     @property
     def rule(self) -> Rule:

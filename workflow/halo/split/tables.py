@@ -1,4 +1,4 @@
-"""The tables and figures that the stage writes."""
+"""Tables that the split stage writes."""
 
 import gzip
 import io
@@ -39,10 +39,10 @@ def assignment_table(ids: np.ndarray, groups: np.ndarray, parts: np.ndarray) -> 
 def hit_table(
     ids: np.ndarray, sequence_of: np.ndarray, hits: pd.DataFrame, lengths: np.ndarray
 ) -> pd.DataFrame:
-    """The content of ``hits.csv.gz``: a row for each pair of ids whose sequences hit.
+    """The content of ``hits.csv.gz``: one row for each pair of ids with a hit, in both directions.
 
-    Each is there in both directions. Ids with the same sequence hit each other with identity
-    and coverage 1; their E-value and bits are missing, since they are not aligned.
+    Ids with the same sequence are hits with identity and coverage 1; their E-value and bits are
+    missing because they are not aligned.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def hit_table(
     """
     covered, both_lengths = (hits["covered_a"], hits["covered_b"]), lengths[hits[["a", "b"]].T]
     same = identity(hits["identical"], hits["columns"], both_lengths, "aligned")
-    found = pd.DataFrame(
+    one_way = pd.DataFrame(
         {
             "query": hits["a"],
             "target": hits["b"],
@@ -62,7 +62,7 @@ def hit_table(
             "bits": ((LAMBDA * hits["score"] - np.log(K)) / np.log(2)).round(1),
         }
     )
-    both = pd.concat([found, found.rename(columns={"query": "target", "target": "query"})])
+    both = pd.concat([one_way, one_way.rename(columns={"query": "target", "target": "query"})])
     several = np.flatnonzero(np.bincount(sequence_of) > 1)
     same = pd.DataFrame({"query": several, "target": several}).assign(
         identity=1.0, shorter_coverage=1.0

@@ -45,16 +45,16 @@ def open_archive(settings: SourceSettings, wanted: frozenset[str], cache: Path) 
 
 
 def archives(pattern: str) -> list[Path]:
-    """The tars that a path, perhaps with wildcards, names; HaloError where there is none."""
+    """The tars that a path, perhaps with wildcards, names; HaloError if there is none."""
     path = Path(pattern)
     paths = sorted(path.parent.glob(path.name))
     if not paths:
-        raise HaloError(f"structures.sources: there is no archive {pattern}; mend the path")
+        raise HaloError(f"structures.sources: there is no archive {pattern}; fix the path")
     for found in paths:
         if found.is_dir():
             raise HaloError(
                 f"structures.sources: {found} is a folder, not a tar; give it the kind `folder`, "
-                "or mend the path"
+                "or fix the path"
             )
     return paths
 
@@ -191,7 +191,7 @@ def make_index(path: Path) -> Index:
 
 
 def _check_end(path: Path, end: int) -> None:
-    """HaloError where the tar does not end at `end`: with two blocks of zeros, then no more."""
+    """HaloError if the tar does not end at `end`: with two blocks of zeros, then no more."""
     with path.open("rb") as file:
         file.seek(end)
         if len(file.read(2 * BLOCK).strip(b"\0")) or path.stat().st_size < end + 2 * BLOCK:

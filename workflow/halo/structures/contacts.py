@@ -27,7 +27,7 @@ class Contacts:
         path = Path(settings.path)
         files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not files or not files[0].is_file():
-            raise HaloError(f"structures.sources: no npz file in {path}; mend the path")
+            raise HaloError(f"structures.sources: no npz file in {path}; fix the path")
         self._models: dict[str, Model] = {}
         for file in files:
             try:

@@ -52,7 +52,7 @@ def fetch_structures(
     runs. Proteins that the store has are not asked for again, except where the files that a
     source has of them are others by now, and those without a usable structure where
     `settings.retry_missing` is set, `settings.retry_after_days` are over or they have a new name.
-    HaloError where the server cannot be reached or too many searches fail; what was found
+    HaloError if the server cannot be reached or too many searches fail; what was found
     until then is kept.
     """
     store = Store.create(root, "structures", settings.description(), LAYOUT, shard)
@@ -210,7 +210,7 @@ def _concurrently(
 def _collect(
     pairs: Iterator[tuple[Wanted, Note]], total: int, client: Client, settle: Callable[[], None]
 ) -> dict[str, Note]:
-    """Gather the notes, settling now and then; HaloError where the server seems to be down."""
+    """Gather the notes, settling now and then; HaloError if the server seems to be down."""
     notes: dict[str, Note] = {}
     progress = Progress(total, "searches for a structure")
     in_a_row = residues = 0
@@ -240,7 +240,7 @@ def _check_server(note: Note, in_a_row: int, client: Client) -> None:
     if note.status == "error" and not client.answered:
         raise HaloError(
             f"{client.settings.base_url} cannot be reached: {note.message}. Run this stage "
-            "where there is internet, mend structures.transport.base_url (halo predict: --afdb), "
+            "where there is internet, fix structures.transport.base_url (halo predict: --afdb), "
             "or take `afdb` out of structures.sources (halo predict: --no-download); what was "
             "found is kept"
         )

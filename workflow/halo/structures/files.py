@@ -254,7 +254,7 @@ def select_names(
 ) -> dict[str, FileName]:
     """What the names of those of `files` tell that are called one of `wanted` (None: all).
 
-    HaloError where no file at all fits the pattern.
+    HaloError if no file at all fits the pattern.
     """
     told_by = NamePattern(pattern)
     known = None if wanted is None else spellings(wanted)
@@ -272,7 +272,7 @@ def select_names(
             chosen[file] = told
     if not fitting:
         raise HaloError(
-            f"structures.sources: nothing in {place} has a name like {pattern!r}; mend the pattern"
+            f"structures.sources: nothing in {place} has a name like {pattern!r}; fix the pattern"
         )
     return chosen
 
@@ -292,7 +292,7 @@ def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
     """The structures of a folder that are called one of `wanted`."""
     folder = Path(settings.path)
     if not folder.is_dir():
-        raise HaloError(f"structures.sources: there is no folder {folder}; mend the path")
+        raise HaloError(f"structures.sources: there is no folder {folder}; fix the path")
 
     def text(file: str) -> bytes:
         path = folder / file

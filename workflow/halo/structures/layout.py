@@ -8,7 +8,7 @@ import numpy as np
 
 from halo.layout import Array, Layout
 
-# One row a residue of the structure, but for `fragment` (start and stop rows of each
+# One row per residue of the structure, but for `fragment` (start and stop rows of each
 # fragment) and `contacts` (positions i < j, of sources that have contacts alone).
 LAYOUT = Layout(
     arrays={

@@ -32,9 +32,9 @@ def write_part(file: Path, notes: Mapping[str, Note]) -> None:
 
 
 def merge_parts(parts: Iterable[Path], proteins: pd.DataFrame) -> pd.DataFrame:
-    """One row a record of `proteins` (id, seq_hash), in its order.
+    """One row per record of `proteins` (id, seq_hash), in its order.
 
-    HaloError where a sequence is in no part.
+    HaloError if a sequence is in no part.
     """
     tables = [pd.read_csv(part, dtype=str, keep_default_na=False) for part in parts]
     found = pd.concat(tables).drop_duplicates("seq_hash")

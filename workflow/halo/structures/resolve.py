@@ -185,4 +185,4 @@ def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]
 
 def _check_there(path: Path) -> None:
     if not path.is_file():
-        raise HaloError(f"{path}: there is no such file; mend structures.names or .sequences")
+        raise HaloError(f"{path}: there is no such file; fix structures.names or .sequences")

@@ -8,9 +8,9 @@ from pathlib import Path
 from halo.errors import HaloError
 from halo.text import open_text
 
-COMMENTS = (";", "#")  # lines that begin so are no part of a record
-# Characters that are not seen and are no blanks: byte-order marks, where files were joined, zero
-# width, and the end of a file under DOS.
+COMMENTS = (";", "#")  # first characters of comment lines
+# Invisible characters that are no white space: byte-order marks (in concatenated files), characters
+# of zero width, and the end-of-file character of DOS.
 UNSEEN = "\ufeff\u200b\u2060\x1a"
 _PIR = re.compile(r">(?:P1|F1|D[LC]|R[LC]|N[13]|XX);")
 _KEY_VALUE = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=(.*?)(?=\s+[A-Za-z_]\w*=|$)")
@@ -25,13 +25,13 @@ class FastaRecord:
     Attributes
     ----------
     id
-        The header up to the first blank; empty where there is none.
+        The header up to the first blank; empty if the header is empty.
     description
         The rest of the header.
     sequence
-        As it is written, without blanks and line ends.
+        The sequence without white space.
     line
-        Line of the header, from 1.
+        Line number of the header, from 1.
     """
 
     id: str
@@ -46,13 +46,13 @@ class FastaRecord:
 
 
 def read_fasta(path: Path) -> Iterator[FastaRecord]:
-    """The records of a FASTA file, one after the other; see `halo.text.open_text`."""
+    """Iterate over the records of a FASTA file; see `halo.text.open_text`."""
     with open_text(path) as lines:
         yield from fasta_records(lines, path)
 
 
 def is_fasta(lines: Iterable[str]) -> bool:
-    """Whether the first of `lines` that is neither blank nor a comment is a FASTA header."""
+    """Whether the first line that is neither blank nor a comment is a FASTA header."""
     for line in lines:
         text = _stripped(line)
         if text and not text.startswith(COMMENTS):
@@ -61,10 +61,14 @@ def is_fasta(lines: Iterable[str]) -> bool:
 
 
 def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecord]:
-    """The records of the `lines` of a FASTA file; `path` is for messages.
+    """Iterate over the records in the `lines` of a FASTA file; `path` is for messages.
 
-    Blank lines and comments are passed over wherever they stand. HaloError, with the line, for
-    text before the first header and for the format of PIR.
+    Blank lines and comments are skipped.
+
+    Raises
+    ------
+    HaloError
+        for text before the first header and for the PIR format; names the line
     """
     header: tuple[str, str, int] | None = None
     parts: list[str] = []
@@ -73,7 +77,7 @@ def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecor
         if text.startswith(">"):
             if _PIR.match(text):
                 raise HaloError(
-                    f"{path}: line {number} is of the format PIR, in which the line after a header "
+                    f"{path}: line {number} is in PIR format, in which the line after a header "
                     "is a title; convert the file to FASTA"
                 )
             if header is not None:
@@ -83,7 +87,7 @@ def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecor
         elif text and not text.startswith(COMMENTS):
             if header is None:
                 raise HaloError(
-                    f"{path}: line {number} stands before the first FASTA header; "
+                    f"{path}: line {number} is before the first FASTA header; "
                     "begin every record with a line '>id'"
                 )
             parts.append("".join(text.split()))
@@ -96,14 +100,14 @@ def _stripped(line: str) -> str:
 
 
 def header_fields(descriptions: Iterable[str]) -> list[dict[str, str]]:
-    """What the headers say of each record besides its id, by name.
+    """Parse the descriptions of records into named fields.
 
-    ``KEY=value`` pairs, as biotrainer (``TARGET=Nucleus SET=train``) and UniProt (``OX=9606``)
-    write them; where all headers are DeepLoc's (``Cell.membrane-M test``), the fields location,
-    membrane and set.
+    Fields are ``KEY=value`` pairs, as biotrainer (``TARGET=Nucleus SET=train``) and UniProt
+    (``OX=9606``) write them. If all descriptions are DeepLoc's (``Cell.membrane-M test``), the
+    fields are location, membrane and set.
     """
     descriptions = list(descriptions)
-    found = [_DEEPLOC.fullmatch(text) for text in descriptions]
-    if found and all(found):
-        return [match.groupdict() | {"set": match["set"] or "train"} for match in found if match]
+    matches = [_DEEPLOC.fullmatch(text) for text in descriptions]
+    if matches and all(matches):
+        return [match.groupdict() | {"set": match["set"] or "train"} for match in matches if match]
     return [dict(_KEY_VALUE.findall(text)) for text in descriptions]

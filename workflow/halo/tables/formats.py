@@ -1,4 +1,4 @@
-"""Formats that people have at hand in place of a FASTA or a table: recognized and named."""
+"""Recognize files in other formats than FASTA or a table, and name the fix."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from halo.errors import HaloError
 _GIVE = "give a FASTA, or a table with a header"
 _STRUCTURE = "give the protein's sequence here, and the structure as a structure"
 _ALIGNED = "convert it to FASTA without gaps"
-# How a text begins without its blank lines (re.MULTILINE), what it is, and the fix.
+# Pattern at the start of the text without blank lines (re.MULTILINE), name of the format, fix.
 OTHER_FORMATS = (
     (r"version https://git-lfs", "a Git LFS pointer and not the file", "fetch it: git lfs pull"),
     (
@@ -39,9 +39,17 @@ OTHER_FORMATS = (
 
 
 def refuse_other_formats(path: Path | str, lines: Iterable[str]) -> None:
-    """HaloError where `lines`, the first ones of a file, are of another format.
+    """Refuse files in one of `OTHER_FORMATS`, and FASTA files with text before the first header.
 
-    That is one of `OTHER_FORMATS`, or a FASTA with other text before it.
+    Parameters
+    ----------
+    path : the file, for messages
+    lines : first lines of the file
+
+    Raises
+    ------
+    HaloError
+        if the file is refused
     """
     content = [stripped for line in lines if (stripped := line.strip())]
     text = "\n".join(content)
@@ -50,4 +58,4 @@ def refuse_other_formats(path: Path | str, lines: Iterable[str]) -> None:
             raise HaloError(f"{path}: {what}; {fix}")
     first = next((line for line in content if not line.startswith((";", "#"))), "")
     if not re.search(r"^>|[,;\t|]", first) and any(line.startswith(">") for line in content):
-        raise HaloError(f"{path}: {first[:40]!r} stands before the first FASTA header; remove it")
+        raise HaloError(f"{path}: {first[:40]!r} is before the first FASTA header; remove it")

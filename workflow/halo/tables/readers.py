@@ -1,4 +1,4 @@
-"""Readers of the tables and FASTA files that users have."""
+"""Read the tables and FASTA files of users."""
 
 import csv
 import difflib
@@ -19,26 +19,35 @@ from halo.text import open_text
 
 log = logging.getLogger(__name__)
 
-LINE = "(line)"  # column with the line at which a record starts
+LINE = "(line)"  # column with the line number of a record
 DESCRIPTION = "description"  # column with a FASTA header's text after the id
-FASTA = "fasta"  # in the attrs of a table that was read from one
+FASTA = "fasta"  # key in the attrs of a table that was read from a FASTA file
 SEPARATORS = ("\t", ";", ",", "|")
-LOOKED_AT = 50  # lines that tell the format and the separator
-MOST_LINES = 100  # of one field in quotation marks
-MOST_COLUMNS = 16_384  # as many as Excel has
+LOOKED_AT = 50  # first lines that determine the format and the separator
+MOST_LINES = 100  # of a quoted field
+MOST_COLUMNS = 16_384  # the limit of Excel
 
 Row = tuple[int, list[str]]  # line from 1, and fields
 
-csv.field_size_limit(1 << 30)  # the usual limit is below the longest texts of UniProt
+csv.field_size_limit(1 << 30)  # the default is below the longest texts of UniProt
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """Read a CSV, a TSV, an xlsx or a FASTA, told apart by their content; see `open_text`.
+    """Read a CSV, TSV, xlsx or FASTA file; the content determines the format.
 
-    All columns are text, missing values ``""``; the column `LINE` holds the line of the file
-    (the row of a workbook) at which the record starts. A FASTA gives the columns ``id`` (the
+    Compressed files are accepted, see `open_text`.
+
+    Returns
+    -------
+    Table with text columns (``""`` for missing values) and the column `LINE`, the line of the
+    file (the row of a workbook) at which a record starts. For a FASTA, the columns are ``id`` (the
     header up to the first blank), ``sequence``, `DESCRIPTION` and those of `header_fields`, and
-    sets ``attrs[FASTA]``. HaloError with the line where the file is malformed.
+    ``attrs[FASTA]`` is set.
+
+    Raises
+    ------
+    HaloError
+        if the file is malformed; names the line
     """
     path = Path(path)
     if is_workbook(path):
@@ -49,24 +58,29 @@ def read_records(path: Path) -> pd.DataFrame:
     first = next(filter(None, (line.strip() for line in lines)), "")
     if first.startswith(";") and first.count(";") == 1:
         raise HaloError(
-            f"{path}: begins with ';' and has no header '>id': an old form of FASTA; write '>' in "
-            "place of ';' at the start of each record"
+            f"{path}: begins with ';' and has no header '>id': an old form of FASTA; write '>' "
+            "instead of ';' at the start of each record"
         )
     return _table(path, text_rows(path, lines))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table with a header: an xlsx, or a text separated by tabs, semicolons or commas.
+    """Read a table with a header: xlsx, or text separated by tabs, semicolons or commas.
 
-    As of `read_records`. Rows and columns without any content are left out, as spreadsheets
-    leave them at the end. A row with too many or too few fields is an error that names its line.
+    Returns a table like `read_records`. Empty rows and columns, which spreadsheets write at the
+    end, are skipped.
+
+    Raises
+    ------
+    HaloError
+        if a row has too many or too few fields; names the line
     """
     path = Path(path)
     if is_workbook(path):
         return _table(path, workbook_rows(path))
     lines = _lines(path)
     if is_fasta(lines):
-        raise HaloError(f"{path}: a FASTA, but a table with a header is wanted here")
+        raise HaloError(f"{path}: a FASTA; give a table with a header instead")
     return _table(path, text_rows(path, lines))
 
 
@@ -87,24 +101,24 @@ def _fasta_table(path: Path, lines: Sequence[str]) -> pd.DataFrame:
         "sequence": [record.sequence for record in records],
         DESCRIPTION: [record.description for record in records],
     }
-    for name in dict.fromkeys(name for found in fields for name in found):
+    for name in dict.fromkeys(name for values in fields for name in values):
         if name not in columns:
-            columns[name] = [found.get(name, "") for found in fields]
+            columns[name] = [values.get(name, "") for values in fields]
     table = pd.DataFrame(columns).astype(str).assign(**{LINE: [r.line for r in records]})
     table.attrs[FASTA] = True
     return table
 
 
 def _table(path: Path, rows: Sequence[Row]) -> pd.DataFrame:
-    """A table of its rows, of which the first is the header."""
+    """A table from its rows, the first of which is the header."""
     if not rows:
         raise HaloError(f"{path}: empty, or without a header line")
     if len(rows[0][1]) > MOST_COLUMNS:
         raise HaloError(
-            f"{path}: line {rows[0][0]}, the header, has {len(rows[0][1]):,} columns, and at most "
-            f"{MOST_COLUMNS:,} are read; remove those that are not needed"
+            f"{path}: line {rows[0][0]}, the header, has {len(rows[0][1]):,} columns, more than "
+            f"{MOST_COLUMNS:,}; remove those that are not needed"
         )
-    # pandas calls the column in which it numbered the rows so, when it reads its own table.
+    # The name that pandas gives to the index column of a table that it wrote.
     names = [re.sub(r"Unnamed: \d+", "", name.strip()) for name in rows[0][1]]
     lines = [line for line, _ in rows[1:]]
     table = pd.DataFrame([fields for _, fields in rows[1:]], columns=range(len(names)), dtype=str)
@@ -119,7 +133,7 @@ def _table(path: Path, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _check_nameless(path: Path, column: pd.Series, place: int, lines: Sequence[int]) -> None:
-    """HaloError where a column without a name has content, unless it only numbers the rows."""
+    """Raise a HaloError if a column without a name has content, other than row numbers."""
     filled = column[column != ""]
     if place == 0 and filled.str.fullmatch(r"\d+").all():
         return
@@ -140,10 +154,10 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def text_rows(path: Path, lines: Sequence[str]) -> list[Row]:
-    """The header and the rows of a text, all as long as the header, without empty ones.
+    """The header and the non-empty rows of a text table, all as long as the header.
 
-    Empty lines and comments (``#`` without a separator) before the header are passed over; a
-    first line ``sep=;``, as Excel writes it, names the separator.
+    Empty lines and comments (``#`` without a separator) before the header are skipped. A first
+    line ``sep=;``, as Excel writes it, sets the separator.
     """
     start, separator = 0, None
     for text in (line.strip().strip('"') for line in lines):
@@ -166,7 +180,7 @@ def text_rows(path: Path, lines: Sequence[str]) -> list[Row]:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """Of the separators that the header has, the one by which the most rows are as long as it."""
+    """The separator in the header for which most rows have the length of the header."""
 
     def fit(separator: str) -> tuple[float, int]:
         header = _quoted(lines[0].rstrip("\n"), separator) or lines[0].split(separator)
@@ -175,22 +189,22 @@ def _separator(lines: Sequence[str]) -> str:
         exact = [len(_quoted(row, separator) or []) == len(header) for row in rows]
         return (sum(exact) + 0.5 * sum(long)) / max(len(rows), 1), len(header)
 
-    found = [separator for separator in SEPARATORS if separator in lines[0]]
-    return max(found, key=fit) if found else ","
+    candidates = [separator for separator in SEPARATORS if separator in lines[0]]
+    return max(candidates, key=fit) if candidates else ","
 
 
 def _body(
     path: Path, lines: Sequence[str], start: int, separator: str, header: Sequence[str]
 ) -> Iterator[Row]:
-    """The rows from the line with the index `start` on."""
+    """The rows from line index `start` on."""
     width, at = len(header), start
     while at < len(lines):
         text, used = lines[at].rstrip("\n"), 1
         fields = _fields(text, separator, width)
         if fields is None:
             fields, used = _several_lines(path, lines, at, separator, width)
-        elif separator == "\t" and fields[-1].startswith('"') and _goes_on(lines, at, width):
-            with suppress(HaloError):  # else the mark is a letter, and what follows a fault
+        elif separator == "\t" and fields[-1].startswith('"') and _continues(lines, at, width):
+            with suppress(HaloError):  # otherwise the mark is a letter, and the next line a fault
                 fields, used = _several_lines(path, lines, at, separator, width)
         if any(field.strip() for field in fields):
             _check_width(path, at + 1, fields, header)
@@ -198,16 +212,16 @@ def _body(
         at += used
 
 
-def _goes_on(lines: Sequence[str], at: int, width: int) -> bool:
+def _continues(lines: Sequence[str], at: int, width: int) -> bool:
     """Whether the line after `at`, in a table with tabs, cannot be a row of its own."""
     return at + 1 < len(lines) and len(lines[at + 1].split("\t")) < width
 
 
 def _fields(text: str, separator: str, width: int) -> list[str] | None:
-    """The fields of a line, or None where a quotation mark is not closed.
+    """The fields of a line; None if a quotation mark is not closed.
 
-    In a table with tabs, a quotation mark is a letter like others unless it encloses a field:
-    programs that write such tables seldom quote.
+    In a tab-separated table, a quotation mark is an ordinary letter unless it encloses a field,
+    because programs that write such tables rarely quote.
     """
     if '"' not in text:
         return _cut(text.split(separator), width)
@@ -220,7 +234,7 @@ def _fields(text: str, separator: str, width: int) -> list[str] | None:
 
 
 def _cut(fields: list[str], width: int) -> list[str]:
-    """The fields without empty ones after the last column of the header."""
+    """The fields without empty ones beyond the last column of the header."""
     while len(fields) > width and not fields[-1].strip():
         fields.pop()
     return fields
@@ -234,7 +248,7 @@ def _unquoted(field: str) -> str:
 
 
 def _quoted(text: str, separator: str) -> list[str] | None:
-    """The fields of a text by the rules of CSV (RFC 4180), or None where it breaks them."""
+    """The fields of a text by the rules of CSV (RFC 4180); None if it violates them."""
     try:
         return next(csv.reader([text], delimiter=separator, strict=True), [])
     except csv.Error:
@@ -244,10 +258,13 @@ def _quoted(text: str, separator: str) -> list[str] | None:
 def _several_lines(
     path: Path, lines: Sequence[str], at: int, separator: str, width: int
 ) -> tuple[list[str], int]:
-    """A row with a line end inside of quotation marks, and the number of its lines.
+    """A row with a line break within quotation marks, and its number of lines.
 
-    A line of it that would be a row by itself is a sign that the mark was not meant to
-    enclose anything: then, and where the mark is not closed, a HaloError.
+    Raises
+    ------
+    HaloError
+        if the mark is not closed, or if one of the lines is a complete row, so that the mark was
+        probably not meant to enclose a field
     """
     text = lines[at].rstrip("\n")
     for used, line in enumerate(lines[at + 1 : at + MOST_LINES], start=2):
@@ -260,8 +277,8 @@ def _several_lines(
         if fields is not None and len(_cut(fields, width)) == width:
             return _cut(fields, width), used
     raise HaloError(
-        f"{path}: line {at + 1} has a quotation mark that is not closed, or that stands beside "
-        "one; write a mark that belongs to the text twice, in a field that is enclosed by marks"
+        f"{path}: line {at + 1} has a quotation mark that is not closed, or next to another; "
+        "to write a mark as text, enclose the field in marks and double the mark"
     )
 
 
@@ -277,9 +294,9 @@ def _check_width(path: Path, line: int, row: Sequence[str], names: Sequence[str]
 
 
 def require_columns(path: Path, table: pd.DataFrame, wanted: dict[str, str | None]) -> None:
-    """HaloError where columns that the configuration names are not in the table.
+    """Raise a HaloError if the table does not have the columns that the configuration names.
 
-    `wanted` maps the configuration's key to the name of the column, or None.
+    `wanted` maps keys of the configuration to names of columns, or to None.
     """
     known = [name for name in table.columns if name != LINE]
     missing = [
@@ -288,7 +305,7 @@ def require_columns(path: Path, table: pd.DataFrame, wanted: dict[str, str | Non
         if name is not None and name not in known
     ]
     if missing:
-        what = "The FASTA gives" if table.attrs.get(FASTA) else "The file has"
+        what = "The FASTA has" if table.attrs.get(FASTA) else "The file has"
         raise HaloError(f"{path}: {'; '.join(missing)}. {what}: {', '.join(known)}")
 
 

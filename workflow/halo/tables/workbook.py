@@ -1,4 +1,4 @@
-"""Tables in Excel workbooks (xlsx)."""
+"""Read tables from Excel workbooks (xlsx)."""
 
 import datetime
 import logging
@@ -15,7 +15,13 @@ Rows = list[tuple[int, list[str]]]  # row number from 1, and the texts of its ce
 
 
 def is_workbook(path: Path) -> bool:
-    """Whether a file is a workbook; HaloError for one of OpenDocument."""
+    """Whether a file is an Excel workbook.
+
+    Raises
+    ------
+    HaloError
+        if it is an OpenDocument file
+    """
     path = Path(path)
     if not path.is_file():
         return False
@@ -29,11 +35,17 @@ def is_workbook(path: Path) -> bool:
 
 
 def workbook_rows(path: Path) -> Rows:
-    """Row number and texts of each row of the first sheet with content, all of one length.
+    """Row number and cells (as text) of each row of the first sheet with content.
 
-    Rows without content are left out. Whole numbers lose the ``.0`` that they have in Excel.
+    All rows have the same length; empty rows are skipped. Whole numbers are written without the
+    ``.0`` that they have in Excel.
+
+    Raises
+    ------
+    HaloError
+        if the workbook is damaged, a row is too long, or a formula has no stored value
     """
-    import openpyxl  # takes as long as a small job: only where there is a workbook
+    import openpyxl  # slow to import, and rarely needed
 
     try:
         with path.open("rb") as file:  # whatever its name ends in
@@ -44,7 +56,7 @@ def workbook_rows(path: Path) -> Rows:
                 _refuse_formulas(path, openpyxl.load_workbook(file, read_only=True), sheets)
     except HaloError:
         raise
-    except Exception as error:  # what openpyxl raises for a damaged workbook has no common kind
+    except Exception as error:  # openpyxl raises exceptions of many types for damaged workbooks
         raise HaloError(f"{path}: not a readable workbook ({error}); save it again") from None
     filled = [name for name, rows in sheets.items() if rows]
     if len(filled) > 1:
@@ -53,7 +65,7 @@ def workbook_rows(path: Path) -> Rows:
 
 
 def _refuse_formulas(path: Path, book: Any, sheets: Mapping[str, Rows]) -> None:
-    """HaloError for a formula of which the workbook does not hold the value, as it would be blank.
+    """Raise a HaloError for a formula without a stored value, which would be read as blank.
 
     `book` has the formulas, `sheets` the values of each sheet.
     """
@@ -61,9 +73,9 @@ def _refuse_formulas(path: Path, book: Any, sheets: Mapping[str, Rows]) -> None:
         values = dict(sheets[sheet.title])
         for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
             for place, cell in enumerate(cells):
-                found = values.get(number, [])
+                fields = values.get(number, [])
                 formula = isinstance(cell, str) and cell.startswith("=")
-                if formula and (place >= len(found) or not found[place]):
+                if formula and (place >= len(fields) or not fields[place]):
                     raise HaloError(
                         f"{path}: sheet {sheet.title!r}, row {number} has the formula {cell!r} and "
                         "not its value; open the workbook in Excel and save it, or save it as CSV"
@@ -98,8 +110,8 @@ def _text(path: Path, row: int, cell: Any) -> str:
         return str(int(cell))
     if isinstance(cell, (datetime.date, datetime.time)):
         log.warning(
-            "%s: row %s has the date %s: Excel makes dates of names such as SEPT2; format the "
-            "column as text where it is none",
+            "%s: row %s has the date %s: Excel converts names such as SEPT2 to dates; format the "
+            "column as text if it does not hold dates",
             path,
             row,
             cell.isoformat(),

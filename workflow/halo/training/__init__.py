@@ -1,1 +1,1 @@
-"""Training of the network on one fold, with one seed."""
+"""Train a network on one fold with one seed."""

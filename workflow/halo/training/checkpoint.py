@@ -1,4 +1,4 @@
-"""A trained network on disk: ``model.safetensors`` and ``model.json``, no pickle."""
+"""Save and load a trained network: ``model.safetensors`` and ``model.json``, without pickle."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from halo.model_description import ModelDescription, read_description
 from halo.network.classes import NETWORKS
 from halo.tensors import require_readable, save_tensors
 
-FORMAT = 3  # 3: buffers of the standardization are called `standardize.mean` and `.std`
 LARGEST = 1 << 14  # width or number of layers of a network; ESM-2's largest width is 5,120
 
 
@@ -23,16 +22,16 @@ def save_weights(folder: Path, network: nn.Module) -> None:
 def load_model(folder: Path) -> tuple[nn.Module, ModelDescription]:
     """Read a network in eval mode, and its ``model.json``.
 
-    HaloError where the folder holds anything else than a network of this format.
+    HaloError if the folder holds anything else than a network of this format.
     """
     folder = Path(folder)
     description = read_description(folder)
     try:
         network = _built(description)
-    # What a constructor raises at sizes that are none has no common kind.
+    # Constructors raise exceptions of many types for wrong sizes.
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise HaloError(
-            f"{folder}/model.json: damaged, no network can be made of it "
+            f"{folder}/model.json: damaged, no network can be built from it "
             f"({type(error).__name__}: {error}); train it again"
         ) from None
     require_readable(folder / "model.safetensors")
@@ -46,7 +45,7 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelDescription]:
 
 
 def _built(description: ModelDescription) -> nn.Module:
-    """The network of a ``model.json``, with weights that are still to be read."""
+    """The network of a ``model.json``, with random weights."""
     settings, width = description.network, description.embedding_dim
     if description.kind not in NETWORKS or settings is None or width is None:
         raise ValueError(f"{description.kind} is no network, or has no shape")
@@ -57,5 +56,5 @@ def _built(description: ModelDescription) -> nn.Module:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of learnable numbers."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -1,4 +1,4 @@
-"""Proteins of a run as the network reads them: graphs and embeddings joined at load time."""
+"""Data set of a training: graphs and embeddings are joined when a protein is loaded."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,10 +17,10 @@ class ProteinDataset(Dataset[Data]):
     Parameters
     ----------
     hashes : object [n], sequence hash of each protein
-    labels : float [n, n_labels], 0, 1 or, where it is unknown, NaN
+    labels : float [n, n_labels], 0, 1 or NaN (unknown)
     graphs, embeddings : the stores
-    cache_bytes : proteins are kept in memory after the first reading until they fill this
-    scales : of the amino acids, see `halo.network.features.protein_data`
+    cache_bytes : size of the cache; proteins are cached after the first reading until it is full
+    scales : amino-acid scales, see `halo.network.features.protein_data`
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class ProteinDataset(Dataset[Data]):
 class ResidueBudget(Sampler[list[int]]):
     """Batches of at most `budget` residues, so that every batch costs about the same.
 
-    A protein that is longer than the budget is a batch of its own. With `shuffle` the
-    order is new at every pass, drawn from the seed and the number of the pass.
+    A protein that is longer than the budget is a batch of its own. With `shuffle`, the order
+    changes every epoch and depends on the seed and the epoch.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ResidueBudget(Sampler[list[int]]):
         self.epoch = 0
 
     def batch_count(self) -> int:
-        """Number of batches of the pass that comes next."""
+        """Number of batches of the next epoch."""
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -103,7 +103,7 @@ def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> Dat
         num_workers=workers,
         collate_fn=Batch.from_data_list,
         persistent_workers=workers > 0,
-        # Of its own: else the seed of the workers is drawn from the numbers of the training, once
-        # a pass without workers and once in all with them.
+        # A separate generator. Otherwise the seed of the workers would be drawn from the generator
+        # of the training, once per epoch without workers and once in total with them.
         generator=torch.Generator(),
     )

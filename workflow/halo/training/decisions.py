@@ -1,4 +1,4 @@
-"""How good the decisions on validation proteins are, and what a rare label weighs."""
+"""Macro-F1 of validation decisions, and weights of rare labels."""
 
 import numpy as np
 import torch
@@ -12,18 +12,18 @@ RESAMPLES = 200
 def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
     """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit.
 
-    `targets` [n, n_labels] are 0, 1 or, where it is unknown, NaN, which does not count.
+    `targets` [n, n_labels] are 0, 1 or NaN (unknown, ignored).
     """
-    from sklearn.metrics import f1_score  # a second, which predictions do not need
+    from sklearn.metrics import f1_score  # its import takes a second; predictions do not need it
 
     truth, decisions = _known(targets.numpy(), decide(logits.numpy(), tau.numpy(), task))
     return float(f1_score(truth, decisions, average="macro", zero_division=0))
 
 
 def macro_f1_error(decisions: np.ndarray, targets: np.ndarray) -> float:
-    """Standard error of the macro-F1 of 0/1 [n, n_labels]: its spread over bootstrap samples.
+    """Standard error of the macro-F1 of 0/1 decisions [n, n_labels], by the bootstrap.
 
-    Targets that are NaN do not count.
+    Targets that are NaN are ignored.
     """
     targets, decisions = _known(targets, decisions)
     count = len(targets)
@@ -34,7 +34,7 @@ def macro_f1_error(decisions: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _known(targets: np.ndarray, decisions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both with 0 where the target is unknown: then it adds to no sum that F1 is made of."""
+    """Targets and decisions with 0 for unknown targets, which then do not contribute to F1."""
     known = ~np.isnan(targets)
     return np.where(known, targets, 0), decisions * known
 
@@ -47,7 +47,7 @@ def probabilities(logits: Tensor, task: str) -> Tensor:
 def label_weights(targets: Tensor) -> Tensor:
     """Weight of the positives of each label: the square root of negatives over positives.
 
-    `targets` [n, n_labels] that are NaN are neither.
+    `targets` [n, n_labels] that are NaN count as neither.
     """
     positives = targets.nansum(dim=0).clamp(min=1)
     known = (~targets.isnan()).sum(dim=0)
@@ -55,5 +55,5 @@ def label_weights(targets: Tensor) -> Tensor:
 
 
 def label_frequencies(targets: Tensor) -> Tensor:
-    """Share of the positives among the known `targets` [n, n_labels] of each label."""
+    """Fraction of positives among the known `targets` [n, n_labels] of each label."""
     return targets.nansum(dim=0) / (~targets.isnan()).sum(dim=0).clamp(min=1)

@@ -1,4 +1,4 @@
-"""The training loop: passes, early stopping, going on where it ended, and scores."""
+"""The training loop: epochs, early stopping, resuming, and scoring."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ from halo.training.decisions import (
     macro_f1,
     macro_f1_error,
 )
-from halo.training.precision import half_precision
+from halo.training.precision import mixed_precision
 from halo.training.settings import TrainingSettings
 from halo.training.state import (
     Position,
@@ -40,25 +40,25 @@ from halo.training.thresholds import learn_thresholds
 log = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
-LOWEST_RATE = 0.02  # of the learning rate, at the end
+LOWEST_RATE = 0.02  # final learning rate, as a fraction of the highest
 
 
 @dataclass
 class Training:
-    """The training of a network, from the start or from the last pass that was saved, to the end.
+    """Train a network, from the start or from the last saved state.
 
-    Nothing but `train_rows` and `val_rows` is read. On the CPU the same input, seed and settings
-    give the same weights, however often the job ended and was started again.
+    Only `train_rows` and `val_rows` are read. On the CPU, the same input, seed and settings give
+    the same weights, however often the job was interrupted and resumed.
 
     Attributes
     ----------
-    network : on the device that it is trained on
-    dataset, lengths : all proteins, and their residues, int [n]
-    train_rows, val_rows : rows of `dataset` to learn from, and to choose the pass by that is kept
+    network : on the device on which it is trained
+    dataset, lengths : all proteins, and their lengths in residues, int [n]
+    train_rows, val_rows : rows of `dataset` for training, and for choosing the best epoch
     task : ``multilabel`` or ``singlelabel``
     tau : thresholds in logits on the CPU, float32 [n_labels], learned from `val_rows`
-    state_file : where the state is kept between passes, or None to keep none
-    save_seconds : it is written after a pass when this time has passed since the last writing
+    state_file : file of the state for resuming, or None
+    save_seconds : smallest time between two writes of the state, which happen after epochs
     """
 
     network: nn.Module
@@ -93,25 +93,25 @@ class Training:
         self._saved = time.monotonic()
 
     def run(self) -> None:
-        """Train, and leave network and thresholds as after the pass that is kept."""
+        """Train; afterwards, network and thresholds are those of the selected epoch."""
         self._resume()
         position, settings = self.position, self.settings
         while (
             position.epoch <= settings.epochs
             and position.epoch - 1 - position.best_epoch < settings.patience
         ):
-            self._pass()
+            self._train_epoch()
             self._validate()
             self._save_if_due()
         if position.epoch <= settings.epochs:
-            log.info("no better for %s epochs: stopped", settings.patience)
+            log.info("no improvement for %s epochs: stopped", settings.patience)
         self._load(self.kept)
 
-    def _pass(self) -> None:
-        """All steps of one pass."""
+    def _train_epoch(self) -> None:
+        """All steps of one epoch."""
         position = self.position
         self.sampler.epoch = position.epoch
-        # One stream of random numbers a pass: a pass that is begun again is the same.
+        # Each epoch has its own random numbers, so that a repeated epoch is identical.
         torch.manual_seed(_seed_of(self.seed, position.epoch))
         steps = self.sampler.batch_count()
         progress = Progress(len(self.train_rows), "proteins", label=f"epoch {position.epoch}")
@@ -125,18 +125,18 @@ class Training:
             total += self._step(moved(batch, self.device)) * batch.num_graphs
             position.proteins += batch.num_graphs
             progress.add(batch.num_graphs)
-        # Only here does the CPU wait for the GPU: before, it makes the next batches ready.
+        # The CPU waits for the GPU only here; until then, it prepares the next batches.
         position.loss = total.item()
         if not math.isfinite(position.loss):
             raise HaloError(
-                f"epoch {position.epoch}: the loss is no longer a number; lower "
+                f"epoch {position.epoch}: the loss is NaN or infinite; lower "
                 "training.learning_rate, or set training.precision to float32"
             )
         position.seconds = time.monotonic() - start
 
     def _step(self, batch: Batch) -> Tensor:
-        """One step of the optimizer; its loss, on the device."""
-        with half_precision(self.device, self.settings.precision):
+        """One step of the optimizer; returns the loss, on the device."""
+        with mixed_precision(self.device, self.settings.precision):
             logits = self.network(batch).logits
         logits = logits.float()
         loss = self.loss_of(logits, batch.y, self.settings.gamma, self.weights)
@@ -147,7 +147,7 @@ class Training:
         return loss.detach()
 
     def _validate(self) -> None:
-        """The end of a pass: the scores of the validation, and whether it is kept."""
+        """Score the validation set at the end of an epoch, and keep the weights if it is best."""
         start = time.monotonic()
         position, settings = self.position, self.settings
         logits, targets = score(
@@ -169,11 +169,11 @@ class Training:
             row["val_macro_f1"], row["seconds"],
         )  # fmt: skip
         decisions = decide(logits.numpy(), self.tau.numpy(), self.task)
-        if position.end_of_pass(row, macro_f1_error(decisions, targets.numpy())):
+        if position.end_epoch(row, macro_f1_error(decisions, targets.numpy())):
             self.kept = {name: value.cpu().clone() for name, value in self._state().items()}
 
     def _rate(self, done: float) -> float:
-        """Learning rate when this share of all steps is done: up a line, down a cosine."""
+        """Learning rate at this fraction of all steps: linear warm-up, then cosine decay."""
         warmup = min(self.settings.warmup_epochs / self.settings.epochs, 0.5)
         if done < warmup:
             return self.settings.learning_rate * done / warmup
@@ -181,7 +181,7 @@ class Training:
         return self.settings.learning_rate * (LOWEST_RATE + (1 - LOWEST_RATE) * falling)
 
     def _state(self) -> dict[str, Tensor]:
-        """Everything that is learned."""
+        """All trained tensors."""
         network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         return network | {"tau": self.tau}
 
@@ -191,11 +191,11 @@ class Training:
         self.tau = state["tau"]
 
     def _resume(self) -> None:
-        found = load_state(self.state_file) if self.state_file else None
-        if found is None:
+        saved = load_state(self.state_file) if self.state_file else None
+        if saved is None:
             return
-        self.position, tensors = found
-        log.info("goes on at epoch %s", self.position.epoch)
+        self.position, tensors = saved
+        log.info("resumed at epoch %s", self.position.epoch)
         self._load({k.removeprefix("now."): v for k, v in tensors.items() if k.startswith("now.")})
         self.kept = {
             k.removeprefix("kept."): v for k, v in tensors.items() if k.startswith("kept.")
@@ -221,8 +221,8 @@ def score(
 ) -> tuple[Tensor, Tensor]:
     """Logits and labels (0, 1, NaN) of `rows`, in their order, float32 [n, n_labels] on the CPU.
 
-    In float32 whatever the training's precision is, as predictions are: thresholds that are
-    learned from these logits hold for those.
+    Always computed in float32, like predictions, so that thresholds learned from these logits are
+    valid for predictions.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -235,9 +235,9 @@ def score(
 
 
 def drop_modalities(batch: Batch, settings: TrainingSettings) -> Batch:
-    """Hide the structure or the embedding of some proteins, as if they had none.
+    """Hide the structure or the embedding of some proteins (modality dropout).
 
-    A network that has met proteins without a modality does not depend on it.
+    The network thereby learns to predict proteins without a modality.
     """
     chance = torch.rand(batch.num_graphs)
     without_structure = chance < settings.structure_dropout

@@ -1,14 +1,14 @@
-"""Which numbers the matrix products of a training are made of."""
+"""Mixed precision in training."""
 
 import torch
 
 from halo.device import has_bfloat16
 
 
-def half_precision(device: torch.device, precision: str) -> torch.autocast:
-    """Matrix products in bfloat16 where `precision` says so.
+def mixed_precision(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast context for matrix products in bfloat16, if `precision` asks for it.
 
-    ``auto``: on a GPU that computes with it (compute capability 8.0 and above).
+    ``auto`` uses bfloat16 on GPUs that support it (compute capability 8.0 and above).
     """
     half = precision == "bfloat16"
     if precision == "auto":

@@ -1,4 +1,4 @@
-"""One fold, one seed, one method: train, save, and score the held-out proteins."""
+"""The train stage: train one method on one fold with one seed, and predict its held-out parts."""
 
 import logging
 from dataclasses import asdict, dataclass
@@ -34,18 +34,19 @@ from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
-CODE = ("halo.training.loop", "halo.network.classes")  # what the weights depend on
+CODE = ("halo.training.loop", "halo.network.classes")  # code that the weights depend on
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where the graphs and embeddings of a fold are.
+    """Graphs and embeddings of a fold.
 
     Attributes
     ----------
     graphs, embeddings : shard files of these stages
     store : root of the store
-    language_model : ``language_model.json`` of the fold's own one, see `require_own_language_model`
+    language_model : ``language_model.json`` of the fold's fine-tuned language model, see
+        `require_own_language_model`
     """
 
     graphs: list[Path]
@@ -67,8 +68,8 @@ def train_fold(
 ) -> None:
     """Write ``model.safetensors``, ``model.json``, ``history.csv`` and ``predictions.csv``.
 
-    `kind` is the method's class, a key of `halo.network.classes.NETWORKS`. HaloError where the
-    embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
+    `parts` is the part (train, val, cal, test, removed) of each protein, by id. HaloError if
+    the embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
     """
     parts.require(TRAIN, "val", "test")
     train, val = parts.rows(TRAIN), parts.rows("val")
@@ -157,7 +158,7 @@ def fit_standardization(network: nn.Module, dataset: ProteinDataset, rows: np.nd
 
 
 def _content(proteins: Proteins, parts: FoldParts) -> dict[str, str]:
-    """What a state depends on beyond the settings: the proteins, and the code."""
+    """Digests of the proteins and the code, on which a state depends besides the settings."""
     learned = parts.is_in(TRAIN, "val")
     table = proteins.table.loc[learned, ["seq_hash"]].assign(part=parts.part[learned])
     digest = sha256()

@@ -1,8 +1,8 @@
-"""The state of a training that goes on: what is needed to resume it where it was saved.
+"""The state of an unfinished training, from which it is resumed.
 
-One safetensors file, replaced as a whole, so that it is never of two moments: the tensors, and
-the position as JSON in its header. Random numbers are drawn from the seed and the position, so
-no generator has a state that would have to be kept.
+The state is one safetensors file with the tensors, and the position as JSON in its header. It is
+replaced atomically, so that tensors and position always agree. Random numbers depend on the seed
+and the position only, so no state of a generator is saved.
 """
 
 import json
@@ -18,21 +18,21 @@ from halo.tensors import require_readable, save_tensors
 
 log = logging.getLogger(__name__)
 
-SMOOTHED_PASSES = 5  # over which the macro-F1 is averaged that tells the best pass
+SMOOTHED_EPOCHS = 5  # over which the validation macro-F1 is averaged to find the best epoch
 
 
 @dataclass
 class Position:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes
     ----------
-    epoch, step : the pass that goes on, from 1, and the steps of it that are done
-    loss, proteins : sum of the losses in this pass, and over how many proteins
-    seconds : that this pass has taken
-    history : what is known of the passes that are done
-    best_epoch, best_f1 : the best of them, and its smoothed macro-F1
-    kept_epoch : the last of them that is as good as the best, as far as can be told
+    epoch, step : current epoch, from 1, and its completed steps
+    loss, proteins : sum of the losses in this epoch, and number of its proteins so far
+    seconds : time that this epoch has taken
+    history : scores of completed epochs
+    best_epoch, best_f1 : best epoch, and its smoothed macro-F1
+    kept_epoch : the epoch whose weights are kept, see `end_epoch`
     """
 
     epoch: int = 1
@@ -45,17 +45,22 @@ class Position:
     best_f1: float = -1.0
     kept_epoch: int = 0
 
-    def end_of_pass(self, row: dict[str, float], error: float = 0.0) -> bool:
-        """Go to the beginning of the next pass; whether this one is to be kept.
+    def end_epoch(self, row: dict[str, float], error: float = 0.0) -> bool:
+        """Finish the epoch and go to the next one; returns whether its weights are kept.
 
-        `row` is what is known of it; whether it is kept is added. What counts is its
-        ``val_macro_f1`` averaged with those of the passes before it: of a single pass it is mostly
-        noise where the validation is small. It is kept if it is the best so far, or less than
-        `error`, its standard error, below: of passes that the validation cannot tell apart the
-        last one has learned the most (the one-standard-error rule of Breiman 1984, for passes).
+        Early stopping with the one-standard-error rule (Breiman 1984). The score of an epoch is
+        the mean ``val_macro_f1`` of the last `SMOOTHED_EPOCHS` epochs, because a single value is
+        noisy for a small validation set. The weights are kept if the score is the best so far, or
+        at most one standard error below: of epochs that the validation set cannot distinguish,
+        the last one has been trained longest.
+
+        Parameters
+        ----------
+        row : scores of the epoch, to which ``kept`` is added
+        error : standard error of its macro-F1
         """
         self.history.append(row)
-        last = [known["val_macro_f1"] for known in self.history[-SMOOTHED_PASSES:]]
+        last = [known["val_macro_f1"] for known in self.history[-SMOOTHED_EPOCHS:]]
         f1 = sum(last) / len(last)
         is_kept = f1 > self.best_f1 - error
         row["kept"] = int(is_kept)
@@ -76,7 +81,7 @@ def save_state(
 
 
 def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
-    """The state in `file`, or None where there is none; one that is damaged counts for none."""
+    """The state in `file`; None if there is none, or if it is damaged."""
     if not file.exists():
         return None
     require_readable(file)
@@ -86,12 +91,12 @@ def load_state(file: Path) -> tuple[Position, dict[str, Tensor]] | None:
             _require_numbers(position)
             return position, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        log.warning("%s: damaged (%s); the training starts anew", file, error)
+        log.warning("%s: damaged (%s); the training starts from the beginning", file, error)
         return None
 
 
 def _require_numbers(position: Position) -> None:
-    """TypeError where a field is of another type than its default."""
+    """Raise a TypeError if a field has another type than its default."""
     for name, default in asdict(Position()).items():
         wanted = (int, float) if isinstance(default, float) else (type(default),)
         if type(getattr(position, name)) not in wanted:
@@ -108,7 +113,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; other tensors are ignored."""
+    """Restore the tensors of `optimizer_tensors`; other tensors are ignored."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):

@@ -1,38 +1,38 @@
-"""A decision threshold for each label, learned and identified."""
+"""Learn a decision threshold for each label."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-TEMPERATURE = 0.2  # of a soft decision, in logits
-PENALTY = 0.1  # weight of the pull on the ratios beside F1
-USUAL_RATIO = math.log(2)  # of the odds: where few positives leave the common ratio
-RAREST = 1e-4  # frequency that a label is taken to have at least, and to lack
+TEMPERATURE = 0.2  # of soft decisions, in logits
+PENALTY = 0.1  # weight of the penalty on the ratios, relative to F1
+USUAL_RATIO = math.log(2)  # prior of the common log ratio of odds
+RAREST = 1e-4  # frequencies are clipped to this distance from 0 and 1
 STEPS, RATE = 150, 0.05  # of Adam
 
 
 class ThresholdLoss(nn.Module):
-    r"""What the thresholds of held-out logits cost; its parameters are what is learned.
+    r"""Loss of decision thresholds on held-out logits, with the thresholds as its parameters.
 
-    A threshold inside of the focal loss would only be a shift of the logit: the bias of the last
-    layer can undo it, and nothing fixes its value. Here it is fixed by what it is for. With
-    :math:`q = \sigma((z - \tau) / T)` a soft decision, :math:`1 - F_1(q, y)`, a label at a time,
-    has its minimum at a threshold of its own.
+    A threshold inside the focal loss would only shift the logit, which the bias of the last layer
+    can undo. Here each threshold minimizes :math:`1 - F_1(q, y)` of its label, with the soft
+    decisions :math:`q = \sigma((z - \tau) / T)`.
 
-    What is learned is how often a label is predicted, over how often it occurs: :math:`\tau_l`
-    is the quantile of the label's logits that a share :math:`\sigma(\sigma^{-1}(f_l) + u_l)`
-    lies above, with the frequency :math:`f_l` in training. Such ratios of odds are alike between
-    labels, as logits are not, so that a label with few positives can be held near the others:
-    :math:`\frac{k}{k + n_l} (u_l - u)^2`, and their common ratio near 2 by
-    :math:`\frac{k}{k + n} (u - \ln 2)^2`, where :math:`n` counts held-out positives.
+    The parameters are log odds ratios :math:`u_l` of the predicted to the true frequency:
+    :math:`\tau_l` is the quantile of the label's logits above which a fraction
+    :math:`\sigma(\sigma^{-1}(f_l) + u_l)` lies, with the frequency :math:`f_l` in training. Unlike
+    logits, these ratios are comparable between labels, so that the ratios of labels with few
+    positives can be shrunk towards the common one by :math:`\frac{k}{k + n_l} (u_l - u)^2`, and
+    the common ratio towards 2 by :math:`\frac{k}{k + n} (u - \ln 2)^2`, where :math:`n` is the
+    number of held-out positives.
 
     Args:
         logits, targets: of held-out proteins, float32 :math:`(N, L)`; targets that are NaN are
-            unknown and do not count. Those of training proteins would not do: the network knows
-            them, and the thresholds came out too high.
-        frequencies: share of the training proteins that have each label, float :math:`(L)`.
-        shrinkage: :math:`k`, the number of positives at which both pulls are of the same size.
+            unknown and ignored. Logits of training proteins would give thresholds that are too
+            high, because the network has been fitted to them.
+        frequencies: fraction of the training proteins with each label, float :math:`(L)`.
+        shrinkage: :math:`k`, the number of positives at which data and penalty weigh the same.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ThresholdLoss(nn.Module):
         self.common = nn.Parameter(torch.tensor(USUAL_RATIO))
 
     def thresholds(self) -> Tensor:
-        """Thresholds in logits, float32 :math:`(L)`, between two neighbouring logits each."""
+        """Thresholds in logits, float32 :math:`(L)`, each between two adjacent logits."""
         last = len(self.ranked) - 1
         position = (1 - torch.sigmoid(self.odds + self.ratios)) * last
         below = position.detach().floor().long()
@@ -60,7 +60,7 @@ class ThresholdLoss(nn.Module):
         return torch.lerp(low, high, position - below)
 
     def forward(self) -> Tensor:
-        """One minus the mean soft F1 of the labels that occur, and the pulls."""
+        """One minus the mean soft F1 of the labels that occur, plus the penalties."""
         q = torch.sigmoid((self.logits - self.thresholds()) / TEMPERATURE) * self.known
         overlap = (q * self.targets).sum(dim=0)
         f1 = 2 * overlap / (q.sum(dim=0) + self.targets.sum(dim=0)).clamp(min=1e-6)
@@ -73,11 +73,11 @@ class ThresholdLoss(nn.Module):
 def learn_thresholds(
     logits: Tensor, targets: Tensor, frequencies: Tensor, shrinkage: float
 ) -> Tensor:
-    """The thresholds at which `ThresholdLoss` is lowest, in logits, float32 [n_labels].
+    """Minimize `ThresholdLoss`; returns thresholds in logits, float32 [n_labels].
 
-    The same input gives the same thresholds; there is no randomness.
+    The result is deterministic.
     """
-    # Copies, since autograd takes nothing that was computed in inference mode.
+    # Copies, because autograd does not accept tensors from inference mode.
     loss = ThresholdLoss(logits.clone(), targets.clone(), frequencies, shrinkage)
     optimizer = torch.optim.Adam(loss.parameters(), lr=RATE)
     for _ in range(STEPS):

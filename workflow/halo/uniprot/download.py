@@ -47,7 +47,7 @@ class PassingError(Exception):
 def download_entries(settings: UniprotSettings, file: Path) -> dict[str, Any]:
     """Write the entries of a query to `file`, gzipped, one JSON a line, and return its header.
 
-    The first line is ``{"uniprot": {release, date, query, entries}}``. HaloError where the service
+    The first line is ``{"uniprot": {release, date, query, entries}}``. HaloError if the service
     refuses the query, gives nothing, changes its release on the way or loses entries.
     """
     header: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def _wait(state: RetryCallState) -> float:
     reraise=True,
 )
 def _page(client: httpx.Client, url: str, parameters: dict[str, str] | None) -> httpx.Response:
-    """A page. HaloError where asking again does not help, PassingError where it may."""
+    """A page. HaloError if asking again does not help, PassingError where it may."""
     try:
         page = client.get(url, params=parameters)
         if page.status_code in (408, 425, 429) or page.status_code >= 500:

@@ -77,7 +77,7 @@ class Entry:
 def read_entries(path: Path) -> Iterator[Entry]:
     """The entries of a file: UniProt's JSON, one JSON a line, or its TSV; see `open_text`.
 
-    HaloError where it is something else.
+    HaloError if it is something else.
     """
     with open_text(path) as file:
         start = file.readline()

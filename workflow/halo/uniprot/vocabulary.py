@@ -28,7 +28,7 @@ class Vocabulary:
 
     Parameters
     ----------
-    mapping : table with the columns location and label; HaloError where a location is no term
+    mapping : table with the columns location and label; HaloError if a location is no term
     """
 
     def __init__(self, mapping: Path | None = None) -> None:
