@@ -1,11 +1,8 @@
 """The subpackages stand on one another without a cycle, and know nothing of the workflow."""
 
 import ast
-import re
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parents[2] / "workflow/halo"
 

@@ -30,7 +30,7 @@ T = TypeVar("T", bound=Versioned)
 
 
 def write_typed(file: Path, content: Versioned) -> None:
-    """Write the fields that are not None."""
+    """Write all fields that are not None."""
     write_json(
         file, content.model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
     )
@@ -47,10 +47,10 @@ def read_typed(
     content = read_json(file)
     if isinstance(content, dict) and unnumbered is not None:
         content.setdefault("format", unnumbered)
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != current or isinstance(found, bool):
-        told = f"has the format {found!r}" if found is not None else "names no format"
-        raise HaloError(f"{file}: {told}, and this HALO reads format {current}; {fix}")
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != current or isinstance(version, bool):
+        fault = f"has the format {version!r}" if version is not None else "names no format"
+        raise HaloError(f"{file}: {fault}, and this HALO reads format {current}; {fix}")
     try:
         return kind.model_validate_json(json.dumps(content))
     except ValidationError as error:
