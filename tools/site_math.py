@@ -1,4 +1,4 @@
-"""An extension of Griffe: formulas of docstrings become MathML, which browsers draw by themselves."""
+"""An extension of Griffe: formulas of docstrings become MathML, which needs no script."""
 
 import re
 import textwrap
