@@ -256,6 +256,8 @@ def test_the_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert PROJECT["dynamic"] == ["version"]  # taken from the package
     assert str(citation["version"]) == halo.__version__
+    released = f"## [{halo.__version__}] - {citation['date-released']}\n"
+    assert released in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_profiles_name_rules_that_exist():
