@@ -30,7 +30,7 @@ help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
-	@python resources/demo/serve.py --port $(PORT) -- \
+	@python tools/demo/serve.py --port $(PORT) -- \
 	  snakemake --cores $(CORES) --set-threads train=1 embeddings=1
 	@echo "The report: results/demo/report.html"
 
@@ -109,7 +109,7 @@ check-split: $(VENV)/.run  ## split 1,500 real proteins at a time and align all 
 	@PYTHONPATH=workflow python tests/benchmarks/check_split.py
 
 pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MINUTES=60)
-	@python resources/language_model/pretrain.py --bfloat16 --minutes $(MINUTES) \
+	@python tools/language_model/pretrain.py --bfloat16 --minutes $(MINUTES) \
 	  --folder results/pretrain --log results/pretrain/log
 	@cp results/pretrain/esm2_offline.pt resources/language_model/
 

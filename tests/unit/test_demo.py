@@ -26,7 +26,8 @@ import simulate
 from sequences import LABELS, simulate_proteins
 from serve import AlphaFoldServer
 
-DEMO = Path(__file__).resolve().parents[2] / "resources" / "demo"
+ROOT = Path(__file__).resolve().parents[2]
+DEMO, TOOLS = ROOT / "resources/demo", ROOT / "tools/demo"
 ACCESSION = re.compile(
     r"([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2})(-[0-9]+)?"
 )
@@ -362,7 +363,7 @@ def test_server_serves_real_models(shared):
 
 
 def serve(*arguments):
-    command = [sys.executable, str(DEMO / "serve.py"), *arguments]
+    command = [sys.executable, str(TOOLS / "serve.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -20,7 +20,7 @@ from predict_bundle import CHECKPOINT
 COPIED = ("config", "envs")  # which commands change
 LINKED = (
     "LICENSE", "Makefile", "Snakefile", "profiles", "requirements", "resources", "rules",
-    "scripts", "slurm", "workflow",
+    "scripts", "slurm", "tools", "workflow",
 )  # fmt: skip
 TUTORIAL = "docs/tutorial.md"
 HERE = "changes the shell that it is called in"

@@ -24,7 +24,7 @@ MODELLED = 2 / 3  # share of the proteins that have a structure
 def main() -> None:
     """Read the command line and write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[2] / "resources/demo"
     parser.add_argument("--out", type=Path, default=here, help="folder to write to")
     parser.add_argument("--number", type=int, default=NUMBER, help="of proteins, 60 to 999")
     parser.add_argument("--seed", type=int, default=SEED)

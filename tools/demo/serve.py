@@ -218,7 +218,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = Path(__file__).resolve().parent / "afdb"
+    default = Path(__file__).resolve().parents[2] / "resources/demo/afdb"
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--folder", type=Path, default=default)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")

@@ -36,7 +36,7 @@ HIDDEN = 0.15  # share of the residues that the model has to guess: Devlin et al
 def main() -> None:
     """Read the command line, train, and write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
-    default = Path(__file__).resolve().parent / "esm2_demo.pt"
+    default = ROOT / "resources/demo/esm2_demo.pt"
     parser.add_argument("--out", type=Path, default=default, help="file to write")
     parser.add_argument("--proteins", type=int, default=PROTEINS, help="to train on")
     parser.add_argument("--steps", type=int, default=STEPS)
