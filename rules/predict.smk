@@ -108,6 +108,7 @@ rule bundle:
         "{params.run}/bundle.py --proteins {input.proteins} --assignments {input.assignments}"
         " --predictions {input.predictions} --language-model {input.language_model}"
         " --metrics {input.metrics} --licence {params.licence:q} --out {output}"
+        " --beside .snakemake_timestamp"
         " --settings {params.settings:q} --log {log}"
 
 

@@ -22,6 +22,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.licence,
         BundleSettings(**arguments.settings),
         arguments.out,
+        arguments.beside,
     )
     bundle = read_bundle(arguments.out)
     log.info("%s: %s files, sha256 %s", arguments.out, len(bundle.files) + 1, bundle.sha256)
@@ -37,5 +38,8 @@ if __name__ == "__main__":
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--metrics", type=Path, required=True, help="evaluation/metrics.json")
     parser.add_argument("--licence", type=Path, required=True, help="text of the bundle's licence")
+    parser.add_argument(
+        "--beside", nargs="*", default=[], help="files that a bundle there may hold, and loses"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     run_job(parser, job)

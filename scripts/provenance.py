@@ -33,7 +33,7 @@ def job(arguments: argparse.Namespace) -> None:
     provenance = make_provenance(
         arguments.config,
         arguments.workflow,
-        arguments.snakemake,
+        {"snakemake": arguments.snakemake},
         arguments.inputs,
         read_json(arguments.language_model),
         counts,

@@ -324,7 +324,7 @@ def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100)
     provenance = make_provenance(
         config,
         Path(__file__).parents[1],
-        "9.27.1",
+        {"snakemake": "9.27.1"},
         [run.path("proteins.csv")],
         {"name": "esm2_demo", "sha256": "ab" * 32},
         counts,

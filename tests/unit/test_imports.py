@@ -1,8 +1,11 @@
 """The subpackages stand on one another without a cycle, and know nothing of the workflow."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).parents[2] / "workflow/halo"
 
@@ -35,3 +38,15 @@ def test_subpackages_import_each_other_without_a_cycle():
         graph.setdefault(part_of(module), set()).update(imported(module) - {part_of(module)})
     assert graph["training"] >= {"network", "embeddings"}  # the imports are seen
     TopologicalSorter(graph).prepare()  # graphlib.CycleError names the cycle
+
+
+# The rules pass commands, files and folders on; the configuration is the workflow's own, and has
+# words of its own for them.
+WORKFLOW_WORDS = re.compile("snakemake|benchmarks/|results/", re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "module", [p for p in PACKAGE.rglob("*.py") if part_of(p) != "config"], ids=lambda p: p.stem
+)
+def test_the_package_does_not_know_the_workflow(module):
+    assert WORKFLOW_WORDS.findall(module.read_text(encoding="utf-8")) == []

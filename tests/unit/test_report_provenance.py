@@ -87,7 +87,7 @@ def test_inputs_are_known_by_their_bytes(tmp_path):
 
 
 def test_versions_and_machine():
-    found = software("9.27.1")
+    found = software({"snakemake": "9.27.1"})
     assert found["snakemake"] == "9.27.1"
     assert {"python", "numpy", "halo"} <= set(found)
     machine = hardware()
@@ -124,10 +124,10 @@ def test_the_whole_of_it(tmp_path, monkeypatch):
         "evaluation": {"seed": 3},
     }
     model = {"name": "m", "path": str(file), "sha256": "00"}
-    found = make_provenance(config, Path("/nowhere"), "9", [file], model, {"proteins": 1}, {})
+    found = make_provenance(config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {})
     assert found["seeds"] == {"training": [1], "split": 2, "bootstrap": 3}
     assert found["config"]["dataset"]["proteins"] == "./proteins.csv"
     assert found["git"] is None
     assert str(tmp_path) not in json.dumps(found)
-    again = make_provenance(config, Path("/nowhere"), "9", [file], model, {"proteins": 1}, {})
+    again = make_provenance(config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {})
     assert again == found

@@ -67,7 +67,7 @@ def shared_folder(folder: Path) -> Path:
 def adopt_folder(folder: Path) -> None:
     """Give a new folder in a store the permissions of the folder above.
 
-    For the folder of an output, which Snakemake makes with those of the umask. One that has
+    For the folder of an output, which is made with those of the umask before the job. One that has
     something in it, or belongs to another user, stays as it is.
     """
     folder = Path(folder)

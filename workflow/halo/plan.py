@@ -1,7 +1,7 @@
 """Which models a run makes, and from which language models and other models each is made.
 
-It follows from the complete configuration alone: no file is read, and Snakemake is not known. The
-rules turn it into paths.
+It follows from the complete configuration alone: no file is read, and no path is made but the names
+of models. Rules turn it into paths.
 """
 
 from collections.abc import Iterable, Mapping

@@ -53,8 +53,8 @@ def finetune_fold(
     ----------
     parts : those of train and val alone are looked at
     weights : the language model as it was published
-    store : root of the store, below which the state lies while this goes on: Snakemake deletes
-        the outputs of a job that failed
+    store : root of the store, below which the state is kept meanwhile: outputs of a job that failed
+        may be deleted
     save_seconds : how often the state is written
     """
     parts.require(TRAIN, "val")

@@ -2,7 +2,7 @@
 
 import gzip
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,6 +88,7 @@ def build_bundle(
     licence: Path,
     settings: BundleSettings,
     folder: Path,
+    beside: Collection[str] = (),
 ) -> None:
     """Write the bundle to `folder`, atomically.
 
@@ -100,6 +101,7 @@ def build_bundle(
     language_model : ``language_model.json`` of the run's pretrained language model
     metrics : ``evaluation/metrics.json``
     licence : file with the licence of the bundle
+    beside : files of others that a bundle that is replaced may have
 
     Raises
     ------
@@ -107,7 +109,7 @@ def build_bundle(
         if `folder` has other files, or files of the run are missing or do not fit
     """
     folder = Path(folder)
-    _require_replaceable(folder)
+    _require_replaceable(folder, beside)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         work = Path(scratch) / "bundle"
@@ -153,14 +155,14 @@ def build_bundle(
         work.rename(folder)
 
 
-def _require_replaceable(folder: Path) -> None:
-    """Raise a HaloError if `folder` has files that its manifest does not list."""
+def _require_replaceable(folder: Path, beside: Collection[str]) -> None:
+    """Raise a HaloError if `folder` has files that its manifest does not list, but `beside`."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise HaloError(f"{folder}: a file; give a folder for the bundle")
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    listed_before = {*manifest.get("files", {}), MANIFEST, ".snakemake_timestamp"}
+    listed_before = {*manifest.get("files", {}), MANIFEST, *beside}
     files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
     foreign = [str(path) for path in files if str(path) not in listed_before]
     if foreign:

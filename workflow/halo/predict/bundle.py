@@ -110,7 +110,7 @@ def read_bundle(folder: Path) -> Bundle:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise HaloError(f"{folder}: there is no such folder; `snakemake bundle` makes it of a run")
+        raise HaloError(f"{folder}: there is no such folder; make the bundle of a run first")
     for name in (DESCRIPTION, MANIFEST):
         if not (folder / name).is_file():
             raise HaloError(

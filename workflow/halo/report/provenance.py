@@ -23,9 +23,9 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def software(snakemake: str) -> dict[str, str]:
-    """Versions of HALO, Python, Snakemake, MMseqs2 and of the installed `PACKAGES`."""
-    found = {"halo": __version__, "python": platform.python_version(), "snakemake": snakemake}
+def software(beside: Mapping[str, str]) -> dict[str, str]:
+    """Versions of HALO, Python, MMseqs2 and of the installed `PACKAGES`, and those `beside`."""
+    found = {"halo": __version__, "python": platform.python_version(), **beside}
     with suppress(HaloError):  # where another environment has it
         found["mmseqs2"] = output_of(find_mmseqs(), "version")
     for name in PACKAGES:
@@ -85,7 +85,7 @@ def without_home(value: Any, folders: Mapping[str, str]) -> Any:
 def make_provenance(
     config: Mapping[str, Any],
     workflow: Path,
-    snakemake: str,
+    beside: Mapping[str, str],
     inputs: Iterable[Path],
     language_model: Mapping[str, str],
     counts: Mapping[str, int],
@@ -97,7 +97,7 @@ def make_provenance(
     ----------
     config : the configuration with all defaults
     workflow : folder of the workflow
-    snakemake : version of Snakemake
+    beside : versions of programs that this process does not have, by name
     inputs : the files that the user gave
     language_model : content of ``language_model.json``
     counts : how many proteins, structures, models
@@ -118,7 +118,7 @@ def make_provenance(
         },
         "inputs": input_files(inputs),
         "language_model": {"name": language_model["name"], "sha256": language_model["sha256"]},
-        "software": software(snakemake),
+        "software": software(beside),
         "git": git_state(workflow),
         "hardware": hardware(),
         "counts": dict(counts),

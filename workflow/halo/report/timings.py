@@ -1,4 +1,4 @@
-"""Time and memory of the stages, from Snakemake's benchmark files."""
+"""Time and memory of the stages, from tables with the seconds and memory of their jobs."""
 
 from collections.abc import Collection
 from pathlib import Path
