@@ -3,7 +3,7 @@
     snakemake --cores 2 -- all          # or `make demo`
     PYTHONPATH=workflow python tests/benchmarks/attributions.py results/demo
 
-Every protein is judged by the network of the fold that did not train on it, for each true label
+Every protein is predicted by the network of the fold that did not train on it, for each true label
 that the network gives it. The signals of that label are to be found; those of other labels and
 the decoys are not. Prints one JSON object; areas are those below the ROC curve, chance is 0.5.
 """

@@ -167,7 +167,7 @@ def compute_alone(
             pass
 
     if device == "cuda":
-        run()  # kernels are chosen in the first pass
+        run()  # kernels are chosen in the first run
     return _seconds(run)
 
 

@@ -36,7 +36,7 @@ LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 
 
 class Answer:
-    """An encoder that computes nothing: the same states for all, in half precision or not."""
+    """An encoder that computes nothing: the same states for all, in float16 or float32."""
 
     ahead = 1
     is_last = True

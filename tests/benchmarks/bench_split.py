@@ -8,7 +8,7 @@ HALO's own rule is run beside it.
 
 HALO's result is given twice: as the search alone makes it, and as the stage delivers it, after
 what its audit finds has gone back into the graph. The seconds of the audit are not counted, those
-of splitting again are. Since the audit that fixes HALO's result is the one that judges it, the
+of splitting again are. Since the audit that fixes HALO's result also evaluates it, the
 highest identity of the search alone is beside it. The last line is one JSON object.
 """
 

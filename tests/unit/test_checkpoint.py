@@ -355,7 +355,7 @@ def test_a_file_without_permission_is_not_called_damaged(whole):
 
 
 def run_as_nobody(work: Callable[[], object]) -> str:
-    """The name of what `work` raises in a process of the user nobody's."""
+    """The name of what `work` raises in a process of an unprivileged user."""
     reader, writer = os.pipe()
     if not (child := os.fork()):
         try:

@@ -41,7 +41,7 @@ def test_what_is_in_it(small, made):
     ids = [line[1:].split("\t")[0] for line in text.splitlines() if line.startswith(">")]
     trained = small.assignments.index[(small.assignments == "train").any(axis=1)]
     assert set(ids) == set(trained)
-    # Where the run had its files from is nobody's business.
+    # The paths of the run's files are private.
     for path in made.rglob("*.json"):
         assert str(small.folder) not in path.read_text()
 

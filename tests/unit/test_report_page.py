@@ -109,7 +109,7 @@ def test_the_numbers_are_those_of_the_metrics(run, page):
         for name in ("macro_f1", "exact_match", "calibration_error"):
             for number in method["overall"][name].values():
                 assert formatting.score(number) in page.text
-    assert "Similar pairs across partitions: 0." in page.text
+    assert "Similar pairs across parts: 0." in page.text
     assert "illegal residue letters" in page.text
 
 

@@ -23,7 +23,7 @@ NAMES = [name_of(str(number)) for number in range(4)]
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Store:
-    """Embeddings below ``store``, which is the working folder's; nobody has touched them lately."""
+    """Embeddings below ``store``, which is the working folder's; they have not changed lately."""
     monkeypatch.chdir(tmp_path)
     made = Store.create(Path("store"), "embeddings", {}, LAYOUT)
     for names in (NAMES, NAMES[:1]):

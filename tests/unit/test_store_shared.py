@@ -64,7 +64,7 @@ def segment_of(store: Store, name: str) -> Path:
 
 
 def rest(store: Store, seconds: float) -> None:
-    """Let the store look as if nobody had touched it for so long."""
+    """Let the store look as if it had not changed for so long."""
     then = time.time() - seconds
     for path in (store.path, *store.path.iterdir()):
         os.utime(path, (then, then))

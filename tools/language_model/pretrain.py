@@ -50,7 +50,7 @@ def main() -> None:
     add("--longest", type=int, default=256, help="tokens of a piece of a protein")
     add("--tokens", type=int, default=2048, help="of a batch, padding included")
     add("--rate", type=float, default=3e-3, help="highest learning rate")
-    add("--repeats", type=int, default=2, help="of a DeepLoc or ProtGPS protein in a pass")
+    add("--repeats", type=int, default=2, help="of a DeepLoc or ProtGPS protein per epoch")
     add("--seed", type=int, default=1)
     add("--bfloat16", action="store_true", help="matrix products in bfloat16")
     add("--device", default="cpu", help="cpu or cuda")

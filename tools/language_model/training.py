@@ -151,7 +151,7 @@ def train(
 
     Every `check_every` seconds and at the end, the perplexity of `quiz` is logged and two files
     are written to `folder`: ``state.pt``, to go on from, and ``esm2_offline.pt``, the model so
-    far. `proteins` are arrays of tokens; one that is there twice comes twice in a pass.
+    far. `proteins` are arrays of tokens; a duplicate is used twice per epoch.
     """
     training = Training(plan, device)
     start_from_frequencies(training.model, proteins)

@@ -1,6 +1,6 @@
-"""The configuration: one typed model, and every fault told before the first job.
+"""The configuration: a typed model, validated before the first job.
 
-The sections are the stages' own settings (see `halo.settings`), put together by `model`.
+Its sections are the settings of the stages (see `halo.settings`), which `model` combines.
 """
 
 from halo.config.check import checked_benchmark, checked_config

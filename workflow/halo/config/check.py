@@ -21,8 +21,8 @@ PLACEHOLDERS = {"run": "run", "dataset": {}}
 def checked_config(config: Mapping[str, Any], lines: Lines | None = None) -> Config:
     """A copy of `config` with all defaults, or a HaloError that lists every fault.
 
-    Each fault names the key by its path (``split.identity``), what is wrong, the fix and, where
-    `lines` has it, the line in which it stands.
+    Each fault names the key by its path (``split.identity``), the error, the fix and, if `lines`
+    has it, the line.
     """
     faults, model = config_faults(config)
     raise_faults(faults, lines)
@@ -37,7 +37,7 @@ def checked_benchmark(section: Any, lines: Lines | None = None) -> Config:
 
 
 def config_faults(config: Mapping[str, Any]) -> tuple[list[Fault], RunConfig]:
-    """All faults of a run's configuration; and the model, with defaults in place of them."""
+    """All faults of a run's configuration, and the model with defaults for faulty sections."""
     plain = json.loads(as_json(config))
     model, faults = validated(RunConfig, plain)
     wrong = {str(fault.path[0]) for fault in faults if fault.path}
@@ -48,12 +48,12 @@ def config_faults(config: Mapping[str, Any]) -> tuple[list[Fault], RunConfig]:
 
 
 def dumped(model: BaseModel) -> Config:
-    """The model as a mapping of plain values, as JSON has them."""
+    """The model as a mapping of JSON values."""
     return model.model_dump(mode="json")
 
 
 def validated(kind: type[Model], plain: Config) -> tuple[Model | None, list[Fault]]:
-    """The model of a mapping (of plain values, changed in place), or None, and its faults."""
+    """The model of a mapping of JSON values (changed in place), or None, and its faults."""
     while True:
         try:
             return kind.model_validate_json(json.dumps(plain)), []

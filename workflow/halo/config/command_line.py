@@ -1,4 +1,4 @@
-"""Values of the command line, ``--config key=value``, read as YAML."""
+"""Parse ``--config key=value`` of the command line as YAML."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run's configuration, complete: what the rules use."""
+"""Complete the configuration of a run for the rules."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +13,13 @@ from halo.config.yaml_file import load_yaml
 
 
 def completed_config(config: Mapping[str, Any], base: Path, lines: Lines | None = None) -> Config:
-    """A run's configuration with all defaults and found files.
+    """The configuration of a run with all defaults and resolved paths.
 
     Parameters
     ----------
-    config : what the files and the command line say
+    config : configuration from files and the command line
     base : the workflow's folder
-    lines : where each key stands, for messages
+    lines : location of each key, for messages
 
     Raises
     ------

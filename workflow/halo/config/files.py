@@ -1,4 +1,4 @@
-"""Files and folders that a configuration names: found, or a fault."""
+"""Find the files and folders of a configuration."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -10,7 +10,7 @@ from halo.config.fault import Path as KeyPath
 from halo.config.merge import Config
 from halo.embeddings.published import PUBLISHED
 
-LARGEST = 20 << 20  # bytes of data that are read before the first job; more is left to the ingest
+LARGEST = 20 << 20  # bytes; larger data are not read before the first job
 
 FILE, FOLDER, FILES, EITHER = "file", "folder", "files by wildcards", "either"
 SOURCE_KINDS = {"afdb": EITHER, "folder": FOLDER, "archive": FILES, "contacts": EITHER}
@@ -34,10 +34,10 @@ PATHS: dict[KeyPath, str] = {
 
 
 def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, list[Fault]]:
-    """The configuration with each file and folder found, and faults for those that are not.
+    """The configuration with resolved paths, and faults for missing files and folders.
 
-    A relative path is sought from the working directory, then from the workflow's own folder
-    `base`, so that the demo runs from anywhere. ``~`` is the user's home.
+    A relative path is resolved from the working directory, then from the workflow's folder `base`,
+    so that the demo runs anywhere. ``~`` is the user's home directory.
     """
     found = deepcopy(dict(config))
     faults = _data_faults(found)
@@ -66,7 +66,7 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
 
 
 def _data_faults(config: Config) -> list[Fault]:
-    """Data sets of which nobody says where they are."""
+    """Data sets without a path, a URL, or a query."""
     dataset = config["dataset"]
     return [
         Fault(
@@ -84,7 +84,7 @@ def _data_faults(config: Config) -> list[Fault]:
 
 
 def _own_split(config: Config) -> list[Fault]:
-    """A base that the run itself would write over."""
+    """A fault for a `split.base` that the run would overwrite."""
     base = config["split"]["base"]
     own = Path("results", config["run"], "split/assignments.csv")
     if base is None or Path(base).resolve() != own.resolve():
@@ -93,7 +93,7 @@ def _own_split(config: Config) -> list[Fault]:
 
 
 def _find(section: Config | None, path: KeyPath, kind: str, base: Path) -> list[Fault]:
-    """Put the found path into the section; or the fault, where there is none."""
+    """Set the resolved path in the section, or return a fault."""
     value = section and section[path[-1]]
     if value is None:
         return []
@@ -118,7 +118,7 @@ def _exists(place: Path, kind: str) -> bool:
         if kind == FILES:
             return any(place.parent.glob(place.name))
         return place.exists()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
@@ -133,10 +133,10 @@ def _other_kind(place: Path, value: str, path: KeyPath, kind: str) -> list[Fault
 
 
 def worth_reading(files: Iterable[Path], result: Path | None) -> bool:
-    """Whether data are read before the first job: all there, not too large, newer than `result`."""
+    """Whether data are checked before the first job: available, small, and newer than `result`."""
     try:
         found = [Path(file).stat() for file in files]
-    except OSError:  # a download that is still to come
+    except OSError:  # a file that has not been downloaded yet
         return False
     made = result.stat().st_mtime if result is not None and result.exists() else 0.0
     newest = max(stat.st_mtime for stat in found)

@@ -1,4 +1,4 @@
-"""Configurations as mappings, one over another."""
+"""Merge configurations."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -8,7 +8,7 @@ Config = dict[str, Any]
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Config:
-    """`base` with the values of `over`, mapping by mapping; neither is changed."""
+    """`base` updated recursively with the values of `over`; neither is changed."""
     result = deepcopy(dict(base))
     for key, value in over.items():
         if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):

@@ -1,4 +1,4 @@
-"""pydantic's errors as messages: the key, what is wrong with it, and the fix."""
+"""Convert errors of pydantic to messages with the key, the error, and the fix."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ KEY = "[key]"  # pydantic's last step to a key that is wrong itself
 
 
 def explain(error: Mapping[str, Any], kind: type[BaseModel]) -> Iterator[Fault]:
-    """The fault that an error of pydantic tells of, in a configuration of this model."""
+    """Convert an error of pydantic for this model to a fault."""
     path, value, context = error["loc"], error["input"], error.get("ctx", {})
     own_key = bool(path) and path[-1] == KEY
     path = path[:-1] if own_key else path
@@ -113,7 +113,7 @@ def _other_type(kind: str, value: Any) -> str:
 
 
 def _read(text: str) -> Any:
-    """What YAML makes of a text without quotes."""
+    """The value of a text without quotes in YAML."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
@@ -137,7 +137,7 @@ def _type(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as YAML writes it, cut where it is long."""
+    """A value in YAML, truncated if it is long."""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "null" if value is None else repr(value)

@@ -1,4 +1,4 @@
-"""The methods of a run: how they are written in the configuration, and which are made."""
+"""The methods of a run: their form in the configuration, and the selection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -29,8 +29,8 @@ Method = TypedDict(
             Annotated[
                 Literal[CLASSES],
                 Field(
-                    description="network (HALO's), esm (the fine-tuned language model alone, left "
-                    "out where it is not fine-tuned), cascade or average of two of these, or a "
+                    description="network (HALO's), esm (the fine-tuned language model only; "
+                    "omitted without fine-tuning), cascade or average of two of these, or a "
                     "baseline, trained (reference, light_attention, mean_embedding) or not "
                     "(majority, homology)"
                 ),
@@ -39,8 +39,8 @@ Method = TypedDict(
         "of": Annotated[
             tuple[str, ...],
             Field(
-                description="of a cascade or an average, the two methods that it joins; a cascade "
-                "asks the second about what the first is not sure of",
+                description="the two members of a cascade or an average; a cascade "
+                "uses the second where the first is uncertain",
                 min_length=2,
                 max_length=2,
                 json_schema_extra={"uniqueItems": True},
@@ -57,8 +57,8 @@ Method = TypedDict(
         "embeddings": Annotated[
             Literal["finetuned", "pretrained"],
             Field(
-                description="what a network reads where the language model is fine-tuned, its "
-                "embeddings as fine-tuned or, beside it, as published (pretrained)"
+                description="embeddings of a network if the language model is fine-tuned: those "
+                "of the fine-tuned or of the pretrained language model"
             ),
         ],
     },

@@ -41,8 +41,8 @@ class RunConfig(BaseModel):
     )
     device: Literal["auto", "cuda", "cpu"] = Field(
         "auto",
-        description="what jobs with a language model or a network compute on; auto is a GPU where "
-        "there is one, and one that the job asks for (slurm/profile.yaml) must be there; cuda "
+        description="device of jobs with a language model or a network; auto is a GPU if one is "
+        "available, and a GPU that the job requests (slurm/profile.yaml) must be available; cuda "
         "requires one; cpu uses none",
     )
     pathvars: dict[str, str] | None = Field(
@@ -60,7 +60,7 @@ class RunConfig(BaseModel):
     )
     shards: int = Field(
         8,
-        description="jobs into which a stage that works protein by protein is cut (1 to 256)",
+        description="number of jobs of a stage that processes single proteins (1 to 256)",
         ge=1,
         le=256,
     )
@@ -77,31 +77,35 @@ class RunConfig(BaseModel):
         json_schema_extra={"uniqueItems": True},
     )
     dataset: DatasetSection = Field(description="the labelled proteins")
-    split: SplitSettings = _section(SplitSettings, "how the proteins are divided")
-    structures: StructureSection = _section(StructureSection, "where structures come from")
+    split: SplitSettings = _section(
+        SplitSettings, "assignment of the proteins to training, validation, calibration and test"
+    )
+    structures: StructureSection = _section(StructureSection, "sources of structures")
     embeddings: EmbeddingSection = _section(
-        EmbeddingSection, "the language model and how proteins are fed to it"
+        EmbeddingSection, "the language model and the computation of embeddings"
     )
     finetune: FinetuneSection = _section(
-        FinetuneSection, "fine-tuning of the language model, once a fold"
+        FinetuneSection, "fine-tuning of the language model for each fold"
     )
     graphs: GraphSettings = _section(GraphSettings, "the residue graphs")
-    network: NetworkSettings = _section(NetworkSettings, "shape of the network")
-    training: TrainingSettings = _section(TrainingSettings, "how a network is trained")
+    network: NetworkSettings = _section(NetworkSettings, "hyperparameters of the network")
+    training: TrainingSettings = _section(TrainingSettings, "training of networks")
     methods: dict[MethodName, Method] = Field(
         DEFAULT,
-        description="what is trained and compared; a name and its class, with changes of network "
-        "and training",
+        description="methods to train and compare: name and class, with changes of network and "
+        "training",
         min_length=1,
     )
     cascade: CascadeSettings = _section(
-        CascadeSettings, "probabilities and sets of the methods that join two others"
+        CascadeSettings, "methods that combine two others, and conformal sets"
     )
-    evaluation: EvaluationSection = _section(EvaluationSection, "how methods are compared")
+    evaluation: EvaluationSection = _section(
+        EvaluationSection, "evaluation and comparison of methods"
+    )
     release: ReleaseSection = _section(
         ReleaseSection, "the model bundle of the run (snakemake bundle)"
     )
-    predict: PredictOptions = _section(PredictOptions, "how new proteins are predicted")
+    predict: PredictOptions = _section(PredictOptions, "prediction of new proteins")
 
 
 class BenchmarkRunSection(BaseModel):

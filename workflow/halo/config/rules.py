@@ -1,4 +1,4 @@
-"""What keys of several sections have to do with each other."""
+"""Rules about keys of several sections of the configuration."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ RULES: list[tuple[frozenset[str], Rule]] = []
 
 
 def rule_faults(config: RunConfig, wrong: AbstractSet[str]) -> list[Fault]:
-    """Faults of a configuration by the rules that read none of the sections in `wrong`."""
+    """Faults by the rules that use none of the sections in `wrong`."""
     found = list(_section_faults(config, (), wrong))
     for sections, rule in RULES:
         if not sections & wrong:
@@ -37,7 +37,7 @@ def _all_folds(mode: str, count: int) -> list[str]:
 
 
 def _section_faults(node: Any, path: Path, wrong: AbstractSet[str]) -> Iterator[Fault]:
-    """What the sections say about themselves, and values that stand in a list twice."""
+    """Faults within sections, and duplicate values in lists."""
     if hasattr(node, "faults"):
         for key, text in node.faults():
             yield Fault((*path, *key.split(".")), text)
@@ -60,7 +60,7 @@ def _section_faults(node: Any, path: Path, wrong: AbstractSet[str]) -> Iterator[
 
 
 def reads(*sections: str) -> Callable[[Rule], Rule]:
-    """Declares a rule, and which sections it reads: it is not applied where one has faults."""
+    """Declare a rule and the sections that it uses; it is skipped if one of them has faults."""
 
     def declared(rule: Rule) -> Rule:
         RULES.append((frozenset(sections), rule))
@@ -114,7 +114,7 @@ def _test_set_and_mode(config: RunConfig) -> Iterator[Fault]:
 
 @reads("dataset")
 def _columns(config: RunConfig) -> Iterator[Fault]:
-    """No column is two things."""
+    """No column has two meanings."""
     dataset = config.dataset
     for path, section in ((("dataset",), dataset), (("dataset", "test"), dataset.test)):
         if section is None:
@@ -200,7 +200,7 @@ def _chosen_methods(config: RunConfig) -> Iterator[Fault]:
 
 @reads("methods", "network", "structures")
 def _something_to_see(config: RunConfig) -> Iterator[Fault]:
-    """A network of the structure alone has nothing to see where there is no structure."""
+    """A network that uses only the structure needs a source of structures."""
     if config.structures.sources:
         return
     seen = {("network", "modalities"): config.network.modalities}
@@ -216,7 +216,7 @@ def _something_to_see(config: RunConfig) -> Iterator[Fault]:
 
 @reads("embeddings", "finetune")
 def _layers(config: RunConfig) -> Iterator[Fault]:
-    """A published model tells its number of layers by its name; others are looked at when read."""
+    """Layers of published models, by the number in their name; others are checked when loaded."""
     found = re.search(r"_t(\d+)_", config.embeddings.model)
     if config.embeddings.model not in PUBLISHED or found is None:
         return

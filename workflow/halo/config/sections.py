@@ -1,4 +1,4 @@
-"""Sections of the configuration that belong to no stage alone."""
+"""Sections of the configuration that belong to no single stage."""
 
 from dataclasses import dataclass
 from typing import Annotated

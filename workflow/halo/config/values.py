@@ -1,4 +1,4 @@
-"""Values as YAML gives them, brought to the types that are wanted where this is no guess."""
+"""Convert values of YAML to the expected types if the conversion is unambiguous."""
 
 import json
 import re
@@ -38,11 +38,10 @@ def _key(key: Any) -> str:
 
 
 def corrected(config: dict[str, Any], errors: Iterable[Mapping[str, Any]]) -> bool:
-    """Change in place what pydantic's `errors` complain of and has one meaning; whether any was.
+    """Correct unambiguous values with `errors` of pydantic in place; returns whether any was.
 
-    A whole number that was written as a float (20.0, 1e3), a number with an exponent that YAML
-    takes for text (1e-3), a fold's name that was written as a number, and a section in which
-    nothing stands.
+    These are whole numbers written as floats (20.0, 1e3), numbers with an exponent that YAML reads
+    as text (1e-3), names of folds written as numbers, and empty sections.
     """
     changed = False
     for error in errors:

@@ -1,4 +1,4 @@
-"""YAML files, with the lines of their keys."""
+"""Read YAML files and the line numbers of their keys."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from halo.config.fault import Path as KeyPath
 from halo.config.fault import path_text
 from halo.errors import HaloError
 
-# What PyYAML raises at a damaged document and at values that are not of their tag.
+# Exceptions of PyYAML for damaged documents and values that do not match their tag.
 _FAULTS = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError)
 _FAULTS += (OverflowError, RecursionError)
 

@@ -1,4 +1,4 @@
-"""All figures of a run, each with a title and a sentence that says what it shows."""
+"""All figures of a run, with titles and captions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,9 +46,9 @@ def _data_figures(run: RunResults) -> Iterator[Drawn]:
     )
     yield Drawn(
         "cross_identity",
-        "Similarity between partitions",
-        "For every protein, the highest sequence identity with a protein of another partition. "
-        f"Not shown: {alone:,} proteins that have no hit there.",
+        "Similarity between parts",
+        "For every protein, the highest sequence identity with a protein in another part. "
+        f"Not shown: {alone:,} proteins without a hit there.",
         plots_data.identity_histogram(run.identity, run.leakage.get("identity")),
     )
     if not (run.structures["status"] == "ok").any():
@@ -64,8 +64,8 @@ def _data_figures(run: RunResults) -> Iterator[Drawn]:
     yield Drawn(
         "structure_confidence",
         "Confidence of the structures",
-        "How sure the structure prediction is of itself: a mean pLDDT above 70 is good, above 90 "
-        "very good, below 50 hardly a structure.",
+        "Confidence of the structure predictions: a mean pLDDT above 90 is very high, above 70 "
+        "high, below 50 very low.",
         plots_data.structure_confidence(run.structures),
     )
 
@@ -77,15 +77,15 @@ def _training_figures(run: RunResults) -> Iterator[Drawn]:
     yield Drawn(
         "training_loss",
         "Loss",
-        "What the training makes small, for every model: thin lines on the proteins it learns "
-        "from, thick ones on validation proteins; rising thick lines are overfitting.",
+        "Loss of every model: thin lines on training proteins, thick ones on validation proteins; "
+        "rising thick lines indicate overfitting.",
         plots_results.training_loss(run.histories, main),
     )
     yield Drawn(
         "training_f1",
         "Macro-F1 in validation",
-        "How good each model is on validation proteins after every pass over the training "
-        "proteins; the symbol marks the pass that was kept.",
+        "Macro-F1 of each model on validation proteins after every epoch; the symbol marks the "
+        "epoch that was kept.",
         plots_results.training_f1(run.histories, main),
     )
 
@@ -97,15 +97,15 @@ def _finetuning_figures(run: RunResults) -> Iterator[Drawn]:
     yield Drawn(
         "finetuning_loss",
         "Loss of the fine-tuning",
-        "What the fine-tuning of the language model makes small, for every fold: thin lines on "
-        "the proteins it learns from, thick ones on validation proteins.",
+        "Loss of the fine-tuning of the language model for every fold: thin lines on training "
+        "proteins, thick ones on validation proteins.",
         plots_results.training_loss(run.histories, method),
     )
     yield Drawn(
         "finetuning_f1",
         "Macro-F1 of the fine-tuning in validation",
-        "How good the language model's own predictions are on validation proteins after every "
-        "pass; the symbol marks the pass that was kept.",
+        "Macro-F1 of the fine-tuned language model on validation proteins after every epoch; the "
+        "symbol marks the epoch that was kept.",
         plots_results.training_f1(run.histories, method),
     )
 

@@ -1,4 +1,4 @@
-"""Numbers and verdicts in words."""
+"""Format numbers and sentences of the report."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ LABEL_METRICS = {
 
 
 def score(value: float | None, digits: int = 3) -> str:
-    """A value of a metric; a dash where it is not defined."""
+    """A value of a metric; a dash if it is not defined."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -49,7 +49,7 @@ def signed(value: float | None) -> str:
 
 
 def verdict(difference: Estimate) -> str:
-    """What a difference with its interval says: better, worse, or no clear difference."""
+    """Interpretation of a difference with its interval: better, worse, or no clear difference."""
     if difference["low"] is None:
         return "not defined"
     if difference["low"] > 0:
@@ -64,7 +64,7 @@ COVERAGE_OF = {"shorter": "the shorter sequence", "both": "both sequences"}
 
 
 def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
-    """What ``leakage.json`` says of the split, a sentence at a time."""
+    """Sentences about the split and its audit, from ``leakage.json``."""
     identity, coverage = percent(leakage["identity"], 0), percent(leakage["coverage"], 0)
     covered = f", over at least {coverage} of {COVERAGE_OF[leakage['coverage_of']]}"
     yield (
@@ -78,10 +78,10 @@ def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
             f"{count(leakage['n_too_short'], 'proteins')}. Of these, only identical sequences and "
             "isoforms were kept together."
         )
-    yield f"Similar pairs across partitions: {leakage['pairs_above_threshold']:,}."
+    yield f"Similar pairs across parts: {leakage['pairs_above_threshold']:,}."
     if leakage["max_cross_identity"] is not None:
         highest = percent(leakage["max_cross_identity"])
-        yield f"The highest identity between two partitions is {highest}."
+        yield f"The highest identity between two parts is {highest}."
     yield f"Removed to get there: {count(leakage['n_removed'], 'proteins')}."
     audit = leakage["audited_by"]
     if audit["all_pairs"]:
@@ -97,7 +97,7 @@ def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _searched(audit: Mapping[str, Any]) -> Iterator[str]:
-    """What the audit of a set says that is too large to align every pair."""
+    """Sentences about the audit of a data set that is too large to align all pairs."""
     sample = audit["sample"]
     yield (
         f"This was checked by exact alignment ({audit['alignment']}) of the pairs that a search of "
@@ -106,14 +106,14 @@ def _searched(audit: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"How much the search misses was measured: of {sample['proteins']:,} proteins drawn at "
         f"random, each aligned with all others, {sample['missed']:,} had a similar one in another "
-        "partition that was not proposed. With a confidence of "
+        "part that was not proposed. With a confidence of "
         f"{percent(sample['confidence'], 0)} this is so for at most "
         f"{1000 * sample['upper_bound']:.2g} in 1,000 proteins."
     )
 
 
 def machine(provenance: Mapping[str, Any]) -> Iterator[str]:
-    """Commit, machine and seeds of ``provenance.json``, a sentence at a time."""
+    """Sentences about commit, machine and seeds, from ``provenance.json``."""
     git, hardware, seeds = (provenance[key] for key in ("git", "hardware", "seeds"))
     if git is None:
         yield "The workflow is no git checkout."
@@ -130,22 +130,22 @@ def machine(provenance: Mapping[str, Any]) -> Iterator[str]:
 
 
 def count(value: float, unit: str) -> str:
-    """A number with thousands set apart, and its unit in the singular where it is one."""
+    """A number with thousands separators, and its unit in the singular for one."""
     return f"{value:,.0f} {unit.removesuffix('s') if value == 1 else unit}"
 
 
 def number(value: float) -> str:
-    """A count that may be a mean over seeds: without decimals where it is whole."""
+    """A count that may be a mean over seeds; without decimals if it is whole."""
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share as per cent."""
+    """A fraction as a percentage."""
     return f"{100 * value:.{digits}f} %"
 
 
 def duration(seconds: float) -> str:
-    """A time in the units that a person would use."""
+    """A duration in suitable units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""What the report is made of, read from the files of a run."""
+"""Read the results of a run for the report."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def read_run(
 
 
 def finetuned_method(run: RunResults) -> str | None:
-    """Name of the method that is the fine-tuned language model alone, if there is one."""
+    """Name of the method with class `esm`, if there is one."""
     names = (name for name, m in run.metrics["methods"].items() if m["class"] == "esm")
     return next(names, None)
 

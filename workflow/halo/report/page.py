@@ -1,4 +1,4 @@
-"""The page: what the template is given, and the rendering."""
+"""Render the report from its template."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from halo.report.inputs import RunResults, finetuned_method
 from halo.report.svg import inline_svg
 
 TEMPLATE = data_file("report/template.html")
-NOT_KNOWN = "not known"  # column of proteins of which a label is unknown
+NOT_KNOWN = "not known"  # column with the numbers of unknown labels
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 
 
@@ -43,7 +43,7 @@ def render(run: RunResults, figures: Sequence[Drawn], folder: Path) -> str:
 
 
 def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str, Any]:
-    """What the template reads."""
+    """Variables of the template."""
     config = run.provenance["config"]
     methods = run.metrics["methods"]
     joined = {name: found for name, found in methods.items() if found["joining"]}

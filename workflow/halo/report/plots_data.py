@@ -43,7 +43,7 @@ def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
 
 
 def identity_histogram(identity: pd.DataFrame, threshold: float | None) -> Figure:
-    """Highest identity of each protein with a protein of another partition, where there is one."""
+    """Histogram of the highest identity of each protein with a protein in another part."""
     values = 100 * identity["max_cross_identity"].dropna()
     figure = new_figure(2.8)
     axes = figure.subplots()
@@ -52,7 +52,7 @@ def identity_histogram(identity: pd.DataFrame, threshold: float | None) -> Figur
         axes.axvline(100 * threshold, color=COLOURS[5], linestyle=DASHES[1])
         axes.text(100 * threshold + 1, 0.96, "threshold", color=COLOURS[5], va="top",
                   transform=axes.get_xaxis_transform())  # fmt: skip
-    axes.set(xlabel="highest identity with another partition (%)", ylabel="proteins", xlim=(0, 100))
+    axes.set(xlabel="highest identity with another part (%)", ylabel="proteins", xlim=(0, 100))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 

@@ -1,4 +1,4 @@
-"""Figures of what the methods achieved."""
+"""Figures of the results of methods."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where the results come from: configuration, software, inputs, machine, time."""
+"""Provenance of results: configuration, software, inputs, hardware, and time."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from halo.machine import gpus, output_of
 from halo.split.binary import find_mmseqs
 from halo.uniprot.release import release_of
 
-# What results depend on; of those that the job's environment has, the version is noted.
+# Packages that influence results; the versions of installed ones are recorded.
 PACKAGES = (
     "numpy", "pandas", "scipy", "scikit-learn", "h5py", "gemmi", "parasail", "torch",
     "torch-geometric", "fair-esm", "safetensors", "httpx", "matplotlib", "jinja2",

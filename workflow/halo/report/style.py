@@ -1,4 +1,4 @@
-"""How figures look: readable in print, in grey, on a phone and by colour-blind readers."""
+"""Style of figures: readable in print, in grey, on a phone, and with colour blindness."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""SVG files as parts of a page of HTML."""
+"""Embed SVG files in HTML."""
 
 import html
 import re
@@ -9,10 +9,10 @@ _IDS = re.compile(r'(\bid="|href="#|url\(#)')
 
 
 def inline_svg(text: str, name: str, title: str) -> str:
-    """An SVG of matplotlib to be put into a page beside others.
+    """Prepare an SVG of matplotlib for embedding.
 
-    It takes the width of what it stands in, is announced by `title`, and its ids start
-    with `name`, so that those of several figures differ.
+    It is scaled to the width of its container, has `title` as its accessible name, and its ids get
+    the prefix `name`, so that ids of several figures do not collide.
     """
     text = _METADATA.sub("", _PROLOG.sub("", text, count=1))
     text = _IDS.sub(rf"\g<1>{name}-", text)

@@ -10,8 +10,8 @@ import pandas as pd
 def read_timings(folder: Path, jobs: Collection[str]) -> dict[str, dict[str, Any]]:
     """Jobs, seconds and memory by stage.
 
-    `jobs` are the names of the run's benchmark files in `folder`, without their suffix; those of
-    earlier settings may lie beside them.
+    `jobs` are the names of the run's benchmark files in `folder`, without suffix; the folder may
+    have files of earlier settings as well.
 
     A stage is a file ``<stage>.tsv`` or the files of a folder ``<stage>/``. ``seconds`` is
     the sum over jobs, ``longest`` the longest job; memory is the highest of a job. A job
@@ -29,12 +29,12 @@ def read_timings(folder: Path, jobs: Collection[str]) -> dict[str, dict[str, Any
     memory = pd.to_numeric(table["max_rss"], errors="coerce")
     return {
         stage: {
-            "jobs": len(found),
-            "seconds": round(float(found["s"].sum()), 1),
-            "longest": round(float(found["s"].max()), 1),
-            "memory_mb": _whole(memory[found.index].max()),
+            "jobs": len(rows_of),
+            "seconds": round(float(rows_of["s"].sum()), 1),
+            "longest": round(float(rows_of["s"].max()), 1),
+            "memory_mb": _whole(memory[rows_of.index].max()),
         }
-        for stage, found in table.groupby("stage", sort=True)
+        for stage, rows_of in table.groupby("stage", sort=True)
     }
 
 

@@ -1,1 +1,1 @@
-"""Predicted structures: found, checked against the sequence, and stored small."""
+"""Find predicted structures, compare them with the sequence, and store their backbones."""

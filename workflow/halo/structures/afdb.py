@@ -1,7 +1,7 @@
-"""AlphaFold DB over HTTP: the prediction API, and the files that it names.
+"""Client of AlphaFold DB: the prediction API and the model files.
 
-The names of the API's fields are those of 2025 and later; the older ones, which mirrors
-still serve, are understood too (``entryId``, ``uniprotSequence`` and so on).
+Field names of the API are those of 2025 and later; the older ones, which mirrors still serve, are
+supported as well (``entryId``, ``uniprotSequence`` and others).
 """
 
 import json
@@ -18,7 +18,7 @@ from halo.structures.sources import Model, digest_of
 from halo.structures.transport import Client, FetchError
 
 LONGEST_MODEL = 2700  # residues; longer proteins come in fragments
-PROVIDERS = ("", "GDM")  # AlphaFold DB's own models: Google DeepMind's, also where not told
+PROVIDERS = ("", "GDM")  # AlphaFold DB's own models: those of Google DeepMind, or unspecified
 _ENTRY = re.compile(r"AF-(?P<accession>.+)-F(?P<fragment>\d+)")
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)  # in a URL
 _VERSION = re.compile(r"model_v(\d+)\.")
@@ -26,26 +26,26 @@ _VERSION = re.compile(r"model_v(\d+)\.")
 
 @dataclass(frozen=True)
 class Prediction:
-    """One record of the API's reply: a model of a protein, of an isoform, or of a piece of one.
+    """One record of the API: a model of a protein, an isoform, or a fragment.
 
     Attributes
     ----------
     entry
-        The database's own name of the model, as it is in the names of its files.
+        Name of the model in the database, as in the names of its files.
     accession
-        Of what it is.
+        Accession of the protein.
     provider
-        Who made it; ``""`` where the record does not tell.
+        Provider of the model; ``""`` if unspecified.
     fragment
-        Number of the piece, from 1, where the entry's name has one.
+        Number of the fragment, from 1, if the entry's name has one.
     start, end
-        First and last residue of the protein that it has, from 1; None where not told.
+        First and last residue of the protein in the model, from 1; None if unspecified.
     version
-        The newest one.
+        Latest version.
     sequence
-        Of the model; ``whole`` of the protein, where the record has it.
+        Sequence of the model; ``whole`` is that of the protein, if the record has it.
     urls
-        Of the files, mmCIF first.
+        URLs of the files, mmCIF first.
     """
 
     entry: str
@@ -61,16 +61,16 @@ class Prediction:
 
     @property
     def length(self) -> int | None:
-        """Residues of the model, where the record tells."""
+        """Number of residues of the model, if known."""
         if self.start is None or self.end is None:
             return None
         return self.end - self.start + 1
 
 
 class AlphaFoldDb:
-    """The structures of AlphaFold DB, asked for one by one.
+    """Structures of AlphaFold DB, requested one by one.
 
-    With a `version` its files are asked for by their name pattern, without the API.
+    With a `version`, files are requested by their name pattern, without the API.
     """
 
     def __init__(self, client: Client, version: int | None = None) -> None:
@@ -97,9 +97,12 @@ class AlphaFoldDb:
         return ""
 
     def find(self, name: str, sequence: str) -> Model | None:
-        """The structure of the protein called `name`, or None where the server has none.
+        """The structure of the protein `name`; None if the server has none.
 
-        FetchError where it lists one that cannot be had.
+        Raises
+        ------
+        FetchError
+            if a listed structure is not available
         """
         accession = parse_accession(name)
         if accession is None:
@@ -131,7 +134,7 @@ class AlphaFoldDb:
         )
 
     def sequence(self, name: str) -> str | None:
-        """The sequence of the accession `name`; None where no record has the whole of it."""
+        """The sequence of the accession `name`; None if no record has the whole sequence."""
         accession = parse_accession(name)
         if accession is None:
             return None
@@ -159,7 +162,7 @@ class AlphaFoldDb:
         )
 
     def _file(self, record: Prediction) -> "_File | None":
-        """The first of the record's files that the server has."""
+        """The first available file of the record."""
         for url in self._places(record):
             file = self._client.get(url, lambda text, url=url: _read_file(text, url, record.length))
             if file is not None:
@@ -167,7 +170,7 @@ class AlphaFoldDb:
         return None
 
     def _places(self, record: Prediction) -> list[str]:
-        """Where the record's files may be: as it names them, then as the others are called."""
+        """Possible URLs of the record's files: as listed, then by the usual pattern."""
         urls = []
         for url in record.urls:
             with suppress(ValueError):  # no URL at all; the pattern may still lead to the file
@@ -204,7 +207,7 @@ class _File:
 
 
 def _read_file(text: bytes, url: str, length: int | None) -> _File:
-    """Parse a model; one that has fewer residues than it says itself has been cut off."""
+    """Parse a model; raises an error if it has fewer residues than declared."""
     chains = parse_structure(text, url)
     expected = chains[0].declared or length
     if expected is not None and len(chains[0].letters) != expected:
@@ -216,9 +219,12 @@ def _read_file(text: bytes, url: str, length: int | None) -> _File:
 
 
 def read_reply(text: bytes) -> list[Prediction]:
-    """Predictions of single chains in the API's reply; StructureError where it is no reply.
+    """Predictions of single chains in a reply of the API, without complexes.
 
-    Complexes are left out. A reply of which no record can be understood is none.
+    Raises
+    ------
+    StructureError
+        if the reply is not valid, or no record can be parsed
     """
     try:
         reply = json.loads(text)
@@ -239,7 +245,7 @@ def _is_complex(entry: Mapping[str, Any]) -> bool:
 
 
 def _prediction(entry: Mapping[str, Any]) -> Prediction | None:
-    """One record; None for what names no UniProt accession."""
+    """Parse one record; None if it has no UniProt accession."""
     name = _string(entry, "modelEntityId", "entryId")
     match = _ENTRY.fullmatch(name)
     accession = parse_accession(
@@ -270,14 +276,14 @@ def _integer(entry: Mapping[str, Any], *keys: str) -> int | None:
 
 
 def choose(predictions: Sequence[Prediction], accession: str, sequence: str) -> list[Prediction]:
-    """The record of the protein called `accession`, or those of its pieces in their order.
+    """The record of the protein `accession`, or the records of its fragments in order.
 
-    The reply may list other isoforms, models of other providers, and models of pieces. What
-    has the protein's very sequence comes first, the accession's own before others; then the
-    accession's own whatever its sequence, and for an isoform that is not listed the canonical
-    protein's: the structure's sequence decides later whether it fits. Of these, AlphaFold DB's
-    own models come before others, the whole before pieces, and the newest first, so that the
-    order of the reply does not matter.
+    A reply may also list other isoforms, models of other providers, and fragments. Records with the
+    protein's exact sequence are preferred, those of the accession first; then records of the
+    accession with any sequence; and for an isoform that is not listed, those of the canonical
+    protein. The structure's sequence is compared later. Among these, AlphaFold DB's own models are
+    preferred, then complete models, then the latest version, so that the order of the reply does
+    not matter.
     """
     trusted = [record for record in predictions if record.provider in PROVIDERS]
     predictions = trusted or predictions
@@ -298,14 +304,14 @@ def choose(predictions: Sequence[Prediction], accession: str, sequence: str) -> 
 
 
 def _covers(one: Prediction, other: Prediction) -> bool:
-    """Whether one record's model has all residues that the other's has, as far as they tell."""
+    """Whether the model of one record has all residues of the other one, as far as known."""
     if one.length is None or other.length is None:
         return one.fragment == other.fragment
     return one.start <= other.start and one.end >= other.end
 
 
 def _preference(record: Prediction) -> tuple[bool, str, str, int, int, int, int, str]:
-    """Smaller is better; of two records of one model, the newer one."""
+    """Sort key of records, smallest first; of two records of one model, the newer one."""
     return (
         record.provider not in PROVIDERS,
         record.provider,
@@ -319,14 +325,14 @@ def _preference(record: Prediction) -> tuple[bool, str, str, int, int, int, int,
 
 
 def _has(record: Prediction, sequence: str) -> bool:
-    """Whether the record is of a protein with this very sequence."""
+    """Whether the record is for a protein with exactly this sequence."""
     if record.whole:
         return record.whole == sequence
     return record.sequence == sequence and record.start in (None, 1)
 
 
 def _whole(record: Prediction) -> str:
-    """The sequence of the record's protein, ``""`` where it has only a piece of it."""
+    """The sequence of the record's protein, ``""`` if the record has only a part of it."""
     if record.whole:
         return record.whole
     piece = record.start not in (None, 1) or record.fragment > 1

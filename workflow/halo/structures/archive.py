@@ -1,4 +1,4 @@
-"""AlphaFold DB's bulk archives: models read out of the tar, which stays packed."""
+"""Read models from bulk archives of AlphaFold DB without unpacking them."""
 
 import hashlib
 import os
@@ -21,13 +21,13 @@ from halo.structures.settings import SourceSettings
 
 BLOCK = 512  # bytes
 CHUNK = 1 << 20  # bytes
-MOST_LINKS = 10  # from one to the next, before they are taken to be a circle
-FORMAT = 2  # of the index that is kept
+MOST_LINKS = 10  # longest chain of links; longer ones are considered circular
+FORMAT = 2  # format of the cached index
 
 
 @dataclass(frozen=True)
 class Index:
-    """Where the files of a tar lie: paths (bytes) [n], offset and size in bytes, int64 [n]."""
+    """Locations of the files in a tar: paths (bytes) [n], offset and size in bytes, int64 [n]."""
 
     name: np.ndarray
     offset: np.ndarray
@@ -35,25 +35,25 @@ class Index:
 
 
 def open_archive(settings: SourceSettings, wanted: frozenset[str], cache: Path) -> Files:
-    """The structures of one or several tars (wildcards in the name) called one of `wanted`.
+    """The structures named one of `wanted` in one or several tars (wildcards in the name).
 
-    Where the files lie is read once and kept in the folder `cache`, so that a job finds
-    its few proteins without going through the archive.
+    The index of each tar is cached in the folder `cache`, so that a job finds its proteins without
+    scanning the archive.
     """
     indexes = [(path, read_index(path, cache)) for path in archives(settings.path)]
     return _files(settings, indexes, wanted)
 
 
 def archives(pattern: str) -> list[Path]:
-    """The tars that a path, perhaps with wildcards, names; HaloError if there is none."""
+    """The tars that match a path with wildcards; raises a HaloError if there is none."""
     path = Path(pattern)
     paths = sorted(path.parent.glob(path.name))
     if not paths:
         raise HaloError(f"structures.sources: there is no archive {pattern}; fix the path")
-    for found in paths:
-        if found.is_dir():
+    for path in paths:
+        if path.is_dir():
             raise HaloError(
-                f"structures.sources: {found} is a folder, not a tar; give it the kind `folder`, "
+                f"structures.sources: {path} is a folder, not a tar; give it the kind `folder`, "
                 "or fix the path"
             )
     return paths
@@ -95,7 +95,7 @@ def _files(
 
 
 def read_index(path: Path, cache: Path) -> Index:
-    """The index of one tar: from the folder `cache` of a store, or made anew and put there."""
+    """The index of one tar, which is cached in the folder `cache` of a store."""
     file = _cached(path, cache, ".npz")
     if file.exists():
         try:
@@ -140,18 +140,21 @@ def fasta_of_archive(path: Path, cache: Path) -> Path:
 
 
 def _cached(path: Path, cache: Path, suffix: str) -> Path:
-    """A file of `cache` that belongs to the tar as it is now."""
+    """Path of a cached file for the current version of the tar."""
     status = path.stat()
     key = f"{FORMAT}\n{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
     return cache / f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}{suffix}"
 
 
 def make_index(path: Path) -> Index:
-    """Go through the headers of a tar, from one to the next without reading the files.
+    """Build the index of a tar by reading its headers only.
 
-    Of several members of one name the last one counts, as for tar itself; a link stands for
-    the member that it names. HaloError, with the byte, where a header is damaged or the
-    archive does not end as a tar does.
+    Of several members with the same name, the last one is used, as in tar; links are followed.
+
+    Raises
+    ------
+    HaloError
+        if a header is damaged or the archive is incomplete; names the byte
     """
     places: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
@@ -191,7 +194,7 @@ def make_index(path: Path) -> Index:
 
 
 def _check_end(path: Path, end: int) -> None:
-    """HaloError if the tar does not end at `end`: with two blocks of zeros, then no more."""
+    """Raise a HaloError unless the tar ends at `end`, with two blocks of zeros."""
     with path.open("rb") as file:
         file.seek(end)
         if len(file.read(2 * BLOCK).strip(b"\0")) or path.stat().st_size < end + 2 * BLOCK:

@@ -1,4 +1,4 @@
-"""Backbone atoms as a file has them, and the protein chains that they make."""
+"""Backbone atoms of a file, and the protein chains built from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 SLOTS = (b"N", b"CA", b"C")  # atoms that are kept, in this order
 CA = 1
 MAX_ATOMS = 1 << 20
-UNKNOWN = 0xFF  # letter of a residue that no table knows
+UNKNOWN = 0xFF  # letter of an unknown residue
 _FAR = 1e5  # angstrom; PDB has room for four digits
 # Names that force fields and their programs give to protonation states, and to residues at an
 # end of a chain (Amber: N or C before the name): Amber 22 manual, table 12.1; CHARMM36; GROMACS.
@@ -88,7 +88,7 @@ class Atoms:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says beside its atoms.
+    """Header of a file.
 
     Attributes
     ----------
@@ -148,10 +148,14 @@ class Chain:
 
 
 def chains_of(atoms: Atoms, header: Header) -> list[Chain]:
-    """The protein chains of one model; ValueError where its coordinates are none.
+    """The protein chains of one model.
 
-    Of alternative locations the one with the highest occupancy counts, the first among
-    equals.
+    Of alternative locations, the first one with the highest occupancy is used.
+
+    Raises
+    ------
+    ValueError
+        if coordinates are missing, not finite or out of bounds
     """
     if not len(atoms.slot):
         return []
@@ -198,9 +202,9 @@ def chains_of(atoms: Atoms, header: Header) -> list[Chain]:
 def _rows_of_chains(atoms: Atoms, kept: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Name, and residues among `kept`, of each chain.
 
-    Residues of HETATM records belong to a chain's polymer where the file says so, else where
-    they stand among its other residues or continue their numbers. A chain whose numbers
-    begin anew after a TER is another one under the same name.
+    Residues of HETATM records belong to the polymer of a chain if the file declares it, or if they
+    are between its other residues or continue their numbers. If residue numbers restart after a TER
+    record, the chain is a different one with the same name.
     """
     chain, chains = atoms.chain[kept], []
     names = dict.fromkeys(chain.tolist())
@@ -216,7 +220,7 @@ def _rows_of_chains(atoms: Atoms, kept: np.ndarray) -> list[tuple[str, np.ndarra
 
 
 def _without_ligands(atoms: Atoms, rows: np.ndarray) -> np.ndarray:
-    """The residues `rows` of a chain without free amino acids beside its polymer."""
+    """The residues `rows` of a chain without free amino acids."""
     if atoms.hetero[rows].all():
         return rows
     parts = []
@@ -233,10 +237,10 @@ def _without_ligands(atoms: Atoms, rows: np.ndarray) -> np.ndarray:
 
 
 def _fault(name: str, letters: np.ndarray, entity: str, header: Header) -> str:
-    """Whether the chain lacks the end of what the header declares.
+    """The fault of a chain that lacks the end of its declared sequence, or ``""``.
 
-    Gaps are no fault: experimental structures have them, and some programs leave out what is
-    predicted badly. A prediction whose last residues are missing is a file that was cut off.
+    Gaps are no fault: experimental structures have them, and some programs omit residues with low
+    confidence. A prediction without its last residues is a truncated file.
     """
     declared = header.declared.get(entity, "").encode("ascii", "replace")
     found = letters.tobytes()
@@ -265,7 +269,7 @@ def whole_numbers(values: np.ndarray) -> np.ndarray:
 
 
 def residue_letter(name: bytes | str) -> int:
-    """ASCII code of one residue's letter, 0 for no amino acid, `UNKNOWN` for what none knows."""
+    """ASCII code of one residue's letter, 0 for no amino acid, `UNKNOWN` for unknown names."""
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
     text = text.strip("'\" ").upper()
     if text in FORCE_FIELD_LETTERS:
@@ -281,7 +285,7 @@ def residue_letter(name: bytes | str) -> int:
 
 
 class _Codes(dict):
-    """`residue_letter` of the names that were met: of the few there are, the fastest way."""
+    """Cache of `residue_letter`."""
 
     def __missing__(self, name: bytes | str) -> int:
         self[name] = residue_letter(name)
@@ -292,6 +296,6 @@ _codes = _Codes()
 
 
 def one_letter(names: Sequence[bytes | str]) -> str:
-    """Letters of a declared sequence; what is no amino acid, like a cap, is left out."""
+    """Letters of a declared sequence without residues that are no amino acids, such as caps."""
     codes = bytes(map(_codes.__getitem__, names))
     return codes.replace(b"\0", b"").replace(bytes([UNKNOWN]), b"X").decode("ascii")

@@ -1,4 +1,4 @@
-"""BinaryCIF: its columns decoded (Sehnal et al. 2020, 10.1371/journal.pcbi.1008247)."""
+"""Decode BinaryCIF (Sehnal et al. 2020, 10.1371/journal.pcbi.1008247)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -8,13 +8,13 @@ import msgpack
 import numpy as np
 
 TYPES = {1: "i1", 2: "<i2", 3: "<i4", 4: "u1", 5: "<u2", 6: "<u4", 32: "<f4", 33: "<f8"}
-MAX_VALUES = 1 << 24  # of a column; a run-length encoding could name any number
+MAX_VALUES = 1 << 24  # per column, since a run-length encoding can declare any number
 _DAMAGES = (KeyError, TypeError, IndexError, AttributeError, RecursionError, ZeroDivisionError)
 _DAMAGES += (msgpack.UnpackException,)
 
 
 def is_bcif(data: bytes) -> bool:
-    """Whether `data` starts as BinaryCIF does: a map, with the name of one of its entries."""
+    """Whether `data` starts like BinaryCIF: a map with one of its keys."""
     return data[:1] in (b"\x82", b"\x83", b"\x84") and any(
         data[2:].startswith(key) for key in (b"encoder", b"version", b"dataBlocks")
     )
@@ -53,7 +53,7 @@ def _columns_of(block: Mapping[str, Any]) -> Any:
 
 
 def _column(column: Mapping[str, Any]) -> np.ndarray:
-    """Numbers, or texts; what is marked as unknown is NaN or ``""``."""
+    """Numbers or texts; unknown values are NaN or ``""``."""
     values = decode(column["data"]["data"], column["data"]["encoding"])
     mask = column.get("mask")
     if not mask:
@@ -65,7 +65,7 @@ def _column(column: Mapping[str, Any]) -> np.ndarray:
 
 
 def decode(data: Any, encodings: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Undo the encodings of a column, the last one first. ValueError for an unknown one."""
+    """Decode a column, last encoding first; raises a ValueError for unknown encodings."""
     for encoding in reversed(encodings):
         match encoding["kind"]:
             case "ByteArray":
@@ -92,7 +92,7 @@ def decode(data: Any, encodings: Sequence[Mapping[str, Any]]) -> np.ndarray:
 
 
 def _unpacked(data: np.ndarray, width: int, unsigned: bool) -> np.ndarray:
-    """Sums of runs of values at an end of the range and the first value after them."""
+    """Decode integer packing: sums of runs of extreme values and the value after them."""
     bits = 8 * width
     upper = (1 << bits) - 1 if unsigned else (1 << (bits - 1)) - 1
     lower = -upper - 1

@@ -1,4 +1,4 @@
-"""Reading mmCIF, ModelCIF and BinaryCIF: the tables that tell of a protein's backbone."""
+"""Read protein backbones from mmCIF, ModelCIF and BinaryCIF."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ _NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in _exptl.meth
 
 
 def read_cif(text: bytes) -> Iterator[tuple[Atoms, Header]]:
-    """The models of the first block that has atoms; RuntimeError where it is no mmCIF."""
+    """The models of the first block with atoms; raises a RuntimeError if it is not mmCIF."""
     for block in gemmi.cif.read_string(text):
         columns = _columns_of(block)
         if columns("atom_site", "Cartn_x") is not None:
@@ -28,7 +28,7 @@ def read_cif(text: bytes) -> Iterator[tuple[Atoms, Header]]:
 
 
 def read_bcif(data: bytes) -> Iterator[tuple[Atoms, Header]]:
-    """The same of BinaryCIF; ValueError where it is none."""
+    """The models of a BinaryCIF file; raises a ValueError if it is not BinaryCIF."""
     for columns in read_blocks(data):
         if columns("atom_site", "Cartn_x") is not None:
             yield from _models(columns)
@@ -70,7 +70,7 @@ def _texts(values: Iterable[object]) -> np.ndarray:
 
 
 def _numbers(values: Column) -> np.ndarray:
-    """float64 [n], NaN for unknown ones and for what is no number."""
+    """float64 [n], NaN for unknown values and texts that are not numbers."""
     try:
         return np.array(values, np.float64)
     except ValueError:
@@ -146,7 +146,7 @@ class _AtomSite:
         )
 
     def _first(self, *items: str) -> Column | None:
-        """The first of these columns that is there."""
+        """The first existing column of these."""
         found = (self._columns("atom_site", item) for item in items)
         return next((column for column in found if column is not None), None)
 
@@ -171,7 +171,7 @@ class _AtomSite:
         return _numbers(values)
 
     def _b_factors(self, rows: np.ndarray) -> np.ndarray:
-        """float64 [n], of the CA atoms; NaN for the others, of which nobody asks."""
+        """float64 [n], B-factors of the CA atoms; NaN for other atoms, which are not used."""
         found = np.full(len(rows), np.nan)
         centre = np.flatnonzero(self._slot[rows] == CA)
         if len(centre):
@@ -222,7 +222,7 @@ def _declared(columns: Columns) -> dict[str, str]:
 
 
 def _metric(columns: Columns) -> dict[tuple[str, str], float]:
-    """pLDDT (0 to 100) by chain and place in the sequence, of ModelCIF's local metrics."""
+    """pLDDT (0 to 100) by chain and position, from the local metrics of ModelCIF."""
     kinds = _table(columns, "ma_qa_metric", "id", "mode", "name", "type")
     wanted = {}
     for key, mode, name, kind in kinds:

@@ -1,8 +1,8 @@
-"""What a file tells of the confidence in a model: the pLDDT of its residues, 0 to 100.
+"""Confidence of a model: the pLDDT of its residues, 0 to 100.
 
-PDB and mmCIF have no place of their own for it. Predictors write it as the B-factor, AlphaFold
-and ColabFold as 0 to 100, ESMFold, the ESM Atlas, Boltz and Chai as 0 to 1; ModelCIF has it in a
-table beside the atoms. In experimental structures the B-factor is something else.
+PDB and mmCIF have no field for it. Predictors write it as the B-factor: AlphaFold and ColabFold as
+0 to 100; ESMFold, the ESM Atlas, Boltz and Chai as 0 to 1. ModelCIF has a separate table. In
+experimental structures, the B-factor has another meaning.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from halo.structures.parse import StructureError
 
 # What programs write that have no B-factor to tell; these are no confidence of a peptide either.
 FILLERS = (0.0, 1.0, 20.0, 100.0)
-# So many residues have the same value only where it was filled in: predictors give two decimals
-# of 0 to 100 (or of 0 to 1) for each, and the ends of a chain are always less certain.
+# Number of residues with the same value from which it is considered a placeholder: predictors give
+# individual values with two decimals, and termini are always less certain.
 ENOUGH = 5
 
 
@@ -28,7 +28,7 @@ class Confidence:
     plddt
         float32 [n], 0 to 100; NaN where it is unknown.
     remark
-        What is to be said of it; ``""`` where it is as usual.
+        Remark about it; ``""`` in the usual case.
     """
 
     plddt: np.ndarray
@@ -36,11 +36,14 @@ class Confidence:
 
 
 def confidence_of(chain: Chain, kind: str) -> Confidence:
-    """The confidence in `chain`; `kind` is ``plddt`` or, of B-factors that are none, ``none``.
+    """The confidence of `chain`; `kind` is ``plddt``, or ``none`` for other B-factors.
 
-    Values that are the same for all of at least `ENOUGH` residues tell nothing: unknown.
+    The confidence is unknown if all of at least `ENOUGH` residues have the same value.
 
-    StructureError where the B-factors of a prediction lie outside of 0 to 100.
+    Raises
+    ------
+    StructureError
+        if B-factors of a prediction are outside of 0 to 100
     """
     unknown = np.full(len(chain.letters), np.nan, np.float32)
     if kind == "none":
@@ -57,7 +60,7 @@ def confidence_of(chain: Chain, kind: str) -> Confidence:
 
 
 def _checked(values: np.ndarray, what: str) -> Confidence:
-    """`values`, of which some are known, as pLDDT; `what` names one of them."""
+    """Validate `values` (some may be unknown) as pLDDT; `what` is their name in messages."""
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
     known = values[np.isfinite(values)]
     least, most = known.min(), known.max()

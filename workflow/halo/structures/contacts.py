@@ -1,4 +1,4 @@
-"""Structures of which only the contacts are known: tables of pairs without coordinates."""
+"""Structures given as contacts only: tables of residue pairs without coordinates."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ class Contacts:
     [n + 1], and for the pairs of protein k, from offsets[k] to offsets[k + 1]: ``di``, whose
     running sum is the first position i (from 0), and ``dj`` = j - i > 0.
 
-    Only the proteins called one of `wanted` are kept in memory.
+    Only the proteins in `wanted` are kept in memory.
     """
 
     def __init__(self, settings: SourceSettings, wanted: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""The stage's loop: the proteins of some buckets that the store has no structure of."""
+"""Fetch structures for the proteins of some buckets that are not in the store yet."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,13 +25,13 @@ from halo.structures.sources import Source, names_to_try
 from halo.structures.staging import Staging
 from halo.structures.transport import Client
 
-SETTLE_RESIDUES = 6_000_000  # of finished proteins, some 250 MB, before they become segments
-ERRORS_IN_A_ROW = 20  # after so many the server is taken to be down
+SETTLE_RESIDUES = 6_000_000  # staged residues (about 250 MB) before segments are written
+ERRORS_IN_A_ROW = 20  # consecutive errors after which the server is considered down
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A protein to search for, and the names to search under."""
+    """A protein to search for, and the names for the search."""
 
     member: Member
     names: Sequence[Name]
@@ -44,16 +44,20 @@ def fetch_structures(
     transport: TransportSettings,
     shard: Path | None = None,
 ) -> tuple[Store, dict[str, Note]]:
-    """Bring the structures of `members`, by bucket, into the store below `root`.
+    """Fetch the structures of `members`, by bucket, into the store below `root`.
 
-    `shard` is the file that will register in the store.
+    `shard` is the shard file that is registered in the store.
 
-    Returns the store and, by sequence hash, how each search ended, also those of earlier
-    runs. Proteins that the store has are not asked for again, except where the files that a
-    source has of them are others by now, and those without a usable structure where
-    `settings.retry_missing` is set, `settings.retry_after_days` are over or they have a new name.
-    HaloError if the server cannot be reached or too many searches fail; what was found
-    until then is kept.
+    Returns the store and the result of each search by sequence hash, including earlier runs.
+    Proteins in the store are not searched again unless the local files of a source have changed.
+    Proteins without a usable structure are searched again if `settings.retry_missing` is set,
+    `settings.retry_after_days` have passed, or they have a new name.
+
+    Raises
+    ------
+    HaloError
+        if the server cannot be reached or too many searches fail; structures fetched until then are
+        kept
     """
     store = Store.create(root, "structures", settings.description(), LAYOUT, shard)
     staging = Staging(store)
@@ -95,12 +99,12 @@ def fetch_structures(
 
 
 def _is_doubtful(note: Note | None) -> bool:
-    """Whether another name could lead to a structure."""
+    """Whether a search with another name could find a structure."""
     return note is None or note.status not in ("ok", "too_long")
 
 
 def _candidates(names: Mapping[str, Sequence[Name]], notes: Mapping[str, Note]) -> frozenset[str]:
-    """All names that files may be looked up by."""
+    """All names by which files are looked up."""
     texts = {name.text for found in names.values() for name in found}
     texts |= {text for note in notes.values() for text in (note.accession, *note.asked) if text}
     return frozenset(name for text in texts for name in names_to_try(text))
@@ -113,7 +117,7 @@ def _is_wanted(
     settings: StructureSettings,
     local: "_Local",
 ) -> bool:
-    """Whether to search for a protein, though there may be a note of an earlier search."""
+    """Whether to search for a protein, given the result of an earlier search if any."""
     if note is None or note.status == "error" or local.has_changed(member, note):
         return True
     if not _is_doubtful(note):
@@ -129,13 +133,13 @@ def _is_old(note: Note, days: int | None) -> bool:
 
 
 class _Local:
-    """The files that the sources have of proteins, now and when they were searched for."""
+    """Local files of proteins in the sources, now and at the time of an earlier search."""
 
     def __init__(self, sources: Sequence[tuple[SourceSettings, Source]]) -> None:
         self._sources = sources
 
     def state(self, member: Member, note: Note) -> tuple[str, ...]:
-        """What each source has of the protein, up to the one that the structure is from."""
+        """State of the files in each source, up to the one of the structure."""
         names = list(filter(None, note.asked or (*member.accessions, note.accession)))
         kinds = [settings.kind for settings, _ in self._sources]
         stop = len(kinds)
@@ -145,7 +149,7 @@ class _Local:
         return states if any(states) else ()
 
     def has_changed(self, member: Member, note: Note) -> bool:
-        """Whether the files are others by now."""
+        """Whether the files have changed."""
         return bool(self._sources) and self.state(member, note) != note.state
 
 
@@ -156,7 +160,7 @@ def _open_all(
     cache: Path,
     doubtful: Sequence[Member],
 ) -> list[tuple[SourceSettings, Source]]:
-    """The sources; none where one is not there, and no protein needs it."""
+    """Open the sources; returns none if one is missing and no protein needs it."""
     try:
         return [(source, _open(source, client, candidates, cache)) for source in settings.sources]
     except HaloError as error:
@@ -187,9 +191,9 @@ def _open(
 def _concurrently(
     find: Callable[[Wanted], Note], wanted: Iterable[Wanted], threads: int
 ) -> Iterator[tuple[Wanted, Note]]:
-    """The notes as they come, with few searches waiting, so that one that is slow holds up none.
+    """Yield notes in the order of completion, with a bounded queue of searches.
 
-    When the caller stops listening, searches not yet begun are dropped.
+    If the caller stops the iteration, searches that have not started are cancelled.
     """
     running: dict[Future[Note], Wanted] = {}
     jobs = iter(wanted)
@@ -210,7 +214,7 @@ def _concurrently(
 def _collect(
     pairs: Iterator[tuple[Wanted, Note]], total: int, client: Client, settle: Callable[[], None]
 ) -> dict[str, Note]:
-    """Gather the notes, settling now and then; HaloError if the server seems to be down."""
+    """Collect the notes and write segments regularly; raises a HaloError if the server is down."""
     notes: dict[str, Note] = {}
     progress = Progress(total, "searches for a structure")
     in_a_row = residues = 0
@@ -224,7 +228,7 @@ def _collect(
                 residues = 0
             if note.status == "error":
                 log.warning("%s: %s", " ".join(job.member.accessions), note.message)
-            if note.source == "afdb":  # a file that cannot be used is of this protein alone
+            if note.source == "afdb":  # errors of local files concern one protein only
                 in_a_row = in_a_row + 1 if note.status == "error" else 0
                 _check_server(note, in_a_row, client)
     settle()
@@ -241,8 +245,8 @@ def _check_server(note: Note, in_a_row: int, client: Client) -> None:
         raise HaloError(
             f"{client.settings.base_url} cannot be reached: {note.message}. Run this stage "
             "where there is internet, fix structures.transport.base_url (halo predict: --afdb), "
-            "or take `afdb` out of structures.sources (halo predict: --no-download); what was "
-            "found is kept"
+            "or remove `afdb` from structures.sources (halo predict: --no-download); finished "
+            "downloads are kept"
         )
     if in_a_row >= ERRORS_IN_A_ROW:
         raise HaloError(

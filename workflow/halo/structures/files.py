@@ -1,4 +1,4 @@
-"""Structures in files of a folder or of a tar, found by their names."""
+"""Find structures in files of a folder or a tar by their names."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 @dataclass(frozen=True)
 class FileName:
-    """What a file's name tells."""
+    """Fields of a file name."""
 
     accession: str
     fragment: int
@@ -57,9 +57,9 @@ class NamePattern:
         self._after = re.compile(_expression(after))
 
     def read(self, path: str) -> FileName | None:
-        """What `path` tells, or None where it does not fit.
+        """Fields of `path`; None if it does not match.
 
-        Where the pattern ends in ``*``, only files with the ending of a structure fit.
+        If the pattern ends in ``*``, only files with an ending of structures match.
         """
         match = self._whole.fullmatch(path)
         if match is None or not (self._any_type or type_of(path) is not None):
@@ -70,9 +70,9 @@ class NamePattern:
         )
 
     def find(self, path: str, wanted: Mapping[str, str]) -> FileName | None:
-        """The same with an accession of `wanted`, the longest that fits; None for none.
+        """Fields of `path` with the longest matching accession of `wanted`; None without a match.
 
-        The keys of `wanted` are looked for in the path, its values are the accessions.
+        The keys of `wanted` are searched in the path; its values are the accessions.
         """
         told = self.read(path)
         if told is None:
@@ -108,7 +108,7 @@ def _expression(pattern: str) -> str:
 
 
 def type_of(name: str) -> int | None:
-    """How much the type of a file is preferred, 0 most; None where it is no structure."""
+    """Rank of a file type, 0 is preferred; None if it is not a structure."""
     name = name.lower()
     plain = name
     for ending in _PACKED:
@@ -120,11 +120,11 @@ def type_of(name: str) -> int | None:
 
 
 def spellings(names: Iterable[str]) -> dict[str, str]:
-    """How the names may be spelt in files, and the name that each spelling is of.
+    """Possible spellings of names in files, and the name of each spelling.
 
-    Beside the name itself, these are how ColabFold writes it (``_`` for what is no letter,
-    digit, ``_``, ``.`` or ``-``) and how AlphaFold 3 does (lower case, ``_`` for spaces, nothing
-    else that is not of these characters). A spelling of two names is of none.
+    In addition to the name itself, these are the spellings of ColabFold (``_`` for characters other
+    than letters, digits, ``_``, ``.`` and ``-``) and AlphaFold 3 (lower case, ``_`` for spaces,
+    without other characters). Spellings that two names share are not used.
     """
     names = set(names)
     found = {name: name for name in names}
@@ -147,20 +147,20 @@ def _as_alphafold3(name: str) -> str:
 
 
 class Files:
-    """A source: files whose names tell what they hold.
+    """A source of structure files that are identified by their names.
 
     Parameters
     ----------
     names
-        What each file's name tells, by file.
+        Fields of each file name, by file.
     version
-        Take the files of this version, or with None those of the newest.
+        Version of the files to use; None for the latest.
     text
-        Gives the bytes of a file.
+        Function that returns the bytes of a file.
     place
-        Where the files are, for messages.
+        Location of the files, for messages.
     stamp
-        Gives what changes with a file: its size and time.
+        Function that returns size and modification time of a file.
     """
 
     def __init__(
@@ -179,14 +179,14 @@ class Files:
 
     @property
     def accessions(self) -> list[str]:
-        """What the files are of."""
+        """Accessions of the files."""
         return sorted(self._fragments)
 
     def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
         """See `halo.structures.sources.Source`.
 
-        One after the other the files of a protein; of one in fragments, the first files of
-        all, then the second ones.
+        Yields the files of a protein one by one; for a protein in fragments, the first files of all
+        fragments, then the second ones.
         """
         for accession in names_to_try(name):
             fragments = self._fragments.get(accession, {})
@@ -226,10 +226,10 @@ class Files:
 def files_by_fragment(
     names: Mapping[str, FileName], version: int | None
 ) -> dict[str, dict[int, list[str]]]:
-    """By accession and fragment, the files of the newest version, or of the one asked for.
+    """Files of the latest or the given version, by accession and fragment.
 
-    The fragments of a protein are all of one version. mmCIF comes before BinaryCIF and PDB,
-    then the name decides.
+    All fragments of a protein have the same version. mmCIF is preferred to BinaryCIF and PDB, then
+    the order of names decides.
     """
     newest: dict[str, int] = {}
     for told in names.values():
@@ -252,9 +252,12 @@ def _order(name: str) -> int:
 def select_names(
     pattern: str, files: Iterable[str], wanted: frozenset[str] | None, place: str
 ) -> dict[str, FileName]:
-    """What the names of those of `files` tell that are called one of `wanted` (None: all).
+    """Fields of the names of `files` that match one of `wanted` (None: all).
 
-    HaloError if no file at all fits the pattern.
+    Raises
+    ------
+    HaloError
+        if no file matches the pattern
     """
     told_by = NamePattern(pattern)
     known = None if wanted is None else spellings(wanted)
@@ -278,7 +281,7 @@ def select_names(
 
 
 def files_below(folder: Path, depth: int) -> Iterator[str]:
-    """Paths of what is `depth` levels below a folder and is no folder itself."""
+    """Paths of files `depth` levels below a folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if depth > 1 and entry.is_dir():
@@ -289,7 +292,7 @@ def files_below(folder: Path, depth: int) -> Iterator[str]:
 
 
 def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
-    """The structures of a folder that are called one of `wanted`."""
+    """The structures of a folder with one of the `wanted` names."""
     folder = Path(settings.path)
     if not folder.is_dir():
         raise HaloError(f"structures.sources: there is no folder {folder}; fix the path")
@@ -306,7 +309,7 @@ def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
     def stamp(file: str) -> str:
         try:
             status = (folder / file).stat()
-        except OSError:  # a link to nowhere
+        except OSError:  # a broken link
             return ""
         return f"{status.st_size} {status.st_mtime_ns}"
 

@@ -1,4 +1,4 @@
-"""What the store holds of a protein's structure."""
+"""Layout of the store of structures, and notes about searches."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ STATUSES = ("ok", "missing", "mismatch", "too_long", "error")
 
 @dataclass(frozen=True)
 class Note:
-    """How the search for one protein's structure ended.
+    """Result of the search for one protein's structure.
 
     Attributes
     ----------
@@ -48,13 +48,13 @@ class Note:
     accession
         Name under which the source has the structure.
     message
-        Why there is no structure; of one that there is, what is to be said of it.
+        Reason if there is no structure, or a remark about the structure.
     asked
-        Names that were asked for; empty where the status is ``ok``.
+        Names that were searched; empty if the status is ``ok``.
     date
-        Day of the search (ISO 8601); empty where the status is ``ok``.
+        Day of the search (ISO 8601); empty if the status is ``ok``.
     state
-        What each source had, up to the one that was used, of files (`Source.state`).
+        State of the local files of each source, up to the one that was used (`Source.state`).
     """
 
     status: str
@@ -78,14 +78,14 @@ class Note:
 
     @classmethod
     def from_json(cls, text: str) -> "Note":
-        """What `to_json` wrote."""
+        """Parse the output of `to_json`."""
         note = cls(**json.loads(text))
         return replace(note, asked=tuple(note.asked), state=tuple(note.state))
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """A model of a part of a protein, with its residues placed in the sequence.
+    """A model of a part of a protein, with positions of its residues in the sequence.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Fragment:
     position
         uint16 [n], rising.
     remark
-        What is to be said of its confidence.
+        Remark about its confidence.
     """
 
     coordinates: np.ndarray
@@ -125,7 +125,7 @@ def pack(
 
 
 def mean_plddt(fragments: Sequence[Fragment]) -> float | None:
-    """Mean pLDDT over the positions; where fragments overlap, the mean of theirs counts."""
+    """Mean pLDDT over positions; overlapping fragments are averaged first."""
     position = np.concatenate([fragment.position for fragment in fragments])
     plddt = np.concatenate([fragment.plddt for fragment in fragments]).astype(np.float64)
     known = np.isfinite(plddt)

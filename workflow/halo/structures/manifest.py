@@ -1,4 +1,4 @@
-"""The manifest: what became of the search for every protein's structure."""
+"""The manifest: results of the structure searches of all proteins."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def write_part(file: Path, notes: Mapping[str, Note]) -> None:
-    """Write the manifest of some sequences, a row each, sorted by hash."""
+    """Write the manifest of some sequences, one row each, sorted by hash."""
     rows = [
         {"seq_hash": name} | {column: getattr(notes[name], column) for column in COLUMNS}
         for name in sorted(notes)

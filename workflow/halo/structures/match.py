@@ -1,4 +1,4 @@
-"""Placing a structure's residues in the protein's sequence."""
+"""Map residues of a structure to positions in the protein's sequence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ _UNKNOWN = ord("X")
 
 @dataclass(frozen=True)
 class Placed:
-    """Residues of a chain in a sequence.
+    """A chain with positions of its residues in a sequence.
 
     Attributes
     ----------
     chain
         The chain.
     rows
-        int [m], the chain's residues that have a place.
+        int [m], residues of the chain that have a position.
     position
-        int [m], their places, rising, from 0.
+        int [m], their positions, ascending, from 0.
     identity
-        Share of the chain's residues whose place has the same residue; those that the
-        file does not tell (``X``) are not counted.
+        Fraction of the chain's residues that equal the residue at their position; unknown residues
+        (``X``) are not counted.
     """
 
     chain: Chain
@@ -38,12 +38,12 @@ class Placed:
 
 
 def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
-    """Place `chain` in `sequence`.
+    """Map `chain` to `sequence`.
 
-    Exact in the usual cases: the chain is the sequence, a stretch of it, or its residue
-    numbers are the positions. `start` is where the source says that the chain begins, from
-    0, which decides between several places of such a stretch. Otherwise a global alignment
-    decides, and residues that it puts against a gap have no place.
+    No alignment is needed if the chain is the sequence or a substring of it, or if its residue
+    numbers are the positions. `start` is the first position (from 0) according to the source, which
+    decides between several occurrences of a substring. Otherwise, a global alignment is used, and
+    residues aligned to a gap have no position.
     """
     letters = np.frombuffer(chain.letters.encode("ascii"), np.uint8)
     target = np.frombuffer(sequence.encode("ascii"), np.uint8)
@@ -62,7 +62,7 @@ def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
 
 
 def best_placed(chains: Sequence[Chain], sequence: str, start: int | None = None) -> Placed:
-    """The chain that fits `sequence` best: most identical residues, the first among equals."""
+    """The first chain with the most identical residues to `sequence`."""
     return max(
         (place(chain, sequence, start) for chain in chains),
         key=lambda placed: placed.identity * len(placed.chain.letters),
@@ -70,10 +70,14 @@ def best_placed(chains: Sequence[Chain], sequence: str, start: int | None = None
 
 
 def fragment_of(placed: Placed, confidence: str) -> Fragment:
-    """The placed residues as arrays for the store.
+    """The mapped residues as arrays for the store.
 
-    `confidence` is as in `halo.structures.confidence.confidence_of`. StructureError where
-    the file is cut off, or its confidence is none.
+    `confidence` is as in `halo.structures.confidence.confidence_of`.
+
+    Raises
+    ------
+    StructureError
+        if the file is truncated, or its confidence is not valid
     """
     if placed.chain.fault:
         raise StructureError(placed.chain.fault)
@@ -91,7 +95,7 @@ def fragment_of(placed: Placed, confidence: str) -> Fragment:
 def _exact(
     chain: Chain, letters: np.ndarray, sequence: str, target: np.ndarray
 ) -> np.ndarray | None:
-    """Positions where the letters fit without an alignment, or None."""
+    """Positions without an alignment, or None."""
     if chain.letters == sequence:
         return np.arange(len(letters))
     numbered = chain.numbers.astype(np.int64) - 1
@@ -107,7 +111,7 @@ def _exact(
 
 
 def _aligned(letters: str, sequence: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and positions that a global alignment with affine gaps puts together."""
+    """Rows and positions that a global alignment with affine gaps matches."""
     if len(letters) * len(sequence) > MAX_CELLS:
         raise StructureError(
             f"{len(letters):,} residues cannot be aligned to {len(sequence):,}: too long"

@@ -1,4 +1,4 @@
-"""Reading PDB, mmCIF and BinaryCIF: bytes to the backbone of the protein chains."""
+"""Parse PDB, mmCIF and BinaryCIF into backbones of protein chains."""
 
 import bz2
 import lzma
@@ -30,7 +30,7 @@ _PACKED: dict[bytes, tuple[str, Callable[[], Any]]] = {
     _ZSTD_MAGIC: ("zstd", lambda: _Zstd()),
 }
 _UNPACK_ERRORS = (isal_zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError)
-# What other files start with, what they are, and what to do.
+# First bytes of other files, their type, and the fix.
 _OTHERS = {
     b"PK\x03\x04": "a zip archive; unpack it",
     b"FCMP": "a file of Foldcomp; unpack it: foldcomp decompress",
@@ -45,23 +45,27 @@ _OTHERS = {
 _CIF = re.compile(rb"^[ \t]*data_", re.IGNORECASE | re.MULTILINE)
 _PDB = re.compile(rb"^(?:ATOM  |HETATM)", re.MULTILINE)
 _PDB_STARTS = (b"ATOM  ", b"HETATM", b"HEADER", b"TITLE ", b"REMARK", b"MODEL ", b"CRYST1")
-# What gemmi and the readers raise at damaged files.
+# Exceptions of gemmi and the readers for damaged files.
 _READ_ERRORS = (RuntimeError, ValueError, IndexError, OverflowError)
 
 
 class StructureError(HaloError):
-    """The bytes are no structure that can be used: damaged, cut off, or something else."""
+    """The bytes are not a usable structure: damaged, truncated, or something else."""
 
 
 class TooLargeError(StructureError):
-    """More bytes or atoms than any model has."""
+    """The file has more bytes or atoms than any model."""
 
 
 def parse_structure(data: bytes, name: str) -> list[Chain]:
-    """Protein chains of the first model that has one: PDB, mmCIF or BinaryCIF, also packed.
+    """Protein chains of the first model that has one; PDB, mmCIF or BinaryCIF, also compressed.
 
-    `name` is for the messages. StructureError where there is no protein chain, and where
-    the text has more than `MAX_BYTES`.
+    `name` is for messages.
+
+    Raises
+    ------
+    StructureError
+        if there is no protein chain, or the text has more than `MAX_BYTES`
     """
     text = expand(data, name)
     try:
@@ -77,7 +81,7 @@ def parse_structure(data: bytes, name: str) -> list[Chain]:
 
 
 def expand(data: bytes, name: str) -> bytes:
-    """`data` as plain bytes, unpacked if need be, never more than `MAX_BYTES`."""
+    """`data` as plain bytes, decompressed if necessary, at most `MAX_BYTES`."""
     packer = _packer(data)
     if packer is None:
         if len(data) > MAX_BYTES:
@@ -104,12 +108,12 @@ def expand(data: bytes, name: str) -> bytes:
 
 
 def _packer(data: bytes) -> tuple[str, Callable[[], Any]] | None:
-    """Name and maker of the unpacker for what `data` starts with."""
+    """Name and constructor of the decompressor for `data`, by its first bytes."""
     return next((kind for magic, kind in _PACKED.items() if data.startswith(magic)), None)
 
 
 class _Zstd:
-    """A zstd frame, unpacked with a bound as the other unpackers do it."""
+    """Decompressor of a zstd frame with the interface and bound of the other decompressors."""
 
     def __init__(self) -> None:
         self._frame = zstandard.ZstdDecompressor(max_window_size=MAX_BYTES * 4).decompressobj()
@@ -120,7 +124,7 @@ class _Zstd:
         return self._frame.eof
 
     def decompress(self, data: bytes, most: int) -> bytes:
-        """At most a step more than `most` bytes."""
+        """Decompress at most one step more than `most` bytes."""
         parts, size, start = [], 0, 0
         while start < len(data) and size < most and not self._frame.eof:
             parts.append(self._frame.decompress(data[start : start + _ZSTD_STEP]))
@@ -132,7 +136,7 @@ class _Zstd:
 
 
 def _models(text: bytes, name: str) -> Iterator[tuple[Atoms, Header]]:
-    """The models of a structure, by whatever it starts with."""
+    """The models of a structure, whose format is recognized by its first bytes."""
     if is_bcif(text):
         return read_bcif(text)
     text = _plain(text)
@@ -154,7 +158,7 @@ def _models(text: bytes, name: str) -> Iterator[tuple[Atoms, Header]]:
 
 
 def _plain(text: bytes) -> bytes:
-    """Without a byte-order mark, and with line ends of one byte."""
+    """Remove a byte-order mark, and convert line ends to one byte."""
     if text.startswith(b"\xef\xbb\xbf"):
         text = text[3:]
     elif text.startswith((b"\xff\xfe", b"\xfe\xff")):

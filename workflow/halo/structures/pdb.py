@@ -1,4 +1,4 @@
-"""Reading PDB files: the fixed columns of all backbone atoms at once."""
+"""Parse PDB files: fixed columns of all backbone atoms at once, vectorized."""
 
 import re
 from collections.abc import Iterator
@@ -22,9 +22,12 @@ _NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in EXPDTA
 
 
 def read_pdb(text: bytes) -> Iterator[tuple[Atoms, Header]]:
-    """The models of a PDB file, one after the other; those without backbone atoms are left out.
+    """The models of a PDB file that have backbone atoms.
 
-    ValueError, with the number of the line, where an atom has no coordinates.
+    Raises
+    ------
+    ValueError
+        if an atom has no coordinates; names the line
     """
     lines = _Lines(text)
     header = _header(lines)
@@ -39,7 +42,7 @@ def read_pdb(text: bytes) -> Iterator[tuple[Atoms, Header]]:
 
 
 class _Lines:
-    """The lines of a text, and columns of many of them at once.
+    """Lines of a text, with vectorized access to their columns.
 
     Attributes
     ----------
@@ -59,7 +62,7 @@ class _Lines:
         self.records = self.field(self.starts, 0, "=u4")
 
     def field(self, starts: np.ndarray, column: int, kind: str) -> np.ndarray:
-        """What the lines that start at `starts` have from `column` (from 0) on, as `kind`."""
+        """Content of the lines at `starts` from `column` (from 0) on, as dtype `kind`."""
         width = np.dtype(kind).itemsize
         window = np.ndarray((len(self._padded) - width + 1,), kind, self._padded, 0, (1,))
         return window[starts + column]
@@ -77,7 +80,7 @@ class _Lines:
 
 
 def _ends(is_end: np.ndarray) -> np.ndarray:
-    """Where lines end; in most files all of them are equally long."""
+    """Ends of lines; in most files, all lines have the same length."""
     length = int(is_end.argmax()) + 1
     if is_end[length - 1 :: length].all() and np.count_nonzero(is_end) == len(is_end) // length:
         return np.arange(length - 1, len(is_end), length)
@@ -167,7 +170,7 @@ def _atoms(lines: _Lines, start: int, stop: int) -> Atoms:
 
 
 def _check_last(lines: _Lines, atom: np.ndarray) -> None:
-    """ValueError where the text ends within the line of an atom."""
+    """Raise a ValueError if the text ends within the line of an atom."""
     last = len(lines.starts) - 1
     if lines.text.endswith(b"\n") or len(atom) < 2 or atom[-1] != last:
         return

@@ -1,4 +1,4 @@
-"""From what a protein is called to the names that a source may have its structure under."""
+"""Resolve ids and sequences to the names under which sources may have a structure."""
 
 import csv
 import re
@@ -16,12 +16,12 @@ from halo.text import open_text
 
 NAME_COLUMNS = ("name", "from")
 ACCESSION_COLUMNS = ("accession", "entry", "to")
-MOST_NAMES = 5  # accessions taken of one sequence; TrEMBL has thousands of some
+MOST_NAMES = 5  # accessions per sequence; some sequences have thousands in TrEMBL
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name to ask for, and how it was found; `how` is as in `halo.structures.layout.Note`."""
+    """A name for the search; `how` it was resolved is as in `halo.structures.layout.Note`."""
 
     text: str
     how: str
@@ -29,7 +29,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Directory:
-    """What is known of ids and sequences beyond the ids themselves.
+    """Accessions of ids and sequences.
 
     Attributes
     ----------
@@ -44,11 +44,10 @@ class Directory:
 
 
 def names_of(member: Member, directory: Directory) -> list[Name]:
-    """Names to ask for, best first, each once.
+    """Distinct names for the search, best first.
 
-    The member's own accessions come first, then those in its entry names, those that the
-    table has for its ids, those with its exact sequence, and at last its other ids as
-    they are, for folders of files that carry such names.
+    These are the member's accessions, then those in its entry names, those of its ids in the table,
+    those of its exact sequence, and finally its other ids, for folders of files with such names.
     """
     names: dict[str, str] = {}
     others = []
@@ -73,9 +72,9 @@ def names_of(member: Member, directory: Directory) -> list[Name]:
 def make_directory(
     members: Iterable[Member], names: str | None, sequences: str | None, cache: Path
 ) -> Directory:
-    """Read from the two files, if there, what they tell of `members`.
+    """Read the accessions of `members` from the two optional files.
 
-    `sequences` may also be an archive (``.tar``); its sequences are then kept in `cache`.
+    `sequences` can also be an archive (``.tar``), whose sequences are then cached in `cache`.
     """
     members = list(members)
     if not members:
@@ -96,11 +95,15 @@ def _fasta(sequences: str, cache: Path) -> Path:
 def read_name_table(path: Path, wanted: frozenset[str]) -> dict[str, list[str]]:
     """Accessions of the ids in `wanted`, from a table, compressed or not.
 
-    A CSV or TSV with the columns ``name`` and ``accession``, what UniProt's ID mapping gives
-    (``From`` and ``Entry`` or ``To``), or UniProt's own ``idmapping.dat`` (accession, kind of
-    id, id; tab-separated, no header). An id counts with and without its version
-    (``ENSP00000354587.3``). HaloError, with the line, where an id that is wanted has no
-    accession; other lines are passed over.
+    The table is a CSV or TSV with the columns ``name`` and ``accession``, the output of UniProt's
+    ID mapping (``From`` and ``Entry`` or ``To``), or UniProt's ``idmapping.dat`` (accession, type
+    of id, id; tab-separated, without header). Ids match with and without their version
+    (``ENSP00000354587.3``).
+
+    Raises
+    ------
+    HaloError
+        if an id in `wanted` has no valid accession; names the line. Other lines are skipped
     """
     _check_there(path)
     found: dict[str, list[str]] = {}
@@ -162,10 +165,10 @@ def _cells(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
 
 
 def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]]:
-    """Accessions, by hash, of the records of a FASTA file that have a member's sequence.
+    """Accessions of records in a FASTA file with the sequence of a member, by hash.
 
-    The names are UniProt's (``sp|P12345|NAME``, ``UniRef90_P12345``), AlphaFold DB's
-    (``AFDB:AF-P12345-F1``) or accessions; records with others are passed over.
+    Names are those of UniProt (``sp|P12345|NAME``, ``UniRef90_P12345``), AlphaFold DB
+    (``AFDB:AF-P12345-F1``) or accessions; records with other names are skipped.
     """
     wanted = {member.seq_hash for member in members}
     lengths = {len(member.sequence) for member in members}

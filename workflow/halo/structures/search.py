@@ -1,4 +1,4 @@
-"""The search for one protein's structure: source by source, name by name."""
+"""Search for the structure of one protein in all sources and by all names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from halo.structures.settings import SourceSettings, StructureSettings
 from halo.structures.sources import Model, Source
 from halo.structures.transport import FetchError
 
-MOST_REASONS = 3  # that a message has
+MOST_REASONS = 3  # reasons in a message
 
 
 @dataclass(frozen=True)
 class Result:
-    """Arrays for the store, and how they were come by."""
+    """Arrays for the store, and the note about the search."""
 
     arrays: Mapping[str, np.ndarray]
     note: Note
@@ -32,11 +32,11 @@ def search(
     sources: Sequence[tuple[SourceSettings, Source]],
     settings: StructureSettings,
 ) -> Result:
-    """The first structure that fits `sequence`, in the order of the sources, then the names.
+    """The first structure that matches `sequence`, in the order of the sources, then the names.
 
-    What does not fit or cannot be used leads to the next candidate. A server that fails ends
-    the search, so that a less preferred source never takes its place because of a passing
-    fault: the status is then ``error``, for another time.
+    Candidates that do not match or cannot be used are skipped. A server error ends the search with
+    the status ``error``, to be repeated later, so that a temporary error never leads to a structure
+    of a less preferred source.
     """
     asked = tuple(sorted(name.text for name in names))
     today = date.today().isoformat()
@@ -63,7 +63,7 @@ def search(
 
 
 def _reason(refused: Sequence[Note]) -> Note:
-    """Why nothing of what was found could be used: what cannot be read is to be seen to first."""
+    """The note if no candidate could be used; unreadable files are reported first."""
     first = next((note for note in refused if note.status == "error"), refused[0])
     others = [note.message for note in refused if note is not first]
     message = "; ".join([first.message, *others][:MOST_REASONS])
@@ -71,7 +71,7 @@ def _reason(refused: Sequence[Note]) -> Note:
 
 
 def _nowhere(sources: Sequence[Source], names: Sequence[str]) -> str:
-    """Why nothing was found; who was not even asked is said."""
+    """Why there is no candidate, including sources that were not searched."""
     if not names:
         return "no accession"
     reasons = [source.not_asked(names) for source in sources]
@@ -88,7 +88,7 @@ def _read(
     settings: StructureSettings,
     found: Mapping[str, Any],
 ) -> Result:
-    """A candidate compared with `sequence`; the status is ``error`` where it cannot be used."""
+    """Read a candidate and compare it with `sequence`; status ``error`` if it cannot be used."""
     try:
         return _fitted(read(), sequence, source, settings, found)
     except StructureError as error:
@@ -102,7 +102,7 @@ def _fitted(
     settings: StructureSettings,
     common: Mapping[str, Any],
 ) -> Result:
-    """`model` compared with `sequence`; the status is ``ok`` or ``mismatch``."""
+    """Compare `model` with `sequence`; the status is ``ok`` or ``mismatch``."""
     found = {
         **common,
         "version": model.version,

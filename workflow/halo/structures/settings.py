@@ -1,4 +1,4 @@
-"""Settings of the stage: what the content of the store depends on, and how it is fetched."""
+"""Settings of the structures stage: sources, requirements, and requests."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ MAX_LENGTH = 65_535  # positions are stored as uint16
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """What is wrong with a pattern of file names, or None."""
+    """The fault of a pattern of file names, or None."""
     counts = {field: pattern.count(f"{{{field}}}") for field in PATTERN_FIELDS}
     for part in re.findall(r"\{[^}]*\}", pattern):
         if part[1:-1] not in PATTERN_FIELDS:
@@ -29,7 +29,7 @@ def pattern_fault(pattern: str) -> str | None:
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """One place to look for structures.
+    """One source of structures.
 
     `pattern` is of file names, or with ``/`` of paths below `path`, with the fields
     ``{accession}``, ``{fragment}`` and ``{version}``, and ``*`` for anything else.
@@ -56,7 +56,7 @@ class SourceSettings:
     )
 
     def description(self) -> dict[str, Any]:
-        """What the content that comes from here depends on."""
+        """Keys that influence the content from this source."""
         if self.kind == "afdb":
             return {"kind": self.kind, "version": self.version}
         if self.kind == "contacts":
@@ -64,7 +64,7 @@ class SourceSettings:
         return asdict(self)
 
     def faults(self) -> Faults:
-        """What does not fit together."""
+        """Faults of combinations of keys."""
         if self.kind == "afdb" and self.path:
             return [("path", "AlphaFold DB has none; leave it out, or set kind: folder")]
         if self.kind != "afdb" and not self.path:
@@ -120,10 +120,10 @@ class StructureSettings:
         object.__setattr__(self, "sources", sources)
 
     def description(self) -> dict[str, Any]:
-        """What the content of the store depends on, for its fingerprint.
+        """Everything that the content of the store depends on, for its fingerprint.
 
-        How names are resolved to accessions is left out: a protein without a usable
-        structure is asked for again as soon as it has a new name.
+        The resolution of names is not included: a protein without a usable structure is searched
+        again when it has a new name.
         """
         return {
             "kind": "structures",
@@ -137,7 +137,7 @@ class StructureSettings:
 
 @dataclass(frozen=True)
 class TransportSettings:
-    """The section ``structures.transport``: how to ask, with no influence on the content."""
+    """The section ``structures.transport``: requests, which do not influence the content."""
 
     base_url: str = setting(
         "https://alphafold.ebi.ac.uk", "AlphaFold DB, or a mirror of it", pattern=URL

@@ -1,4 +1,4 @@
-"""What the sources of structures have in common."""
+"""The interface of structure sources."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from halo.structures.parse import Chain
 
 @dataclass(frozen=True)
 class Model:
-    """A structure as a source has it, not yet compared with the protein.
+    """A structure from a source, before the comparison with the protein.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Model:
 
 
 class Source(Protocol):
-    """A place to look for structures; its methods are called from many threads."""
+    """A source of structures; its methods are called from many threads."""
 
     def candidates(self, name: str, sequence: str) -> Iterable[Callable[[], Model]]:
         """Ways to read the structures of the protein called `name`, the preferred one first.

@@ -1,8 +1,8 @@
-"""Where finished proteins wait until there are enough of them for a segment.
+"""Staging of finished proteins until there are enough for a segment.
 
-Fetching is slow and a segment must not be small, so a protein is put to disk as a file of
-its own the moment it is finished; when the job ends, or has finished many, the files
-become segments and go. A job that is killed leaves them, and the next one takes them up.
+Fetching is slow and segments should not be small. Each finished protein is written to a file at
+once; when the job ends, or many proteins are finished, the files are combined to segments and
+removed. Files of a killed job are used by the next job.
 """
 
 import json
@@ -24,20 +24,20 @@ OLD = 86_400.0  # seconds
 
 
 class Staging:
-    """The finished proteins of a store that are in no segment yet."""
+    """Finished proteins of a store that are in no segment yet."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._folder = store.path / "staging"
 
     def put(self, seq_hash: str, result: Result) -> None:
-        """Keep `result`; from here on it is safe from the end of this process."""
+        """Write `result` to disk, where it survives the end of this process."""
         file = self._folder / bucket_of(seq_hash) / f"{seq_hash}{SUFFIX}"
         with atomic_path(file, shared=True, durable=False) as temporary:
             temporary.write_bytes(_pack(result))
 
     def settle(self, bucket: str) -> None:
-        """Make one segment of the bucket's waiting proteins."""
+        """Write the staged proteins of a bucket as one segment."""
         folder = self._folder / bucket
         files = sorted(folder.glob(f"*{SUFFIX}"))
         with self._store.writer() as writer:
@@ -54,12 +54,12 @@ class Staging:
         _remove_leftovers(folder)
 
     def _settled(self, seq_hash: str, manifest: str) -> bool:
-        """Whether a job was killed after the segment and before the file had gone."""
+        """Whether a protein is in a segment already; a job was killed before removing its file."""
         return seq_hash in self._store and self._store.attributes(seq_hash)["manifest"] == manifest
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed jobs were writing; younger files may be of one that is running."""
+    """Remove temporary files of killed jobs; younger files may belong to running jobs."""
     for file in folder.glob(".*"):
         with suppress(FileNotFoundError):
             if time.time() - file.stat().st_mtime > OLD:
@@ -78,7 +78,7 @@ def _pack(result: Result) -> bytes:
 
 
 def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], str] | None:
-    """Arrays and manifest; None where the machine's end has left the bytes damaged."""
+    """Arrays and manifest; None if the bytes are damaged, for example after a power failure."""
     try:
         line, _, body = data.partition(b"\n")
         head = json.loads(line)
