@@ -3,14 +3,13 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A configuration given on the command line takes the place of the demo's; merged with it,
-# it would inherit the demo's data.
+# A configuration of the command line replaces the demo's; merging would inherit the demo's data.
 if not workflow.overwrite_configfiles:
 
     configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
-# Many runs at once, each of which is this workflow again; or one.
+# A benchmark of several runs, each of which is this workflow, or a single run.
 if "benchmark" in config:
 
     include: "rules/benchmark.smk"

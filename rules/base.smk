@@ -1,4 +1,4 @@
-# Where the workflow lies, and how its rules run their scripts.
+# The folder of the workflow, and how rules run scripts.
 import re
 import shlex
 import subprocess
@@ -60,7 +60,7 @@ except re.error:
         "pattern, and fails; rename it"
     ) from None
 
-# The workflow's own folder: scripts and modules are found there, wherever the run is.
+# The workflow's own folder, with scripts and modules, independent of the working directory.
 BASE = checkout(workflow.current_basedir)
 if ":" in str(BASE):
     raise WorkflowError(
@@ -92,7 +92,7 @@ if workflow.modifier.is_main_snakefile():
 
 
 class Untracked:
-    """A `params` value that sets off no rerun when it changes.
+    """A `params` value whose changes cause no rerun.
 
     For what has no influence on the content: where the workflow lies, how something is
     fetched, what is only noted. Snakemake compares `params` of its own types alone. A function's
@@ -107,7 +107,7 @@ class Untracked:
 
 
 def run_with(program):
-    """The start of a shell command: `program`, a Python, and the folder of the scripts.
+    """The beginning of a shell command: environment, `program`, and the folder of scripts.
 
     The modules are the workflow's, and the user's site-packages are kept out. Jobs wait for the
     store's segments, which Snakemake does not know, as long as for its own inputs.
@@ -119,12 +119,12 @@ def run_with(program):
     )
 
 
-# Every job runs a script of the workflow with the Python of its own environment.
+# Every job runs a script with the Python of its environment.
 RUN = run_with("python")
 
 
 def literal(path):
-    """A file or folder of the user as an input, whatever its name is.
+    """A file or folder of the user as an input, with any name.
 
     Snakemake takes {name} for a wildcard and knows no other way to write braces: such a path is
     reached through a link without them.
@@ -147,16 +147,16 @@ def script_digest(name):
 
 
 def limit(resource, most):
-    """Let jobs that are running use `most` of a resource, unless the command line says otherwise."""
+    """Limit a resource for all running jobs to `most`, unless the command line sets it."""
     if resource not in workflow.global_resources:
         workflow.register_resource(resource, most)
 
 
-# AlphaFold DB is asked by one job at a time, so that the rate of the configuration is that of all
-# shards together; of runs that need the same language model the first downloads it.
+# Only one job at a time sends requests to AlphaFold DB, so that the configured rate holds for all
+# shards together. Of several runs with the same language model, the first one downloads it.
 limit("afdb", 1)
 limit("language_model", 1)
-# Jobs that use a GPU share those of this machine; on a cluster the scheduler deals them out.
+# Jobs with a GPU share those of this machine; on a cluster, the scheduler assigns them.
 GPUS = gpus() if workflow.local_exec and workflow.is_main_process else []
 if GPUS:
     limit("gpu", len(GPUS))

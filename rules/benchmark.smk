@@ -1,5 +1,5 @@
-# Several data sets as one workflow: every run of the section `benchmark` is a module of its own,
-# whose rules are named <run>_<rule>.
+# A benchmark of several data sets: each run of the section `benchmark` is a module, whose rules are
+# named <run>_<rule>.
 import shlex
 
 
@@ -19,7 +19,7 @@ RESULTS = f"results/{BENCHMARK}"
 
 
 def of_every_run(settings):
-    """What a profile sets for a rule, for the rule of each run, too."""
+    """Apply resources of a profile for a rule to the rule of each run."""
     each = {f"{run}_{rule}": value for run in RUNS for rule, value in settings.items()}
     return each | dict(settings)
 
@@ -45,7 +45,7 @@ for run_name, run in RUNS.items():
     use rule * from run_name as prefix*
 
 
-# Runs that have a download in common: the first makes it.
+# Downloads shared by several runs are made by the first run.
 workflow.ruleorder(*(f"{run_name}_download_dataset" for run_name in RUNS))
 workflow.ruleorder(*(f"{run_name}_download_uniprot" for run_name in RUNS))
 
@@ -55,12 +55,12 @@ onstart:
 
 
 def results_of(file):
-    """That file of every run."""
+    """A file of every run."""
     return [f"results/{run.config['run']}/{file}" for run in RUNS.values()]
 
 
 def run_options(wildcards, input):
-    """The command line's part for each run."""
+    """Arguments of the command line for each run."""
     files = zip(input.metrics, input.leakage, input.provenance)
     return " ".join(
         shlex.join(["--run", name, run.title, run.published or "", *found])

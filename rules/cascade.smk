@@ -1,5 +1,5 @@
-# A method that joins two others: one is asked about what the other is not sure of (cascade), or
-# both are asked about everything (average).
+# Methods that combine two others: the second is used where the first is uncertain (cascade), or
+# both are averaged (average).
 rule join_methods:
     input:
         proteins="<results>/proteins.csv",

@@ -1,4 +1,4 @@
-# The run's configuration and plan, and the paths and parameters that several stages have.
+# Configuration and plan of the run, and paths and parameters shared by several stages.
 import json
 import shlex
 from pathlib import Path
@@ -21,12 +21,12 @@ try:
 except HaloError as error:
     raise WorkflowError(str(error)) from None
 
-# What results depend on: the settings that rules pass on, and that set off a job again.
+# Settings that influence results: rules pass them on, and a change repeats their jobs.
 USED = relevant(config)
 PLAN = Plan.from_config(config)
 STORE = Untracked(config["store"])
 EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
-# With finetune.keep_embeddings: false the folds' embeddings are removed after the trainings.
+# With finetune.keep_embeddings: false, embeddings of folds are removed after the trainings.
 DROPPED = PLAN.finetuned and not config["finetune"]["keep_embeddings"]
 LOST = set()  # shard files whose proteins the store does not hold any more
 
@@ -45,12 +45,12 @@ def as_json(section):
 
 
 def as_it_is(value):
-    """A `params` function for a text that may have braces in it."""
+    """A `params` function for a text that may contain braces."""
     return lambda wildcards: value
 
 
 def option(name, value):
-    """A command line's option, or nothing where there is no value."""
+    """An option of a command line, or nothing without a value."""
     return f"--{name} {shlex.quote(str(value))}" if value else ""
 
 
@@ -65,17 +65,17 @@ def class_of(wildcards):
 
 
 def one_of(methods):
-    """The constraint of the wildcard `method` of a rule that makes these."""
+    """A wildcard constraint that matches these names."""
     return "|".join(methods) or "none"
 
 
 def gpus_of_a_job(count=1):
-    """The resource `gpu` of a job: on this machine what it has, on a cluster what a profile says."""
+    """The resource `gpu` of a job: from this machine, or from the profile on a cluster."""
     return count if GPUS and config["device"] != "cpu" else 0
 
 
 def device(wildcards, resources):
-    """What a job computes on: what the configuration says, and a GPU where the job asks for one."""
+    """Device of a job: that of the configuration, and cuda if the job requests a GPU."""
     wanted = config["device"]
     asked = getattr(resources, "gpu", 0)
     return Untracked("cuda" if wanted == "auto" and asked else wanted)
@@ -87,17 +87,17 @@ def key_of(wildcards):
 
 
 def model_files(name, keys):
-    """That file of each model."""
+    """A file of each model."""
     return [f"<results>/{key.path}/{name}" for key in keys]
 
 
 def files_of_all(name):
-    """An input function: that file of every model of the run, those of the main method first."""
+    """An input function: a file of every model of the run, those of the main method first."""
     return lambda wildcards: model_files(name, PLAN.models(PLAN.compared))
 
 
 def shard_buckets(wildcards):
-    """The buckets of the store that a shard looks after."""
+    """The buckets of a shard."""
     return PLAN.buckets(wildcards.shard)
 
 
@@ -107,18 +107,18 @@ def shards_of(stage, suffix="json"):
 
 
 def members_dir(wildcards):
-    """The folder of member files; `ancient`, since `shard_digest` tells what has changed."""
+    """The folder of member files; `ancient`, because `shard_digest` detects changes."""
     return ancient(checkpoints.ingest.get().output.members)
 
 
 def shard_digest(wildcards):
-    """Digest of a shard's members, so that a change of one protein runs one shard again."""
+    """Digest of the members of a shard, so that a changed protein repeats only its shard."""
     digests = json.loads(Path(checkpoints.ingest.get().output.digests).read_text())
     return sha256_of_text("".join(digests[bucket] for bucket in shard_buckets(wildcards)))[:16]
 
 
 def whole_shard(stage):
-    """An input function without a file: a shard whose proteins the store has lost is made again.
+    """An input function without files, which repeats shards whose proteins the store has lost.
 
     Snakemake itself sees the shard file alone, and not that segments were removed.
     """
@@ -140,17 +140,17 @@ def whole_shard(stage):
 
 
 def place_of(fold):
-    """Where a fold's own language model and its embeddings are; None: the published one."""
+    """Folder of a fold's fine-tuned language model and embeddings; None: the pretrained one."""
     return "" if fold is None else f"{PLAN.split}/{fold}/"
 
 
 def embedding_shards(place):
-    """Shard files of the embeddings at a place."""
+    """Shard files of the embeddings in a folder."""
     return expand(EMBEDDINGS, place=place, shard=PLAN.shards)
 
 
 def joined_shards():
-    """The files that stand for all shards of a stage.
+    """Files that represent all shards of a stage.
 
     Inputs of what stands on them through other jobs, too: when a checkpoint has ended, Snakemake
     looks again only at the jobs that have its output as an input, and it would go on with the
@@ -163,6 +163,6 @@ def joined_shards():
 
 
 def published_language_model(wildcards):
-    """What the folds' language models were fine-tuned from, an input as `joined_shards` are."""
+    """The pretrained language model of the fine-tuned ones, as an input like `joined_shards`."""
     of_fold = PLAN.finetuned and wildcards.get("place", "fold")
     return [ancient("<results>/language_model.json")] if of_fold else []

@@ -1,25 +1,25 @@
-# The language model, and the embeddings of all proteins by it or by each fold's own.
+# The language model, and embeddings of all proteins by it or by the fine-tuned one of each fold.
 
 
 def local_checkpoint(wildcards):
-    """The language model's file, where the configuration gives one and no published name."""
+    """The file of the language model, if the configuration has a path instead of a name."""
     model = config["embeddings"]["model"]
     return literal(model) if Path(model).suffix else []
 
 
 def embedding_model(wildcards):
-    """The language model that a shard is embedded by."""
+    """The language model that embeds a shard."""
     own = f"{wildcards.place}finetune/" if wildcards.place else ""
     return f"<results>/{own}language_model.json"
 
 
 def unless_dropped(file):
-    """A file of the embeddings, temporary where they are: a later training embeds again."""
+    """A file of embeddings, temporary if they are removed; a later training embeds again."""
     return temp(file) if DROPPED else file
 
 
-# A checkpoint, so that what stands on it in name only (rules/finetune.smk) is looked at again when
-# it is known.
+# A checkpoint: Snakemake evaluates the DAG again when the language model is known, for rules that
+# depend on its content (rules/finetune.smk).
 checkpoint language_model:
     input:
         local_checkpoint,
@@ -45,7 +45,8 @@ checkpoint language_model:
         " --store {params.store:q} --out {output} --log {log}"
 
 
-# By the language model that was published, or by a fold's own; `place` is empty or <split>/<fold>/.
+# Embeds with the pretrained language model, or with that of a fold; `place` is empty or
+# <split>/<fold>/.
 rule embeddings:
     input:
         members=members_dir,
@@ -81,7 +82,7 @@ rule embeddings:
         " --log {log}"
 
 
-# As join_graphs.
+# Like join_graphs.
 checkpoint join_embeddings:
     input:
         shards=lambda wildcards: embedding_shards(wildcards.place),

@@ -27,7 +27,7 @@ rule evaluate:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        # In this order: the others are compared with the first.
+        # In this order: the first method is the main one.
         models=lambda wildcards: f"methods {' '.join(PLAN.compared)}",
         settings=as_json(chosen(USED["evaluation"], "resamples", "seed")),
         code=script_digest("evaluate.py"),

@@ -5,7 +5,7 @@
 
 
 def python_of(gpus):
-    """The program that runs a script in one process, or in one for each of several GPUs."""
+    """The program that runs a script in one process, or in one process per GPU."""
     if gpus == 1:
         return "python"
     # -- ends the options of torchrun, which would otherwise take --log for its --log-dir.
@@ -13,29 +13,29 @@ def python_of(gpus):
 
 
 def frozen_split(wildcards):
-    """The split, as an input whose change is no reason to run again."""
+    """The split, as an input whose changes cause no rerun."""
     return ancient(checkpoints.split.get().output.assignments)
 
 
 def frozen_language_model(wildcards):
-    """The language model; `ancient`, since `language_model_identity` tells what has changed."""
+    """The language model; `ancient`, because `language_model_identity` detects changes."""
     return ancient(checkpoints.language_model.get().output[0])
 
 
 def language_model_identity(wildcards):
-    """Name and checksum of the language model as it was published."""
+    """Name and checksum of the pretrained language model."""
     found = json.loads(Path(checkpoints.language_model.get().output[0]).read_text())
     return chosen(found, "name", "sha256")
 
 
 def dropped_embeddings():
-    """The notes that the folds' embeddings are gone, where they are not to be kept."""
+    """Records of the removal of the folds' embeddings, if they are not kept."""
     name = f"<results>/{PLAN.split}/{{fold}}/dropped_embeddings.json"
     return expand(name, fold=PLAN.folds) if DROPPED else []
 
 
 def models_of_fold(name):
-    """An input function: that file of every model of a fold."""
+    """An input function: a file of every model of a fold."""
     return lambda wildcards: model_files(
         name, [key for key in PLAN.models(PLAN.compared) if key.fold == wildcards.fold]
     )
@@ -79,7 +79,7 @@ rule finetune:
         " --threads {threads} --device {params.device} --settings {params.settings:q} --log {log}"
 
 
-# The fine-tuned language model alone, as a method.
+# The method `esm`: the fine-tuned language model only.
 rule esm:
     input:
         proteins="<results>/proteins.csv",
@@ -115,7 +115,7 @@ rule esm:
         " --threads {threads} --log {log}"
 
 
-# With finetune.keep_embeddings: false. The files of the embeddings are temporary then, so that a
+# With finetune.keep_embeddings: false. Shard files of the embeddings are temporary then, so that a
 # later training of the fold embeds again.
 rule drop_embeddings:
     input:

@@ -24,8 +24,8 @@ rule graphs:
         " --settings {params.settings:q} --log {log}"
 
 
-# One file for all shards, so that their number is no reason to train again. A checkpoint, so that
-# Snakemake looks at what stands on it when its content is known.
+# One file for all shards, so that a change of their number does not repeat trainings. A checkpoint:
+# Snakemake evaluates dependent rules when its content is known.
 checkpoint join_graphs:
     input:
         shards=shards_of("graphs"),

@@ -1,4 +1,4 @@
-# The data sets: downloaded, or asked for from UniProt, checked, and written as one table.
+# Data sets: downloaded, or queried from UniProt, checked, and written as one table.
 import re
 
 from halo.config.downloads import download_name
@@ -10,16 +10,16 @@ DATASET = config["dataset"]
 TEST_SET = DATASET["test"] or {}
 LONG_LABELS = bool(DATASET["labels"]["label"])
 DOWNLOADED = f"{literal(config['store'])}/downloads"
-# Where each download goes in the folder of downloads, and where it comes from.
+# URL and checksum of each file in the folder of downloads.
 DOWNLOADS = {
     download_name(table["url"]): table for table in (DATASET, TEST_SET) if table.get("url")
 }
-# Data sets that UniProt is asked for.
+# Data sets that are queried from UniProt.
 FROM_UNIPROT = [t for t in (DATASET, TEST_SET) if t.get("uniprot") and not t["proteins"]]
 
 
 def dataset_file(table):
-    """The local file of the configuration, or the download of an address or from UniProt."""
+    """The local file of the configuration, or the download from a URL or UniProt."""
     if not table:
         return []
     if table["proteins"]:
@@ -29,30 +29,30 @@ def dataset_file(table):
 
 
 def labels_file(table):
-    """The table of labels, where the configuration gives one."""
+    """The table of labels, if the configuration has one."""
     return literal(table["labels"]["table"]) if table and table["labels"]["table"] else []
 
 
 def uniprot_name(table):
-    """File name of the entries that a data set asks UniProt for."""
+    """File name of the UniProt entries of a data set."""
     settings = UniprotSettings.from_config(table["uniprot"])
     return f"{UNIPROT_START}{sha256_of_text(settings.base_url + settings.search)[:12]}.jsonl.gz"
 
 
 def uniprot_query(name):
-    """What of the configuration the entries of such a file depend on."""
+    """Keys of the configuration that the entries of such a file depend on."""
     table = next(table for table in FROM_UNIPROT if uniprot_name(table) == name)
     return chosen(table["uniprot"], "query", "taxonomy", "reviewed", "base_url")
 
 
 def uniprot_mappings():
-    """The tables by which UniProt's locations become labels, those of the configuration."""
+    """Tables of the configuration that map locations of UniProt to labels."""
     used = [table["uniprot"] for table in (DATASET, TEST_SET) if table.get("uniprot")]
     return sorted({literal(section["mapping"]) for section in used if section["mapping"]})
 
 
 def check_data():
-    """End the run where its data do not fit its configuration, before there is a job."""
+    """Stop the run before the first job if its data do not fit its configuration."""
     test_labels = TEST_SET["labels"]["table"] if TEST_SET else None
     files = [dataset_file(DATASET), DATASET["labels"]["table"], dataset_file(TEST_SET), test_labels]
     given = [*filter(None, [*files, config["split"]["base"]]), *CONFIGFILES]

@@ -1,7 +1,7 @@
-# From a run to a model bundle, and from a bundle to predictions of new proteins:
+# Build a model bundle from a run, and predict new proteins with a bundle:
 #   snakemake predict --config fasta=proteins.fasta bundle=bundle/
-# Without bundle= it is the run's own. What is fetched is fetched where the workflow was started,
-# since compute nodes often have no internet.
+# The default bundle is that of the run. Downloads are made where the workflow was started, because
+# compute nodes often have no internet access.
 
 import re
 
@@ -9,7 +9,7 @@ PREDICT = config["predict"]
 
 
 def folder_of(fasta):
-    """Name of the folder for the predictions of a file: its own, without what tells its format."""
+    """Name of the folder for the predictions of a file: the file name without suffixes."""
     name = re.sub(r"(?i)\.(gz|bz2|xz|zst)$", "", Path(fasta).name)
     name = re.sub(r"(?i)\.(fasta|fas|faa|fa|fsa|csv|tsv|txt)$", "", name)
     return re.sub(r"[{}<>]", "_", name)
@@ -19,7 +19,7 @@ PREDICTIONS = f"<results>/predict/{folder_of(config['fasta'] or 'none')}"
 
 
 def released(name):
-    """An input function: that file of each model that goes into the bundle."""
+    """An input function: a file of each model in the bundle."""
 
     def files(wildcards):
         try:
@@ -31,7 +31,7 @@ def released(name):
 
 
 def released_files(wildcards):
-    """The weights that go into the bundle beside the descriptions, so that missing ones are made."""
+    """Weights in the bundle, as inputs so that missing ones are created."""
     folds = PLAN.released_folds if PLAN.released_finetuned else ()
     names = ("adapter.safetensors", "adapter.json", "head.safetensors", "language_model.json")
     return model_files("model.safetensors", PLAN.released_networks) + [
@@ -47,7 +47,7 @@ def queries(wildcards):
 
 
 def own_language_model():
-    """The configuration's checkpoint, where the bundle was trained with one of that name."""
+    """The checkpoint of the configuration, if the bundle was trained with one of that name."""
     local = local_checkpoint(None)
     if not local or config["bundle"] is None:
         return local
@@ -59,12 +59,12 @@ def own_language_model():
 
 
 def prediction_settings(wildcards):
-    """What predictions depend on besides the queries and the bundle."""
+    """Settings that influence predictions, besides queries and bundle."""
     return json.dumps({**chosen(PREDICT, "confidence"), "download": PREDICT["download"]})
 
 
 def predict_options(wildcards):
-    """Options that both of the rules have."""
+    """Options of both rules."""
     return Untracked(
         " ".join(
             [
@@ -116,7 +116,7 @@ rule predict_fetch:
     input:
         queries=queries,
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
-        # A structure that was added is seen by the folder's time.
+        # An added structure changes the modification time of the folder.
         structures=file_of(PREDICT, "structures"),
     output:
         f"{PREDICTIONS}/fetched.json",

@@ -1,8 +1,8 @@
-# Where the results come from, and the report on them.
+# Provenance of the results, and the report.
 
 
 def benchmark_files(wildcards):
-    """Names of the files in which Snakemake notes the time of the run's jobs.
+    """Names of Snakemake's benchmark files of the run's jobs.
 
     {shard} stands for each shard: of a name a shard the command line would be too long.
     """
@@ -24,8 +24,8 @@ def benchmark_files(wildcards):
 
 rule provenance:
     input:
-        # The user's files set off the ingest; a change that leaves the proteins as they are
-        # is no reason to write this and the report again.
+        # Changes of the user's files repeat the ingest; if the proteins stay the same, provenance
+        # and report are not repeated.
         table=ancient(dataset_file(DATASET)),
         labels=ancient(labels_file(DATASET)),
         test=ancient(dataset_file(TEST_SET)),
@@ -37,7 +37,7 @@ rule provenance:
         descriptions=files_of_all("model.json"),
         shards=joined_shards(),
         metrics="<results>/evaluation/metrics.json",
-        # One of the benchmark files, by which the folder of all is known.
+        # One of the benchmark files, which determines their folder.
         benchmark=ancient("<benchmarks>/evaluate.tsv"),
     output:
         "<results>/provenance.json",
@@ -50,7 +50,7 @@ rule provenance:
         run=RUN,
         base=Untracked(BASE),
         snakemake=Untracked(snakemake.__version__),
-        # Noted as a whole; what of it results depend on sets off the note.
+        # Recorded as a whole; only keys that influence results cause a rerun.
         config=Untracked(json.dumps(config)),
         used=as_json(USED),
         jobs=benchmark_files,

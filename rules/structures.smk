@@ -1,17 +1,17 @@
-# Structures of the proteins: from AlphaFold DB or from files. What asks AlphaFold DB runs where
-# the workflow was started, since compute nodes often have no internet, one job at a time
-# (rules/base.smk).
+# Structures of the proteins, from AlphaFold DB or from files. Jobs with requests to AlphaFold DB run
+# where the workflow was started, because compute nodes often have no internet access, and one at a
+# time (rules/base.smk).
 
 from halo.files import listing_digest
 
 
 def structure_files(wildcards):
-    """Digest of the names, sizes and times of the files that structures are taken from.
+    """Digest of names, sizes and modification times of the structure files.
 
     The job itself compares each protein's files, so that a newer time alone computes nothing.
     """
     paths = [Path(s["path"]) for s in config["structures"]["sources"] if s.get("path")]
-    # The name of an archive may have wildcards.
+    # Names of archives can have wildcards.
     found = [sorted(path.parent.glob(path.name)) or [path] for path in paths]
     return listing_digest(path for some in found for path in some)
 
@@ -52,7 +52,7 @@ rule structures:
         " {params.tables} --settings {params.settings:q} --transport {params.transport:q} --log {log}"
 
 
-# A checkpoint, as join_graphs.
+# A checkpoint, like join_graphs.
 checkpoint structures_manifest:
     input:
         proteins="<results>/proteins.csv",
@@ -69,7 +69,7 @@ checkpoint structures_manifest:
     params:
         run=RUN,
         store=STORE,
-        # For a message alone.
+        # Only for a message.
         settings=Untracked(json.dumps({"sources": config["structures"]["sources"]})),
         code=script_digest("structures_manifest.py"),
     shell:

@@ -124,10 +124,14 @@ def test_the_whole_of_it(tmp_path, monkeypatch):
         "evaluation": {"seed": 3},
     }
     model = {"name": "m", "path": str(file), "sha256": "00"}
-    found = make_provenance(config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {})
+    found = make_provenance(
+        config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {}
+    )
     assert found["seeds"] == {"training": [1], "split": 2, "bootstrap": 3}
     assert found["config"]["dataset"]["proteins"] == "./proteins.csv"
     assert found["git"] is None
     assert str(tmp_path) not in json.dumps(found)
-    again = make_provenance(config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {})
+    again = make_provenance(
+        config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {}
+    )
     assert again == found

@@ -19,9 +19,9 @@ Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 
 
 class Band(Part):
-    """Up to which uncertainty the first of two methods decides alone; see `halo.cascade`.
+    """The uncertainty up to which the first member decides alone; see `halo.cascade`.
 
-    `asked` is the share of the proteins beyond it, by part.
+    `asked` is the fraction of proteins for which the second member is used, by part.
     """
 
     certainty: FiniteFloat
@@ -30,14 +30,14 @@ class Band(Part):
 
 
 class Conformal(Part):
-    """The cut of the conformal sets, and the share of the labels that they may miss."""
+    """The cut of conformal sets, and the fraction of labels that they may miss."""
 
     risk: FiniteFloat
     cut: FiniteFloat
 
 
 class JoinedMember(Part):
-    """A method that another one joins, with its calibration."""
+    """A member of a combined method, with its calibration."""
 
     method: str
     seed: int
@@ -53,20 +53,20 @@ class ModelDescription(Versioned):
     kind
         Class of the method, ``class`` in the file.
     split, fold, seed, method
-        Which model it is, see `halo.model_key.ModelKey`.
+        Key of the model, see `halo.model_key.ModelKey`.
     task, labels, thresholds
-        A label is given where its probability reaches its threshold.
+        A label is predicted if its probability is at least its threshold.
     proteins
         Number of proteins, by part.
     network, training, embedding_dim, graphs, embeddings, modality_weights, kept_epoch
-        Of a network: its settings, the width of the embeddings, the fingerprints of the stores
-        that it was trained on, the mean weights of the modalities, the epoch that was kept.
+        For networks: settings, width of the embeddings, fingerprints of the stores used in
+        training, mean weights of the modalities, the epoch that was kept.
     parameters, epochs
-        Of a trained method: number of trainable parameters, epochs that were trained.
+        For trained methods: number of trainable parameters, number of epochs.
     best_epoch
-        Of the fine-tuned language model alone.
+        For the method `esm`.
     members, band, conformal
-        Of a cascade or an average.
+        For a cascade or an average.
     """
 
     kind: Literal[CLASSES] = Field(alias="class")
@@ -101,7 +101,7 @@ class ModelDescription(Versioned):
 
     @property
     def key(self) -> ModelKey:
-        """Which model it is."""
+        """Key of the model."""
         return ModelKey(self.split, self.fold, self.seed, self.method)
 
 

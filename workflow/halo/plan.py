@@ -1,7 +1,7 @@
-"""Which models a run makes, and from which language models and other models each is made.
+"""The plan of a run: its models, and the language models and members that they depend on.
 
-It follows from the complete configuration alone: no file is read, and no path is made but the names
-of models. Rules turn it into paths.
+The plan depends on the complete configuration only. It reads no files and creates no paths, except
+for the names of models; rules turn it into paths.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,19 +24,19 @@ class Plan:
     split
         Name of the split.
     folds, seeds, shards
-        Names of the folds that are trained, seeds of the trainings, names of the shards.
+        Names of the trained folds, seeds of the trainings, names of the shards.
     methods
-        Names of the methods that are made, by what they are.
+        Names of the methods, by type.
     joins
-        The two methods that a method joins, by its name.
+        The two members of each combined method, by its name.
     finetuned
-        Whether each fold fine-tunes a language model of its own.
+        Whether a language model is fine-tuned for each fold.
     pretrained
-        Networks that read the embeddings of the published language model.
+        Networks that read the embeddings of the pretrained language model.
     main
-        The method to which the others are compared.
+        The method with which the others are compared.
     released, released_folds, released_seeds
-        The method of the bundle (None: there is none that can be released), and its models.
+        The method of the bundle (None if no method can be released), and its models.
     """
 
     split: str
@@ -79,7 +79,7 @@ class Plan:
         )
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
-        """Seeds with which a method is made: what is no network, or made of some, has one."""
+        """Seeds of a method; methods that are neither networks nor combine networks have one."""
         several = self.methods.networks + self.methods.joined
         return self.seeds if method in several else self.seeds[:1]
 
@@ -98,7 +98,7 @@ class Plan:
         return [self.main] + [name for name in self.methods.all if name != self.main]
 
     def members(self, key: ModelKey) -> list[ModelKey]:
-        """The models that a model joins: a network has its seed, other methods their only one."""
+        """Members of a combined model; networks have its seed, other methods their only one."""
         return [
             ModelKey(key.split, key.fold, seed, name)
             for name in self.joins[key.method]
@@ -106,32 +106,32 @@ class Plan:
         ]
 
     def reads_finetuned(self, method: str) -> bool:
-        """Whether a network, or the language model alone, reads the fold's own embeddings."""
+        """Whether a network, or the method `esm`, reads embeddings of the fine-tuned model."""
         return self.finetuned and method not in self.pretrained
 
     @property
     def language_models(self) -> list[str | None]:
-        """Language models whose embeddings trained methods read: a fold's own, None: published."""
+        """Language models whose embeddings are needed: folds, or None for the pretrained one."""
         trained = self.methods.trained
         own = any(self.reads_finetuned(method) for method in trained)
         published = any(not self.reads_finetuned(method) for method in trained)
         return [None] * published + sorted(self.folds) * own
 
     def buckets(self, shard: str) -> list[str]:
-        """The buckets of the store that a shard has."""
+        """The buckets of a shard."""
         count, number = len(self.shards), int(shard)
         return [b for i, b in enumerate(BUCKETS) if i * count // len(BUCKETS) == number]
 
     @property
     def released_members(self) -> tuple[str, ...]:
-        """The trained methods in the bundle: those that the released one joins, or itself."""
+        """The trained methods in the bundle: the members of the released one, or itself."""
         if self.released is None:
             return ()
         return self.joins.get(self.released, (self.released,))
 
     @property
     def released_models(self) -> list[ModelKey]:
-        """The models of the bundle; HaloError if there can be none of this method."""
+        """The models of the bundle; raises a HaloError if this method cannot be released."""
         able = self.methods.trained + self.methods.joined
         if self.released not in able:
             raise HaloError(
@@ -141,9 +141,9 @@ class Plan:
         own = {self.reads_finetuned(name) for name in self.released_members}
         if len(own) > 1:
             raise HaloError(
-                f"release.method: {self.released!r} joins a method on fine-tuned embeddings with "
-                "one on those of the language model as published; a bundle has one language model "
-                "a fold"
+                f"release.method: {self.released!r} combines methods on fine-tuned and on "
+                "pretrained embeddings, but a bundle has one language model per fold; choose "
+                "another method"
             )
         several = self.released not in self.methods.esm
         seeds = self.released_seeds if several else self.seeds[:1]
@@ -157,7 +157,7 @@ class Plan:
 
     @property
     def released_finetuned(self) -> bool:
-        """Whether the bundle has the folds' own language models."""
+        """Whether the bundle has the fine-tuned language models of the folds."""
         return any(self.reads_finetuned(name) for name in self.released_members)
 
     def _released(self, method: str, seeds: Iterable[int]) -> list[ModelKey]:
@@ -169,7 +169,7 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many jobs of each kind there are at most, for `halo.proteins.plan.log_plan`."""
+        """Largest number of jobs of each type, for `halo.proteins.plan.log_plan`."""
         folds, beside = len(self.folds), self.pretrained
         return {
             "shards": len(self.shards),

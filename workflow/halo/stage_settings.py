@@ -1,7 +1,7 @@
-"""What each stage reads of a complete configuration: the settings that its rule passes on.
+"""Settings of each stage, from the complete configuration.
 
-`used` is the configuration as `halo.relevance.relevant` gives it, without what no result depends
-on.
+`used` is the result of `halo.relevance.relevant`: the configuration without keys that do not
+influence results.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ EMBEDDING = ("layer", "window", "overlap", "precision")
 
 
 def chosen(section: Mapping[str, Any], *keys: str) -> Config:
-    """Those keys of a section."""
+    """The given keys of a section."""
     return {key: section[key] for key in keys}
 
 
 def ingest_settings(used: Config) -> Config:
-    """What the ingest reads of the sections `dataset` and `dataset.test`."""
+    """Settings of the ingest, from the sections `dataset` and `dataset.test`."""
     columns = ("id", "accession", "sequence", "annotations", "labels", "sample", "uniprot")
     rules = ("split", "task", "duplicates", "min_length", "max_length")
     dataset = used["dataset"]
@@ -35,20 +35,20 @@ def ingest_settings(used: Config) -> Config:
 
 
 def network_settings(used: Config, method: str) -> Config:
-    """A network and its training: the configuration's, with what the method changes."""
+    """Settings of a network and its training, with the changes of the method."""
     base = chosen(used, "network", "training")
     changes = used["methods"][method]
     return merged(base, {key: changes[key] for key in base if key in changes})
 
 
 def training_execution(config: Config, method: str) -> Config:
-    """How a training is carried out, with no influence on its result."""
+    """Settings of a training that do not influence its result."""
     section = config["training"] | config["methods"][method].get("training", {})
     return chosen(section, "workers", "cache_gb")
 
 
 def finetune_settings(used: Config) -> Config:
-    """What a fine-tuned language model depends on."""
+    """Settings that influence a fine-tuned language model."""
     section = used.get("finetune", {})
     return {
         "finetune": {key: section[key] for key in section if key not in ("model", "refresh")},

@@ -1,1 +1,1 @@
-"""Proteins of UniProt, labelled by their subcellular locations and the evidence for these."""
+"""Data sets from UniProt, labelled by subcellular locations and their evidence."""

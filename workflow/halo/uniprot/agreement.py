@@ -1,4 +1,4 @@
-"""How two sources label the same proteins, and in what they differ."""
+"""Compare the labels of two sources for the same proteins."""
 
 from collections import Counter
 from collections.abc import Mapping

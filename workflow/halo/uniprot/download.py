@@ -1,7 +1,7 @@
-"""Entries from UniProt's REST service: page by page, each asked for again where it failed.
+"""Download entries from UniProt's REST service page by page, with retries.
 
-https://www.uniprot.org/help/pagination: a page names the next one in its header ``Link``; the
-release and the number of results stand in headers too.
+https://www.uniprot.org/help/pagination: the header ``Link`` of a page has the URL of the next one;
+other headers have the release and the number of results.
 """
 
 import gzip
@@ -25,7 +25,7 @@ from halo.uniprot.settings import UniprotSettings
 
 log = logging.getLogger(__name__)
 
-PAGE = 500  # the most that the service gives at once
+PAGE = 500  # largest page size of the service
 FIELDS = (
     "accession,id,reviewed,organism_name,organism_id,lineage,sequence,"
     "cc_subcellular_location,cc_alternative_products,go_c"
@@ -45,10 +45,15 @@ class PassingError(Exception):
 
 
 def download_entries(settings: UniprotSettings, file: Path) -> dict[str, Any]:
-    """Write the entries of a query to `file`, gzipped, one JSON a line, and return its header.
+    """Write the entries of a query to `file` as gzipped JSON lines, and return the header.
 
-    The first line is ``{"uniprot": {release, date, query, entries}}``. HaloError if the service
-    refuses the query, gives nothing, changes its release on the way or loses entries.
+    The first line is ``{"uniprot": {release, date, query, entries}}``.
+
+    Raises
+    ------
+    HaloError
+        if the service refuses the query, returns nothing or too few entries, or changes its
+        release during the download
     """
     header: dict[str, Any] = {}
     count = 0
@@ -89,7 +94,7 @@ def download_entries(settings: UniprotSettings, file: Path) -> dict[str, Any]:
 
 
 def _pages(settings: UniprotSettings) -> Iterator[httpx.Response]:
-    """The pages of a query, in the order in which they name each other."""
+    """The pages of a query, in the order of their links."""
     url = f"{settings.base_url.rstrip('/')}/uniprotkb/search"
     parameters: dict[str, str] | None = {
         "query": settings.search,
@@ -132,7 +137,7 @@ def _wait(state: RetryCallState) -> float:
     reraise=True,
 )
 def _page(client: httpx.Client, url: str, parameters: dict[str, str] | None) -> httpx.Response:
-    """A page. HaloError if asking again does not help, PassingError where it may."""
+    """Request a page; raises a HaloError, or a PassingError if a retry may help."""
     try:
         page = client.get(url, params=parameters)
         if page.status_code in (408, 425, 429) or page.status_code >= 500:
@@ -154,7 +159,7 @@ def _page(client: httpx.Client, url: str, parameters: dict[str, str] | None) -> 
 
 
 def _said(page: httpx.Response) -> str:
-    """The service's own words on what is wrong with a query."""
+    """The error message of the service about a query."""
     try:
         return "; ".join(page.json()["messages"])
     except (ValueError, KeyError, TypeError):

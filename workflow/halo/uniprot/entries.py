@@ -1,4 +1,4 @@
-"""Entries of UniProtKB as its website and its REST service give them: JSON and TSV."""
+"""Read entries of UniProtKB in the JSON and TSV formats of its website and REST service."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from halo.tables.readers import LINE, read_table
 from halo.text import open_text
 from halo.uniprot.release import HEADER
 
-DISPLAYED = "Displayed"  # status of the isoform that an entry's sequence is of
-# Columns of UniProt's TSV: those that are needed, and those that are used where they are there.
+DISPLAYED = "Displayed"  # status of the isoform whose sequence the entry has
+# Required and optional columns of UniProt's TSV.
 ENTRY, SEQUENCE, LOCATIONS = "Entry", "Sequence", "Subcellular location [CC]"
 COMPONENTS = "Gene Ontology (cellular component)"
 ISOFORMS = "Alternative products (isoforms)"
@@ -31,7 +31,7 @@ _ISOFORM = re.compile(r"Name=([^;{]+?)\s*(?:\{[^}]*\})?\s*;.*?Sequence=([^;{]+)"
 
 @dataclass(frozen=True)
 class Location:
-    """A subcellular location: the path of its term, the codes of its evidence, and of what it is.
+    """A subcellular location: path of its term, evidence codes, and molecule.
 
     `molecule` is an isoform or a chain, or "" for the protein.
     """
@@ -43,7 +43,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Component:
-    """A cellular component of GO, and the code of its evidence ("" where it is not given)."""
+    """A cellular component of GO, and its evidence code ("" if unknown)."""
 
     id: str
     evidence: str
@@ -51,9 +51,9 @@ class Component:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is used of an entry; `line` is its place in the file.
+    """Fields of an entry; `line` is its position in the file.
 
-    `displayed` are the names of the isoforms that have the entry's sequence.
+    `displayed` are the names of the isoforms with the entry's sequence.
     """
 
     accession: str
@@ -69,15 +69,18 @@ class Entry:
     line: int
 
     def is_of_sequence(self, location: Location) -> bool:
-        """Whether a location is not that of an isoform with another sequence alone."""
+        """Whether a location applies to the entry's sequence, not only to another isoform."""
         kind, _, name = location.molecule.partition(" ")
         return kind != "Isoform" or name in self.displayed
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
-    """The entries of a file: UniProt's JSON, one JSON a line, or its TSV; see `open_text`.
+    """The entries of a file: UniProt's JSON, JSON lines, or TSV; see `open_text`.
 
-    HaloError if it is something else.
+    Raises
+    ------
+    HaloError
+        if it is something else
     """
     with open_text(path) as file:
         start = file.readline()
@@ -117,7 +120,7 @@ def _json(path: Path, line: int, text: str) -> Any:
 
 
 def _entry(path: Path, number: int, entry: Any) -> Entry:
-    """An entry of JSON. HaloError, with its number, where it is none."""
+    """Parse an entry of JSON; raises a HaloError with its number if it is not valid."""
     try:
         comments = entry.get("comments", [])
         organism = entry.get("organism", {})
@@ -142,7 +145,7 @@ def _entry(path: Path, number: int, entry: Any) -> Entry:
 
 
 def _text(value: Any) -> str:
-    """`value`, or a TypeError where it is no text."""
+    """Return `value`; raises a TypeError if it is not a text."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
@@ -205,7 +208,7 @@ def text_locations(text: str) -> Iterator[Location]:
     """The locations in the text of a TSV.
 
     ``SUBCELLULAR LOCATION: Cytoplasm {ECO:0000269|PubMed:1}. Nucleus {ECO:0000305}. Note=…``;
-    what stands behind a semicolon is topology, a name in brackets is an isoform or a chain.
+    text after a semicolon is topology, a name in brackets is an isoform or a chain.
     """
     for comment in _COMMENT.split(text)[1:]:
         molecule = ""
@@ -222,6 +225,6 @@ def text_locations(text: str) -> Iterator[Location]:
 
 
 def kingdom(lineage: Iterable[Any]) -> str:
-    """``Metazoa``, ``Viridiplantae``, ``Fungi`` or ``Other``; "" where no lineage is given."""
+    """``Metazoa``, ``Viridiplantae``, ``Fungi`` or ``Other``; "" without a lineage."""
     names = [str(name).strip() for name in lineage if str(name).strip()]
     return next((name for name in KINGDOMS if name in names), "Other") if names else ""

@@ -1,4 +1,4 @@
-"""Entries of UniProt as the records of a data set."""
+"""Convert entries of UniProt to records of a data set."""
 
 import logging
 from collections import Counter
@@ -46,10 +46,10 @@ def read_uniprot(path: Path, settings: UniprotSettings) -> tuple[pd.DataFrame, t
 
 
 def label_values(entry: Entry, vocabulary: Vocabulary, settings: UniprotSettings) -> dict[str, str]:
-    """By label: 1 with evidence that counts, blank with other evidence, 0 where nothing says so.
+    """Value of each label: 1 with accepted evidence, blank with other evidence, 0 without evidence.
 
-    An entry without a label that counts says nothing of the others: then all are blank. What is
-    known of an isoform with another sequence alone is other evidence.
+    If an entry has no label with accepted evidence, all labels are blank. Locations of isoforms
+    with another sequence count as other evidence.
     """
     sure: set[str] = set()
     unsure: set[str] = set()
@@ -80,4 +80,4 @@ def _report(path: Path, entries: list[Entry], vocabulary: Vocabulary) -> None:
     )
     if without:
         some = ", ".join(f"{term} ({count:,})" for term, count in without.most_common(8))
-        log.info("locations that stand for no label: %s", some)
+        log.info("locations without a label: %s", some)

@@ -1,4 +1,4 @@
-"""What a download from UniProt says of itself."""
+"""Read the release of a download from UniProt."""
 
 import gzip
 import json

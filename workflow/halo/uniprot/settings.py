@@ -15,27 +15,27 @@ class UniprotSettings:
 
     query: str | None = setting(
         None,
-        "query in the syntax of UniProt's website; null where taxonomy says enough, or where "
-        "dataset.proteins is a file that UniProt gave (TSV or JSON)",
+        "query in the syntax of UniProt's website; null if taxonomy is sufficient, or if "
+        "dataset.proteins is a file from UniProt (TSV or JSON)",
         min_length=1,
     )
     taxonomy: int | None = setting(
-        None, "proteins of this taxon and those below it alone, such as 9606; null for all", ge=1
+        None, "only proteins of this taxon and its descendants, such as 9606; null for all", ge=1
     )
     reviewed: bool | None = setting(
-        True, "entries of Swiss-Prot alone (true), of TrEMBL alone (false), or both (null)"
+        True, "only entries of Swiss-Prot (true), only of TrEMBL (false), or both (null)"
     )
     evidence: tuple[str, ...] = setting(
         ("ECO:0000269",),
-        "evidence codes by which a location counts; with others, or none, the label is unknown",
+        "accepted evidence codes of locations; with others, or none, the label is unknown",
         min_length=1,
         unique=True,
     )
     go: bool = setting(
-        False, "whether GO's cellular components count too; a TSV has no evidence for them"
+        False, "whether to use cellular components of GO as well; a TSV has no evidence for them"
     )
     go_evidence: tuple[str, ...] = setting(
-        GO_EXPERIMENTS, "evidence codes by which a cellular component counts", unique=True
+        GO_EXPERIMENTS, "accepted evidence codes of cellular components", unique=True
     )
     mapping: str | None = setting(
         None,
@@ -62,7 +62,7 @@ class UniprotSettings:
         return " AND ".join(parts)
 
     def faults(self) -> Faults:
-        """What does not fit together."""
+        """Faults of combinations of keys."""
         if self.search:
             return []
         return [("query", "all of UniProt is too much; give a query, a taxonomy or reviewed: true")]

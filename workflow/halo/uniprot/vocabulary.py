@@ -1,4 +1,4 @@
-"""From UniProt's terms for subcellular locations, and from GO's, to labels."""
+"""Map UniProt's terms for subcellular locations, and GO terms, to labels."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,16 +19,20 @@ class _Term:
 
 
 class Vocabulary:
-    """The hierarchy of UniProt's terms, and which of them stand for a label.
+    """The hierarchy of UniProt's terms, and their labels.
 
-    A term has the label that the mapping gives it; without one, those of what it is a kind or a
-    part of. A term that the mapping gives an empty label has none. Terms are written as in
-    UniProt's entries, with the path to them (``Cytoplasm, cytoskeleton``); of one that the table
-    does not have, the longest part of the path that it has counts.
+    A term has the label of the mapping, or else those of its parents (is-a and part-of). A term
+    with an empty label in the mapping has none. Terms are written as in UniProt's entries, with
+    their path (``Cytoplasm, cytoskeleton``); for an unknown path, the longest known part is used.
 
     Parameters
     ----------
-    mapping : table with the columns location and label; HaloError if a location is no term
+    mapping : table with the columns location and label
+
+    Raises
+    ------
+    HaloError
+        if a location of the mapping is not a term
     """
 
     def __init__(self, mapping: Path | None = None) -> None:
@@ -65,7 +69,7 @@ class Vocabulary:
         return frozenset()
 
     def of_component(self, go: str) -> frozenset[str]:
-        """The labels of the terms that a cellular component of GO stands for."""
+        """The labels of a cellular component of GO."""
         return self._of_go.get(go, frozenset())
 
     @cached_property
