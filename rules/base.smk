@@ -141,9 +141,9 @@ def literal(path):
     return str(link)
 
 
-def script_digest(name):
-    """Digest of a script and of all modules that it imports: a `params` value of its rule."""
-    return code_digest(BASE / "scripts" / name)
+def script_digest(name, *modules):
+    """Digest of a script, of all modules that it imports, and of more: a `params` value of a rule."""
+    return code_digest(BASE / "scripts" / name, *modules)
 
 
 def limit(resource, most):

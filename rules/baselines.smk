@@ -18,7 +18,7 @@ rule baseline:
         run=RUN,
         kind=class_of,
         folder=subpath(output.predictions, parent=True),
-        code=script_digest("baseline.py"),
+        code=method_digest("baseline.py"),
     shell:
         "{params.run}/baseline.py --proteins {input.proteins} --assignments {input.assignments}"
         " --hits {input.hits} --kind {params.kind} --method {wildcards.method}"

@@ -12,6 +12,7 @@ include: "base.smk"
 
 from halo import stage_settings
 from halo.stage_settings import chosen
+from halo.methods import modules_of
 from halo.plan import ModelKey, Plan
 from halo.relevance import relevant
 from halo.shards import is_lost
@@ -62,6 +63,11 @@ def file_of(section, key):
 def class_of(wildcards):
     """The class of a method."""
     return config["methods"][wildcards.method]["class"]
+
+
+def method_digest(script):
+    """A `params` function: digest of the script and of the method that it makes."""
+    return lambda wildcards: script_digest(script, *modules_of([class_of(wildcards)]))
 
 
 def one_of(methods):

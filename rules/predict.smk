@@ -5,7 +5,11 @@
 
 import re
 
+from halo.methods import NETWORKS
+
 PREDICT = config["predict"]
+# A bundle may have any network.
+PREDICT_DIGEST = script_digest("predict.py", *modules_of(NETWORKS))
 
 
 def folder_of(fasta):
@@ -133,7 +137,7 @@ rule predict_fetch:
         settings=prediction_settings,
         transport=Untracked(json.dumps(config["structures"]["transport"])),
         folder=subpath(output[0], parent=True),
-        code=script_digest("predict.py"),
+        code=PREDICT_DIGEST,
     shell:
         "{params.run}/predict.py {input.queries:q} --bundle {input.bundle:q} -o {params.folder:q}"
         " --stage fetch {params.options} --settings {params.transport:q} --log {log}"
@@ -166,7 +170,7 @@ rule predict:
         settings=prediction_settings,
         page=PREDICT["page"],
         folder=subpath(output.table, parent=True),
-        code=script_digest("predict.py"),
+        code=PREDICT_DIGEST,
     shell:
         "{params.run}/predict.py {input.queries:q} --bundle {input.bundle:q} -o {params.folder:q}"
         " --stage predict --threads {threads} {params.device} --page {params.page} {params.options} --log {log}"

@@ -58,7 +58,7 @@ rule train:
             "language-model", input.language_model and input.language_model[0]
         ),
         folder=subpath(output.model, parent=True),
-        code=script_digest("train.py"),
+        code=method_digest("train.py"),
     shell:
         "{params.run}/train.py --proteins {input.proteins} --assignments {input.assignments}"
         " --graphs {input.graphs} --embeddings {input.embeddings}"

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from halo.baselines.methods import BASELINES
 from halo.baselines.stage import read_hits, run_baseline
 from halo.cli import job_parser, run_job
 from halo.fold_parts import read_parts
+from halo.methods import BASELINES
 from halo.model_key import ModelKey
 from halo.proteins.table import read_proteins
 

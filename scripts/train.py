@@ -9,8 +9,8 @@ from halo.cli import job_parser, run_job
 from halo.device import DEVICES, choose_device
 from halo.fold_parts import read_parts
 from halo.malloc import keep_freed_memory
+from halo.methods import NETWORKS
 from halo.model_key import ModelKey
-from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
 from halo.proteins.table import read_proteins
 from halo.training.settings import TrainingSettings

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from halo.baselines.methods import BASELINES, Training, best_hits, homology, majority
+from halo.baselines.methods import Training, best_hits, homology, majority
 from halo.baselines.stage import decision_thresholds, read_hits, run_baseline
 from halo.errors import HaloError
 from halo.files import read_json
 from halo.fold_parts import FoldParts
+from halo.methods import BASELINES
 from halo.model_key import ModelKey
 from halo.proteins.table import Proteins
 

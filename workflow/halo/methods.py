@@ -1,10 +1,39 @@
-"""Classes of methods, by their names in the configuration."""
+"""The classes of methods: the one place where a method is registered.
 
-# Trained on graphs and embeddings: the keys of halo.network.classes.
-NETWORKS = ("network", "reference", "light_attention", "mean_embedding")
-# Combinations of two other methods.
+A class has a name, which the configuration uses, and the object that makes it: the class of a
+network, or the function of a baseline. The object is named and not imported, so that the names load
+no PyTorch; a rule adds its module to the digest of its code.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+# Trained on graphs and embeddings.
+NETWORKS = {
+    "network": "halo.network.model:HaloNetwork",
+    "reference": "halo.network.baselines:ReferenceNetwork",
+    "light_attention": "halo.network.baselines:LightAttention",
+    "mean_embedding": "halo.network.baselines:MeanEmbedding",
+}
+# Neither trained nor made of others.
+BASELINES = {
+    "majority": "halo.baselines.methods:majority",
+    "homology": "halo.baselines.methods:homology",
+}
+# Made of two others.
 CASCADE, AVERAGE = "cascade", "average"
 JOINING = (CASCADE, AVERAGE)
-# Neither trained nor combined.
-BASELINES = ("majority", "homology")
-CLASSES = ("network", "esm", *JOINING, *NETWORKS[1:], *BASELINES)
+CLASSES = tuple(dict.fromkeys(("network", "esm", *JOINING, *NETWORKS, *BASELINES)))
+
+
+def load(kind: str) -> Any:
+    """The network's class or the baseline's function; KeyError for what has none."""
+    module, _, name = (NETWORKS | BASELINES)[kind].partition(":")
+    return getattr(import_module(module), name)
+
+
+def modules_of(kinds: Iterable[str]) -> list[str]:
+    """Modules of these classes, each once."""
+    places = NETWORKS | BASELINES
+    return sorted({places[kind].partition(":")[0] for kind in kinds if kind in places})

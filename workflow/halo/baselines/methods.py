@@ -1,7 +1,7 @@
 """Baselines: functions from labelled training proteins to probabilities of other proteins.
 
 A baseline gets only the labels of the training part. To add one, write such a function and add it
-to `BASELINES`.
+to `halo.methods.BASELINES`.
 """
 
 from collections.abc import Callable
@@ -76,6 +76,3 @@ def best_hits(hits: pd.DataFrame, queries: np.ndarray, targets: np.ndarray) -> n
     rows = np.full(len(queries), -1, dtype=np.int64)
     rows[best["query"]] = best["target"]
     return rows
-
-
-BASELINES: dict[str, Baseline] = {"majority": majority, "homology": homology}

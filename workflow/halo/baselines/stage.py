@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from halo.baselines.methods import BASELINES, Training
+from halo import methods
+from halo.baselines.methods import Training
 from halo.fold_parts import TRAIN, FoldParts
 from halo.model_description import described, write_description
 from halo.model_key import ModelKey
@@ -34,12 +35,12 @@ def run_baseline(
 ) -> None:
     """Write ``predictions.csv`` and ``model.json`` to `folder`.
 
-    `kind` is the method's class, a key of `BASELINES`.
+    `kind` is the method's class, a key of `halo.methods.BASELINES`.
     """
     parts.require(TRAIN)
     train, held_out = parts.rows(TRAIN), parts.held_out
     training = Training(proteins.ids[train], proteins.labels[train], hits, proteins.known[train])
-    probabilities = BASELINES[kind](training, proteins.ids[held_out])
+    probabilities = methods.load(kind)(training, proteins.ids[held_out])
     log.info(
         "fold %s: %s from %s training proteins, for %s others",
         key.fold, kind, f"{len(train):,}", f"{len(held_out):,}",

@@ -1,20 +1,11 @@
-"""Registry of networks by the class of a method in the configuration.
-
-To add a network, write a module with the constructor and outputs of `HaloNetwork` and add it here.
-"""
+"""The networks by the name that the configuration gives a method's class."""
 
 from torch import nn
 
-from halo.network.baselines import LightAttention, MeanEmbedding, ReferenceNetwork
+from halo import methods
 from halo.network.batch import Batch
-from halo.network.model import HaloNetwork
 
-NETWORKS: dict[str, type[nn.Module]] = {
-    "network": HaloNetwork,
-    "reference": ReferenceNetwork,
-    "light_attention": LightAttention,
-    "mean_embedding": MeanEmbedding,
-}
+NETWORKS: dict[str, type[nn.Module]] = {name: methods.load(name) for name in methods.NETWORKS}
 
 
 def prepared(network: nn.Module, batch: Batch) -> Batch:

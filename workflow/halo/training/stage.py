@@ -17,6 +17,7 @@ from halo.embeddings.leakage import require_own_language_model
 from halo.files import write_table
 from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.methods import modules_of
 from halo.model_description import described, write_description
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
@@ -99,7 +100,7 @@ def train_fold(
         "graphs": dataset.graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
-    state = folder / f"state-{fingerprint_of(note | _content(proteins, parts))}.safetensors"
+    state = folder / f"state-{fingerprint_of(note | _content(proteins, parts, kind))}.safetensors"
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
     training = Training(
@@ -157,11 +158,14 @@ def fit_standardization(network: nn.Module, dataset: ProteinDataset, rows: np.nd
             module.fit(dataset[int(row)].embedding for row in chosen)
 
 
-def _content(proteins: Proteins, parts: FoldParts) -> dict[str, str]:
+def _content(proteins: Proteins, parts: FoldParts, kind: str) -> dict[str, str]:
     """Digests of the proteins and the code, on which a state depends besides the settings."""
     learned = parts.is_in(TRAIN, "val")
     table = proteins.table.loc[learned, ["seq_hash"]].assign(part=parts.part[learned])
     digest = sha256()
     digest.update(table.to_csv(index=False).encode())
     digest.update(np.ascontiguousarray(proteins.targets[learned]).tobytes())
-    return {"proteins": digest.hexdigest(), "code": code_digest(*CODE)}
+    return {
+        "proteins": digest.hexdigest(),
+        "code": code_digest("halo.training.loop", *modules_of([kind])),
+    }
