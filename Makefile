@@ -52,7 +52,7 @@ test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local
 	@OMP_NUM_THREADS=1 pytest -m envs
 
 docs: $(VENV)/.docs  ## build the documentation's site into site/, strictly
-	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@echo "The documentation: site/index.html"
 
 pictures:  ## draw docs/images/pipeline.svg and network.svg

@@ -62,15 +62,15 @@ def calibrate(
 ) -> Calibration:
     """Fit a calibration by maximum a posteriori estimation.
 
+    The shifts of labels have a normal prior centered at the common shift, so that those of labels
+    with few positives stay near it. Without proteins, the calibration is the identity.
+
     Parameters
     ----------
     probabilities : [n, n_labels], of held-out proteins
     truth : bool [n, n_labels]
     task : ``multilabel`` or ``singlelabel``
     known : bool [n, n_labels], known labels; None for all. Ignored in a single-label task
-
-    The shifts of labels have a normal prior centered at the common shift, so that those of labels
-    with few positives stay near it. Without proteins, the calibration is the identity.
     """
     logits, truth = to_logits(probabilities, task), np.asarray(truth, dtype=bool)
     known = np.ones_like(truth) if known is None else known

@@ -62,8 +62,9 @@ class PackedEncoder:
     It uses the number of threads of PyTorch; `ahead` batches can be started at a time.
 
     Args:
-        model, alphabet: the language model, in float32. Its layers are removed one by one, so that
-            they are never in memory twice.
+        model: the language model, in float32. Its layers are removed one by one, so that they are
+            never in memory twice.
+        alphabet: its tokens.
         layer: layer of the states, as in `encode`.
     """
 

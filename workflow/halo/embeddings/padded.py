@@ -17,8 +17,9 @@ class PaddedEncoder:
     """Hidden states of sequences on `device`.
 
     Args:
-        model, alphabet: the language model; it is moved to the device, and the weights of its
-            matrix products are converted to `dtype`.
+        model: the language model; it is moved to the device, and the weights of its matrix
+            products are converted to `dtype`.
+        alphabet: its tokens.
         layer: layer of the states, as in `encode`.
         device: ``cpu`` or ``cuda``.
         dtype: dtype of the matrix products.

@@ -29,7 +29,8 @@ class Learner(nn.Module):
     The thresholds `tau`, in logits, float32 :math:`(L)`, are learned from held-out proteins.
 
     Args:
-        model, alphabet: the language model, which is modified in place.
+        model: the language model, which is modified in place.
+        alphabet: its tokens.
         n_labels: :math:`L`.
         embedding: settings of the embeddings: layer, windows, and precision in scoring.
         settings: settings of adapters and head.

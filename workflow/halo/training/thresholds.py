@@ -28,9 +28,9 @@ class ThresholdLoss(nn.Module):
     number of held-out positives.
 
     Args:
-        logits, targets: of held-out proteins, float32 :math:`(N, L)`; targets that are NaN are
-            unknown and ignored. Logits of training proteins would give thresholds that are too
-            high, because the network has been fitted to them.
+        logits: of held-out proteins, float32 :math:`(N, L)`. Logits of training proteins would
+            give thresholds that are too high, because the network has been fitted to them.
+        targets: their labels, float32 :math:`(N, L)`; those that are NaN are unknown and ignored.
         frequencies: fraction of the training proteins with each label, float :math:`(L)`.
         shrinkage: :math:`k`, the number of positives at which data and penalty weigh the same.
     """
