@@ -137,7 +137,7 @@ def test_one_language_model_a_bundle(run):
     }
     outcome = snakemake(run, merged(CONFIG, {"methods": methods}), "-n", "bundle")
     assert outcome.status != 0
-    assert "'average' joins a method on fine-tuned embeddings" in outcome.output
+    assert "'average' combines methods on fine-tuned and on pretrained" in outcome.output
 
 
 # The last tests make the run's bundle anew.

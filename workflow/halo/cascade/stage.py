@@ -96,10 +96,10 @@ def _require_same_place(members: Sequence[Path], models: Sequence[Model], key: M
     """
     for path, model in zip(members, models, strict=True):
         names = ("fold", "seed") if model.description.kind in NETWORKS else ("fold",)
-        found, wanted = (_listed(of, names) for of in (model.key, key))
-        if found != wanted:
+        given, wanted = (_listed(of, names) for of in (model.key, key))
+        if given != wanted:
             raise HaloError(
-                f"{path}: of {found}, but {key.method} combines methods of {wanted}; delete the "
+                f"{path}: of {given}, but {key.method} combines methods of {wanted}; delete the "
                 "file and run again"
             )
 

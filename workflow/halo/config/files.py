@@ -39,30 +39,30 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
     A relative path is resolved from the working directory, then from the workflow's folder `base`,
     so that the demo runs anywhere. ``~`` is the user's home directory.
     """
-    found = deepcopy(dict(config))
-    faults = _data_faults(found)
+    resolved = deepcopy(dict(config))
+    faults = _data_faults(resolved)
     for path, kind in PATHS.items():
-        section: Any = found
+        section: Any = resolved
         for name in path[:-1]:
             section = section and section[name]
         faults += _find(section, path, kind, base)
-    for number, source in enumerate(found["structures"]["sources"]):
+    for number, source in enumerate(resolved["structures"]["sources"]):
         if source["path"]:
             path = ("structures", "sources", number, "path")
             faults += _find(source, path, SOURCE_KINDS[source["kind"]], base)
-    if found["embeddings"]["model"] not in PUBLISHED:
-        more = _find(found["embeddings"], ("embeddings", "model"), EITHER, base)
+    if resolved["embeddings"]["model"] not in PUBLISHED:
+        more = _find(resolved["embeddings"], ("embeddings", "model"), EITHER, base)
         names = f"; or give a published name, one of {', '.join(PUBLISHED)}"
         faults += [Fault(fault.path, fault.text + names) for fault in more]
-    faults += _own_split(found)
-    bundle = found["bundle"] and Path(found["bundle"])
+    faults += _own_split(resolved)
+    bundle = resolved["bundle"] and Path(resolved["bundle"])
     if bundle and bundle.is_dir() and not (bundle / "bundle.json").is_file():
-        text = f"{found['bundle']!r} has no bundle.json; name the folder of a model bundle"
+        text = f"{resolved['bundle']!r} has no bundle.json; name the folder of a model bundle"
         faults.append(Fault(("bundle",), text))
-    store = Path(found["store"]).expanduser()
+    store = Path(resolved["store"]).expanduser()
     if store.exists() and not store.is_dir():
-        faults.append(Fault(("store",), f"{found['store']!r} is a file; name a folder"))
-    return found, faults
+        faults.append(Fault(("store",), f"{resolved['store']!r} is a file; name a folder"))
+    return resolved, faults
 
 
 def _data_faults(config: Config) -> list[Fault]:
@@ -135,9 +135,9 @@ def _other_kind(place: Path, value: str, path: KeyPath, kind: str) -> list[Fault
 def worth_reading(files: Iterable[Path], result: Path | None) -> bool:
     """Whether data are checked before the first job: available, small, and newer than `result`."""
     try:
-        found = [Path(file).stat() for file in files]
+        stats = [Path(file).stat() for file in files]
     except OSError:  # a file that has not been downloaded yet
         return False
     made = result.stat().st_mtime if result is not None and result.exists() else 0.0
-    newest = max(stat.st_mtime for stat in found)
-    return sum(stat.st_size for stat in found) <= LARGEST and newest >= made
+    newest = max(stat.st_mtime for stat in stats)
+    return sum(stat.st_size for stat in stats) <= LARGEST and newest >= made

@@ -20,11 +20,11 @@ RULES: list[tuple[frozenset[str], Rule]] = []
 
 def rule_faults(config: RunConfig, wrong: AbstractSet[str]) -> list[Fault]:
     """Faults by the rules that use none of the sections in `wrong`."""
-    found = list(_section_faults(config, (), wrong))
+    faults = list(_section_faults(config, (), wrong))
     for sections, rule in RULES:
         if not sections & wrong:
-            found += rule(config)
-    return found
+            faults += rule(config)
+    return faults
 
 
 def folds(config: Mapping[str, Any]) -> list[str]:
@@ -217,10 +217,10 @@ def _something_to_see(config: RunConfig) -> Iterator[Fault]:
 @reads("embeddings", "finetune")
 def _layers(config: RunConfig) -> Iterator[Fault]:
     """Layers of published models, by the number in their name; others are checked when loaded."""
-    found = re.search(r"_t(\d+)_", config.embeddings.model)
-    if config.embeddings.model not in PUBLISHED or found is None:
+    layers_in_name = re.search(r"_t(\d+)_", config.embeddings.model)
+    if config.embeddings.model not in PUBLISHED or layers_in_name is None:
         return
-    layers, finetune = int(found[1]), config.finetune
+    layers, finetune = int(layers_in_name[1]), config.finetune
     if not -layers <= config.embeddings.layer <= layers:
         yield Fault(
             ("embeddings", "layer"),

@@ -45,9 +45,9 @@ def corrected(config: dict[str, Any], errors: Iterable[Mapping[str, Any]]) -> bo
     """
     changed = False
     for error in errors:
-        found = _meant(error["type"], error["loc"], error["input"])
-        if found is not None and error["loc"]:
-            _put(config, error["loc"], found)
+        value = _meant(error["type"], error["loc"], error["input"])
+        if value is not None and error["loc"]:
+            _put(config, error["loc"], value)
             changed = True
     return changed
 

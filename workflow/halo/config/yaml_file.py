@@ -46,12 +46,12 @@ def key_lines(paths: Iterable[Path]) -> dict[KeyPath, str]:
 
     HaloError as in `parse_yaml`.
     """
-    found: dict[KeyPath, str] = {}
+    places: dict[KeyPath, str] = {}
     for path in paths:
         load_yaml(path)
         node = _composed(_read(path), str(path))[1]
-        found |= {keys: f"{path}, line {line}" for keys, line in _lines(node)}
-    return found
+        places |= {keys: f"{path}, line {line}" for keys, line in _lines(node)}
+    return places
 
 
 def _read(path: Path) -> str:

@@ -49,8 +49,8 @@ def _unpickle(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = REFUSED.search(str(error))
-        what = f"{found[1]} is not loaded" if found else "the rest is not loaded"
+        refused = REFUSED.search(str(error))
+        what = f"{refused[1]} is not loaded" if refused else "the rest is not loaded"
         raise HaloError(
             f"{path}: refused, because it holds more than weights and their configuration, and "
             f"loading that can run a program ({what}); {REPLACE}"

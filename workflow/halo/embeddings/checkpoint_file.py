@@ -215,5 +215,5 @@ def _folder_fault(path: Path) -> str:
 
 
 def _title(head: bytes) -> str:
-    found = re.search(rb"<title[^>]*>([^<]{1,80})", head, re.IGNORECASE)
-    return f" ({html.unescape(found[1].decode('utf-8', 'replace')).strip()})" if found else ""
+    title = re.search(rb"<title[^>]*>([^<]{1,80})", head, re.IGNORECASE)
+    return f" ({html.unescape(title[1].decode('utf-8', 'replace')).strip()})" if title else ""

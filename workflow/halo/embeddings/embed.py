@@ -90,9 +90,9 @@ def embed_buckets(
     keeps the loaded model. `shard` is the shard file that is registered in the store.
     """
     dtype = matrix_dtype(settings.precision, device)
-    found = description(weights, settings, str(dtype).removeprefix("torch."))
-    store = Store.create(store_root, "embeddings", found, LAYOUT, shard)
-    missing = [m for found in members.values() for m in found if m.seq_hash not in store]
+    content = description(weights, settings, str(dtype).removeprefix("torch."))
+    store = Store.create(store_root, "embeddings", content, LAYOUT, shard)
+    missing = [m for bucket in members.values() for m in bucket if m.seq_hash not in store]
     log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
     if not missing:
         return store
@@ -139,10 +139,10 @@ def embed(
     Embeddings are float32, or in the dtype of the encoder for proteins with one window.
     """
     lengths = {member.seq_hash: len(member.sequence) for member in members}
-    found = windows_of(members, settings)
-    missing = Counter(window.seq_hash for window in found)
+    spans = windows_of(members, settings)
+    missing = Counter(window.seq_hash for window in spans)
     parts: dict[str, list[tuple[int, int, np.ndarray]]] = defaultdict(list)
-    for window, rows in _encoded(found, encoder, settings.tokens_per_batch):
+    for window, rows in _encoded(spans, encoder, settings.tokens_per_batch):
         name = window.seq_hash
         parts[name].append((window.start, window.stop, rows))
         if len(parts[name]) == missing[name]:
@@ -154,22 +154,22 @@ def windows_of(members: Sequence[Member], settings: EmbeddingSettings) -> list[W
 
     With the longest first, a lack of memory shows at once.
     """
-    found = [
+    spans = [
         Window(member.seq_hash, start, stop, member.sequence[start:stop])
         for member in members
         for start, stop in windows(len(member.sequence), settings.window, settings.overlap)
     ]
-    return sorted(found, key=lambda window: (-window.tokens, window.seq_hash, window.start))
+    return sorted(spans, key=lambda window: (-window.tokens, window.seq_hash, window.start))
 
 
-def next_batch(found: Sequence[Window], position: int, tokens: int) -> Sequence[Window]:
+def next_batch(spans: Sequence[Window], position: int, tokens: int) -> Sequence[Window]:
     """As many windows from `position` on as fit into `tokens` with padding; at least one."""
-    count = max(1, tokens // found[position].tokens)
-    return found[position : position + count]
+    count = max(1, tokens // spans[position].tokens)
+    return spans[position : position + count]
 
 
 def _encoded(
-    found: Sequence[Window], encoder: Encoder, tokens: int
+    spans: Sequence[Window], encoder: Encoder, tokens: int
 ) -> Iterator[tuple[Window, np.ndarray]]:
     """Yield each window with its rows; later batches are started before a batch is fetched.
 
@@ -177,8 +177,8 @@ def _encoded(
     """
     running: deque[tuple[Sequence[Window], Callable[[], list[Tensor]]]] = deque()
     position = 0
-    while position < len(found):
-        batch = next_batch(found, position, tokens)
+    while position < len(spans):
+        batch = next_batch(spans, position, tokens)
         begun = within_memory(partial(encoder.start, [window.residues for window in batch]))
         if begun is None:
             tokens = _less(batch)
@@ -195,11 +195,11 @@ def _rows(
     batch: Sequence[Window], states: Callable[[], list[Tensor]], encoder: Encoder
 ) -> Iterator[tuple[Window, np.ndarray]]:
     try:
-        found = states()
+        fetched_rows = states()
     except OutOfRange as error:
         name = batch[error.number].seq_hash
         raise out_of_range(name, error.finite, encoder.dtype, encoder.is_last) from None
-    for window, rows in zip(batch, found, strict=True):
+    for window, rows in zip(batch, fetched_rows, strict=True):
         yield window, rows.numpy()
 
 

@@ -41,14 +41,14 @@ def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
             "on a machine without internet download the checkpoint elsewhere and give its path"
         )
     require_checkpoint(path, fix)
-    found = sha256_of_file(path)
-    if expected is not None and found != expected:
+    digest = sha256_of_file(path)
+    if expected is not None and digest != expected:
         raise HaloError(
-            f"{path}: the sha256 is {found}, but {wanted} is {expected}; the file is "
+            f"{path}: the sha256 is {digest}, but {wanted} is {expected}; the file is "
             f"truncated or a different one: {fix}, or correct embeddings.sha256"
         )
     known = PUBLISHED.get(path.stem)
-    if known is not None and found != known.sha256:
+    if known is not None and digest != known.sha256:
         log.warning("%s: not the published file of that name, its sha256 is another one", path)
-    log.info("language model %s, sha256 %s", path, found)
-    return Weights(path.stem, str(path), found)
+    log.info("language model %s, sha256 %s", path, digest)
+    return Weights(path.stem, str(path), digest)

@@ -104,9 +104,9 @@ def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     The latter is bool [2]: whether states are finite before and after the conversion. Both stay on
     the device of `hidden`, so that the CPU does not wait.
     """
-    found = hidden.flatten(0, 1).index_select(0, rows)
-    half = found.half()
-    return half, torch.stack([found.isfinite().all(), half.isfinite().all()])
+    states = hidden.flatten(0, 1).index_select(0, rows)
+    half = states.half()
+    return half, torch.stack([states.isfinite().all(), half.isfinite().all()])
 
 
 def fetched(tensor: Tensor) -> Tensor:

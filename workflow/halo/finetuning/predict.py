@@ -60,8 +60,8 @@ def predict_fold(
     hashes = proteins.table["seq_hash"].to_numpy(dtype=object)[held_out]
     logits = head_logits(head, own, hashes)
     log.info("fold %s: %s proteins", key.fold, f"{len(held_out):,}")
-    found = probabilities(logits, proteins.task).numpy()
-    write_predictions(folder / "predictions.csv", proteins, parts, held_out, found)
+    predicted = probabilities(logits, proteins.task).numpy()
+    write_predictions(folder / "predictions.csv", proteins, parts, held_out, predicted)
     write_table(folder / "history.csv", pd.read_csv(finetuned / "history.csv"))
     kept = ("task", "labels", "thresholds", "parameters", "epochs", "best_epoch")
     fields = {name: getattr(description, name) for name in kept}

@@ -25,13 +25,13 @@ def build_graphs(
 
     `shard` is the shard file that is registered in the store.
     """
-    found = description(structures.fingerprint, settings)
-    store = Store.create(store_root, "graphs", found, LAYOUT, shard)
+    content = description(structures.fingerprint, settings)
+    store = Store.create(store_root, "graphs", content, LAYOUT, shard)
     versions = versions_of(structures, members)
     missing = [
         member
-        for found in members.values()
-        for member in found
+        for bucket in members.values()
+        for member in bucket
         if _version(store, member.seq_hash) != versions[member.seq_hash]
     ]
     log.info("%s graphs to build", f"{len(missing):,}")
@@ -51,8 +51,8 @@ def versions_of(structures: Store, members: Mapping[str, Sequence[Member]]) -> d
     """`structure_version` of each sequence of `members`, by its hash."""
     return {
         member.seq_hash: structure_version(structures, member.seq_hash)
-        for found in members.values()
-        for member in found
+        for bucket in members.values()
+        for member in bucket
     }
 
 

@@ -203,19 +203,19 @@ def _model(
     entries = []
     for member, fitted in members:
         source = results / member.path
-        found = read_description(source)
-        if found.kind == "esm":
+        trained = read_description(source)
+        if trained.kind == "esm":
             where = f"{MODELS}/{model.fold}/finetune"
         else:
             where = f"{MODELS}/{member.fold}/{member.seed}/{member.method}"
-            _require_same_settings(source / "model.json", found, weights, settings)
+            _require_same_settings(source / "model.json", trained, weights, settings)
             _copy(source, NETWORK_FILES, work / where)
         entries.append(
             {
-                "method": found.method,
-                "class": found.kind,
+                "method": trained.method,
+                "class": trained.kind,
                 "folder": where,
-                "thresholds": found.thresholds,
+                "thresholds": trained.thresholds,
                 "temperature": fitted["temperature"],
                 "shifts": fitted["shifts"],
             }

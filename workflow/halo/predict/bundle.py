@@ -176,10 +176,10 @@ def _checked(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
                 f"{path}: damaged, it has {path.stat().st_size:,} bytes and not "
                 f"{size:,}; copy the bundle again"
             )
-        found = sha256_of_file(path)
-        if found != digest:
+        actual = sha256_of_file(path)
+        if actual != digest:
             raise HaloError(
-                f"{path}: damaged or changed, its sha256 is {found} and not {digest}; "
+                f"{path}: damaged or changed, its sha256 is {actual} and not {digest}; "
                 "copy the bundle again"
             )
     unlisted = [

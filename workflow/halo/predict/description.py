@@ -121,8 +121,8 @@ class Description(_Part):
     @model_validator(mode="after")
     def _has_every_label(self) -> "Description":
         for member in (member for model in self.models for member in model.members):
-            for name, found in (("thresholds", member.thresholds), ("shifts", member.shifts)):
-                missing = [label for label in self.labels if label not in found]
+            for name, values in (("thresholds", member.thresholds), ("shifts", member.shifts)):
+                missing = [label for label in self.labels if label not in values]
                 if missing:
                     raise ValueError(f"{name} of {member.folder} lack {', '.join(missing)}")
         return self

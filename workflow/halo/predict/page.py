@@ -120,7 +120,7 @@ def _explained(explanation: Explanation) -> dict[str, Any]:
 
 def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
     """Centred Cα coordinates and pLDDT of each fragment, for atoms with coordinates."""
-    found = []
+    fragments = []
     for start, stop in structure["fragment"].astype(int):
         atoms = structure["coordinates"][start:stop, 1].astype(np.float64)
         there = np.isfinite(atoms).all(axis=1)
@@ -129,14 +129,14 @@ def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
             continue
         around = np.clip(laid_flat(atoms) * ANGSTROM, -32_000, 32_000)
         plddt = structure["plddt"][start:stop][there].astype(np.float64)
-        found.append(
+        fragments.append(
             {
                 "position": _bytes(structure["position"][start:stop][there], "<u2"),
                 "atoms": _bytes(np.round(around), "<i2"),
                 "plddt": _bytes(np.nan_to_num(np.round(plddt), nan=255), "uint8"),
             }
         )
-    return found
+    return fragments
 
 
 def laid_flat(atoms: np.ndarray) -> np.ndarray:

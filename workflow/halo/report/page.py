@@ -46,9 +46,9 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
     """Variables of the template."""
     config = run.provenance["config"]
     methods = run.metrics["methods"]
-    joined = {name: found for name, found in methods.items() if found["joining"]}
+    joined = {name: method for name, method in methods.items() if method["joining"]}
     members = [
-        found["joining"][place] for found in joined.values() for place in ("first", "second")
+        method["joining"][place] for method in joined.values() for place in ("first", "second")
     ]
     return {
         "name": run.provenance["run"],

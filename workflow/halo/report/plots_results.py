@@ -30,8 +30,8 @@ def label_metric(metrics: Mapping[str, Any], name: str) -> Figure:
     rows = np.arange(len(labels))
     offsets = np.linspace(-0.3, 0.3, len(methods)) if len(methods) > 1 else [0.0]
     for index, (method, offset) in enumerate(zip(methods, offsets, strict=True)):
-        found = [methods[method]["labels"][label][name] for label in labels]
-        _points(axes, found, rows + offset, index, method)
+        estimates = [methods[method]["labels"][label][name] for label in labels]
+        _points(axes, estimates, rows + offset, index, method)
     axes.set_yticks(rows, [f"{label} ({metrics['support'][label]:,})" for label in labels])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
@@ -44,10 +44,10 @@ def label_metric(metrics: Mapping[str, Any], name: str) -> Figure:
 
 
 def _points(
-    axes: Axes, found: list[Mapping[str, Any]], rows: np.ndarray, index: int, method: str
+    axes: Axes, estimates: list[Mapping[str, Any]], rows: np.ndarray, index: int, method: str
 ) -> None:
     value, low, high = (
-        np.array([e[key] for e in found], dtype=float) for key in ("value", "low", "high")
+        np.array([e[key] for e in estimates], dtype=float) for key in ("value", "low", "high")
     )
     # The value may lie outside of a percentile interval by a hair.
     errors = np.maximum([value - low, high - value], 0)
@@ -102,7 +102,7 @@ def confusion(predictions: pd.DataFrame, metrics: Mapping[str, Any], column: str
 def membership(joined: pd.Series, labels: list[str]) -> np.ndarray:
     """Whether each name of `labels` is in each text of names joined by ``;``, bool [n, labels]."""
     sets = [set(text.split(";")) for text in joined]
-    return np.array([[label in found for label in labels] for found in sets])
+    return np.array([[label in names for label in labels] for names in sets])
 
 
 def _heat_map(axes: Axes, shares: np.ndarray, labels: list[str]) -> None:

@@ -25,13 +25,13 @@ PACKAGES = (
 
 def software(beside: Mapping[str, str]) -> dict[str, str]:
     """Versions of HALO, Python, MMseqs2 and of the installed `PACKAGES`, and those `beside`."""
-    found = {"halo": __version__, "python": platform.python_version(), **beside}
+    versions = {"halo": __version__, "python": platform.python_version(), **beside}
     with suppress(HaloError):  # where another environment has it
-        found["mmseqs2"] = output_of(find_mmseqs(), "version")
+        versions["mmseqs2"] = output_of(find_mmseqs(), "version")
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            versions[name] = version(name)
+    return versions
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

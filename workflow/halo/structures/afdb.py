@@ -139,8 +139,8 @@ class AlphaFoldDb:
         if accession is None:
             return None
         records = self._records(accession)
-        found = {text for r in records if r.accession == str(accession) and (text := _whole(r))}
-        return found.pop() if len(found) == 1 else None
+        sequences = {text for r in records if r.accession == str(accession) and (text := _whole(r))}
+        return sequences.pop() if len(sequences) == 1 else None
 
     def _records(self, accession: Accession) -> list[Prediction]:
         url = urljoin(self._base, f"api/prediction/{accession.base}")
@@ -233,11 +233,11 @@ def read_reply(text: bytes) -> list[Prediction]:
     if not isinstance(reply, list) or not all(isinstance(entry, dict) for entry in reply):
         raise StructureError("JSON, but not a list of predictions")
     chains = [entry for entry in reply if not _is_complex(entry)]
-    found = [prediction for entry in chains if (prediction := _prediction(entry)) is not None]
-    if chains and not found:
+    predictions = [prediction for entry in chains if (prediction := _prediction(entry)) is not None]
+    if chains and not predictions:
         fields = ", ".join(sorted(chains[0])[:5])
         raise StructureError(f"predictions without a UniProt accession; their fields are {fields}")
-    return found
+    return predictions
 
 
 def _is_complex(entry: Mapping[str, Any]) -> bool:
@@ -291,11 +291,11 @@ def choose(predictions: Sequence[Prediction], accession: str, sequence: str) -> 
     own = [record for record in predictions if record.accession == accession]
     base = accession.partition("-")[0]
     canonical = [record for record in predictions if record.accession == base]
-    found = [record for record in own if record in same] or same or own or canonical
-    if not found:
+    candidates = [record for record in own if record in same] or same or own or canonical
+    if not candidates:
         return []
-    first = min(found, key=_preference)
-    mine = [r for r in found if (r.accession, r.provider) == (first.accession, first.provider)]
+    first = min(candidates, key=_preference)
+    mine = [r for r in candidates if (r.accession, r.provider) == (first.accession, first.provider)]
     pieces: dict[tuple[int, int], Prediction] = {}
     for record in sorted(mine, key=_preference):
         if not any(_covers(other, record) for other in pieces.values()):

@@ -243,15 +243,15 @@ def _fault(name: str, letters: np.ndarray, entity: str, header: Header) -> str:
     confidence. A prediction without its last residues is a truncated file.
     """
     declared = header.declared.get(entity, "").encode("ascii", "replace")
-    found = letters.tobytes()
-    if header.ended or len(found) >= len(declared):
+    present = letters.tobytes()
+    if header.ended or len(present) >= len(declared):
         return ""
-    if declared.endswith(found[-8:]) and not declared.startswith(found):
+    if declared.endswith(present[-8:]) and not declared.startswith(present):
         return ""
-    if header.method and len(found) >= header.observed.get(name, 0):
+    if header.method and len(present) >= header.observed.get(name, 0):
         return ""
     return (
-        f"{len(found)} of the {len(declared)} residues that the file declares, and the last ones "
+        f"{len(present)} of the {len(declared)} residues that the file declares, and the last ones "
         "are not there: the file is cut off; get it anew"
     )
 

@@ -147,8 +147,8 @@ class _AtomSite:
 
     def _first(self, *items: str) -> Column | None:
         """The first existing column of these."""
-        found = (self._columns("atom_site", item) for item in items)
-        return next((column for column in found if column is not None), None)
+        existing = (self._columns("atom_site", item) for item in items)
+        return next((column for column in existing if column is not None), None)
 
     @staticmethod
     def _of(column: Column, rows: np.ndarray) -> Column:
@@ -172,25 +172,25 @@ class _AtomSite:
 
     def _b_factors(self, rows: np.ndarray) -> np.ndarray:
         """float64 [n], B-factors of the CA atoms; NaN for other atoms, which are not used."""
-        found = np.full(len(rows), np.nan)
+        values = np.full(len(rows), np.nan)
         centre = np.flatnonzero(self._slot[rows] == CA)
         if len(centre):
-            found[centre] = self._number(rows[centre], "B_iso_or_equiv")
-        return found
+            values[centre] = self._number(rows[centre], "B_iso_or_equiv")
+        return values
 
 
 def _table(columns: Columns, category: str, *items: str) -> list[tuple[str, ...]]:
     """Rows of some columns of a small category; ``""`` where one is not there."""
-    found = [columns(category, item) for item in items]
-    count = max((len(column) for column in found if column is not None), default=0)
-    texts = [_texts(column).tolist() if column is not None else [""] * count for column in found]
+    present = [columns(category, item) for item in items]
+    count = max((len(column) for column in present if column is not None), default=0)
+    texts = [_texts(column).tolist() if column is not None else [""] * count for column in present]
     return list(zip(*texts, strict=True))
 
 
 def _polymers(columns: Columns) -> list[str]:
     rows = _table(columns, "entity", "id", "type")
-    found = [entity for entity, kind in rows if kind.lower() == "polymer"]
-    return found or [entity for (entity,) in _table(columns, "entity_poly", "entity_id")]
+    polymers = [entity for entity, kind in rows if kind.lower() == "polymer"]
+    return polymers or [entity for (entity,) in _table(columns, "entity_poly", "entity_id")]
 
 
 def _header(columns: Columns) -> Header:
@@ -214,7 +214,7 @@ def _declared(columns: Columns) -> dict[str, str]:
     names: dict[str, list[str]] = {}
     for (entity, _), name in reversed(first.items()):
         names.setdefault(entity, []).append(name)
-    declared = {entity: one_letter(found) for entity, found in names.items()}
+    declared = {entity: one_letter(residues) for entity, residues in names.items()}
     items = ("entity_id", "pdbx_seq_one_letter_code_can")
     for entity, letters in _table(columns, "entity_poly", *items):
         declared.setdefault(entity, "".join(letters.split()).upper())

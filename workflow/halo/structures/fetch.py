@@ -93,9 +93,9 @@ def fetch_structures(
             return note
 
         pairs = _concurrently(find, wanted, transport.concurrency)
-        found = _collect(pairs, len(wanted), client, lambda: _settle(staging, members))
-    _check_errors(found, transport)
-    return store, notes | found
+        new_notes = _collect(pairs, len(wanted), client, lambda: _settle(staging, members))
+    _check_errors(new_notes, transport)
+    return store, notes | new_notes
 
 
 def _is_doubtful(note: Note | None) -> bool:
@@ -105,7 +105,7 @@ def _is_doubtful(note: Note | None) -> bool:
 
 def _candidates(names: Mapping[str, Sequence[Name]], notes: Mapping[str, Note]) -> frozenset[str]:
     """All names by which files are looked up."""
-    texts = {name.text for found in names.values() for name in found}
+    texts = {name.text for own in names.values() for name in own}
     texts |= {text for note in notes.values() for text in (note.accession, *note.asked) if text}
     return frozenset(name for text in texts for name in names_to_try(text))
 

@@ -127,15 +127,15 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
     without other characters). Spellings that two names share are not used.
     """
     names = set(names)
-    found = {name: name for name in names}
+    name_of = {name: name for name in names}
     for spell in (_as_colabfold, _as_alphafold3):
         spelt: dict[str, set[str]] = {}
         for name in names:
             spelt.setdefault(spell(name), set()).add(name)
         for text, of in spelt.items():
             if text and len(of) == 1:
-                found.setdefault(text, *of)
-    return found
+                name_of.setdefault(text, *of)
+    return name_of
 
 
 def _as_colabfold(name: str) -> str:
@@ -206,11 +206,11 @@ class Files:
 
     def state(self, names: Iterable[str]) -> str:
         """See `halo.structures.sources.Source`."""
-        found = []
+        states = []
         for accession in sorted({text for name in names for text in names_to_try(name)}):
             for files in self._fragments.get(accession, {}).values():
-                found += [f"{file}\0{self._stamp(file)}" for file in files]
-        return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16] if found else ""
+                states += [f"{file}\0{self._stamp(file)}" for file in files]
+        return hashlib.sha256("\n".join(states).encode()).hexdigest()[:16] if states else ""
 
     def _read(self, accession: str, files: list[str]) -> Model:
         places = [f"{self._place}/{file}" for file in files]

@@ -37,8 +37,8 @@ def merge_parts(parts: Iterable[Path], proteins: pd.DataFrame) -> pd.DataFrame:
     HaloError if a sequence is in no part.
     """
     tables = [pd.read_csv(part, dtype=str, keep_default_na=False) for part in parts]
-    found = pd.concat(tables).drop_duplicates("seq_hash")
-    manifest = proteins[["id", "seq_hash"]].merge(found, on="seq_hash", how="left")
+    notes = pd.concat(tables).drop_duplicates("seq_hash")
+    manifest = proteins[["id", "seq_hash"]].merge(notes, on="seq_hash", how="left")
     lost = manifest["status"].isna()
     if lost.any():
         raise HaloError(

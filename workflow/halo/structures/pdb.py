@@ -69,13 +69,13 @@ class _Lines:
 
     def columns(self, starts: np.ndarray, first: int, width: int) -> np.ndarray:
         """uint8 [width, n], the characters of some columns, those of a column together."""
-        found = self.field(starts, first, f"V{width}").view(np.uint8)
-        return np.ascontiguousarray(found.reshape(-1, width).T)
+        field = self.field(starts, first, f"V{width}").view(np.uint8)
+        return np.ascontiguousarray(field.reshape(-1, width).T)
 
     def lines(self, record: int) -> list[str]:
         """The lines of a record."""
-        found = np.flatnonzero(self.records == record)
-        places = zip(self.starts[found].tolist(), self.ends[found].tolist(), strict=True)
+        rows = np.flatnonzero(self.records == record)
+        places = zip(self.starts[rows].tolist(), self.ends[rows].tolist(), strict=True)
         return [self.text[start:stop].decode("latin-1") for start, stop in places]
 
 
@@ -274,7 +274,7 @@ def _header(lines: _Lines) -> Header:
     if any(word in method.upper() for word in _NO_EXPERIMENT):
         method = ""
     return Header(
-        declared={chain: one_letter(b" ".join(found).split()) for chain, found in declared.items()},
+        declared={name: one_letter(b" ".join(rows).split()) for name, rows in declared.items()},
         method=method,
         ended=re.search(rb"^END *$", lines.text[-400:], re.MULTILINE) is not None,
     )

@@ -60,10 +60,10 @@ def names_of(member: Member, directory: Directory) -> list[Name]:
         if (accession := accession_of_entry_name(text)) is not None:
             names.setdefault(str(accession), "entry name")
     for text in member.accessions:
-        for found in directory.accessions.get(text, ()):
-            names.setdefault(found, "table")
-    for found in directory.sequences.get(member.seq_hash, ()):
-        names.setdefault(found, "sequence")
+        for mapped in directory.accessions.get(text, ()):
+            names.setdefault(mapped, "table")
+    for mapped in directory.sequences.get(member.seq_hash, ()):
+        names.setdefault(mapped, "sequence")
     for text in others:
         names.setdefault(text, "name")
     return [Name(text, how) for text, how in names.items()]
@@ -106,7 +106,7 @@ def read_name_table(path: Path, wanted: frozenset[str]) -> dict[str, list[str]]:
         if an id in `wanted` has no valid accession; names the line. Other lines are skipped
     """
     _check_there(path)
-    found: dict[str, list[str]] = {}
+    accessions_of: dict[str, list[str]] = {}
     for number, name, text in _rows(path):
         known = [some for some in dict.fromkeys((name, _unversioned(name))) if some in wanted]
         if not known:
@@ -118,10 +118,10 @@ def read_name_table(path: Path, wanted: frozenset[str]) -> dict[str, list[str]]:
                 "it, or delete the line"
             )
         for some in known:
-            accessions = found.setdefault(some, [])
+            accessions = accessions_of.setdefault(some, [])
             if str(accession) not in accessions and len(accessions) < MOST_NAMES:
                 accessions.append(str(accession))
-    return found
+    return accessions_of
 
 
 def _unversioned(name: str) -> str:
@@ -172,7 +172,7 @@ def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]
     """
     wanted = {member.seq_hash for member in members}
     lengths = {len(member.sequence) for member in members}
-    found: dict[str, list[str]] = {}
+    accessions_of: dict[str, list[str]] = {}
     for record in read_fasta(path):
         name, sequence = record.id, record.sequence.upper()
         if len(sequence) not in lengths:
@@ -181,9 +181,9 @@ def find_sequences(path: Path, members: Iterable[Member]) -> dict[str, list[str]
         if seq_hash not in wanted:
             continue
         accession = accession_within(name)
-        if accession is not None and len(found.setdefault(seq_hash, [])) < MOST_NAMES:
-            found[seq_hash].append(str(accession))
-    return found
+        if accession is not None and len(accessions_of.setdefault(seq_hash, [])) < MOST_NAMES:
+            accessions_of[seq_hash].append(str(accession))
+    return accessions_of
 
 
 def _check_there(path: Path) -> None:

@@ -47,15 +47,15 @@ def search(
     refused: list[Note] = []
     for source_settings, source in sources:
         for name in names:
-            found = {**common, "resolved": name.how, "source": source_settings.kind}
+            known = {**common, "resolved": name.how, "source": source_settings.kind}
             try:
                 for read in source.candidates(name.text, sequence):
-                    result = _read(read, sequence, source_settings, settings, found)
+                    result = _read(read, sequence, source_settings, settings, known)
                     if result.note.status == "ok":
                         return result
                     refused.append(result.note)
             except FetchError as error:
-                return Result(pack(), Note("error", message=str(error), **found))
+                return Result(pack(), Note("error", message=str(error), **known))
     if refused:
         return Result(pack(), _reason(refused))
     message = _nowhere([source for _, source in sources], [name.text for name in names])
@@ -86,13 +86,13 @@ def _read(
     sequence: str,
     source: SourceSettings,
     settings: StructureSettings,
-    found: Mapping[str, Any],
+    known: Mapping[str, Any],
 ) -> Result:
     """Read a candidate and compare it with `sequence`; status ``error`` if it cannot be used."""
     try:
-        return _fitted(read(), sequence, source, settings, found)
+        return _fitted(read(), sequence, source, settings, known)
     except StructureError as error:
-        return Result(pack(), Note("error", message=str(error), **found))
+        return Result(pack(), Note("error", message=str(error), **known))
 
 
 def _fitted(
@@ -103,7 +103,7 @@ def _fitted(
     common: Mapping[str, Any],
 ) -> Result:
     """Compare `model` with `sequence`; the status is ``ok`` or ``mismatch``."""
-    found = {
+    fields = {
         **common,
         "version": model.version,
         "sha256": model.sha256,
@@ -112,8 +112,8 @@ def _fitted(
     if model.contacts is not None:
         if model.length != len(sequence):
             message = f"contacts of {model.length} residues, the protein has {len(sequence)}"
-            return Result(pack(), Note("mismatch", message=message, **found))
-        note = Note("ok", n_residues=model.length, **{**found, "asked": (), "date": ""})
+            return Result(pack(), Note("mismatch", message=message, **fields))
+        note = Note("ok", n_residues=model.length, **{**fields, "asked": (), "date": ""})
         return Result(pack(contacts=model.contacts), note)
 
     starts = [*model.starts, *[None] * (len(model.fragments) - len(model.starts))]
@@ -126,7 +126,7 @@ def _fitted(
     coverage = covered / len(sequence)
     if identity < settings.min_identity or coverage < settings.min_coverage:
         message = _difference(identity, coverage, settings)
-        return Result(pack(), Note("mismatch", message=message, **found))
+        return Result(pack(), Note("mismatch", message=message, **fields))
     fragments = [fragment_of(place, source.confidence) for place in placed]
     remarks = [model.remark, *(fragment.remark for fragment in fragments)]
     note = Note(
@@ -134,7 +134,7 @@ def _fitted(
         n_residues=covered,
         mean_plddt=mean_plddt(fragments),
         message="; ".join(dict.fromkeys(filter(None, remarks))),
-        **{**found, "asked": (), "date": ""},
+        **{**fields, "asked": (), "date": ""},
     )
     return Result(pack(fragments), note)
 

@@ -122,8 +122,8 @@ def train_fold(
         training.run()
         logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
     write_table(folder / "history.csv", pd.DataFrame(training.position.history))
-    found = probabilities(logits, proteins.task).numpy()
-    write_predictions(folder / "predictions.csv", proteins, parts, held_out, found)
+    predicted = probabilities(logits, proteins.task).numpy()
+    write_predictions(folder / "predictions.csv", proteins, parts, held_out, predicted)
     thresholds = training.tau.sigmoid().tolist()
     save_weights(folder, network)
     write_description(

@@ -153,8 +153,8 @@ def _text(value: Any) -> str:
 
 def _json_locations(comment: Mapping[str, Any]) -> Iterator[Location]:
     if comment["commentType"] == "SUBCELLULAR LOCATION":
-        for found in comment.get("subcellularLocations", []):
-            location = found["location"]
+        for entry in comment.get("subcellularLocations", []):
+            location = entry["location"]
             codes = tuple(_text(e["evidenceCode"]) for e in location.get("evidences", []))
             yield Location(_text(location["value"]), codes, _text(comment.get("molecule", "")))
 
@@ -194,7 +194,7 @@ def _tsv_entries(path: Path) -> Iterator[Entry]:
             row.get("Organism (ID)", ""),
             kingdom(re.split(r"\s*(?:\([^)]*\))?,\s*", row.get("Taxonomic lineage", ""))),
             tuple(text_locations(row[LOCATIONS])),
-            tuple(Component(found, "") for found in _GO_ID.findall(row.get(COMPONENTS, ""))),
+            tuple(Component(go, "") for go in _GO_ID.findall(row.get(COMPONENTS, ""))),
             frozenset(
                 name.strip()
                 for name, status in _ISOFORM.findall(row.get(ISOFORMS, ""))
@@ -212,8 +212,8 @@ def text_locations(text: str) -> Iterator[Location]:
     """
     for comment in _COMMENT.split(text)[1:]:
         molecule = ""
-        if found := _MOLECULE.match(comment):
-            molecule, comment = found[1], comment[found.end() :]
+        if match := _MOLECULE.match(comment):
+            molecule, comment = match[1], comment[match.end() :]
         comment = _NOTE.split(comment)[0]
         of_location = True
         for part in _PART.finditer(comment):

@@ -38,7 +38,7 @@ def read_uniprot(path: Path, settings: UniprotSettings) -> tuple[pd.DataFrame, t
             "organism": [entry.organism for entry in entries],
             "organism_id": [entry.organism_id for entry in entries],
             "kingdom": [entry.kingdom for entry in entries],
-            **{label: [found[label] for found in values] for label in vocabulary.labels},
+            **{label: [each[label] for each in values] for label in vocabulary.labels},
         }
     ).astype(str)
     _report(path, entries, vocabulary)

@@ -16,7 +16,7 @@ def release_of(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            found = json.loads(file.readline())
+            header = json.loads(file.readline())
     except (OSError, EOFError, ValueError, RecursionError, zlib.error):
         return None
-    return found.get(HEADER) if isinstance(found, dict) else None
+    return header.get(HEADER) if isinstance(header, dict) else None

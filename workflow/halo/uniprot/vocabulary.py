@@ -50,22 +50,22 @@ class Vocabulary:
         self._given: dict[str, frozenset[str]] = {}
         columns = (given["location"], given["label"], given[LINE])
         for location, label, line in zip(*columns, strict=True):
-            found = self._ids.get(location.casefold())
-            if found is None:
+            term_id = self._ids.get(location.casefold())
+            if term_id is None:
                 raise HaloError(
                     f"{mapping}: line {line}: {location!r} is no subcellular location of UniProt "
                     f"({TERMS.name} has all)"
                 )
-            self._given[found] = self._given.get(found, frozenset()) | {label} - {""}
+            self._given[term_id] = self._given.get(term_id, frozenset()) | {label} - {""}
         self.labels = tuple(dict.fromkeys(label for label in given["label"] if label))
 
     def of_location(self, term: str) -> frozenset[str]:
         """The labels of a location of an entry."""
         parts = [part.strip() for part in term.casefold().split(",")]
         for length in range(len(parts), 0, -1):
-            found = self._ids.get(", ".join(parts[:length]))
-            if found is not None:
-                return self._of_id(found)
+            term_id = self._ids.get(", ".join(parts[:length]))
+            if term_id is not None:
+                return self._of_id(term_id)
         return frozenset()
 
     def of_component(self, go: str) -> frozenset[str]:
@@ -74,11 +74,11 @@ class Vocabulary:
 
     @cached_property
     def _of_go(self) -> dict[str, frozenset[str]]:
-        found: dict[str, frozenset[str]] = {}
+        labels: dict[str, frozenset[str]] = {}
         for name, term in self._terms.items():
             for go in term.go:
-                found[go] = found.get(go, frozenset()) | self._of_id(name)
-        return found
+                labels[go] = labels.get(go, frozenset()) | self._of_id(name)
+        return labels
 
     def _of_id(self, name: str) -> frozenset[str]:
         if name in self._given:
