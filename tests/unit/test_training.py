@@ -141,7 +141,7 @@ def test_a_language_model_that_was_trained_on_what_is_held_out_is_refused(
         run(finetuned, tmp_path / "out", own=own)
 
 
-@pytest.mark.parametrize(("adapter", "named"), [("a1", "sha256 a1"), (None, "published")])
+@pytest.mark.parametrize(("adapter", "named"), [("a1", "sha256 a1"), (None, "pretrained")])
 def test_embeddings_of_another_language_model_are_refused(finetuned, tmp_path, adapter, named):
     """Those of another fold's adapter, and those of an adapter where the published are read."""
     own = adapter and own_language_model(finetuned, tmp_path / "lm", ["train"], adapter)
@@ -277,7 +277,7 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     other = tmp_path / "killed" / "state-0.safetensors"
     other.write_bytes(b"of another training")
     run(setting, tmp_path / "killed")
-    assert [text for text in caplog.messages if "goes on" in text] == [
+    assert [text for text in caplog.messages if "resumed" in text] == [
         "resumed at epoch 3",
         "resumed at epoch 7",
     ]
