@@ -409,7 +409,7 @@ def test_bad_checkpoints_are_refused_by_name(checkpoint, tmp_path):
 def test_weights_are_found_by_path_and_checked(checkpoint, tmp_path):
     digest = sha256_of_file(checkpoint)
     assert find_weights(str(checkpoint), tmp_path, digest).sha256 == digest
-    with pytest.raises(HaloError, match="truncated or another"):
+    with pytest.raises(HaloError, match="truncated or a different"):
         find_weights(str(checkpoint), tmp_path, "0" * 64)
     with pytest.raises(HaloError, match="neither a file nor one of"):
         find_weights("esm2_t5_unknown", tmp_path, None)

@@ -137,7 +137,7 @@ def test_a_bundle_has_models_of_the_run(config):
         chosen = replace(plan, released=method)
         own = {chosen.reads_finetuned(name) for name in chosen.released_members}
         if len(own) > 1:
-            with pytest.raises(HaloError, match="one language model a fold"):
+            with pytest.raises(HaloError, match="one language model per fold"):
                 _ = chosen.released_models
             continue
         one_seed = config["methods"][method]["class"] == "esm"

@@ -195,7 +195,7 @@ def test_a_bundle_takes_the_place_of_a_bundle_alone(small, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
     (tmp_path / "other/store").mkdir(parents=True)
     (tmp_path / "other/store/segment.h5").write_text("mine")
-    with pytest.raises(HaloError, match=r"other: store/segment\.h5: there already"):
+    with pytest.raises(HaloError, match=r"other: store/segment\.h5: exists"):
         small.bundle(tmp_path / "other")
     assert (tmp_path / "other/store/segment.h5").read_text() == "mine"
 

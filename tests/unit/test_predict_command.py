@@ -138,7 +138,7 @@ def test_files_with_the_names_of_ours(halo, small_bundle, fasta, tmp_path):
     words = ("--bundle", small_bundle, "-o", tmp_path, *OPTIONS)
     status, messages = halo("predict", fasta, *words)
     assert status == 1
-    assert "predictions.csv, rejected.csv: there already" in messages
+    assert "predictions.csv, rejected.csv: exists" in messages
     assert (tmp_path / "predictions.csv").read_text() == "mine"
 
 

@@ -62,7 +62,7 @@ def test_what_others_have_made_is_refused_and_kept(tmp_path, name):
         (place / "embeddings/0123/00").mkdir(parents=True)
         (place / "embeddings/0123/00/segment.h5").write_text("mine")
     before = content(tmp_path)
-    with pytest.raises(HaloError, match=rf"{name}: there already, and not made by a prediction"):
+    with pytest.raises(HaloError, match=rf"{name}: exists and was not written by a prediction"):
         output_folder(tmp_path).__enter__()
     assert content(tmp_path) == before
 
@@ -74,7 +74,7 @@ def test_what_a_prediction_has_made_is_its_own(tmp_path):
         assert out.claim(CHUNKS).is_dir()
     # Another name is not, though the folder was written to.
     (tmp_path / "predictions.csv").write_text("mine")
-    with pytest.raises(HaloError, match=r"predictions\.csv: there already"):
+    with pytest.raises(HaloError, match=r"predictions\.csv: exists"):
         output_folder(tmp_path).__enter__()
 
 

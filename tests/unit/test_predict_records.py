@@ -179,12 +179,12 @@ def test_records_that_cannot_be_predicted_are_rejected_alone(known):
         (f"mine\t{ONE}\n", "line 1 has a sequence instead of a header"),
         (f"name of it,sequence\na,{ONE}\n", "no column 'id', it has name of it, sequence"),
         (f"sequence\n{ONE}\n", "no column 'id', it has sequence"),
-        ("id,sequence\n", "holds no protein"),
+        ("id,sequence\n", "contains no protein"),
         (">a\n", r"none of 1 proteins.*'a': empty sequence"),
         (">a\n>b\n>c\n", r"none of 3 proteins"),
         (">d\nACGTACGTTAGCACGT\n", r"none of 1 proteins.*DNA or RNA \(not a protein; translate"),
         ("", "empty"),
-        ("accession\n", "holds no protein"),
+        ("accession\n", "contains no protein"),
     ],
 )
 def test_files_that_cannot_be_used(known, content, words):

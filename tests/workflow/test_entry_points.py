@@ -62,7 +62,7 @@ def test_as_a_module_of_another_workflow(tmp_path):
 
 
 def test_a_long_table_of_labels_and_a_single_label_run(tmp_path):
-    """FASTA, labels of their own, one a protein: by configuration alone."""
+    """FASTA, labels of their own, one per protein: by configuration alone."""
     rows = [line.split(",") for line in TABLE.splitlines()[1:]]
     (tmp_path / "in.fasta").write_text("".join(f">{row[0]} x\n{row[1]}\n" for row in rows))
     (tmp_path / "labels.tsv").write_text(
