@@ -1,4 +1,4 @@
-"""Which proteins are similar, by a loop over all pairs that uses nothing of HALO.
+"""Similar proteins by an exhaustive loop over all pairs, independent of HALO.
 
 Scores are by parasail's striped Smith-Waterman, and identity and coverage by Biopython's aligner,
 of the first of the optimal alignments that it gives.

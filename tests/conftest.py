@@ -1,4 +1,4 @@
-"""What tests share: where the project is, and where real data lie."""
+"""Fixtures and paths shared by all tests."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The blocks of code in the documentation."""
+"""Code blocks of the documentation."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Runs whose results are empty files, for dry runs of Snakemake after a change."""
+"""Runs with empty result files, for dry runs of Snakemake after changes."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""A `python` whose processes are forks of one that has imported everything already.
+"""A `python` whose processes are forks of one with all imports.
 
 Importing Snakemake takes a second and importing PyTorch some more, for each job of a run. `Forks`
 starts a server that imports both once, and a folder with a program `python` that asks it for a

@@ -1,4 +1,4 @@
-"""Running the real workflow from a test, in a folder of its own."""
+"""Run the real workflow from a test, in a separate folder."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A model bundle of a small run of the demo's proteins, made without Snakemake in seconds."""
+"""A model bundle of a small run of the demo's proteins, built without Snakemake in seconds."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The table of docs/reference/reruns.md: which jobs run again when one key changes.
+"""Write the table of docs/reference/reruns.md: jobs that run again when one key changes.
 
 python tests/reruns.py        writes it
 """

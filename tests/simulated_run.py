@@ -1,4 +1,4 @@
-"""A small run without its heavy stages: every file that the evaluation and the report read.
+"""A small run without its expensive stages: all files that evaluation and report read.
 
 The predictions of the "network" are drawn around the truth; the baselines are the real ones.
 """

@@ -1,4 +1,4 @@
-"""What each part of HALO is worth, on real human proteins: the workflow with parts left out.
+"""Ablation: the contribution of each part of HALO on real human proteins.
 
 The proteins are human ones of DeepLoc 2.0 or ProtGPS that have a structure (contacts of AlphaFold's
 models, 370 of them with coordinates); the partitions are the authors', audited and repaired, so

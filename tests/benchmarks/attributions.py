@@ -1,4 +1,4 @@
-"""Whether what mattered is what was planted: a demo run's test proteins against their signals.
+"""Compare attributions of test proteins of a demo run with their planted signals.
 
     snakemake --cores 2 -- all          # or `make demo`
     PYTHONPATH=workflow python tests/benchmarks/attributions.py results/demo

@@ -1,4 +1,4 @@
-"""How long Snakemake thinks about 500,000 proteins before the first job, and what it takes.
+"""Time and memory of Snakemake's dry run for 500,000 proteins.
 
     PYTHONPATH=workflow python tests/benchmarks/bench_dag.py [--proteins 500000]
 

@@ -1,4 +1,4 @@
-"""Embeds 300 proteins of DeepLoc 2.0 with HALO and with fair-esm's own procedure.
+"""Compare embedding of 300 proteins of DeepLoc 2.0 with fair-esm's procedure.
 
 The language model has the shape of a published one and random weights. Fair-esm's side is the
 algorithm of its `extract.py` on its own data set, batch converter and model, one file per protein;

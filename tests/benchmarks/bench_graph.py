@@ -1,4 +1,4 @@
-"""Builds the graphs of real AlphaFold models, with HALO and by the published algorithm.
+"""Compare graph building of real AlphaFold models with the published algorithm.
 
 The published algorithm is written here from its description: Bio.PDB reads the file, a double
 loop over the residues measures the distance of every residue to every other with numpy, and lists

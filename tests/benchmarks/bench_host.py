@@ -1,4 +1,4 @@
-"""What the host does around the computation of embeddings: how fast it takes them from a GPU.
+"""Throughput of the host in embedding: how fast it can process results of a GPU.
 
 Nothing is computed. A stand-in for the language model answers at once with states of the width of
 t33_650M, as they come from the GPU, and the stage does the rest: batches, windows, checks and

@@ -1,4 +1,4 @@
-"""How much a change of 13 proteins costs, beside all proteins of DeepLoc 2.0.
+"""Cost of changing 13 proteins, relative to all proteins of DeepLoc 2.0.
 
     make bench-incremental [PROTEINS=28303]
 

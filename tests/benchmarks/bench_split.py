@@ -1,4 +1,4 @@
-"""Splits 4,000 proteins of DeepLoc 2.0 with HALO and with GraphPart, at GraphPart's rule.
+"""Compare the split of 4,000 proteins of DeepLoc 2.0 with GraphPart, at GraphPart's rule.
 
 GraphPart 1.0.2 comes from PyPI into a virtual environment of its own, which is removed at the
 end, and runs its MMseqs2 mode as it is by default: every pair is aligned, similar are pairs

@@ -1,4 +1,4 @@
-"""Parses and stores real AlphaFold models, with HALO and with Bio.PDB, then downloads them.
+"""Compare parsing of real AlphaFold models with Bio.PDB, and measure downloads.
 
 Parsing: both sides read the same gzipped PDB files one after the other in one thread, place the
 residues in the protein's sequence and write the same arrays to a store of the same kind. The

@@ -1,4 +1,4 @@
-"""Trains the same network on graphs from the store and on graphs that are built again each time.
+"""Compare training with graphs from the store to graphs that are rebuilt each time.
 
 The proteins are real AlphaFold models with random embeddings and labels. Three ways to feed the
 network, each an epoch of the same steps (forward, focal loss, backward, AdamW):

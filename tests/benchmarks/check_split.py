@@ -1,4 +1,4 @@
-"""Splits samples of DeepLoc 2.0, and aligns all pairs of each to see what is apart.
+"""Split samples of DeepLoc 2.0, and check them by aligning all pairs.
 
 The alignment is a loop that uses nothing of HALO (``tests/all_pairs.py``). The samples: random
 proteins, the ones of lowest sequence entropy or shortest, and long ones. Each is split as it is by

@@ -1,4 +1,4 @@
-"""Fine-tunes a language model on 2,000 proteins of DeepLoc 2.0, against the same head on it frozen.
+"""Compare fine-tuning on 2,000 proteins of DeepLoc 2.0 with the same head on the frozen model.
 
 Both sides run the same loop on the same proteins with the same seeds; on the frozen side nothing
 of the language model is adapted, the head alone is trained. The proteins are drawn from the

@@ -1,4 +1,4 @@
-"""Whether what mattered is what is known: human signal peptides and mitochondrial presequences.
+"""Compare attributions with known human signal peptides and mitochondrial presequences.
 
     PYTHONPATH=workflow python tests/benchmarks/known_signals.py BUNDLE --shared ../shared/data
 

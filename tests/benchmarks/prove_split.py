@@ -1,4 +1,4 @@
-"""Splits all 28,303 proteins of DeepLoc 2.0 in every mode, and audits each split.
+"""Split all 28,303 proteins of DeepLoc 2.0 in every mode, and audit each split.
 
 The search that the splits are made of is done once, and so is the audit's, with all alignments:
 neither depends on the mode. With ``--folder`` they are kept there, and a later call goes on

@@ -1,4 +1,4 @@
-"""Reads the structure files of a folder with HALO and with Bio.PDB, and compares them.
+"""Read the structure files of a folder with HALO and with Bio.PDB, and compare them.
 
 The folder, ``HALO_STRUCTURES``, is one of files that others publish as test data: the checkouts
 of gemmi, biotite and Biopython, for instance, of which every PDB, mmCIF and BinaryCIF file is

@@ -1,4 +1,4 @@
-"""The small benchmark, and whether it gives the same table when it is run again.
+"""Run the small benchmark twice, and compare the tables.
 
     make reproduce [DATA=folder]
 

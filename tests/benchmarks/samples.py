@@ -1,4 +1,4 @@
-"""Samples of the real data that the benchmarks run on."""
+"""Samples of real data for benchmarks."""
 
 from pathlib import Path
 

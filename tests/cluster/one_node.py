@@ -1,4 +1,4 @@
-"""A real Slurm of one node on this computer, with accounting, enforced memory and false GPUs.
+"""A real Slurm with one node on this machine, with accounting, memory limits and fake GPUs.
 
 It needs Debian's packages slurmctld, slurmd, slurmdbd, slurm-client, munge and mariadb-server.
 `make test-cluster` installs them and runs the tests as root in namespaces of their own: no

@@ -1,4 +1,4 @@
-"""The demo on a real Slurm with the profile as it is, and jobs that Slurm kills on the way."""
+"""The demo on a real Slurm with the profile, including jobs that Slurm kills."""
 
 import math
 import os

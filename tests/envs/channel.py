@@ -1,4 +1,4 @@
-"""Local conda channels made of the Python packages that are installed beside the tests.
+"""Local conda channels built from the Python packages installed beside the tests.
 
 They stand in for conda-forge and bioconda where neither can be reached. Every package is named as
 it is there, and has the files and the requirements of the distribution that pip has installed;

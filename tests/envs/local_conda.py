@@ -1,4 +1,4 @@
-"""A stand-in for conda, with channels that lie on this computer (`envs.channel`).
+"""A replacement of conda with local channels (`envs.channel`).
 
 Its commands are in ``conda/bin``; they solve and install as conda does, with rattler.
 """

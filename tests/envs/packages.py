@@ -1,4 +1,4 @@
-"""The Python packages that are installed beside the tests, by their names in conda-forge."""
+"""Python packages installed beside the tests, by their names on conda-forge."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping

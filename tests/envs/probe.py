@@ -1,4 +1,4 @@
-"""What the environment that runs this consists of; it prints JSON.
+"""Print the contents of the current environment as JSON.
 
     python probe.py '{"scripts": [...], "modules": [...], "absent": [...], "programs": [...]}'
 

@@ -1,4 +1,4 @@
-"""Every rule in its own conda environment, made by Snakemake from the files of the project."""
+"""Every rule in its conda environment, created by Snakemake from the files of the project."""
 
 import functools
 import json

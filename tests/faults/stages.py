@@ -1,4 +1,4 @@
-"""Runs stages, each in a process of its own, on a file system that fails as it is told to.
+"""Run stages in separate processes on a file system with injected errors.
 
     LD_PRELOAD=faults.so python stages.py
 

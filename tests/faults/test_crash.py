@@ -1,4 +1,4 @@
-"""A run that is killed, or whose disk fills up, loses nothing and goes on when called again."""
+"""A run that is killed, or whose disk is full, loses nothing and is resumed."""
 
 import shlex
 import shutil

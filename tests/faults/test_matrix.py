@@ -1,4 +1,4 @@
-"""Every stage with every fault: how its job ends, and that the next call ends as if undisturbed.
+"""Every stage with every injected error: how the job ends, and that the next call succeeds.
 
 The table of docs/explanation/faults.md is `matrix()`; a new one is written by
 `PYTHONPATH=workflow:tests python tests/faults/test_matrix.py`.

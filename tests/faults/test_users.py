@@ -1,4 +1,4 @@
-"""Several users of one store, at the same time, and one of them collects garbage."""
+"""Several users of one store at the same time, with garbage collection by one of them."""
 
 import http.server
 import os

@@ -1,4 +1,4 @@
-"""Changes of inputs: of bytes, of trees of values, and of packed formats with right checksums."""
+"""Mutations of inputs: bytes, trees of values, and archives with valid checksums."""
 
 import gzip
 import io

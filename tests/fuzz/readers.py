@@ -1,4 +1,4 @@
-"""The readers that are fuzzed: samples of their input, and a check of what they answer.
+"""Fuzzed readers: samples of their input, and checks of their results.
 
 A check raises AssertionError where the answer is wrong; an input that is refused is a HaloError.
 """

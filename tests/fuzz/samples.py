@@ -1,4 +1,4 @@
-"""Small valid inputs, made by the code itself or by the libraries that write the formats."""
+"""Small valid inputs, made by HALO or by the libraries that write the formats."""
 
 import argparse
 import gzip

@@ -1,4 +1,4 @@
-"""The base of all stages: atomic files, digests of code, jobs that end well, downloads."""
+"""Modules shared by all stages: atomic files, code digests, exit status, downloads."""
 
 import hashlib
 import http.server

@@ -1,4 +1,4 @@
-"""Baselines: what they say, and that they cannot see what they predict."""
+"""Baselines: their predictions, and that they do not use held-out labels."""
 
 import numpy as np
 import pandas as pd

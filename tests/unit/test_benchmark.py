@@ -1,4 +1,4 @@
-"""A benchmark: its runs, what they will take, and the table of their results."""
+"""The benchmark: its runs, estimates, and table of results."""
 
 import re
 import xml.etree.ElementTree as ET

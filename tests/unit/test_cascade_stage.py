@@ -1,4 +1,4 @@
-"""Two methods of a simulated run joined, and evaluated like any other."""
+"""A cascade of two methods of a simulated run, evaluated like other methods."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is taken for a language model: whole ESM-2 checkpoints, and a name for everything else."""
+"""Checkpoints of language models: intact ESM-2 is accepted, other files are refused by type."""
 
 import argparse
 import errno

@@ -1,4 +1,4 @@
-"""The configuration: every fault is named by its key, with the fix, and all at once."""
+"""The configuration: all faults are reported at once, with key and fix."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""A run's data sets: read as one, and looked at before the first job."""
+"""Data sets of a run are read as one, and checked before the first job."""
 
 import os
 from pathlib import Path

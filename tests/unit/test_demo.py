@@ -1,4 +1,4 @@
-"""The demo's inputs: simulated proteins, their models, the language model, and the server."""
+"""Inputs of the demo: simulated proteins, structures, language model, and server."""
 
 import argparse
 import gzip

@@ -1,4 +1,4 @@
-"""The GPU's side of things, without a GPU: what is chosen, what runs out, what waits."""
+"""Handling of GPUs, tested without a GPU: selection, memory, synchronization."""
 
 import weakref
 from pathlib import Path

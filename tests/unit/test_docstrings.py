@@ -1,4 +1,4 @@
-"""The examples of docstrings are what the code gives."""
+"""Examples in docstrings are correct."""
 
 import doctest
 import re

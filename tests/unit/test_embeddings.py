@@ -1,4 +1,4 @@
-"""Embeddings: equal to fair-esm's own, whatever the batch; windows lose no residue."""
+"""Embeddings equal those of fair-esm for any batch; windows cover all residues."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""What a store of embeddings stands for: the code that computes them, and the precision."""
+"""The fingerprint of embeddings depends on code and precision."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The job that embeds: killed at any moment, with a giant among its proteins, and its readers."""
+"""The embeddings stage: killed at any time, with a very long protein, and read concurrently."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The bootstrap resamples groups, and its intervals hold what they promise."""
+"""The bootstrap resamples groups, and its intervals have the nominal coverage."""
 
 import numpy as np
 import pytest

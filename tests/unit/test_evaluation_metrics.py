@@ -1,4 +1,4 @@
-"""Metrics agree with scikit-learn, in the data and in every resample."""
+"""Metrics agree with scikit-learn, for the data and every resample."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""The whole evaluation, on a simulated run: only test proteins count, and nothing leaks."""
+"""The evaluate stage on a simulated run: only test proteins are used, and nothing leaks."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""FASTA as people have it: any encoding, line end or compression, and what is no FASTA."""
+"""FASTA files with any encoding, line end or compression, and files that are not FASTA."""
 
 import bz2
 import gzip

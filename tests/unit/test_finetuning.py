@@ -1,4 +1,4 @@
-"""Fine-tuning: changes what it may, sees what it may, and goes on where it ended."""
+"""Fine-tuning: trainable parameters, data that it uses, and resuming."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What sequences are, and what files are that are no FASTA."""
+"""Recognition of sequences, and of files in other formats than FASTA."""
 
 import pytest
 

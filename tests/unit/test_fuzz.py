@@ -1,4 +1,4 @@
-"""A short, seeded fuzzing of every reader (`make fuzz` does it longer), and what it once found."""
+"""A short, seeded fuzzing of every reader (longer: `make fuzz`), and its earlier findings."""
 
 import gzip
 import io

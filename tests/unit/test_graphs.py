@@ -1,4 +1,4 @@
-"""Graphs: the edges of a brute-force search, features that a rotation does not change."""
+"""Graphs: edges equal those of an exhaustive search, features are invariant to rotation."""
 
 import gzip
 import warnings

@@ -1,4 +1,4 @@
-"""Graphs and features with answers known by hand: radius, termini, the lower pLDDT of two ends."""
+"""Graphs and features with known answers: radius, termini, lower pLDDT of both ends."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The stage of graphs: which ones it builds, and what is in the store when it has ended."""
+"""The graphs stage: graphs that it builds, and the content of the store afterwards."""
 
 import numpy as np
 import pytest

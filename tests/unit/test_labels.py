@@ -1,4 +1,4 @@
-"""Labels and ids as people have them: the right ones, or a message that says what is wrong."""
+"""Labels and ids in common formats: parsed correctly, or refused with a message."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The offline language model: what it may learn from, and that it learns."""
+"""The offline language model: its training data, and that it learns."""
 
 from itertools import islice
 from pathlib import Path

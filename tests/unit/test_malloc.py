@@ -1,4 +1,4 @@
-"""Memory of tensors that are gone is used again."""
+"""Memory of freed tensors is reused."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The network: what it must not depend on, and what must reach every weight."""
+"""The network: invariances, and gradients of all weights."""
 
 from dataclasses import replace
 

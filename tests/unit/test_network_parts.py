@@ -1,4 +1,4 @@
-"""Batches, sums over segments and graph attention: the same as PyTorch Geometric's."""
+"""Batches, segment reductions and graph attention equal those of PyTorch Geometric."""
 
 import pytest
 import torch

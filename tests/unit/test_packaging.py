@@ -1,4 +1,4 @@
-"""The lists of packages agree: pyproject.toml, the locks, the conda environments, the imports."""
+"""Lists of packages agree: pyproject.toml, locks, conda environments, imports."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""A label that is not known counts nowhere: not in loss, thresholds, calibration or metrics."""
+"""Unknown labels are ignored in loss, thresholds, calibration and metrics."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The pictures of the documentation are what their script draws."""
+"""Pictures of the documentation equal the output of their script."""
 
 import re
 from xml.etree import ElementTree

@@ -1,4 +1,4 @@
-"""Which models a run makes, against a search over every fold, seed and method."""
+"""Models of a run, compared with an exhaustive search over folds, seeds and methods."""
 
 from dataclasses import replace
 from itertools import permutations, product

@@ -1,4 +1,4 @@
-"""Predictions: the same however they are asked for, and none is lost to a bad neighbour."""
+"""Predictions are independent of the batch and of faulty proteins in it."""
 
 import json
 import os

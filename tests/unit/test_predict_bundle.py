@@ -1,4 +1,4 @@
-"""The model bundle: whole, or refused with the file and the fix."""
+"""The model bundle: complete, or refused with the file and the fix."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""``halo predict`` as users call it: what it refuses, by a message, and what it leaves alone."""
+"""``halo predict`` on the command line: refused inputs, messages, and files that it keeps."""
 
 import os
 import shutil

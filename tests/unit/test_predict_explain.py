@@ -1,4 +1,4 @@
-"""What mattered: parts that add up, that find what was planted, and that are of the right model."""
+"""Attributions sum to the change of the logit, find planted signals, and use the right model."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The output folder: one prediction at a time, and nothing of others is replaced or removed."""
+"""The output folder: one prediction at a time; other files are not replaced or removed."""
 
 import errno
 import fcntl

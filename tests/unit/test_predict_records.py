@@ -1,4 +1,4 @@
-"""What can be given to be predicted: files of all kinds, understood or refused by name."""
+"""Inputs of predictions: files of all formats, parsed or refused by name."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Tables and FASTA files as programs write them: read as they were meant, or refused by name."""
+"""Tables and FASTA files of other programs: parsed correctly, or refused by name."""
 
 import bz2
 import csv

@@ -1,4 +1,4 @@
-"""The page: complete, self-contained, well-formed, and true to the numbers."""
+"""The report: complete, self-contained, well-formed, with correct numbers."""
 
 import re
 import shutil

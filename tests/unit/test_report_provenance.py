@@ -1,4 +1,4 @@
-"""Provenance: what it says is so, and it names no user."""
+"""Provenance is correct, and contains no user name."""
 
 import json
 import subprocess

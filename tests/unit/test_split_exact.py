@@ -1,4 +1,4 @@
-"""The split's promise, checked by a loop of its own: see ``tests/all_pairs.py``."""
+"""The split has no leaks, verified by an independent loop: see ``tests/all_pairs.py``."""
 
 import math
 from dataclasses import replace

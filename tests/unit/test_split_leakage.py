@@ -1,4 +1,4 @@
-"""The figures of ``leakage.json``, of an assignment that can be counted by hand."""
+"""Numbers of ``leakage.json`` for an assignment that can be counted by hand."""
 
 import numpy as np
 import pandas as pd

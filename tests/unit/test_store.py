@@ -1,4 +1,4 @@
-"""The store: what goes in comes out, whatever the number of segments, and survives a kill."""
+"""The store returns what was written, for any number of segments, and survives a kill."""
 
 import hashlib
 import os

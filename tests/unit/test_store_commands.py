@@ -1,4 +1,4 @@
-"""The commands that look after the store, as a user types them."""
+"""Commands for maintaining the store."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""A store that others use too: who is registered, what is removed, what is damaged or has gone."""
+"""A shared store: registrations, removal, and damaged or missing segments."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""Which file is a protein's: types, names, folders, archives, and files that are replaced."""
+"""Selection of a protein's file: types, names, folders, archives, and replaced files."""
 
 import io
 import os

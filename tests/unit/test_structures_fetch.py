@@ -1,4 +1,4 @@
-"""The stage as a whole: the store, killed jobs, the manifest, the scripts."""
+"""The structures stage: store, killed jobs, manifest, scripts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""AlphaFold DB over HTTP: what is asked for, what is taken, and what faults do."""
+"""AlphaFold DB over HTTP: requests, selected models, and handling of errors."""
 
 import json
 import random

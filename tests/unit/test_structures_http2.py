@@ -1,4 +1,4 @@
-"""AlphaFold DB over HTTP/2 and TLS, as the real one is served, by a server of another make."""
+"""AlphaFold DB over HTTP/2 and TLS, with a different server implementation."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Placing a structure's residues in the protein's sequence."""
+"""Mapping residues of a structure to positions in the sequence."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Files as other programs write and damage them: read right, or refused with the reason.
+"""Unusual and damaged structure files: parsed correctly, or refused with the reason.
 
 Each case is made from one protein, with coordinates and pLDDT that are known: what is read must be
 these. One run of the stage over a folder of all cases tells that no file is another protein's

@@ -1,4 +1,4 @@
-"""Reading PDB and mmCIF: the same as an independent parser, and nothing from garbage."""
+"""Parsing of PDB and mmCIF equals an independent parser; garbage is refused."""
 
 import gzip
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Structure files that other projects publish as test data: read as Bio.PDB reads them.
+"""Structure files that other projects publish as test data, compared with Bio.PDB.
 
 They are not part of this repository: `HALO_STRUCTURES` names a folder of them, such as one of
 checkouts of gemmi, biotite and Biopython.

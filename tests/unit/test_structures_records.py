@@ -1,4 +1,4 @@
-"""The records of AlphaFold DB's API: which of several is taken, and what is no record."""
+"""Records of AlphaFold DB's API: selection among several, and invalid records."""
 
 from datetime import date, timedelta
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""A server on the loopback that answers as AlphaFold DB does, and misbehaves on demand.
+"""A local server that simulates AlphaFold DB, including errors.
 
 The other tests of the structures take their models and their faults from here.
 """

@@ -1,4 +1,4 @@
-"""Folders, archives and tables of contacts."""
+"""Folders, archives and tables of contacts as sources of structures."""
 
 import gzip
 import io

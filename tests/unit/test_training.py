@@ -1,4 +1,4 @@
-"""Training: learns what can be learned, repeats itself, and saves what it was."""
+"""Training: learns known signals, is reproducible, and saves its state."""
 
 import logging
 import shutil

@@ -1,4 +1,4 @@
-"""Learned thresholds: near the best F1 where there is much to learn from, alike where not."""
+"""Learned thresholds: near the best F1 with many positives, shrunk with few."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Labels from UniProt: entries in each format, evidence, hierarchy, and a service with faults."""
+"""Labels from UniProt: entries in each format, evidence, hierarchy, and service errors."""
 
 import gzip
 import json

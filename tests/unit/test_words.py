@@ -1,4 +1,4 @@
-"""The words of the glossary: a term has one name, in code, messages, configuration and docs."""
+"""Rejected words of the glossary are not used in code, messages, configuration and docs."""
 
 import re
 from pathlib import Path

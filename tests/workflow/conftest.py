@@ -1,4 +1,4 @@
-"""What the tests of pages share: a real browser, and the windows that they are opened in."""
+"""Fixtures for tests of pages: a real browser, and its windows."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`snakemake benchmark`: several runs as one workflow, and a table of them."""
+"""`snakemake benchmark`: several runs as one workflow, and their table."""
 
 import random
 import re

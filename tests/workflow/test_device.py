@@ -1,4 +1,4 @@
-"""A run that requires a GPU: without one that can be used it ends with the reason."""
+"""A run that requires a GPU fails with the reason if none can be used."""
 
 import pandas as pd
 import pytest

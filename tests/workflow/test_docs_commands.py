@@ -1,4 +1,4 @@
-"""Every command of the documentation, as it stands there, in a copy of the checkout.
+"""Every command of the documentation, in a copy of the checkout.
 
 What would take long is cut short: Snakemake makes a dry run, make prints what it would do, and
 `halo predict` downloads nothing. The commands of the tutorial run to the end in test_tutorial.py.

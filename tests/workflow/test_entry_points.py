@@ -1,4 +1,4 @@
-"""The workflow is found and runs the same from wherever it is called."""
+"""The workflow runs identically from any working directory and entry point."""
 
 import random
 import subprocess

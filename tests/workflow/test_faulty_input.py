@@ -1,4 +1,4 @@
-"""A fault of the configuration stops before any job, with the key and the fix."""
+"""A fault of the configuration stops the run before any job, with key and fix."""
 
 import re
 

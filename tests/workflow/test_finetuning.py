@@ -1,4 +1,4 @@
-"""A fold's language model: of that fold alone, frozen, and refused where it knows too much."""
+"""The language model of a fold: trained on that fold only, frozen, and checked for leaks."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""One call after a change of the input is enough, the second does nothing."""
+"""One call after a change of the input is sufficient; the next one does nothing."""
 
 import json
 

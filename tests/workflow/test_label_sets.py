@@ -1,4 +1,4 @@
-"""Other labels than DeepLoc 2.0's, by configuration alone."""
+"""Other labels than those of DeepLoc 2.0, by configuration only."""
 
 import json
 

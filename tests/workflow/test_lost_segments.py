@@ -1,4 +1,4 @@
-"""What a store has lost, to a purge, by hand or to damage, is made again by a plain call."""
+"""Content that a store has lost is computed again by a normal call."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""From a run to its bundle and to predictions: by rule, command line and Python the same."""
+"""Bundle and predictions of a run: the same by rule, command line and Python."""
 
 import json
 import os

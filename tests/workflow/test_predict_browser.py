@@ -1,4 +1,4 @@
-"""The page of predictions in a real browser: drawn, searched, turned, and fit for a phone."""
+"""The page of predictions in a real browser: drawing, search, rotation, small screens."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report in a real browser: nothing on the console, every figure drawn, fit for a phone."""
+"""The report in a real browser: no console messages, all figures drawn, small screens."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What changed is made again, and nothing else: dry runs after a change of one thing."""
+"""Dry runs after a change: only affected jobs run again."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The table of docs/reference/reruns.md is what dry runs say.
+"""The table of docs/reference/reruns.md equals the result of dry runs.
 
 `make reruns` makes all of it, in some minutes. Here a part is compared, which each change of the
 rules draws anew.

@@ -1,4 +1,4 @@
-"""The tutorial's commands, run as they stand there."""
+"""Commands of the tutorial."""
 
 import os
 import re
