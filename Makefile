@@ -1,4 +1,4 @@
-# The environment $(VENV) is made from the locks in requirements/, and again when they change.
+# The environment $(VENV) is installed from the locks in requirements/, and again when they change.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -11,9 +11,9 @@ MINUTES ?= 60
 SEED ?= 1
 READERS ?=
 TESTED ?= 3
-# Where the demo's stand-in for AlphaFold DB listens; config/config.yaml names it too.
+# Port of the demo's local AlphaFold DB server, which config/config.yaml also uses.
 PORT := 8642
-# The conda that solves the pins, and where the files of the environments are.
+# The conda program for pins, and the folder of the environment files.
 CONDA_EXE ?= conda
 ENVS ?= envs
 
@@ -34,17 +34,17 @@ demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
 	  snakemake --cores $(CORES) --set-threads train=1 embeddings=1
 	@echo "The report: results/demo/report.html"
 
-test: lint compiler  ## check the style and run the tests that need no root
+test: lint compiler  ## check the style and run all tests that need no root
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal \
 	  -m "not browser and not cluster and not envs"
 
 test-fast: $(VENV)/.test  ## run the unit tests without the slow ones: less than three minutes
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" tests/unit
 
-test-browser: $(VENV)/.test chromium  ## open the report in Chromium, which root gets installed
+test-browser: $(VENV)/.test chromium  ## test the pages in Chromium, which is installed as root
 	@pytest -m browser
 
-test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which root gets installed
+test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which is installed as root
 	@PATH="$$PATH:/usr/sbin:/sbin" unshare --mount --pid --fork --kill-child --mount-proc sh -c \
 	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster'
 
@@ -65,7 +65,7 @@ lint: $(VENV)/.test  ## check the style of code and workflow
 	@snakefmt --check $(SNAKEFILES)
 	@snakemake --lint
 
-format: $(VENV)/.test  ## bring code and workflow into that style
+format: $(VENV)/.test  ## format code and workflow
 	@ruff check --fix .
 	@ruff format .
 	@snakefmt $(SNAKEFILES)
@@ -77,22 +77,22 @@ fuzz: $(VENV)/.test  ## feed damaged files to every reader (MINUTES=60 of CPU, S
 bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real proteins
 	@PYTHONPATH=workflow python tests/benchmarks/bench_split.py
 
-bench-structures: $(VENV)/.run  ## compare the reading of structures with Bio.PDB, and download
+bench-structures: $(VENV)/.run  ## compare parsing of structures with Bio.PDB, and measure downloads
 	@PYTHONPATH=workflow python tests/benchmarks/bench_structures.py
 
-read-published: $(VENV)/.run  ## read a folder of published structures beside Bio.PDB (HALO_STRUCTURES=folder)
+read-published: $(VENV)/.run  ## compare parsing of a folder of structures with Bio.PDB (HALO_STRUCTURES=folder)
 	@PYTHONPATH=workflow python tests/benchmarks/read_published.py
 
-bench-embed: $(VENV)/.run  ## compare the embedding of proteins with fair-esm's own procedure
+bench-embed: $(VENV)/.run  ## compare embedding of proteins with fair-esm's procedure
 	@PYTHONPATH=workflow python tests/benchmarks/bench_embed.py
 
-bench-host: $(VENV)/.run  ## measure what the host does around a GPU, with nothing computed
+bench-host: $(VENV)/.run  ## measure the throughput of the host in embedding, without computing
 	@PYTHONPATH=workflow python tests/benchmarks/bench_host.py
 
-bench-graph: $(VENV)/.run  ## compare the building of graphs with the published algorithm
+bench-graph: $(VENV)/.run  ## compare graph building with the published algorithm
 	@PYTHONPATH=workflow python tests/benchmarks/bench_graph.py
 
-bench-train: $(VENV)/.run  ## compare the training with graphs that are built again each time
+bench-train: $(VENV)/.run  ## compare training with graphs that are rebuilt each time
 	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
 
 bench-dag: $(VENV)/.run  ## measure Snakemake's dry run for 500,000 proteins
@@ -105,7 +105,7 @@ bench-incremental: $(VENV)/.run  ## change 13 of 1,000 real proteins (PROTEINS=2
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
 	@PYTHONPATH=workflow python tests/benchmarks/prove_split.py
 
-check-split: $(VENV)/.run  ## split 1,500 real proteins at a time and align all pairs to see what is apart
+check-split: $(VENV)/.run  ## split 1,500 real proteins at a time and check it by aligning all pairs
 	@PYTHONPATH=workflow python tests/benchmarks/check_split.py
 
 pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MINUTES=60)
@@ -113,29 +113,29 @@ pretrain: $(VENV)/.run  ## train the offline language model on real proteins (MI
 	  --folder results/pretrain --log results/pretrain/log
 	@cp results/pretrain/esm2_offline.pt resources/language_model/
 
-compare-finetuning: $(VENV)/.run  ## fine-tune on 2,000 real proteins, against the same head alone
+compare-finetuning: $(VENV)/.run  ## compare fine-tuning on 2,000 real proteins with training the head only
 	@PYTHONPATH=workflow python tests/benchmarks/compare_finetuning.py
 
-ablation: $(VENV)/.run  ## what each part of HALO is worth on real human proteins (TESTED=3, 4 or dev)
+ablation: $(VENV)/.run  ## measure the contribution of each part of HALO on real human proteins (TESTED=3, 4 or dev)
 	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED) --proteins $(PROTEINS)
 
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)
 	@python tests/benchmarks/reproduce.py --cores $(CORES) $(if $(DATA),--data $(DATA))
 
-config-reference: $(VENV)/.run  ## write docs/reference/configuration.md from the model of the configuration
+config-reference: $(VENV)/.run  ## generate docs/reference/configuration.md from the configuration model
 	@PYTHONPATH=workflow python -m halo.config.reference
 
-config-schema: $(VENV)/.run  ## write the JSON schema of the configuration for editors (config/schema.json)
+config-schema: $(VENV)/.run  ## generate the JSON schema of the configuration for editors (config/schema.json)
 	@PYTHONPATH=workflow python -m halo.config.reference --schema config/schema.json
 
-reruns: $(VENV)/.test  ## write the table of docs/reference/reruns.md: which jobs run again after a change of a key (some minutes)
+reruns: $(VENV)/.test  ## generate docs/reference/reruns.md: jobs that run again after a change of each key (some minutes)
 	@PYTHONPATH=workflow:tests python tests/reruns.py
 
-lock: $(VENV)/.test  ## resolve pyproject.toml into requirements/ again, to the newest versions (KEEP=1: keep those that fit)
+lock: $(VENV)/.test  ## lock pyproject.toml into requirements/ with the newest versions (KEEP=1: keep locked versions)
 	@python requirements/lock.py $(if $(KEEP),--keep)
 
 # Next to each file, where Snakemake looks for them. conda makes the environments to list them.
-pins:  ## pin what conda solves now for each of envs/*.yaml, on Linux with access to the channels
+pins:  ## pin conda's solution for each of envs/*.yaml, on Linux with access to the channels
 	@command -v $(CONDA_EXE) >/dev/null || { \
 	  echo "Pins are solved by conda, and $(CONDA_EXE) is not on the PATH: install Miniforge, or" \
 	    "name another program, as in: make CONDA_EXE=mamba pins" >&2; exit 1; }
@@ -170,7 +170,7 @@ chromium:
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
 	    chromium chromium-driver >/dev/null; }
 
-# For the file system that fails in tests/faults, which are skipped without it.
+# For the file system with injected errors of tests/faults, which are skipped without a compiler.
 compiler:
 	@command -v cc >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { \
 	  apt-get update -qq; \
@@ -189,7 +189,7 @@ slurm:
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
 	    $(SLURM_PACKAGES) >/dev/null; }
 
-# PyTorch's CPU build where pip's configuration finds it, else PyPI's with its CUDA libraries.
+# PyTorch's CPU build if pip's configuration finds it, else PyPI's with its CUDA libraries.
 $(VENV)/.run: requirements/torch-cpu.txt requirements/torch.txt requirements/lock.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed; name one, as in: make PYTHON=python3.12 demo" >&2; \

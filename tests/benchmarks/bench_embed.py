@@ -113,7 +113,7 @@ def with_halo(
 def largest_difference(
     members: Sequence[Member], weights: Weights, theirs: Path, settings: EmbeddingSettings
 ) -> float:
-    """Between both sides in float32, over proteins that fair-esm does not cut off."""
+    """Between both sides in float32, over proteins that fair-esm does not truncated."""
     encoder = make_encoder(weights, settings.layer, "cpu", torch.float32)
     whole = [member for member in members if len(member.sequence) <= LONGEST][:COMPARED]
     differences = []

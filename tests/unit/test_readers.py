@@ -54,7 +54,7 @@ def zipped(files: dict[str, str]) -> bytes:
 def test_compressed_tables_whole_and_cut(tmp_path, compress):
     content = compress(TEXT.encode())
     assert rows_of(written(tmp_path, content)) == ROWS
-    with pytest.raises(HaloError, match=r"in\.csv: not a readable .*cut off"):
+    with pytest.raises(HaloError, match=r"in\.csv: not a readable .*incomplete"):
         read_table(written(tmp_path, content[:-9]))
 
 

@@ -286,7 +286,7 @@ def test_a_damaged_tar_is_an_error_that_names_the_byte(tmp_path, kind):
     path = tar(tmp_path / "x.tar", [("P10000.pdb", first), ("P10001.pdb", second)])
     at = 512 + -(-len(first) // 512) * 512
     path.write_bytes(damaged(kind, path.read_bytes(), at))
-    with pytest.raises(HaloError, match=rf"x\.tar: .*byte {at:,}\b.*anew"):
+    with pytest.raises(HaloError, match=rf"x\.tar: .*byte {at:,}\b.*again"):
         make_index(path)
 
 

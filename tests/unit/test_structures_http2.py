@@ -20,7 +20,7 @@ from .test_structures_server import ACCESSIONS, AlphaFoldServer, members_of, qui
 class Http2Server(AlphaFoldServer):
     """The replies of `AlphaFoldServer`, over HTTP/2 where the client speaks it.
 
-    ``cut`` are paths whose next answer is cut off in the middle by a reset of the stream;
+    ``cut`` are paths whose next answer is truncated in the middle by a reset of the stream;
     ``versions`` and ``clients`` are the versions of HTTP and the ports that requests came by.
     """
 

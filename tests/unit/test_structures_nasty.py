@@ -308,17 +308,17 @@ def _modelcif_of_0_to_1(s):
 # ------------------------------------------------------------------------- damage
 
 
-@case("error", "20 of the 40 residues.*cut off")
+@case("error", "20 of the 40 residues.*truncated")
 def _cut_at_the_end_of_a_line(s):
     return pdb(*seqres(s), *atoms(s)[:60])
 
 
-@case("error", "20 of the 40 residues.*cut off", ".cif")
+@case("error", "20 of the 40 residues.*truncated", ".cif")
 def _mmcif_cut_at_the_end_of_a_line(s):
     return cif(s, count=20)
 
 
-@case("error", "line 85.*cut off")
+@case("error", "line 85.*ends within it")
 def _cut_within_a_line(s):
     return pdb(*atoms(s)[:85])[:-16]
 
@@ -328,7 +328,7 @@ def _mmcif_cut_within_a_line(s):
     return cif(s)[:-20]
 
 
-@case("error", "gzip is cut off", ".pdb.gz")
+@case("error", "gzip is truncated", ".pdb.gz")
 def _cut_gzip(s):
     return gzip.compress(whole(s))[:-30]
 

@@ -214,7 +214,7 @@ def cut_gzip(handler, body):
 
 
 def wrong_length(handler, body):
-    """Says less than there is, and closes: the client sees a file that is cut off."""
+    """Says less than there is, and closes: the client sees a file that is truncated."""
     body = body or b"x" * 100
     respond(handler, body, length=len(body) * 2 // 3)
     handler.close_connection = True

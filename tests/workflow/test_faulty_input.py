@@ -14,7 +14,7 @@ GOOD = merged(SMALL, {"run": "faulty", "dataset": {"proteins": "proteins.csv"}})
     ("change", "words"),
     [
         ({"sede": [1]}, "sede: unknown key, did you mean 'seeds'"),
-        ({"graphs": {"radius": "10"}}, "graphs.radius: '10' is text, but a number is wanted"),
+        ({"graphs": {"radius": "10"}}, "graphs.radius: '10' is text, but a number is expected"),
         (
             {"dataset": {"proteins": "gone.csv"}},
             "there is no file or folder 'gone.csv'",

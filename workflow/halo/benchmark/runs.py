@@ -89,8 +89,8 @@ def _found(configfile: str | None, base: Path) -> Path | None:
         if (folder / configfile).is_file():
             return folder / configfile
     raise HaloError(
-        f"configfile: there is no file {configfile!r}; correct the path (it is sought from "
-        f"{Path.cwd()} and from the workflow)"
+        f"configfile: there is no file {configfile!r}; correct the path (relative to "
+        f"{Path.cwd()} or to the workflow's folder)"
     )
 
 

@@ -18,7 +18,7 @@ def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None
 
     Snakemake reads what stands in braces or brackets as text, so that ``split={"folds": 4}`` gives
     the text ``"4"``. `arguments` are the entries as they were written. Each is read again, and
-    takes the place of Snakemake's reading.
+    replaces Snakemake's reading.
     """
     return merged(config, _values(arguments))
 

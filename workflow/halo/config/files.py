@@ -99,7 +99,7 @@ def _find(section: Config | None, path: KeyPath, kind: str, base: Path) -> list[
         return []
     if value.startswith(("http://", "https://")):
         hint = " in url" if path[-1] == "proteins" else "; download it, and give the path"
-        return [Fault(path, f"{value!r} is an address, and a path is wanted; give it{hint}")]
+        return [Fault(path, f"{value!r} is an address, and a path is expected; give it{hint}")]
     for place in (Path(value).expanduser(), Path(base) / value):
         if _exists(place, kind):
             section[path[-1]] = value if place == Path(value) else str(place)
@@ -107,8 +107,7 @@ def _find(section: Config | None, path: KeyPath, kind: str, base: Path) -> list[
     return [
         Fault(
             path,
-            f"there is no file or folder {value!r}; correct the path (relative paths are sought "
-            f"from {Path.cwd()})",
+            f"there is no file or folder {value!r}; correct the path (relative to {Path.cwd()})",
         )
     ]
 
@@ -124,9 +123,9 @@ def _exists(place: Path, kind: str) -> bool:
 
 def _other_kind(place: Path, value: str, path: KeyPath, kind: str) -> list[Fault]:
     if kind == FILE and place.is_dir():
-        return [Fault(path, f"{value!r} is a folder, and a file is wanted; name one in it")]
+        return [Fault(path, f"{value!r} is a folder, and a file is expected; name one in it")]
     if kind == FOLDER and not place.is_dir():
-        return [Fault(path, f"{value!r} is a file, and a folder is wanted; name that")]
+        return [Fault(path, f"{value!r} is a file, and a folder is expected; name that")]
     if kind == FILE and place.is_file() and place.stat().st_size == 0:
         return [Fault(path, f"the file {value!r} is empty; give another, or make it again")]
     return []

@@ -54,7 +54,8 @@ def explain(error: Mapping[str, Any], kind: type[BaseModel]) -> Iterator[Fault]:
         return
     if error["type"] == "tuple_type" and "$ref" in part.get("items", {}):
         text = (
-            f"{_shown(value)} is {_type(value)}, but a list of sections is wanted, [{{key: value}}]"
+            f"{_shown(value)} is {_type(value)}, but a list of sections is expected, "
+            "[{key: value}]"
         )
     else:
         text = f"{_shown(value)} {_wrong(error['type'], value, context, own_key)}"
@@ -99,17 +100,17 @@ def _wrong(kind: str, value: Any, context: Mapping[str, Any], own_key: bool) -> 
 def _other_type(kind: str, value: Any) -> str:
     wanted = WANTED[kind]
     if value is None:
-        return f"stands for no value, but {wanted} is wanted; leave the key out for its default"
+        return f"stands for no value, but {wanted} is expected; leave the key out for its default"
     if kind == "string_type" and isinstance(value, bool | int | float):
         return (
-            f"is {_type(value)} to YAML, but text is wanted; put it in quotes as it is to be read"
+            f"is {_type(value)} to YAML, but text is expected; put it in quotes as it is to be read"
         )
     if kind == "tuple_type" and not isinstance(value, Mapping):
-        return f"is {_type(value)}, but a list is wanted; write it in brackets, [{value}]"
+        return f"is {_type(value)}, but a list is expected; write it in brackets, [{value}]"
     if isinstance(value, str) and kind in ("int_type", "float_type", "bool_type"):
         way = "; write it without quotes" if _type(_read(value)) != "text" else ""
-        return f"is text, but {wanted} is wanted{way}"
-    return f"is {_type(value)}, but {wanted} is wanted"
+        return f"is text, but {wanted} is expected{way}"
+    return f"is {_type(value)}, but {wanted} is expected"
 
 
 def _read(text: str) -> Any:

@@ -15,7 +15,7 @@ def with_registry(
 ) -> tuple[Config, list[Fault]]:
     """A run's configuration with what the registry says of its data sets; and faults.
 
-    What a section says itself takes precedence; a local path in ``proteins`` takes the place of
+    What a section says itself takes precedence; a local path in ``proteins`` replaces
     the entry's URL. Sections of a wrong type are left to the model.
     """
     dataset = config.get("dataset")

@@ -67,14 +67,14 @@ class AdapterDescription(Versioned):
 
 
 def read_adapter(file: Path) -> AdapterDescription:
-    """Read ``adapter.json``; HaloError where it is damaged or of another format."""
+    """Read ``adapter.json``; HaloError if it is damaged or of another format."""
     return read_typed(Path(file), AdapterDescription, FORMAT, FIX, unnumbered=FORMAT)
 
 
 def apply(model: ESM2, adapter: Path) -> ESM2:
     """`model` with the adapter of ``adapter.safetensors`` merged into its weights.
 
-    HaloError where a file is damaged or belongs to another model.
+    HaloError if a file is damaged or belongs to another model.
     """
     adapter = Path(adapter)
     parameters = adapt(model, read_adapter(adapter.with_suffix(".json")).adapted)

@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    """A part of the description; keys that this HALO does not know are passed over."""
+    """A part of the description; keys that this HALO does not know are skipped."""
 
     model_config = ConfigDict(strict=True, populate_by_name=True)
 

@@ -212,7 +212,7 @@ def _read_file(text: bytes, url: str, length: int | None) -> _File:
     expected = chains[0].declared or length
     if expected is not None and len(chains[0].letters) != expected:
         raise StructureError(
-            f"{url}: {len(chains[0].letters)} of {expected} residues; the file is cut off"
+            f"{url}: {len(chains[0].letters)} of {expected} residues; the file is truncated"
         )
     version = _VERSION.search(url)
     return _File(text, chains, version[1] if version else "")

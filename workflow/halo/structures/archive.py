@@ -85,7 +85,7 @@ def _files(
         except OSError as error:
             raise StructureError(f"{path}: not readable ({error.strerror})") from None
         if len(data) < size:
-            raise StructureError(f"{path}: {file} is cut off; get the archive anew")
+            raise StructureError(f"{path}: {file} is truncated; get the archive again")
         return data
 
     def stamp(file: str) -> str:
@@ -174,7 +174,7 @@ def make_index(path: Path) -> Index:
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         raise HaloError(
             f"{path}: not readable as a tar ({error}); a packed one (.tar.gz) must be unpacked "
-            "to a tar first, one that is cut off must be got anew"
+            "to a tar first, one that is truncated must be downloaded again"
         ) from None
     _check_end(path, end)
     for name, target in links.items():
@@ -187,7 +187,7 @@ def make_index(path: Path) -> Index:
     if twice:
         log.warning("%s: %s names are there twice; the last member counts", path, f"{twice:,}")
     if not places:
-        raise HaloError(f"{path}: no file in this tar; get the archive anew")
+        raise HaloError(f"{path}: no file in this tar; get the archive again")
     names = [name.encode("utf-8", "replace") for name in places]
     offsets, sizes = np.array(list(places.values()), np.int64).T
     return Index(np.array(names), offsets, sizes)
@@ -200,7 +200,7 @@ def _check_end(path: Path, end: int) -> None:
         if len(file.read(2 * BLOCK).strip(b"\0")) or path.stat().st_size < end + 2 * BLOCK:
             raise HaloError(
                 f"{path}: at byte {end:,} there is neither a header nor the end of a tar: it is "
-                "damaged or cut off there; get the archive anew"
+                "damaged or truncated there; get the archive again"
             )
         position = end + 2 * BLOCK
         while data := file.read(CHUNK):
@@ -209,6 +209,6 @@ def _check_end(path: Path, end: int) -> None:
                 raise HaloError(
                     f"{path}: the tar ends at byte {end:,}, but more follows at byte "
                     f"{position + len(data) - len(rest):,}: it is damaged there, or several tars "
-                    "were joined; get the archive anew, or name the tars one by one"
+                    "were joined; get the archive again, or name the tars one by one"
                 )
             position += len(data)

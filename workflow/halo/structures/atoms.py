@@ -100,7 +100,7 @@ class Header:
     observed
         Of an experimental structure, how many residues of each chain have coordinates.
     ended
-        The file tells its end (PDB's record END), so that it is not cut off.
+        The file tells its end (PDB's record END), so that it is not truncated.
     """
 
     declared: Mapping[str, str] = field(default_factory=dict)
@@ -252,7 +252,7 @@ def _fault(name: str, letters: np.ndarray, entity: str, header: Header) -> str:
         return ""
     return (
         f"{len(present)} of the {len(declared)} residues that the file declares, and the last ones "
-        "are not there: the file is cut off; get it anew"
+        "are not there: the file is truncated; get it again"
     )
 
 

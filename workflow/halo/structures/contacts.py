@@ -33,7 +33,7 @@ class Contacts:
             try:
                 self._load(file, wanted)
             except DamagedArrays as error:
-                raise HaloError(f"{file}: no table of contacts ({error}); get it anew") from None
+                raise HaloError(f"{file}: no table of contacts ({error}); get it again") from None
 
     def candidates(self, name: str, sequence: str) -> Iterator[Callable[[], Model]]:
         """See `halo.structures.sources.Source`."""

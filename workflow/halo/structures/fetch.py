@@ -268,7 +268,7 @@ def _check_errors(notes: Mapping[str, Note], transport: TransportSettings) -> No
         )
     if errors:
         log.warning(
-            "%s searches failed, the first: %s; they are repeated when structures are sought again",
+            "%s searches failed, the first: %s; they are repeated with the next search",
             f"{len(errors):,}",
             errors[0],
         )

@@ -95,12 +95,12 @@ def expand(data: bytes, name: str) -> bytes:
         try:
             part = member.decompress(data, room + 1)
         except _UNPACK_ERRORS as error:
-            raise StructureError(f"{name}: damaged {kind} ({error}); get it anew") from None
+            raise StructureError(f"{name}: damaged {kind} ({error}); get it again") from None
         room -= len(part)
         if room < 0:
             raise TooLargeError(f"{name}: larger than {MAX_BYTES >> 20} MiB when unpacked")
         if not member.eof:
-            raise StructureError(f"{name}: {kind} is cut off; get it anew")
+            raise StructureError(f"{name}: {kind} is truncated; get it again")
         parts.append(part)
         data = member.unused_data
         packer = _packer(data)
@@ -144,7 +144,7 @@ def _models(text: bytes, name: str) -> Iterator[tuple[Atoms, Header]]:
         return read_pdb(text)
     start = text.lstrip()[:40]
     if not start.strip(b"\x00") and not text.strip(b"\x00 \r\n\t"):
-        raise StructureError(f"{name}: the file is empty; get it anew")
+        raise StructureError(f"{name}: the file is empty; get it again")
     for magic, what in _OTHERS.items():
         if start.startswith(magic):
             raise StructureError(f"{name}: neither PDB nor mmCIF: {what}")
@@ -153,7 +153,7 @@ def _models(text: bytes, name: str) -> Iterator[tuple[Atoms, Header]]:
     if _PDB.search(text):
         return read_pdb(text)
     if start.startswith(_PDB_STARTS):
-        raise StructureError(f"{name}: a PDB file without atoms; get it anew")
+        raise StructureError(f"{name}: a PDB file without atoms; get it again")
     raise StructureError(f"{name}: neither PDB nor mmCIF: it starts with {start!r}")
 
 

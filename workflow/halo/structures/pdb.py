@@ -176,7 +176,7 @@ def _check_last(lines: _Lines, atom: np.ndarray) -> None:
         return
     width = lines.ends[atom[-2:]] - lines.starts[atom[-2:]]
     if width[1] < width[0] and width[1] < 66:
-        raise ValueError(f"line {last + 1}: the file is cut off in it")
+        raise ValueError(f"line {last + 1}: the file ends within it")
 
 
 def _names(lines: _Lines, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,7 @@ class SourceSettings:
     )
     confidence: Literal["plddt", "none"] = setting(
         "plddt",
-        "whether the files hold the pLDDT (0 to 100 or 0 to 1); none where it is something else",
+        "whether the B-factor of files is the pLDDT (0 to 100 or 0 to 1); none for other values",
     )
 
     def description(self) -> dict[str, Any]:
@@ -78,34 +78,33 @@ class StructureSettings:
     """The section ``structures`` of the configuration, without ``transport``."""
 
     sources: tuple[SourceSettings, ...] = setting(
-        (SourceSettings("afdb"),), "places to look for a structure, in the order of preference"
+        (SourceSettings("afdb"),), "sources of structures, in the order of preference"
     )
     min_identity: float = setting(
         0.95,
-        "a structure is used if this share of its residues equals the protein's",
+        "smallest fraction of a structure's residues that equal the protein's",
         ge=0,
         le=1,
     )
     min_coverage: float = setting(
         0.5,
-        "a structure is used if it has this share of the protein's residues",
+        "smallest fraction of the protein's residues in a structure",
         ge=0,
         le=1,
     )
     max_length: int = setting(
-        MAX_LENGTH, "proteins that are longer get no structure (residues)", ge=1, le=MAX_LENGTH
+        MAX_LENGTH, "longer proteins get no structure (residues)", ge=1, le=MAX_LENGTH
     )
     retry_missing: bool = setting(
-        False, "ask again for proteins that had no structure at an earlier run"
+        False, "search again for proteins without a structure in an earlier run"
     )
     retry_after_days: int | None = setting(
         30,
-        "days after which a protein that had no structure is asked for again, when structures are "
-        "sought; null for never",
+        "days after which a protein without a structure is searched again; null for never",
         ge=1,
     )
     names: str | None = setting(
-        None, "table (name, accession) for ids that are no accessions, or null"
+        None, "table (name, accession) for ids that are not accessions, or null"
     )
     sequences: str | None = setting(
         None,
@@ -144,16 +143,14 @@ class TransportSettings:
     )
     concurrency: int = setting(4, "connections at a time", ge=1, le=64)
     requests_per_second: float = setting(
-        10.0, "most requests started in a second, over all connections of a job", gt=0
+        10.0, "largest number of requests per second, over all connections of a job", gt=0
     )
-    timeout: float = setting(60.0, "seconds that a request may take in all", gt=0)
-    retries: int = setting(
-        5, "how often a request that failed for a passing reason is sent again", ge=0
-    )
-    backoff: float = setting(1.0, "seconds before the first of these, doubled each time", ge=0)
+    timeout: float = setting(60.0, "timeout of a request in seconds", gt=0)
+    retries: int = setting(5, "retries of a request after a temporary error", ge=0)
+    backoff: float = setting(1.0, "seconds before the first retry, doubled each time", ge=0)
     max_error_share: float = setting(
         0.05,
-        "share of the proteins asked for that may end in an error before the job does",
+        "largest fraction of searches that may fail before the job fails",
         ge=0,
         le=1,
     )
@@ -164,5 +161,5 @@ class StructureSection(StructureSettings):
     """The section ``structures`` of the configuration."""
 
     transport: TransportSettings = setting(
-        TransportSettings, "how AlphaFold DB is asked; a change sets off no rerun"
+        TransportSettings, "requests to AlphaFold DB; changes cause no rerun"
     )

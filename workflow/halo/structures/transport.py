@@ -89,7 +89,7 @@ class Client:
     def get(self, url: str, decode: Callable[[bytes], _T]) -> _T | None:
         """`decode` of the body at `url`, or None where the server has none (404, 410).
 
-        Refused connections, timeouts, resets, 408, 425, 429, 5xx and bodies that are cut off
+        Refused connections, timeouts, resets, 408, 425, 429, 5xx and bodies that are truncated
         or that `decode` refuses with a `StructureError` are tried again, with growing
         pauses and no sooner than Retry-After says. FetchError when that does not help.
         """
