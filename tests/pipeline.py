@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -54,6 +55,19 @@ def words(folder: Path, config: dict[str, Any], *arguments: str) -> list[str]:
         *("--configfile", str(file), "--cores", "2"),
         *("--set-threads", "train=1", "embeddings=1", "finetune=1", *arguments),
     ]
+
+
+def copy_workflow(folder: Path) -> None:
+    """Copy what a run needs of the repository, to be changed."""
+    for name in ("Snakefile", "LICENSE", "config", "envs", "profiles", "rules", "scripts"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        folder.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, folder / name)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=ignored)
+    (folder / "resources").mkdir()
+    for file in (ROOT / "resources").glob("*.*"):
+        shutil.copy(file, folder / "resources")
 
 
 def command(folder: Path, config: dict[str, Any], *arguments: str) -> list[str]:

@@ -18,7 +18,7 @@ import pipeline
 from dry_runs import EmptyRun
 from forks import Forks
 from halo.config import merged
-from pipeline import ROOT
+from pipeline import ROOT, copy_workflow
 
 RESULTS = ("evaluate", "provenance", "report", "all")
 CONFIG = {
@@ -69,18 +69,6 @@ def checkout(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkout") / "halo"
     copy_workflow(folder)
     return folder
-
-
-def copy_workflow(folder: Path) -> None:
-    for name in ("Snakefile", "LICENSE", "config", "envs", "profiles", "rules", "scripts"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        folder.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / name, folder / name)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=ignored)
-    (folder / "resources").mkdir()
-    for file in (ROOT / "resources").glob("*.*"):
-        shutil.copy(file, folder / "resources")
 
 
 @pytest.fixture(scope="module")

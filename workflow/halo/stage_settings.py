@@ -5,12 +5,14 @@ influence results.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from halo.config.merge import Config, merged
 from halo.config.yaml_file import load_yaml
 from halo.plan import Plan
+from halo.proteins.settings import Columns, DatasetSettings
 
 EMBEDDING = ("layer", "window", "overlap", "precision")
 
@@ -22,11 +24,12 @@ def chosen(section: Mapping[str, Any], *keys: str) -> Config:
 
 def ingest_settings(used: Config) -> Config:
     """Settings of the ingest, from the sections `dataset` and `dataset.test`."""
-    columns = ("id", "accession", "sequence", "annotations", "labels", "sample", "uniprot")
-    rules = ("split", "task", "duplicates", "min_length", "max_length")
+    columns, keys = (
+        [field.name for field in fields(section)] for section in (Columns, DatasetSettings)
+    )
     dataset = used["dataset"]
     settings = {
-        "train": chosen(dataset, *columns, *rules),
+        "train": chosen(dataset, *keys),
         "partitioned": used["split"]["mode"] in ("external", "predefined"),
     }
     if dataset["test"]:

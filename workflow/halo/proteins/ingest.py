@@ -78,6 +78,15 @@ class _Batch:
         return _Batch(table.reset_index(drop=True), self.values[keep], self.known[keep])
 
 
+def read_source(
+    path: Path, settings: DatasetSettings
+) -> tuple[pd.DataFrame, tuple[str, ...] | None]:
+    """Read the records of a file, and the columns of their labels if the source defines them."""
+    if settings.uniprot is not None:
+        return read_uniprot(path, settings.uniprot)
+    return read_records(path), None
+
+
 def ingest(
     path: Path, labels_path: Path | None, settings: DatasetSettings, partitioned: bool = True
 ) -> tuple[Proteins, list[Rejected]]:
@@ -99,12 +108,9 @@ def ingest(
     HaloError
         if the whole file is wrong (missing column, malformed line) or no record can be used
     """
-    if settings.uniprot is None:
-        records = read_records(path)
-    else:
-        records, names = read_uniprot(path, settings.uniprot)
-        if labels_path is None and settings.labels.columns is None:
-            settings = replace(settings, labels=replace(settings.labels, columns=names))
+    records, names = read_source(path, settings)
+    if names is not None and labels_path is None and settings.labels.columns is None:
+        settings = replace(settings, labels=replace(settings.labels, columns=names))
     if records.empty:
         raise HaloError(f"{path}: contains no record")
     wanted = {
