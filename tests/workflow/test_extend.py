@@ -28,7 +28,7 @@ def follow(section: str, checkout: Path) -> dict:
     """Write the files of a section into a checkout; the section's piece of a configuration."""
     config = {}
     for kind, block in blocks(section):
-        if kind == "yaml":
+        if kind == "yml":  # yaml: what HALO without the extension takes
             config = yaml.safe_load(block)
             continue
         name, text = re.fullmatch(r"# (\S+)\n(.*)", block, re.DOTALL).groups()
