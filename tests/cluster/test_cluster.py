@@ -35,6 +35,7 @@ class Run:
     first: str
     second: str
     jobs: list[Job]
+    by_gres: list[Job]  # of a third call, by the profile that asks for GPUs with --gres
 
     def jobs_of(self, rule: str) -> dict[str, list[Job]]:
         """Jobs of a rule or group by what they work at, each with its tries in order."""
@@ -66,7 +67,20 @@ def run(tmp_path_factory):
             meddling = threads.submit(meddle)
             first = snakemake(folder)
             meddling.result(timeout=0)
-        yield Run(folder, first, snakemake(folder), accounting())
+        second, jobs = snakemake(folder), accounting()
+        embed_by_gres(folder)
+        yield Run(folder, first, second, jobs, accounting()[len(jobs) :])
+
+
+def embed_by_gres(folder: Path) -> None:
+    """Embed a shard again, by the profile as docs/how-to/cluster.md changes it for --gres."""
+    profile = load_yaml(ROOT / "slurm/profile.yaml")
+    for asked in profile["set-resources"].values():
+        if asked.pop("gpu", None):
+            asked["gres"] = "'gpu:1'"
+    (folder / "profile").mkdir()
+    (folder / "profile/profile.yaml").write_text(yaml.safe_dump(profile))
+    snakemake(folder, folder / "profile", "--force", "--", "results/demo/embeddings/000.json")
 
 
 def meddle() -> None:
@@ -88,14 +102,15 @@ def wait_for_job(comment: str, state: str) -> str:
     raise TimeoutError(f"no job {comment} was {state}")
 
 
-def snakemake(folder: Path) -> str:
+def snakemake(folder: Path, profile: Path = Path("slurm"), *arguments: str) -> str:
     """Call ``snakemake --profile slurm`` in the project's folder for a run below `folder`."""
     command = [
-        *(sys.executable, "-m", "snakemake", "--profile", "slurm"),
+        *(sys.executable, "-m", "snakemake", "--profile", str(profile)),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
         # There is no conda here: jobs use the Python of this environment.
         *("--software-deployment-method", "env-modules"),
         *("--slurm-init-seconds-before-status-checks", "1"),
+        *arguments,
     ]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -166,3 +181,9 @@ def test_a_job_killed_for_memory_is_tried_again_with_more(run):
 def test_a_job_cancelled_in_flight_is_tried_again(run):
     states = [[job.state for job in tries] for tries in run.jobs_of(CANCELLED).values()]
     assert sorted(states) == [["CANCELLED", "COMPLETED"], ["COMPLETED"], ["COMPLETED"]]
+
+
+def test_gpus_can_be_asked_for_by_gres(run):
+    [job] = run.by_gres
+    assert job.comment.startswith("rule_embeddings")
+    assert (job.gpus, job.state) == (1, "COMPLETED")
