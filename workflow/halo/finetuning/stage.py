@@ -67,8 +67,8 @@ def finetune_fold(
     if processes.first:
         write_json(state.with_name("fingerprint.json"), note, shared=True)
         log.info(
-            "%s training proteins, %s validation proteins; %s of %s parameters are trainable; "
-            "%s x %s",
+            "%s training proteins, %s validation proteins; %s of %s parameters are trainable, "
+            "on %s x %s",
             *(f"{len(chosen):,}" for chosen in examples.values()),
             f"{sum(value.numel() for value in learner.trained().values()):,}",
             f"{sum(value.numel() for value in learner.parameters()):,}",
