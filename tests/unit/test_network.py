@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.nn import GATv2Conv
@@ -14,6 +15,7 @@ from torch_geometric.utils import scatter
 from halo.graphs.build import GraphSettings, build_graph
 from halo.network.batch import Batch, Data
 from halo.network.classes import NETWORKS, prepared
+from halo.network.dropout import Dropout
 from halo.network.features import (
     EDGE_DIM,
     EDGE_FLAGS,
@@ -26,6 +28,7 @@ from halo.network.features import (
     shuffle_structure,
     split_edges,
 )
+from halo.network.graph_attention import Edges, GraphAttention
 from halo.network.loss import focal_loss, softmax_focal_loss
 from halo.network.model import HaloNetwork, NetworkSettings
 from halo.network.standardize import StandardizeEmbedding
@@ -318,19 +321,22 @@ def test_a_shuffled_structure_is_on_other_residues():
     assert torch.equal(batch.edge_index[:, ~contact], moved.edge_index[:, ~contact])
 
 
-def test_loops_made_once_give_what_pytorch_geometric_makes_in_every_layer():
+def test_edges_made_once_give_what_pytorch_geometric_makes_in_every_layer():
     """Its layer removes loops and adds them, with the mean of a residue's edges, at every call."""
     proteins = [protein(length, seed, length != 33) for seed, length in enumerate((5, 60, 1, 33))]
     batch = Batch.from_data_list(proteins)
     split = split_edges(batch)
     torch.manual_seed(0)
+    ours = GraphAttention(16, 8, heads=2, edge_dim=EDGE_DIM, dropout=0.0).eval()
     theirs = GATv2Conv(16, 8, heads=2, edge_dim=EDGE_DIM)
-    ours = GATv2Conv(16, 8, heads=2, edge_dim=EDGE_DIM, add_self_loops=False)
-    ours.load_state_dict(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())
     h = torch.randn(batch.num_nodes, 16)
-    for name, kind in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
-        expected = theirs(h, batch.edge_index[:, kind], batch.edge_attr[kind])
-        found = ours(h, split[f"{name}_index"], split[f"{name}_attr"])
+    for name, chosen in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
+        index, features = batch.edge_index[:, chosen], batch.edge_attr[chosen]
+        both = torch.cat([index, index.flip(0)], dim=1)
+        expected = theirs(h, both, torch.cat([features, features]))
+        parts = (split[f"{name}_{part}"] for part in ("index", "begin", "attr"))
+        found = ours(h, Edges(*parts, batch.ptr))
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
@@ -349,8 +355,11 @@ def test_a_batch_that_is_prepared_before_gives_the_same(edges, modalities):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("training", [True, False])
-def test_on_the_gpu_nothing_has_to_be_waited_for(kind, training):
+def test_on_the_gpu_nothing_has_to_be_waited_for(kind, training, monkeypatch):
     """Fake tensors have no values: what reads one, or takes a shape from one, is an error."""
+    # Fake tensors are on the CPU, where PyTorch has no GPU; they take the steps that a GPU takes.
+    monkeypatch.setattr(GraphAttention, "_fused", GraphAttention._by_steps)
+    monkeypatch.setattr(Dropout, "forward", nn.Dropout.forward)
     batch = Batch.from_data_list([protein(20, 1), protein(30, 2)])
     batch = prepared(NETWORKS[kind](DIM, LABELS, SETTINGS), batch)
     count = batch.num_graphs  # known since the batch was made

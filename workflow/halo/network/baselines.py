@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from halo.network.batch import Batch
+from halo.network.dropout import Dropout
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
 from halo.network.graph_attention import segment
 from halo.network.model import NetworkSettings, Output
@@ -28,7 +29,7 @@ class MeanEmbedding(nn.Module):
             nn.LayerNorm(embedding_dim),
             nn.Linear(embedding_dim, settings.hidden),
             nn.GELU(),
-            nn.Dropout(settings.dropout),
+            Dropout(settings.dropout),
             nn.Linear(settings.hidden, n_labels),
         )
 
@@ -63,10 +64,10 @@ class LightAttention(nn.Module):
             nn.Conv1d(embedding_dim, embedding_dim, self.KERNEL, padding=self.KERNEL // 2)
             for _ in range(2)
         )
-        self.dropout = nn.Dropout(self.DROPOUT)
+        self.dropout = Dropout(self.DROPOUT)
         self.head = nn.Sequential(
             nn.Linear(2 * embedding_dim, self.HIDDEN),
-            nn.Dropout(self.DROPOUT),
+            Dropout(self.DROPOUT),
             nn.ReLU(),
             nn.LayerNorm(self.HIDDEN),
             nn.Linear(self.HIDDEN, n_labels),
@@ -161,13 +162,15 @@ class ReferenceNetwork(nn.Module):
         return Output(self.head(mean), self.shares.expand(batch.num_graphs, -1), _uniform(batch))
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch with ``looped_index`` int64 [2, E + N]: its edges and self-loops.
+        """The batch with ``looped_index`` int64 [2, 2 n_edges + N].
 
-        Tensors that are not used are removed and need not be moved to a GPU.
+        It has both directions of each edge and the self-loops. Tensors that are not used are
+        removed and need not be moved to a GPU.
         """
         made = copy(batch)
-        loops = torch.arange(batch.num_nodes, device=batch.edge_index.device).expand(2, -1)
-        made.looped_index = torch.cat([batch.edge_index, loops], dim=1)
+        edges = batch.edge_index
+        loops = torch.arange(batch.num_nodes, device=edges.device).expand(2, -1)
+        made.looped_index = torch.cat([edges, edges.flip(0), loops], dim=1)
         for name in ("edge_index", "edge_attr", "edge_contact"):
             del made[name]
         return made

@@ -17,7 +17,7 @@ from halo.graphs.build import (
 )
 from halo.graphs.geometry import FEATURES
 from halo.network.batch import Batch, Data
-from halo.network.graph_attention import with_loops
+from halo.network.graph_attention import directed_with_loops
 
 MODALITIES = ("embedding", "structure", "biochemistry")
 TERMINUS_SCALES = (5.0, 20.0, 60.0)  # decay lengths of the proximity to a terminus, in residues
@@ -55,8 +55,8 @@ def protein_data(
     Data with ``embedding`` float16 [length, dim], ``structure`` float32
     [length, STRUCTURE_DIM], ``coordinates`` float32 [length, 3] of the Cα atoms in Å, 0 where
     unknown, ``biochemistry`` float32 [length, BIOCHEMISTRY_DIM],
-    ``edge_index`` int64 [2, 2 n_edges] (both directions), ``edge_attr`` float32
-    [2 n_edges, EDGE_DIM], ``edge_contact`` bool [2 n_edges], true for edges that exist only in the
+    ``edge_index`` int64 [2, n_edges] (each edge once), ``edge_attr`` float32
+    [n_edges, EDGE_DIM], ``edge_contact`` bool [n_edges], true for edges that exist only in the
     structure, and ``present`` bool [1, 3], the available modalities.
     """
     length = len(graph["residue"])
@@ -86,9 +86,9 @@ def protein_data(
         biochemistry=torch.cat(
             [scales[graph["residue"].astype(np.int64)], _termini(length)], dim=1
         ),
-        edge_index=torch.cat([edges.T, edges.T.flip(0)], dim=1),
-        edge_attr=attributes.repeat(2, 1),
-        edge_contact=contact_only.repeat(2),
+        edge_index=edges.T.contiguous(),
+        edge_attr=attributes,
+        edge_contact=contact_only,
         present=torch.tensor([[embedding is not None, has_structure, True]]),
     )
 
@@ -131,13 +131,13 @@ def edge_features(
 def split_edges(batch: Batch) -> Batch:
     """The batch with separate sequence and contact edges, for all layers of graph attention.
 
-    Adds ``sequence_index`` and ``contact_index`` int64 [2, E] with self-loops, and
-    ``sequence_attr`` and ``contact_attr`` float32 [E, EDGE_DIM]; see `with_loops`. Call this before
-    the batch is moved to a GPU, because the CPU would have to wait for the numbers of edges.
+    Adds ``sequence_index`` and ``contact_index``, ``sequence_begin`` and ``contact_begin``,
+    ``sequence_attr`` and ``contact_attr``, the tensors of `Edges`. Call this before the batch is
+    moved to a GPU, because the CPU would have to wait for the numbers of edges.
     """
     made = copy(batch)
     for name, chosen in (("sequence", ~batch.edge_contact), ("contact", batch.edge_contact)):
-        made[f"{name}_index"], made[f"{name}_attr"] = with_loops(
+        made[f"{name}_index"], made[f"{name}_begin"], made[f"{name}_attr"] = directed_with_loops(
             batch.edge_index[:, chosen], batch.edge_attr[chosen], batch.num_nodes
         )
     return made

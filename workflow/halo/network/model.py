@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 from halo.network.batch import Batch
+from halo.network.dropout import Dropout
 from halo.network.features import (
     BIOCHEMISTRY_DIM,
     EDGE_DIM,
@@ -17,7 +18,7 @@ from halo.network.features import (
     shuffle_structure,
     split_edges,
 )
-from halo.network.graph_attention import GraphAttention, segment, segment_softmax
+from halo.network.graph_attention import Edges, GraphAttention, segment, segment_softmax
 from halo.network.modalities import ModalityFusion
 from halo.network.settings import NetworkSettings
 from halo.network.standardize import StandardizeEmbedding
@@ -29,13 +30,6 @@ class Output(NamedTuple):
     logits: Tensor  # [G, n_labels]
     modality_weights: Tensor  # [G, 3], in the order of MODALITIES
     attention: Tensor  # [N, pooling heads], sums to 1 over the residues of a protein
-
-
-class Edges(NamedTuple):
-    """Directed sequence or contact edges with self-loops, and their features."""
-
-    index: Tensor  # int64 [2, E]
-    features: Tensor  # [E, EDGE_DIM]
 
 
 class AttentionBlock(nn.Module):
@@ -71,15 +65,15 @@ class AttentionBlock(nn.Module):
             nn.LayerNorm(hidden),
             nn.Linear(hidden, 2 * hidden),
             nn.GELU(),
-            nn.Dropout(settings.dropout),
+            Dropout(settings.dropout),
             nn.Linear(2 * hidden, hidden),
         )
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, h: Tensor, sequence: Edges, contacts: Edges) -> Tensor:
         """One step of message passing and the feed-forward layer."""
         normed = self.norm(h)
-        messages = [self.sequence(normed, *sequence), self.contacts(normed, *contacts)]
+        messages = [self.sequence(normed, sequence), self.contacts(normed, contacts)]
         h = h + self.dropout(torch.cat(messages, dim=1))
         return h + self.dropout(self.feed_forward(h))
 
@@ -152,7 +146,7 @@ class HaloNetwork(nn.Module):
             ProteinNorm(pooled),
             nn.Linear(pooled, hidden),
             nn.GELU(),
-            nn.Dropout(settings.dropout),
+            Dropout(settings.dropout),
             nn.Linear(hidden, n_labels),
         )
 
@@ -166,8 +160,10 @@ class HaloNetwork(nn.Module):
         features = {name: batch[name].float() for name in MODALITIES}
         features["embedding"] = self.standardize(batch.embedding)
         h, weights = self.fusion(features, batch.present, batch.batch)
-        sequence = Edges(batch.sequence_index, batch.sequence_attr)
-        contacts = Edges(batch.contact_index, batch.contact_attr)
+        sequence, contacts = (
+            Edges(batch[f"{name}_index"], batch[f"{name}_begin"], batch[f"{name}_attr"], batch.ptr)
+            for name in ("sequence", "contact")
+        )
         for block in self.blocks:
             h = block(h, sequence, contacts)
         pooled, attention = self.pooling(self.norm(h), batch.batch, batch.num_graphs)

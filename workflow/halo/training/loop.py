@@ -88,6 +88,7 @@ class Training:
             self.network.parameters(),
             lr=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
+            fused=True,  # all parameters in one call
         )
         self.kept: dict[str, Tensor] = {}
         self._saved = time.monotonic()
