@@ -248,7 +248,9 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     assert {"data/amino_acids.csv", "predict/web", "report/template.html"} <= asked
     for name in asked:
         assert any(f"{found}/".startswith(f"halo/{name}/") for found in packed), name
-    own = {path.relative_to(PACKAGE).as_posix() for path in files if path.suffix != ".pyc"}
+    own = {
+        path.relative_to(PACKAGE).as_posix() for path in files if path.parent.name != "__pycache__"
+    }
     assert packed == own
 
 
