@@ -62,6 +62,7 @@ lint: $(VENV)/.test  ## check the style of code and workflow
 	@ruff check .
 	@ruff format --check .
 	@codespell
+	@mypy
 	@snakefmt --check $(SNAKEFILES)
 	@snakemake --lint
 
@@ -157,7 +158,7 @@ pins:  ## pin conda's solution for each of envs/*.yaml, on Linux with access to 
 	done
 
 clean:  ## remove the demo's results and the caches
-	@rm -rf results/demo .hypothesis .pytest_cache .ruff_cache
+	@rm -rf results/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 chromium:

@@ -5,16 +5,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from halo.errors import HaloError
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Movable = TypeVar("Movable")
+Movable = TypeVar("Movable", Tensor, Any)  # a tensor, or what has its methods
 
 DEVICES = ("auto", "cuda", "cpu")
 BFLOAT16_FROM = (8, 0)  # compute capability; older GPUs emulate it, far slower than float16

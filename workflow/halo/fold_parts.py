@@ -18,7 +18,7 @@ def read_assignments(file: Path) -> pd.DataFrame:
     return pd.read_csv(file, dtype=str, index_col="id", keep_default_na=False)
 
 
-def read_parts(file: Path, fold: str, ids: Sequence[str]) -> "FoldParts":
+def read_parts(file: Path, fold: str, ids: Sequence[str] | np.ndarray) -> "FoldParts":
     """Parts of the proteins with these ids in one fold."""
     return FoldParts.of_fold(read_assignments(file), fold, ids)
 
@@ -40,7 +40,9 @@ class FoldParts:
     part: np.ndarray
 
     @classmethod
-    def of_fold(cls, assignments: pd.DataFrame, fold: str, ids: Sequence[str]) -> "FoldParts":
+    def of_fold(
+        cls, assignments: pd.DataFrame, fold: str, ids: Sequence[str] | np.ndarray
+    ) -> "FoldParts":
         """Parts of the proteins with these ids; raises a HaloError if there is no such fold."""
         column = f"part_{fold}"
         if column not in assignments:

@@ -69,7 +69,7 @@ class ModelDescription(Versioned):
         For a cascade or an average.
     """
 
-    kind: Literal[CLASSES] = Field(alias="class")
+    kind: Literal[CLASSES] = Field(alias="class")  # type: ignore[valid-type]  # a constant
     split: str
     fold: str
     seed: int
@@ -108,7 +108,8 @@ class ModelDescription(Versioned):
 def described(kind: str, key: ModelKey, **fields: Any) -> ModelDescription:
     """The description of a model of this version."""
     names = {"split": key.split, "fold": key.fold, "seed": key.seed, "method": key.method}
-    return ModelDescription(format=FORMAT, halo=__version__, kind=kind, **names, **fields)
+    content: dict[str, Any] = {"class": kind, **names, **fields}
+    return ModelDescription(format=FORMAT, halo=__version__, **content)
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:

@@ -50,7 +50,7 @@ class DamagedSegment(HaloError):
 def checksum(sequence_hash: str, name: str, values: np.ndarray) -> int:
     """CRC-32 of one array of one protein: hash of the protein, name, dtype, shape and bytes."""
     start = zlib.crc32(f"{sequence_hash} {name} {values.dtype} {values.shape}".encode())
-    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8), start)
+    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data, start)
 
 
 def segment_content(
@@ -172,7 +172,7 @@ class Segment:
 
     def _fill(self, values: np.ndarray, start: int) -> None:
         """Read bytes from `start` on into `values`."""
-        todo = memoryview(values.reshape(-1).view(np.uint8))
+        todo = values.reshape(-1).view(np.uint8).data
         if self._memory is not None:
             todo[:] = self._memory[start : start + len(todo)]
             return

@@ -9,7 +9,7 @@ import lzma
 import re
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from zipfile import BadZipFile, ZipFile
 
 from halo.errors import HaloError
@@ -85,7 +85,7 @@ def open_bytes(path: Path) -> IO[bytes]:
         if start.startswith(magic):
             raise HaloError(f"{path}: {what}")
     if start.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")
+        return cast(IO[bytes], gzip.open(path, "rb"))
     if start.startswith(b"\xfd7zXZ\x00"):
         return lzma.open(path, "rb")
     if start.startswith(b"BZh"):

@@ -48,7 +48,7 @@ def size_of(config: Config, registry: Mapping[str, Any]) -> Size:
     if residues is None:
         return Size(jobs, None, None)
     model = config["embeddings"]["model"]
-    layers = next((name for name in DIMENSIONS if f"_{name}_" in model), None)
+    layers = next((name for name in DIMENSIONS if f"_{name}_" in model), "")
     encoding = residues * PARAMETERS.get(layers, SMALL) / EMBEDDING_RATE  # seconds, once
     seconds = embedded * encoding
     if finetuned:
@@ -78,10 +78,10 @@ def matrix_text(sizes: Mapping[str, Size]) -> str:
         hours = "?" if size.hours is None else f"{size.hours:,.1f}"
         disk = "?" if size.disk is None else size_text(size.disk)
         lines.append(f"{name:24} {size.jobs:7,} {hours:>9} {disk:>9}")
-    hours = sum(size.hours or 0 for size in sizes.values())
-    disk = sum(size.disk or 0 for size in sizes.values())
+    all_hours = sum(size.hours or 0 for size in sizes.values())
+    all_disk = sum(size.disk or 0 for size in sizes.values())
     total = sum(size.jobs for size in sizes.values())
-    lines.append(f"{'all, at most':24} {total:7,} {hours:9,.1f} {size_text(disk):>9}")
+    lines.append(f"{'all, at most':24} {total:7,} {all_hours:9,.1f} {size_text(all_disk):>9}")
     lines.append(
         "Hours are of two CPU cores and a rough estimate; with GPUs they are a small part of it. "
         "What the store or an earlier call has is not computed again."

@@ -59,10 +59,11 @@ def join_fold(
     band = EVERYTHING
     if kind == CASCADE:
         val = of_part["val"]
-        band = choose_band(*(_chosen(each, val) for each in predictions), truth[val], known[val])
-    joint, asked = combine(*predictions, band)
+        chosen = [_chosen(each, val) for each in predictions]
+        band = choose_band(chosen[0], chosen[1], truth[val], known[val])
+    joint, asked = combine(predictions[0], predictions[1], band)
     cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
-    shares = {name: float(asked[chosen].mean()) for name, chosen in of_part.items() if chosen.any()}
+    shares = {name: float(asked[rows].mean()) for name, rows in of_part.items() if rows.any()}
     log.info(
         "fold %s: %s is used for %.0f %% of the test proteins, with the weight %.1f",
         key.fold, second.method, 100 * shares["test"], band.weight,

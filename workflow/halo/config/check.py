@@ -33,6 +33,7 @@ def checked_benchmark(section: Any, lines: Lines | None = None) -> Config:
     """A copy of the section ``benchmark`` with all defaults, or a HaloError as above."""
     model, faults = validated(BenchmarkSection, json.loads(as_json(section)))
     raise_faults((Fault(("benchmark", *fault.path), fault.text) for fault in faults), lines)
+    assert model is not None  # there are no faults
     return dumped(model)
 
 
@@ -44,6 +45,7 @@ def config_faults(config: Mapping[str, Any]) -> tuple[list[Fault], RunConfig]:
     if model is None:
         kept = {key: value for key, value in plain.items() if key not in wrong}
         model, _ = validated(RunConfig, PLACEHOLDERS | kept)
+    assert model is not None  # the placeholders are valid
     return [*faults, *rule_faults(model, wrong)], model
 
 

@@ -92,11 +92,11 @@ def _own_split(config: Config) -> list[Fault]:
     return [Fault(("split", "base"), f"{base!r} is what this run writes; copy it elsewhere first")]
 
 
-def _find(section: Config | None, path: KeyPath, kind: str, base: Path) -> list[Fault]:
+def _find(section: dict[Any, Any] | None, path: KeyPath, kind: str, base: Path) -> list[Fault]:
     """Set the resolved path in the section, or return a fault."""
-    value = section and section[path[-1]]
-    if value is None:
+    if section is None or section[path[-1]] is None:
         return []
+    value: str = section[path[-1]]
     if value.startswith(("http://", "https://")):
         hint = " in url" if path[-1] == "proteins" else "; download it, and give the path"
         return [Fault(path, f"{value!r} is an address, and a path is expected; give it{hint}")]

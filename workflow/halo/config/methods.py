@@ -15,19 +15,21 @@ from halo.training.settings import TrainingSettings
 CHANGES = "Changes"  # ends the names of types that have some keys of a section
 
 
-def changes_of(settings: type) -> type:
+def changes_of(settings: type) -> Any:
     """The type of a mapping with some keys of a section, in place of the section's own."""
     hints = get_type_hints(settings)
     keys = {f.name: Annotated[hints[f.name], Field(**f.metadata)] for f in fields(settings)}
-    return TypedDict(f"{settings.__name__}{CHANGES}", keys, total=False)
+    name = f"{settings.__name__}{CHANGES}"
+    return TypedDict(name, keys, total=False)  # type: ignore[operator]  # made at run time
 
 
-Method = TypedDict(
+# Its keys are known at run time only: to mypy, it is a mapping.
+Method: Any = TypedDict(
     "Method",
     {
         "class": Required[
             Annotated[
-                Literal[CLASSES],
+                Literal[CLASSES],  # type: ignore[valid-type]  # a constant
                 Field(
                     description="network (HALO's), esm (the fine-tuned language model only; "
                     "omitted without fine-tuning), cascade or average of two of these, or a "
@@ -46,7 +48,7 @@ Method = TypedDict(
                 json_schema_extra={"uniqueItems": True},
             ),
         ],
-        "network": Annotated[
+        "network": Annotated[  # type: ignore[misc]  # a type that is made at run time
             changes_of(NetworkSettings),
             Field(description="keys of network that differ for this method"),
         ],

@@ -41,6 +41,7 @@ def _section_faults(node: Any, path: Path, wrong: AbstractSet[str]) -> Iterator[
     if hasattr(node, "faults"):
         for key, text in node.faults():
             yield Fault((*path, *key.split(".")), text)
+    below: list[tuple[Any, Any]]
     if isinstance(node, RunConfig):
         below = [(name, getattr(node, name)) for name in type(node).model_fields]
     elif is_dataclass(node):
@@ -49,7 +50,7 @@ def _section_faults(node: Any, path: Path, wrong: AbstractSet[str]) -> Iterator[
         below = list(node.items())
     elif isinstance(node, tuple):
         below = list(enumerate(node))
-        for number, value in below:
+        for number, value in enumerate(node):
             if value in node[:number]:
                 yield Fault((*path, number), f"{value!r} stands in the list twice; remove one")
     else:
@@ -120,7 +121,7 @@ def _columns(config: RunConfig) -> Iterator[Fault]:
         if section is None:
             continue
         uses: dict[str, str] = {}
-        named = [("id", section.id), ("sequence", section.sequence)]
+        named: list[tuple[str, str | None]] = [("id", section.id), ("sequence", section.sequence)]
         split = getattr(section, "split", None)  # may be kept as an annotation, too
         named += [("split", split)]
         named += [
@@ -151,7 +152,7 @@ def _steps(key: str) -> Path:
 
 @reads("methods", "network", "finetune")
 def _methods(config: RunConfig) -> Iterator[Fault]:
-    methods = config.methods
+    methods: Mapping[str, Any] = config.methods
     for name, method in methods.items():
         path, kind, members = ("methods", name), method["class"], method.get("of")
         if (members is not None) != (kind in JOINING):
@@ -203,8 +204,9 @@ def _something_to_see(config: RunConfig) -> Iterator[Fault]:
     """A network that uses only the structure needs a source of structures."""
     if config.structures.sources:
         return
-    seen = {("network", "modalities"): config.network.modalities}
-    for name, method in config.methods.items():
+    seen: dict[Path, Sequence[str]] = {("network", "modalities"): config.network.modalities}
+    methods: Mapping[str, Any] = config.methods
+    for name, method in methods.items():
         if "modalities" in method.get("network", {}):
             seen["methods", name, "network", "modalities"] = method["network"]["modalities"]
     for path, modalities in seen.items():

@@ -13,8 +13,10 @@ from halo.config.fault import path_text
 from halo.errors import HaloError
 
 # Exceptions of PyYAML for damaged documents and values that do not match their tag.
-_FAULTS = (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError)
-_FAULTS += (OverflowError, RecursionError)
+_FAULTS = (
+    *(yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError),
+    *(OverflowError, RecursionError),
+)
 
 
 def load_yaml(path: Path) -> Any:

@@ -29,8 +29,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         mixed = _with_powers_of_two(query, key, value)
         if mixed is not None:
             return mixed
-    parts = (part.transpose(0, 1)[None] for part in (query, key, value))
-    return functional.scaled_dot_product_attention(*parts)[0].transpose(0, 1)
+    query, key, value = (part.transpose(0, 1)[None] for part in (query, key, value))
+    return functional.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1)
 
 
 def _with_powers_of_two(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None:

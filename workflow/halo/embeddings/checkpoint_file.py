@@ -146,7 +146,7 @@ def _imports_long_name(file: IO[bytes]) -> bool:
     PyTorch needs time quadratic in the length to refuse such a name.
     """
     return any(
-        opcode.name in ("GLOBAL", "INST") and len(value) > LONGEST_NAME
+        opcode.name in ("GLOBAL", "INST") and len(value or "") > LONGEST_NAME
         for opcode, value, _ in pickletools.genops(file)
     )
 
@@ -156,9 +156,10 @@ def _parameters(pickled: bytes) -> Iterator[tuple[str, list[int]]]:
 
     After the name of a tensor, these are the size of its storage, an offset, and its shape.
     """
-    name, numbers = "", []
+    name = ""
+    numbers: list[int] = []
     for opcode, value, _ in pickletools.genops(pickled):
-        if "UNICODE" in opcode.name:
+        if "UNICODE" in opcode.name and isinstance(value, str):
             if "." in value:
                 yield name, numbers
                 name, numbers = value, []

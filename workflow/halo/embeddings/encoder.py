@@ -7,6 +7,7 @@ fair-esm.
 
 import torch
 from esm.model.esm2 import ESM2
+from esm.modules import TransformerLayer
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -41,7 +42,7 @@ def encode(
     hidden = embedded(model, tokens, padding)
     # Whether there is padding is not asked of `tokens`: the CPU would wait for the GPU.
     mask = ~padding[:, None, None, :] if padded else None
-    turns = rotation(frequencies(model), tokens.shape[1], hidden.device) if index else ()
+    turns = rotation(frequencies(model), tokens.shape[1], hidden.device) if index else None
     for module in model.layers[:index]:
         if checkpointing:
             hidden = checkpoint(_layer, module, hidden, turns, mask, use_reentrant=False)
@@ -62,7 +63,10 @@ def embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
 
 
 def _layer(
-    module: torch.nn.Module, hidden: Tensor, turns: tuple[Tensor, Tensor], mask: Tensor | None
+    module: TransformerLayer,
+    hidden: Tensor,
+    turns: tuple[Tensor, Tensor] | None,
+    mask: Tensor | None,
 ) -> Tensor:
     attention = module.self_attn
     normed = module.self_attn_layer_norm(hidden)
@@ -89,7 +93,8 @@ def rotation(frequencies: Tensor, length: int, device: torch.device) -> tuple[Te
     return angles.cos(), angles.sin()
 
 
-def _rotated(states: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+def _rotated(states: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
+    assert turns is not None  # they are computed for any layer
     cosines, sines = (part.to(states.dtype) for part in turns)
     first, second = states.chunk(2, dim=-1)
     return states * cosines + torch.cat([-second, first], dim=-1) * sines

@@ -24,7 +24,7 @@ def linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> Callable[[Tensor
         return lambda rows: functional.linear(rows, weight, bias)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
     bias = bias.detach()
-    after = ("gelu", [], "none") if gelu else ("none", [], "")
+    after: tuple[str, list[float], str] = ("gelu", [], "none") if gelu else ("none", [], "")
     return lambda rows: torch.ops.mkldnn._linear_pointwise(rows, packed, bias, *after)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
+from esm.modules import TransformerLayer
 from torch import Tensor
 
 from halo.embeddings.attention import attention
@@ -36,7 +37,7 @@ class _Layer:
     narrow: Callable[[Tensor], Tensor]
 
     @classmethod
-    def of(cls, module: torch.nn.Module) -> "_Layer":
+    def of(cls, module: TransformerLayer) -> "_Layer":
         own = module.self_attn
 
         def joined(name: str) -> Tensor:
@@ -101,7 +102,8 @@ class PackedEncoder:
         lengths = [len(text) + SPECIAL_TOKENS for text in sequences]
         tokens = self.tokenizer.packed(sequences)
         # One row: to the embedding layer, a batch without any padding.
-        hidden = embedded(self.model, tokens[None], torch.zeros_like(tokens[None], dtype=bool))[0]
+        padding = torch.zeros_like(tokens[None], dtype=torch.bool)
+        hidden = embedded(self.model, tokens[None], padding)[0]
         cosines, sines = rotation(self.frequencies, max(lengths), hidden.device)
         half = cosines.shape[1] // 2
         turn = torch.complex(cosines[:, :half], sines[:, :half])

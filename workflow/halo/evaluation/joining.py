@@ -53,5 +53,5 @@ def joining_summary(
             "proteins_broken": (whole[0] & ~whole[1]).sum(),
         }.items():
             counts.setdefault(name, []).append(float(value))
-    means = {name: reported(np.mean(values)) for name, values in counts.items()}
+    means = {name: reported(float(np.mean(values))) for name, values in counts.items()}
     return {"first": first, "second": second, **means}

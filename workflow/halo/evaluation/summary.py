@@ -66,14 +66,14 @@ def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
             {
                 "fold": model.fold,
                 "seed": model.seed,
-                **{k: reported(v) for k, v in model.description.modality_weights.items()},
+                **{name: reported(value) for name, value in weights.items()},
             }
             for model in models
+            if (weights := model.description.modality_weights) is not None
         ]
-    if models[0].description.band is not None:
-        description["asked"] = reported(
-            np.mean([model.description.band.asked["test"] for model in models])
-        )
+    bands = [model.description.band for model in models if model.description.band is not None]
+    if bands:
+        description["asked"] = reported(float(np.mean([band.asked["test"] for band in bands])))
     return description
 
 
@@ -84,9 +84,9 @@ def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) 
     ``size`` is the mean number of labels in a set. `labels` are those of the protein table.
     """
     tested = [model.of_part("test") for trained in seeds.values() for model in trained]
-    if tested[0].description.conformal is None:
+    given = [m.description.conformal for m in tested if m.description.conformal is not None]
+    if not given:
         return {}
-    given = [model.description.conformal for model in tested]
     sets = [label_sets(m.probabilities, g.cut) for m, g in zip(tested, given, strict=True)]
     truth = np.concatenate([labels[model.rows] for model in tested])
     together = np.concatenate(sets)

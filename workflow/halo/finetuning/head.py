@@ -24,6 +24,9 @@ class AttentionHead(nn.Module):
         settings: `pooling_heads`, `hidden` and `dropout`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, dim: int, n_labels: int, settings: FinetuneSettings) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)

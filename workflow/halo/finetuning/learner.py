@@ -37,6 +37,8 @@ class Learner(nn.Module):
         seed: seed of new weights.
     """
 
+    tau: Tensor
+
     def __init__(
         self,
         model: ESM2,
@@ -102,7 +104,7 @@ class Learner(nn.Module):
             states, residues = self._states([sequences[row] for row in rows], precision)
             stored = states.masked_fill(~residues[:, :, None], 0).half()
             logits[moved(torch.from_numpy(rows), self._device)] = self.head(stored, residues)
-        for row in processes.share(np.flatnonzero(long)):
+        for row in processes.share(np.flatnonzero(long).tolist()):
             stored = self._blended(sequences[row], precision).half()
             every = torch.ones(stored.shape[:2], dtype=torch.bool, device=self._device)
             logits[row] = self.head(stored, every)[0]
@@ -147,6 +149,6 @@ class Learner(nn.Module):
             states, _ = self._states([sequence[slice(*spans[row])] for row in rows], precision)
             states = states[:, 1:-1]
             states = states.half() if states.is_cuda else states.float()
-            states = states.cpu().numpy()
-            parts += [(*spans[row], part) for row, part in zip(rows, states, strict=True)]
+            arrays = states.cpu().numpy()
+            parts += [(*spans[row], part) for row, part in zip(rows, arrays, strict=True)]
         return torch.from_numpy(blend(len(sequence), parts)).to(self._device)[None]

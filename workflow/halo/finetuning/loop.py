@@ -133,7 +133,8 @@ class Finetuning:
             loss = self.loss_of(logits, targets, self.settings.gamma, self.weights) * len(rows)
             (loss / count).backward()
             total += loss.detach()
-        self.processes.add_up([total, *(value.grad for value in self.trained.values())])
+        gradients = [value.grad for value in self.trained.values() if value.grad is not None]
+        self.processes.add_up([total, *gradients])
         torch.nn.utils.clip_grad_norm_(self.trained.values(), GRADIENT_NORM)
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest"] * _rate(done, self.settings)

@@ -5,6 +5,7 @@ import logging
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ def _description(
     seed: int,
     embedding: EmbeddingSettings,
     settings: FinetuneSettings,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Everything that the result depends on."""
     return {
         "model": weights.name,

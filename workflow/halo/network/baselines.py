@@ -146,6 +146,7 @@ class ReferenceNetwork(nn.Module):
         )
         self.head = nn.Linear(self.UNITS, n_labels)
         shares = torch.tensor(self.WEIGHTS) / sum(self.WEIGHTS)
+        self.shares: Tensor
         self.register_buffer("shares", shares, persistent=False)
 
     def forward(self, batch: Batch) -> Output:

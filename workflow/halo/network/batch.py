@@ -5,7 +5,7 @@ the prediction of a protein.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,12 @@ class Data:
         self.num_nodes = num_nodes
         for name, tensor in tensors.items():
             setattr(self, name, tensor)
+
+    if TYPE_CHECKING:  # any name is that of a tensor
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
+        def __setattr__(self, name: str, value: Tensor | int) -> None: ...
 
     def __getitem__(self, name: str) -> Tensor:
         return getattr(self, name)
@@ -70,6 +76,7 @@ class Batch(Data):
     """
 
     num_graphs: int
+    width: int  # of the longest protein, where a network has prepared the batch so
 
     @classmethod
     def from_data_list(cls, proteins: Sequence[Data]) -> "Batch":

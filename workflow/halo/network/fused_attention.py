@@ -138,7 +138,7 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
     from numba import njit  # takes half a second: only for trainings
 
     width = heads * channels
-    options = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
     def compiled(function: Callable) -> Callable:
         try:

@@ -75,7 +75,7 @@ class Edges(NamedTuple):
     proteins : int64 [G + 1], the first node of each protein; no edge connects two proteins
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides the method of a tuple
     begin: Tensor
     features: Tensor
     proteins: Tensor

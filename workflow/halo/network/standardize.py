@@ -22,6 +22,9 @@ class StandardizeEmbedding(nn.Module):
         dim: width of the embedding.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))
@@ -34,7 +37,7 @@ class StandardizeEmbedding(nn.Module):
     @torch.no_grad()
     def fit(self, embeddings: Iterable[Tensor]) -> None:
         """Estimate means and deviations from residues of training proteins, each [n, dim]."""
-        count, total, squares = 0, 0.0, 0.0
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
         for embedding in embeddings:
             values = embedding.double()
             count += len(values)

@@ -13,6 +13,7 @@ from halo.finetuning.head import AttentionHead
 from halo.network.baselines import MeanEmbedding
 from halo.network.batch import Batch, Data
 from halo.network.features import MODALITIES
+from halo.network.standardize import StandardizeEmbedding
 
 # Integration points shared by all models of a bundle, and their limits for each model.
 POINTS, FEWEST, MOST = 48, 6, 16
@@ -44,9 +45,9 @@ def steps_of(models: int) -> int:
 def mean_attribution(parts: Sequence[Attribution]) -> Attribution:
     """Mean attribution over models."""
     return Attribution(
-        np.mean([part.values for part in parts], axis=0, dtype=np.float32),
+        np.stack([part.values for part in parts]).mean(axis=0, dtype=np.float32),
         np.mean([part.change for part in parts], axis=0),
-        np.mean([part.attention for part in parts], axis=0, dtype=np.float32),
+        np.stack([part.attention for part in parts]).mean(axis=0, dtype=np.float32),
     )
 
 
@@ -143,11 +144,11 @@ def integrated_gradients(
     length = len(inputs[0])
     places, weights = np.polynomial.legendre.leggauss(steps)
     device = inputs[0].device
-    places = torch.tensor((places + 1) / 2, dtype=torch.float32, device=device)[:, None, None]
-    weights = torch.tensor(weights / 2, dtype=torch.float32, device=device)[:, None, None]
+    at = torch.tensor((places + 1) / 2, dtype=torch.float32, device=device)[:, None, None]
+    shares = torch.tensor(weights / 2, dtype=torch.float32, device=device)[:, None, None]
     at_once = max(1, RESIDUES // length)
     values = torch.zeros(len(labels), length, device=device)
-    for some, weight in zip(places.split(at_once), weights.split(at_once), strict=True):
+    for some, weight in zip(at.split(at_once), shares.split(at_once), strict=True):
         points = [
             (base + some * (x - base)).requires_grad_()
             for x, base in zip(inputs, baselines, strict=True)
@@ -181,8 +182,8 @@ def _baselines(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     place = MODALITIES.index("embedding")
     if isinstance(network, MeanEmbedding):
         baselines[place] = inputs[place].mean(dim=0).expand_as(inputs[place])
-    elif hasattr(network, "standardize"):
-        baselines[place] = network.standardize.mean.expand_as(inputs[place])
+    elif isinstance(standardize := getattr(network, "standardize", None), StandardizeEmbedding):
+        baselines[place] = standardize.mean.expand_as(inputs[place])
     return baselines
 
 

@@ -190,7 +190,9 @@ def _model(
             (replace(key, seed=member.seed, method=member.method), member.model_dump())
             for member in description.members
         ]
-        joint = {
+        assert description.band is not None  # of a joined method, as `conformal` is
+        assert description.conformal is not None
+        joint: dict[str, Any] = {
             "band": description.band.model_dump(),
             "conformal": description.conformal.model_dump(),
         }

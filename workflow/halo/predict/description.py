@@ -112,7 +112,7 @@ class Description(_Part):
     def _knows_every_key(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):  # which the field's own type refuses
             return value
-        kind = {"embeddings": EmbeddingSettings, "graphs": GraphSettings}[info.field_name]
+        kind = EmbeddingSettings if info.field_name == "embeddings" else GraphSettings
         unknown = sorted({*value} - {field.name for field in fields(kind)})
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(unknown)}")

@@ -64,7 +64,7 @@ class Member:
         self.method = entry["method"]
         self.is_network = entry["class"] != "esm"
         try:
-            network, _ = load_model(folder) if self.is_network else load_head(folder)
+            network: Any = (load_model if self.is_network else load_head)(folder)[0]
         except (KeyError, TypeError, ValueError) as error:  # of an incomplete description
             raise HaloError(f"{folder}: damaged ({error!r}); copy the bundle again") from None
         # The head processes one protein at a time, on the CPU.
@@ -149,8 +149,8 @@ class Ensemble:
     def __init__(self, bundle: Bundle, device: str) -> None:
         self.models = [Model(bundle, entry, device) for entry in bundle.description["models"]]
         self.thresholds = np.mean([model.thresholds for model in self.models], axis=0)
-        cuts = [model.cut for model in self.models]
-        self.cut = None if None in cuts else float(np.mean(cuts))
+        cuts = [model.cut for model in self.models if model.cut is not None]
+        self.cut = float(np.mean(cuts)) if len(cuts) == len(self.models) else None
         self.scales = _scales(bundle)
 
     @property

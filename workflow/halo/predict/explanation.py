@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def backbone(structures: Store | None, sequence_hash: str) -> Mapping[str, np.nd
 def write_explanations(file: Path, explanations: Sequence[Explanation]) -> None:
     """Write the explanations of the proteins of a chunk."""
     about = [{"id": e.id, "sequence": e.sequence, "labels": list(e.labels)} for e in explanations]
-    arrays = {"about": np.array(json.dumps(about))}
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
     for number, entry in enumerate(explanations):
         arrays |= {f"{number}.{name}": getattr(entry.attribution, name) for name in _ARRAYS}
         for name, array in (entry.structure or {}).items():

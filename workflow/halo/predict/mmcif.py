@@ -40,9 +40,9 @@ def write_structures(
             raise HaloError(f"{folder / name}: written by another program; move it away")
     # Written first, including removed files, so that a killed call leaves no unlisted file.
     _write_index(index, rows + [(name, "", "") for name in removed])
-    for name, explanation in dict(zip(files, shown, strict=True)).items():
-        if name:
-            write_structure(folder / name, explanation, name.removesuffix(".cif"))
+    for file, explanation in dict(zip(files, shown, strict=True)).items():
+        if file:
+            write_structure(folder / file, explanation, file.removesuffix(".cif"))
     for name in removed:
         (folder / name).unlink()
     if removed:
@@ -92,7 +92,8 @@ def write_structure(file: Path, explanation: Explanation, name: str) -> None:
 
     Fragments are separate models, because their relative position is not known.
     """
-    arrays: Mapping[str, np.ndarray] = explanation.structure
+    arrays = explanation.structure
+    assert arrays is not None  # there is a file for a protein with a structure
     factors = b_factors(explanation.attribution.values[0])
     structure = gemmi.Structure()
     structure.name = name

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 
@@ -89,7 +90,8 @@ class TrainingSequences:
             fasta.write_text("".join(f">{i}\n{text}\n" for i, text in enumerate(sequences)))
             run_mmseqs("createdb", fasta, queries, "--dbtype", 1, "--shuffle", 0)
             threads = ("--threads", self._threads)
-            module, options = "ungappedprefilter", ()
+            module: str = "ungappedprefilter"
+            options: tuple[object, ...] = ()
             if self._residues > EXHAUSTIVE:
                 module, options = "prefilter", ("-s", self._search["sensitivity"], "-k", WORD)
             run_mmseqs(
@@ -110,7 +112,7 @@ class TrainingSequences:
         best_hits = {int(row.query): self._neighbour(row) for row in best.itertuples()}
         return [best_hits.get(number) for number in range(len(sequences))]
 
-    def _neighbour(self, row: object) -> Neighbour:
+    def _neighbour(self, row: Any) -> Neighbour:
         spans = {row.qlen: row.qend - row.qstart + 1, row.tlen: row.tend - row.tstart + 1}
         coverage = spans[min(spans)] / min(spans)
         return Neighbour(

@@ -33,7 +33,8 @@ def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
 
     `kind` is the class of the bundle's method. Only the content of the page is kept in memory.
     """
-    header, summary = read_chunk(chunks[0]).header, Counter()
+    header = read_chunk(chunks[0]).header
+    summary: Counter[str] = Counter()
     proteins: list[dict[str, Any]] = []
     shown: list[Explanation] = []
     for file in chunks:
@@ -120,7 +121,7 @@ def _explained(explanation: Explanation) -> dict[str, Any]:
 
 def _trace(structure: Mapping[str, np.ndarray]) -> list[dict[str, str | bool]]:
     """Centred Cα coordinates and pLDDT of each fragment, for atoms with coordinates."""
-    fragments = []
+    fragments: list[dict[str, str | bool]] = []
     for start, stop in structure["fragment"].astype(int):
         atoms = structure["coordinates"][start:stop, 1].astype(np.float64)
         there = np.isfinite(atoms).all(axis=1)

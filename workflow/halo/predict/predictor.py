@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,8 @@ class Predictor:
         self.ensemble = Ensemble(bundle, self.device)
         self._embedding = EmbeddingSettings(**description["embeddings"])
         if settings.precision is not None:
-            self._embedding = replace(self._embedding, precision=settings.precision)
+            precision = cast(Any, settings.precision)  # one of those of the settings
+            self._embedding = replace(self._embedding, precision=precision)
         self._graphs = GraphSettings(**description["graphs"])
         weights = find_language_model(bundle, settings)
         self._weights = [_adapted(weights, model) for model in self.ensemble.models]
@@ -101,7 +102,9 @@ class Predictor:
         HaloError
             if none of at least `SUSPICIOUS` proteins can be predicted
         """
-        neighbours, notes, structures = self._neighbours(table), {}, None
+        neighbours = self._neighbours(table)
+        notes: dict[str, Note] = {}
+        structures = None
         if self.ensemble.needs_graphs:
             members = members_of(table)
             structures, notes = find_structures(self.bundle, self.settings, self.store, members)
@@ -125,6 +128,7 @@ class Predictor:
             prediction, place, attributions = predictions[name]
             regions = None
             if number < explained:
+                assert attributions is not None  # they were asked for
                 asked = [self.bundle.labels[label] for label in attributions[0]]
                 explanations.append(
                     Explanation(

@@ -108,6 +108,7 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
     with _folder(proteins, bundle, out, settings) as folder:
         model, queries = _inputs(proteins, bundle, folder, settings)
         weights = find_language_model(model, settings)
+        assert settings.store is not None
         counts: Counter[str] = Counter()
         for start in range(0, len(queries.table), settings.chunk):
             members = members_of(queries.table[start : start + settings.chunk])

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -275,7 +275,7 @@ def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
 
 def vars_of(data_class: type) -> tuple[str, ...]:
     """Names of the fields of a data class."""
-    return tuple(data_class.__dataclass_fields__)
+    return tuple(field.name for field in fields(data_class))
 
 
 def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
@@ -386,8 +386,8 @@ def _shown(letter: str) -> str:
 def _only_single_labels(batch: _Batch, names: Sequence[str], rejected: list[Rejected]) -> _Batch:
     """The records with exactly one label; all of their labels become known."""
     counts = batch.values.sum(axis=1)
-    for row in np.flatnonzero(counts != 1):
-        labels = ", ".join(names[i] for i in np.flatnonzero(batch.values[row])) or "none"
+    for row in np.flatnonzero(counts != 1).tolist():
+        labels = ", ".join(names[i] for i in np.flatnonzero(batch.values[row]).tolist()) or "none"
         detail = f"{counts[row]} labels ({labels}); a single-label task needs exactly one"
         if counts[row] > 1 and batch.table[MERGED].iat[row]:
             detail += f"; {batch.table[MERGED].iat[row]} has the same sequence"
@@ -405,7 +405,7 @@ def _sample(batch: _Batch, size: int, rejected: list[Rejected]) -> _Batch:
     keep = np.zeros(len(batch.table), dtype=bool)
     keep[np.argsort(digests)[:size]] = True
     detail = f"dataset.sample is {size}"
-    for row in np.flatnonzero(~keep):
+    for row in np.flatnonzero(~keep).tolist():
         rejected.append(_reject(batch.table, row, "not in the sample", detail))
     return batch.only(keep)
 

@@ -78,8 +78,8 @@ def labels_from_columns(
     HaloError
         if a column is missing, has a name that a label cannot have, or does not hold labels
     """
-    names = where.columns
-    if names is None:
+    names: Sequence[str] = where.columns or ()
+    if where.columns is None:
         names = [name for name in records.columns if name not in {*taken, LINE}]
     if not names:
         raise HaloError(
@@ -246,9 +246,9 @@ def labels_from_names(
                 known[row_of[name], column_of[label]] = tier == POSITIVE
                 values[row_of[name], column_of[label]] = tier == POSITIVE
     known |= values.astype(bool)
-    missing = _missing(path, ids, labelled)
-    known[list(missing)] = False
-    return Labelled(names, values, known, _without_known(known, missing) | missing)
+    absent = _missing(path, ids, labelled)
+    known[list(absent)] = False
+    return Labelled(names, values, known, _without_known(known, absent) | absent)
 
 
 def _split(text: str, where: Labels) -> list[str]:

@@ -82,12 +82,12 @@ def write_proteins(file: Path, proteins: Proteins, long_labels: bool) -> None:
             values, columns=list(proteins.label_names), index=proteins.table.index
         )
         write_table(file, pd.concat([proteins.table, columns], axis=1))
-    names = proteins.label_names
+    label_names = proteins.label_names
     description = {
         "task": proteins.task,
         "long": long_labels,
-        "labels": dict(zip(names, proteins.labels.sum(axis=0).tolist(), strict=True)),
-        "unknown": dict(zip(names, (~proteins.known).sum(axis=0).tolist(), strict=True)),
+        "labels": dict(zip(label_names, proteins.labels.sum(axis=0).tolist(), strict=True)),
+        "unknown": dict(zip(label_names, (~proteins.known).sum(axis=0).tolist(), strict=True)),
     }
     write_json(file.with_name("labels.json"), description)
 

@@ -50,11 +50,12 @@ def signed(value: float | None) -> str:
 
 def verdict(difference: Estimate) -> str:
     """Interpretation of a difference with its interval: better, worse, or no clear difference."""
-    if difference["low"] is None:
+    low, high = difference["low"], difference["high"]
+    if low is None or high is None:
         return "not defined"
-    if difference["low"] > 0:
+    if low > 0:
         return "better"
-    if difference["high"] < 0:
+    if high < 0:
         return "worse"
     return "no clear difference"
 

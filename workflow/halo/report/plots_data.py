@@ -47,7 +47,7 @@ def identity_histogram(identity: pd.DataFrame, threshold: float | None) -> Figur
     values = 100 * identity["max_cross_identity"].dropna()
     figure = new_figure(2.8)
     axes = figure.subplots()
-    axes.hist(values, bins=np.arange(0, 102, 2), color=COLOURS[0])
+    axes.hist(values, bins=np.arange(0, 102, 2).tolist(), color=COLOURS[0])
     if threshold is not None:
         axes.axvline(100 * threshold, color=COLOURS[5], linestyle=DASHES[1])
         axes.text(100 * threshold + 1, 0.96, "threshold", color=COLOURS[5], va="top",
@@ -79,7 +79,7 @@ def structure_confidence(manifest: pd.DataFrame) -> Figure:
     plddt = pd.to_numeric(manifest["mean_plddt"], errors="coerce").dropna()
     figure = new_figure(2.8)
     axes = figure.subplots()
-    axes.hist(plddt, bins=np.arange(0, 102.5, 2.5), color=COLOURS[0])
+    axes.hist(plddt, bins=np.arange(0, 102.5, 2.5).tolist(), color=COLOURS[0])
     for band in PLDDT_BANDS:
         axes.axvline(band, color=QUIET, linestyle=DASHES[3], linewidth=1)
     axes.set(xlabel="mean pLDDT of the structure", ylabel="structures", xlim=(0, 100))

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -20,7 +21,7 @@ INK = "#222222"
 QUIET = "#6b6b6b"
 WIDTH = 5.2  # inches; on the screen of a phone the letters are then still readable
 
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {  # matplotlib has a type for each name
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
     "font.size": 9.5,

@@ -35,7 +35,7 @@ AS_KNOWN = str.maketrans("UOJ", "CKL")
 LONG = 2000  # residues; above it, scores of 8 and 16 bits overflow and are not tried
 NEAR = 0.1  # other optimal alignments are compared if identity and coverage are at most this lower
 
-Task = tuple[int, Sequence[int]]
+Task = tuple[int, Sequence[int] | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
             yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
     for everywhere in (False, True):
         scores = _Scores.preferring(first, second, everywhere)
-        identical, columns, span_a, span_b = _ending_first(first, second, scores)
+        found = _ending_first(first, second, scores)
+        assert found is not None  # the first search has found an alignment
+        identical, columns, span_a, span_b = found
         yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
 
 
@@ -232,8 +234,8 @@ class Work:
             choices.append((similar, spanned >= rule.coverage, same, spanned, *values))
             if similar or same < rule.identity - NEAR or spanned < rule.coverage - NEAR:
                 break
-        similar, _, same, spanned, *values = max(choices)
-        return *values, same, spanned, similar
+        similar, _, same, spanned, *nearest = max(choices)
+        return *nearest, same, spanned, similar
 
 
 COLUMNS = {

@@ -163,7 +163,7 @@ class Auditor:
         pairs = self._known(sample)
         return self.hashes[pairs.loc[pairs["similar"], ["a", "b"]].to_numpy()]
 
-    def miss_rate(self, n_missed: int) -> dict[str, float] | None:
+    def miss_rate(self, n_missed: int | None) -> dict[str, float] | None:
         """How many leaks the search misses, estimated from the sample.
 
         Parameters
@@ -179,6 +179,7 @@ class Auditor:
         """
         if self.complete:
             return None
+        assert n_missed is not None  # the sample was aligned
         n = self.n_sampled
         highest = 1.0 if n_missed == n else float(beta.ppf(CONFIDENCE, n_missed + 1, n - n_missed))
         return {

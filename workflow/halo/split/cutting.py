@@ -131,7 +131,7 @@ def _restore(
             joined = np.unique(component[around[~removed[around]]])
             size = sizes[node] + totals[joined].sum()
             if size <= best[0]:
-                best = size, node
+                best = size, int(node)
         if best[1] < 0:
             return removed
         removed[best[1]] = False

@@ -95,7 +95,7 @@ def require_same_parts(
         if parts differ: the ids had different sequences when the base was made
     """
     first: dict[str, int] = {}
-    for row in np.flatnonzero((base != NEW).all(axis=1)):
+    for row in np.flatnonzero((base != NEW).all(axis=1)).tolist():
         other = first.setdefault(sequences[row], row)
         if (base[row] != base[other]).any():
             raise HaloError(

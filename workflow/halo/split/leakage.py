@@ -1,6 +1,7 @@
 """Report of the audit (``leakage.json``), and the error message of a split that leaks."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,7 @@ def leakage_report(
     findings: Findings,
     auditor: Auditor,
     rounds: list[int],
-    n_missed: int,
+    n_missed: int | None,
     settings: SplitSettings,
 ) -> dict[str, Any]:
     """The content of ``leakage.json``.
@@ -63,7 +64,7 @@ def leakage_report(
         },
         "label_deviation": label_deviation(assignments, labels),
         "base": settings.base
-        and {"path": str(settings.base), "sha256": sha256_of_file(settings.base)},
+        and {"path": str(settings.base), "sha256": sha256_of_file(Path(settings.base))},
         "audited_by": {
             "alignment": f"Smith-Waterman by parasail {parasail.__version__}, BLOSUM62, gaps "
             f"{GAP_OPEN} and {GAP_EXTEND}",

@@ -20,8 +20,10 @@ MIN_UNGAPPED_SCORE = 30
 # detects. 5-mers are more sensitive than MMseqs2's default 6-mers, and faster. Of the 212 similar
 # pairs among 1,500 proteins of DeepLoc 2.0 (all pairs aligned), -s 5.7 proposes 210. Two thirds of
 # the candidates have a best diagonal score below 30, but only 1 of the 212 pairs.
-OPTIONS = ("--mask", 0, "--comp-bias-corr", 0, "-k", WORD)
-OPTIONS += ("--min-ungapped-score", MIN_UNGAPPED_SCORE)
+OPTIONS = (
+    *("--mask", 0, "--comp-bias-corr", 0, "-k", WORD),
+    *("--min-ungapped-score", MIN_UNGAPPED_SCORE),
+)
 # MMseqs2 accepts at most 65,535 residues; sequences longer than PIECE are searched in pieces.
 PIECE, OVERLAP = 20_000, 2_000
 

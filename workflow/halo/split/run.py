@@ -233,6 +233,7 @@ def _author_folds(table: pd.DataFrame, settings: SplitSettings) -> list[AuthorFo
 
 
 def _base(table: pd.DataFrame, settings: SplitSettings) -> np.ndarray:
+    assert settings.base is not None
     n_folds = settings.folds if settings.mode == "kfold" else 1
     path, ids = Path(settings.base), table["id"].to_numpy(dtype=object)
     base = read_base(path, ids, n_folds)

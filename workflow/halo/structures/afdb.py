@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -164,7 +165,7 @@ class AlphaFoldDb:
     def _file(self, record: Prediction) -> "_File | None":
         """The first available file of the record."""
         for url in self._places(record):
-            file = self._client.get(url, lambda text, url=url: _read_file(text, url, record.length))
+            file = self._client.get(url, partial(_read_file, url=url, length=record.length))
             if file is not None:
                 return file
         return None
@@ -305,7 +306,7 @@ def choose(predictions: Sequence[Prediction], accession: str, sequence: str) -> 
 
 def _covers(one: Prediction, other: Prediction) -> bool:
     """Whether the model of one record has all residues of the other one, as far as known."""
-    if one.length is None or other.length is None:
+    if one.start is None or one.end is None or other.start is None or other.end is None:
         return one.fragment == other.fragment
     return one.start <= other.start and one.end >= other.end
 

@@ -67,11 +67,11 @@ def _files(
     places: dict[str, tuple[Path, str, int, int]] = {}
     for path, index in archives:
         status = path.stat()
-        stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-        names = (name.decode("utf-8", "replace") for name in index.name.tolist())
-        rows = zip(names, index.offset.tolist(), index.size.tolist(), strict=True)
+        version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+        listed = (name.decode("utf-8", "replace") for name in index.name.tolist())
+        rows = zip(listed, index.offset.tolist(), index.size.tolist(), strict=True)
         for name, offset, size in rows:
-            places.setdefault(name, (path, stamp, offset, size))
+            places.setdefault(name, (path, version, offset, size))
     names = select_names(settings.pattern, places, wanted, settings.path)
     places = {file: places[file] for file in names}  # of millions, those of this job
 
@@ -169,7 +169,7 @@ def make_index(path: Path) -> Index:
                 elif member.issym() or member.islnk():
                     base = posixpath.dirname(name) if member.issym() else ""
                     links[name] = posixpath.normpath(posixpath.join(base, member.linkname))
-                archive.members.clear()  # it keeps every header otherwise
+                archive.members.clear()  # type: ignore[attr-defined]  # keeps every header otherwise
             end = archive.offset
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         raise HaloError(

@@ -9,8 +9,10 @@ import numpy as np
 
 TYPES = {1: "i1", 2: "<i2", 3: "<i4", 4: "u1", 5: "<u2", 6: "<u4", 32: "<f4", 33: "<f8"}
 MAX_VALUES = 1 << 24  # per column, since a run-length encoding can declare any number
-_DAMAGES = (KeyError, TypeError, IndexError, AttributeError, RecursionError, ZeroDivisionError)
-_DAMAGES += (msgpack.UnpackException,)
+_DAMAGES = (
+    *(KeyError, TypeError, IndexError, AttributeError, RecursionError, ZeroDivisionError),
+    msgpack.UnpackException,
+)
 
 
 def is_bcif(data: bytes) -> bool:

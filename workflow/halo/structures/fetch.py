@@ -1,7 +1,7 @@
 """Fetch structures for the proteins of some buckets that are not in the store yet."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -190,7 +190,7 @@ def _open(
 
 def _concurrently(
     find: Callable[[Wanted], Note], wanted: Iterable[Wanted], threads: int
-) -> Iterator[tuple[Wanted, Note]]:
+) -> Generator[tuple[Wanted, Note], None, None]:
     """Yield notes in the order of completion, with a bounded queue of searches.
 
     If the caller stops the iteration, searches that have not started are cancelled.
@@ -212,7 +212,10 @@ def _concurrently(
 
 
 def _collect(
-    pairs: Iterator[tuple[Wanted, Note]], total: int, client: Client, settle: Callable[[], None]
+    pairs: Generator[tuple[Wanted, Note], None, None],
+    total: int,
+    client: Client,
+    settle: Callable[[], None],
 ) -> dict[str, Note]:
     """Collect the notes and write segments regularly; raises a HaloError if the server is down."""
     notes: dict[str, Note] = {}

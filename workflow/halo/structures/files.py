@@ -78,13 +78,15 @@ class NamePattern:
         if told is None:
             return None
         starts: Iterable[int] = range(len(path))
-        if not self._any_start:
-            starts = [self._whole.fullmatch(path).start("accession")]
+        whole = self._whole.fullmatch(path)
+        if whole is not None and not self._any_start:
+            starts = [whole.start("accession")]
         best = ""
         for start in starts:
             for stop in range(len(path), start + len(best), -1):
-                if path[start:stop] in wanted and self._fits(path, start, stop):
-                    best, told = path[start:stop], self._fits(path, start, stop)
+                fit = self._fits(path, start, stop) if path[start:stop] in wanted else None
+                if fit is not None:
+                    best, told = path[start:stop], fit
                     break
         return FileName(wanted[best], told.fragment, told.version) if best else None
 

@@ -114,7 +114,9 @@ def pack(
     """Arrays of `LAYOUT` for one protein; without arguments, those of no structure."""
     stops = np.cumsum([len(fragment.position) for fragment in fragments], dtype=np.uint32)
     starts = np.concatenate([np.zeros(1, np.uint32), stops])[: len(stops)]
-    arrays = {name: np.empty((0, *kind.row), kind.dtype) for name, kind in LAYOUT.arrays.items()}
+    arrays = {
+        name: np.empty((0, *(kind.row or ())), kind.dtype) for name, kind in LAYOUT.arrays.items()
+    }
     for name in ("coordinates", "plddt", "residue", "position") if fragments else ():
         parts = [getattr(fragment, name) for fragment in fragments]
         arrays[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)

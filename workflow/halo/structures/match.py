@@ -48,6 +48,7 @@ def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
     letters = np.frombuffer(chain.letters.encode("ascii"), np.uint8)
     target = np.frombuffer(sequence.encode("ascii"), np.uint8)
     everything = np.arange(len(letters))
+    position: np.ndarray | None
     if start is not None and start >= 0 and sequence.startswith(chain.letters, start):
         position = np.arange(start, start + len(letters))
     else:

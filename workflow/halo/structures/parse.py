@@ -5,7 +5,7 @@ import lzma
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import zstandard
 from isal import isal_zlib
@@ -29,7 +29,9 @@ _PACKED: dict[bytes, tuple[str, Callable[[], Any]]] = {
     b"\xfd7zXZ\x00": ("xz", lambda: lzma.LZMADecompressor(memlimit=MAX_BYTES * 8)),
     _ZSTD_MAGIC: ("zstd", lambda: _Zstd()),
 }
-_UNPACK_ERRORS = (isal_zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError)
+# The stubs of isal take its class of errors for one of them.
+_ISAL_ERROR: type[Exception] = cast(type[Exception], isal_zlib.error)
+_UNPACK_ERRORS = (_ISAL_ERROR, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError)
 # First bytes of other files, their type, and the fix.
 _OTHERS = {
     b"PK\x03\x04": "a zip archive; unpack it",

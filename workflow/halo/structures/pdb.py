@@ -202,7 +202,8 @@ def _chain_names(names: np.ndarray) -> np.ndarray:
     texts = names.tolist()
     known = {name: name.decode("latin-1").strip() for name in set(texts)}
     if len(known) == 1:
-        return np.full(len(texts), *known.values(), object)
+        [name] = known.values()
+        return np.full(len(texts), name, object)
     return np.array([known[name] for name in texts], object)
 
 

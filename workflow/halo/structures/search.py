@@ -40,14 +40,18 @@ def search(
     """
     asked = tuple(sorted(name.text for name in names))
     today = date.today().isoformat()
-    common = {"asked": asked, "date": today}
+    common: dict[str, Any] = {"asked": asked, "date": today}
     if len(sequence) > settings.max_length:
         message = f"{len(sequence)} residues, more than structures.max_length"
         return Result(pack(), Note("too_long", message=message, **common))
     refused: list[Note] = []
     for source_settings, source in sources:
         for name in names:
-            known = {**common, "resolved": name.how, "source": source_settings.kind}
+            known: dict[str, Any] = {
+                **common,
+                "resolved": name.how,
+                "source": source_settings.kind,
+            }
             try:
                 for read in source.candidates(name.text, sequence):
                     result = _read(read, sequence, source_settings, settings, known)

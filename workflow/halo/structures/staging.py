@@ -84,9 +84,10 @@ def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], str] | None:
         head = json.loads(line)
         if zlib.crc32(body) != head["crc"]:
             return None
-        arrays, start = {}, 0
+        arrays: dict[str, np.ndarray] = {}
+        start = 0
         for name, kind in LAYOUT.arrays.items():
-            shape = (head["rows"][name], *kind.row)
+            shape = (head["rows"][name], *(kind.row or ()))
             values = np.frombuffer(body, kind.dtype, math.prod(shape), start)
             arrays[name] = values.reshape(shape)
             start += values.nbytes

@@ -5,7 +5,7 @@ import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -293,7 +293,7 @@ def _check_width(path: Path, line: int, row: Sequence[str], names: Sequence[str]
         )
 
 
-def require_columns(path: Path, table: pd.DataFrame, wanted: dict[str, str | None]) -> None:
+def require_columns(path: Path, table: pd.DataFrame, wanted: Mapping[str, str | None]) -> None:
     """Raise a HaloError if the table does not have the columns that the configuration names.
 
     `wanted` maps keys of the configuration to names of columns, or to None.

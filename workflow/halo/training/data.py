@@ -1,6 +1,7 @@
 """Data set of a training: graphs and embeddings are joined when a protein is loaded."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class ProteinDataset(Dataset[Data]):
         self,
         hashes: np.ndarray,
         labels: np.ndarray,
-        graphs: Store,
+        graphs: Store | None,
         embeddings: Store,
         cache_bytes: float = 0,
         scales: torch.Tensor = SCALES,
@@ -48,6 +49,7 @@ class ProteinDataset(Dataset[Data]):
             return self._cache[row]
         name = self.hashes[row]
         embedding = self.embeddings.read(name)["residues"]
+        assert self.graphs is not None  # they are needed by networks alone
         data = protein_data(self.graphs.read(name), embedding, self._scales)
         data.y = self.labels[row : row + 1]
         data.row = torch.tensor([row])
@@ -95,7 +97,7 @@ class ResidueBudget(Sampler[list[int]]):
             yield batch
 
 
-def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> DataLoader[Batch]:
+def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> DataLoader[Any]:
     """A loader of batches; `workers` processes read the stores, 0 reads in this one."""
     return DataLoader(
         dataset,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ class Training:
     save_seconds : smallest time between two writes of the state, which happen after epochs
     """
 
-    network: nn.Module
+    network: Any  # one of `halo.network.classes.NETWORKS`
     dataset: ProteinDataset
     lengths: np.ndarray
     train_rows: Sequence[int]

@@ -4,6 +4,7 @@ import logging
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def train_fold(
     log.info("fold %s, seed %s: %s proteins", key.fold, key.seed, sizes)
     embedding_dim = dataset[int(train[0])].embedding.shape[1]
     torch.manual_seed(key.seed)
-    network = NETWORKS[kind](embedding_dim, len(proteins.label_names), network_settings)
+    network: Any = NETWORKS[kind](embedding_dim, len(proteins.label_names), network_settings)
     fit_standardization(network, dataset, train)
     note = {
         **asdict(key),
@@ -97,7 +98,7 @@ def train_fold(
         "task": proteins.task,
         "network": asdict(network_settings),
         "training": asdict(settings),
-        "graphs": dataset.graphs.fingerprint,
+        "graphs": graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
     state = folder / f"state-{fingerprint_of(note | _content(proteins, parts, kind))}.safetensors"
@@ -137,7 +138,7 @@ def train_fold(
             proteins=parts.counts,
             network=network_settings,
             training=asdict(settings),
-            graphs=dataset.graphs.fingerprint,
+            graphs=graphs.fingerprint,
             embeddings=dataset.embeddings.fingerprint,
             embedding_dim=embedding_dim,
             modality_weights=network.global_weights(),

@@ -54,7 +54,8 @@ def label_values(entry: Entry, vocabulary: Vocabulary, settings: UniprotSettings
     sure: set[str] = set()
     unsure: set[str] = set()
     for location in entry.locations:
-        counts = entry.is_of_sequence(location) and set(location.evidence) & set(settings.evidence)
+        accepted = set(location.evidence) & set(settings.evidence)
+        counts = entry.is_of_sequence(location) and bool(accepted)
         (sure if counts else unsure).update(vocabulary.of_location(location.term))
     for component in entry.components if settings.go else ():
         counts = component.evidence in settings.go_evidence
