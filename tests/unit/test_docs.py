@@ -73,3 +73,11 @@ def test_the_targets_of_make_that_the_pages_name_exist(root):
     for page in pages():
         named = set(re.findall(r"`make ((?!bench-…)[a-z-]+)", page.read_text()))
         assert named <= targets, page
+
+
+def test_the_files_of_the_repository_that_the_pages_name_exist(root):
+    path = re.compile(r"`((?:envs|requirements|rules|scripts|tests|workflow)/[\w./-]+\w)`")
+    for page in pages():
+        if page.name != "CHANGELOG.md":
+            for name in path.findall(page.read_text()):
+                assert (root / name).exists(), f"{page}: {name}"
