@@ -16,6 +16,7 @@ from halo.files import sha256_of_text, write_json, write_table
 from halo.fold_parts import FoldParts
 from halo.model_description import described, write_description
 from halo.model_key import ModelKey
+from halo.predictions import probability_columns
 from halo.proteins.table import Proteins, write_proteins
 from halo.report.figures import draw_figures
 from halo.report.inputs import read_run
@@ -239,7 +240,7 @@ def write_network(
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     else:
         probabilities = 1 / (1 + np.exp(-logits))
-    table = pd.DataFrame(probabilities, columns=list(proteins.label_names))
+    table = pd.DataFrame(probabilities, columns=probability_columns(proteins.label_names))
     table.insert(0, "id", proteins.ids[held_out])
     table.insert(1, "part", part.to_numpy()[held_out])
     write_table(folder / "predictions.csv", table)

@@ -76,7 +76,10 @@ def measure(run: Path, store: Path, method: str) -> dict[str, object]:
             for column in np.flatnonzero(proteins.labels[row]):
                 label = proteins.label_names[column]
                 wanted = marked(own, length, label)
-                if table.loc[name, label] < thresholds[label] or not 0 < wanted.sum() < length:
+                if (
+                    table.loc[name, f"p:{label}"] < thresholds[label]
+                    or not 0 < wanted.sum() < length
+                ):
                     continue
                 parts = network_attribution(network, dataset[row], [column], "multilabel", "cpu")
                 kinds = {

@@ -90,10 +90,10 @@ def run(setting, folder, kind="homology", **change):
 def test_the_files_are_those_of_a_trained_network(setting, tmp_path):
     run(setting, tmp_path)
     table = pd.read_csv(tmp_path / "predictions.csv")
-    assert list(table.columns) == ["id", "part", "A", "B"]
+    assert list(table.columns) == ["id", "part", "p:A", "p:B"]
     assert table["id"].tolist() == ["p3", "p4", "p5", "p6"]
     assert table["part"].tolist() == ["val", "cal", "test", "test"]
-    assert table[["A", "B"]].to_numpy().tolist()[2] == [0, 1]
+    assert table[["p:A", "p:B"]].to_numpy().tolist()[2] == [0, 1]
     description = read_json(tmp_path / "model.json")
     assert description["class"] == "homology"
     assert description["method"] == "mine"

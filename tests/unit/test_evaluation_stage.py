@@ -12,6 +12,7 @@ from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.strata import make_strata
 from halo.files import read_json, write_json
+from halo.predictions import probability_columns
 from halo.proteins.table import Proteins
 from simulated_run import SimulatedRun, make_run
 
@@ -64,7 +65,9 @@ def test_the_values_are_those_of_the_test_parts(run, evaluated):
             if path.parts[-2:] == ("halo", "predictions.csv") and path.parts[-3] == str(seed):
                 rows = pd.read_csv(path).query("part == 'test'").set_index("id")
                 index = pd.Index(run.proteins.ids).get_indexer(rows.index)
-                decided[index] = rows[list(run.proteins.label_names)].to_numpy() >= 0.45
+                decided[index] = (
+                    rows[probability_columns(run.proteins.label_names)].to_numpy() >= 0.45
+                )
         by_hand.append(f1_score(run.proteins.labels, decided, average="macro"))
     assert halo["overall"]["macro_f1"]["value"] == pytest.approx(np.mean(by_hand), abs=1e-6)
     assert len(table) == 3 * len(run.proteins)
@@ -91,7 +94,7 @@ def test_val_and_cal_rows_do_not_enter(run, evaluated, tmp_path):
     def spoil(part):
         def change(table):
             rows = table["part"] == part
-            columns = list(run.proteins.label_names)
+            columns = probability_columns(run.proteins.label_names)
             table.loc[rows, columns] = 1 - table.loc[rows, columns]
 
         return evaluate_run(run, paths=change_predictions(run, tmp_path / part, change))
@@ -178,7 +181,7 @@ def test_a_row_a_protein_and_method(run, evaluated):
     for path in run.models:
         found = pd.read_csv(path).query("part == 'test'").set_index("id")
         if path.parts[-2] == "halo" and row["id"] in found.index:
-            probabilities.append(found.loc[row["id"], names[0]])
+            probabilities.append(found.loc[row["id"], f"p:{names[0]}"])
     assert len(probabilities) == 2
     assert row[f"p:{names[0]}"] == pytest.approx(np.mean(probabilities), abs=1e-6)
     decided = [name for name in names if row[f"p:{name}"] >= 0.45]
@@ -248,7 +251,7 @@ class TestFilesThatDoNotFit:
         change(table).to_csv(path, index=False)
 
     def test_another_label(self, run, path):
-        self.spoil(path, lambda table: table.rename(columns={"Nucleus": "Core"}))
+        self.spoil(path, lambda table: table.rename(columns={"p:Nucleus": "p:Core"}))
         with pytest.raises(HaloError, match=r"its labels are not Cytoplasm, .*run again"):
             self.read(run, path)
 
@@ -268,7 +271,7 @@ class TestFilesThatDoNotFit:
             self.read(run, path)
 
     def test_no_probability(self, run, path):
-        self.spoil(path, lambda table: table.assign(Nucleus=np.nan))
+        self.spoil(path, lambda table: table.assign(**{"p:Nucleus": np.nan}))
         with pytest.raises(HaloError, match="not a probability between 0 and 1"):
             self.read(run, path)
 

@@ -469,7 +469,7 @@ def test_the_head_on_the_embeddings_is_the_fine_tuned_model(weights, finetuned, 
     thresholds = [model["thresholds"][name] for name in ("A", "B")]
     val = table[table["part"] == "val"]
     truth = pd.DataFrame(proteins.labels, index=proteins.ids).loc[val["id"]].to_numpy()
-    decisions = val[["A", "B"]].to_numpy() > thresholds
+    decisions = val[["p:A", "p:B"]].to_numpy() > thresholds
     scores = [
         2 * (decisions[:, i] & (truth[:, i] == 1)).sum()
         / (decisions[:, i].sum() + truth[:, i].sum())

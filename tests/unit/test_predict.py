@@ -159,7 +159,7 @@ def test_predictions_are_those_of_the_run(small, tmp_path):
     chosen = dict(zip(sequences["accession"], sequences["sequence"], strict=True))
     found = predict_sequences(chosen, bundle, OFFLINE)
     for label in content["labels"]:
-        mean = (both[f"{label}_0"] + both[f"{label}_1"]) / 2
+        mean = (both[f"p:{label}_0"] + both[f"p:{label}_1"]) / 2
         np.testing.assert_allclose(found[f"p:{label}"], mean, rtol=0, atol=2e-5)
 
 

@@ -169,11 +169,11 @@ def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
     proteins, _, _ = setting
     predictions = pd.read_csv(tmp_path / "predictions.csv")
     assert predictions["part"].value_counts().to_dict() == {"val": 15, "cal": 10, "test": 15}
-    assert list(predictions.columns) == ["id", "part", "A", "B"]
+    assert list(predictions.columns) == ["id", "part", "p:A", "p:B"]
     truth = pd.DataFrame(proteins.labels, index=proteins.ids).loc[predictions["id"]].to_numpy()
     description = read_json(tmp_path / "model.json")
     thresholds = [description["thresholds"][name] for name in ("A", "B")]
-    accuracy = ((predictions[["A", "B"]].to_numpy() > thresholds) == truth).mean()
+    accuracy = ((predictions[["p:A", "p:B"]].to_numpy() > thresholds) == truth).mean()
     assert accuracy > 0.9
     assert sum(description["modality_weights"].values()) == pytest.approx(1)
     history = pd.read_csv(tmp_path / "history.csv")
@@ -240,7 +240,7 @@ def test_a_saved_network_predicts_as_before(setting, tmp_path):
         found = torch.cat([network(batch).logits for batch in loader(dataset, sampler, 2)])
     expected = pd.read_csv(tmp_path / "predictions.csv").set_index("id")
     rows = [proteins.ids.tolist().index(name) for name in expected.index]
-    np.testing.assert_allclose(torch.sigmoid(found)[rows], expected[["A", "B"]], atol=1e-5)
+    np.testing.assert_allclose(torch.sigmoid(found)[rows], expected[["p:A", "p:B"]], atol=1e-5)
     assert description.labels == ["A", "B"]
 
 
@@ -306,7 +306,7 @@ def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_pat
     hashes = table["seq_hash"].to_numpy(dtype=object)
     dataset = ProteinDataset(hashes, proteins.labels[rows], *stores)
     predicted, _ = network_outputs(network, dataset, table["length"].to_numpy(), "cpu")
-    np.testing.assert_allclose(predicted.sigmoid(), scored[["A", "B"]], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(predicted.sigmoid(), scored[["p:A", "p:B"]], rtol=0, atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):
@@ -346,7 +346,7 @@ def test_the_longest_protein_is_trained_and_scored_whole(tmp_path):
     run(setting, tmp_path / "run", training=replace(TRAINING, epochs=2, residues_per_batch=850))
     predictions = pd.read_csv(tmp_path / "run/predictions.csv", index_col="id")
     assert predictions.loc["p003", "part"] == "val"
-    assert predictions[["A", "B"]].notna().all(axis=None)
+    assert predictions[["p:A", "p:B"]].notna().all(axis=None)
 
 
 def test_a_part_without_proteins_is_an_error(setting, tmp_path):

@@ -35,7 +35,7 @@ def test_deeploc_1_one_label_a_protein(shared, tmp_path):
     predictions = pd.read_csv(results / "fractions/0/1/halo/predictions.csv")
     probabilities = predictions.drop(columns=["id", "part"]).to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-4)
-    assert set(predictions.columns) - {"id", "part"} <= set(table["label"])
+    assert {name.removeprefix("p:") for name in predictions.columns[2:]} <= set(table["label"])
 
 
 def test_five_hundred_labels_from_a_long_table(tmp_path):

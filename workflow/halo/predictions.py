@@ -1,13 +1,20 @@
-"""Write ``predictions.csv``: probabilities of the held-out proteins of a fold, by any method."""
+"""``predictions.csv``: probabilities of the held-out proteins of a fold, by any method."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from halo.errors import HaloError
 from halo.files import write_table
 from halo.fold_parts import FoldParts
 from halo.proteins.table import Proteins
+
+
+def probability_columns(label_names: Sequence[str]) -> list[str]:
+    """Columns of the probabilities, in every table of predictions; a label may be called ``id``."""
+    return [f"p:{name}" for name in label_names]
 
 
 def write_predictions(
@@ -26,9 +33,42 @@ def write_predictions(
     probabilities : [n, n_labels], of these rows
     decided_by : text [n], for combined methods, the member that decided
     """
-    table = pd.DataFrame(probabilities, columns=list(proteins.label_names))
+    table = pd.DataFrame(probabilities, columns=probability_columns(proteins.label_names))
     table.insert(0, "id", proteins.ids[rows])
     table.insert(1, "part", parts.part[rows])
     if decided_by is not None:
         table.insert(2, "decided_by", decided_by)
     write_table(file, table)
+
+
+def read_predictions(
+    file: Path, label_names: Sequence[str]
+) -> tuple[pd.DataFrame, np.ndarray | None, np.ndarray]:
+    """Read ``predictions.csv``.
+
+    Returns
+    -------
+    the columns id and part as text, the column decided_by (None if there is none), and the
+    probabilities, float64 [n, n_labels]
+
+    Raises
+    ------
+    HaloError
+        if the file has other columns, or a value that is not a probability
+    """
+    fix = "delete the file and run again"
+    columns = probability_columns(label_names)
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    decided_by = table.pop("decided_by").to_numpy(object) if "decided_by" in table else None
+    if list(table.columns) != ["id", "part", *columns]:
+        raise HaloError(f"{file}: its labels are not {', '.join(label_names)}; {fix}")
+    try:
+        # numpy's conversion is exact, unlike that of older versions of pandas; a probability that
+        # equals its threshold must stay equal.
+        probabilities = table[columns].to_numpy(dtype=object).astype(float)
+        valid = ((probabilities >= 0) & (probabilities <= 1)).all()
+    except ValueError:
+        valid = False
+    if not valid:
+        raise HaloError(f"{file}: has a value that is not a probability between 0 and 1; {fix}")
+    return table[["id", "part"]], decided_by, probabilities

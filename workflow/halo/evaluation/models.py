@@ -12,6 +12,7 @@ from halo.errors import HaloError
 from halo.fold_parts import FoldParts
 from halo.model_description import ModelDescription, read_description
 from halo.model_key import ModelKey
+from halo.predictions import read_predictions
 from halo.proteins.table import Proteins
 
 
@@ -102,12 +103,11 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     names = list(proteins.label_names)
     fix = "delete the file and run again"
     description = read_description(path.parent)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    decided_by = (
-        table.pop("decided_by") if "decided_by" in table else pd.Series(key.method, table.index)
-    )
-    if list(table.columns) != ["id", "part", *names] or description.labels != names:
+    if description.labels != names:
         raise HaloError(f"{path}: its labels are not {', '.join(names)}; {fix}")
+    table, decided_by, probabilities = read_predictions(path, names)
+    if decided_by is None:
+        decided_by = np.full(len(table), key.method, dtype=object)
     rows = pd.Index(proteins.ids).get_indexer(table["id"])
     parts = table["part"].to_numpy(dtype=object)
     expected = FoldParts.of_fold(assignments, key.fold, table["id"]).part
@@ -121,15 +121,6 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     tested = FoldParts.of_fold(assignments, key.fold, assignments.index).counts["test"]
     if (parts == "test").sum() != tested or table["id"].duplicated().any():
         raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {fix}")
-    try:
-        # numpy's conversion is exact, unlike that of older versions of pandas; a probability that
-        # equals its threshold must stay equal.
-        probabilities = table[names].to_numpy(dtype=object).astype(float)
-        valid = ((probabilities >= 0) & (probabilities <= 1)).all()
-    except ValueError:
-        valid = False
-    if not valid:
-        raise HaloError(f"{path}: has a value that is not a probability between 0 and 1; {fix}")
     return Model(key, rows, parts, decided_by, probabilities, description)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from halo.decisions import decide, uncertainty
 from halo.evaluation.models import Pooled
+from halo.predictions import probability_columns
 from halo.proteins.table import Proteins
 
 DIGITS = 6
@@ -37,8 +38,8 @@ def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) 
             "decided_by": [";".join(dict.fromkeys(names)) for names in deciders],
         }
         scores = {
-            f"p:{name}": probabilities[:, index].round(DIGITS)
-            for index, name in enumerate(proteins.label_names)
+            name: probabilities[:, index].round(DIGITS)
+            for index, name in enumerate(probability_columns(proteins.label_names))
         }
         tables.append(pd.DataFrame(columns | scores))
     return pd.concat(tables, ignore_index=True)
