@@ -10,6 +10,7 @@ PROTEINS ?= 1000
 MINUTES ?= 60
 SEED ?= 1
 READERS ?=
+SAMPLE ?=
 TESTED ?= 3
 # Port of the demo's local AlphaFold DB server, which config/config.yaml also uses.
 PORT := 8642
@@ -24,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -40,6 +41,15 @@ test: lint compiler  ## check the style and run all tests that need no root
 
 test-fast: $(VENV)/.test  ## run the unit tests without the slow ones: less than three minutes
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" tests/unit
+
+coverage: $(VENV)/.test  ## measure the coverage of the unit tests, and check its floor
+	@coverage erase
+	@OMP_NUM_THREADS=1 coverage run -m pytest -n $(CORES) --dist worksteal tests/unit
+	@coverage combine --quiet
+	@coverage report
+
+mutants: $(VENV)/.test  ## change split, audit, leak checks, masks and decisions, and see which tests notice (SAMPLE=10 each)
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE))
 
 test-browser: $(VENV)/.test chromium  ## test the pages in Chromium, which is installed as root
 	@pytest -m browser
@@ -158,7 +168,7 @@ pins:  ## pin conda's solution for each of envs/*.yaml, on Linux with access to 
 	done
 
 clean:  ## remove the demo's results and the caches
-	@rm -rf results/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf results/demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 chromium:

@@ -24,13 +24,15 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType
 
-import numpy
+import hypothesis
 import pandas
 import pytest
+import scipy.stats
+import sklearn.metrics
 import torch
 
 ROOT = Path(__file__).parents[1]
-LIBRARIES = (numpy, pandas, torch)  # imported once
+LIBRARIES = (hypothesis, pandas, scipy.stats, sklearn.metrics, torch)  # imported once
 SECONDS = 600  # after which a mutant counts as killed: it does not end
 # The modules, and the tests that have to notice what is changed in them.
 TESTS = {
@@ -41,7 +43,7 @@ TESTS = {
     "split.audit": ("test_split_audit", "test_split_run"),
     "split.leakage": ("test_split_leakage", "test_split_run"),
     "embeddings.leakage": ("test_finetuning",),
-    "decisions": ("test_training_thresholds", "test_evaluation_metrics"),
+    "decisions": ("test_training_thresholds", "test_evaluation_thresholds", "test_cascade"),
     "network.modalities": ("test_network", "test_network_parts"),
     "network.loss": ("test_network_parts", "test_partial_labels"),
     "training.decisions": ("test_training_thresholds", "test_partial_labels"),
