@@ -1,4 +1,4 @@
-"""Graph attention in one pass over the edges, for training on a CPU.
+"""Graph attention in one loop over the edges, for training on a CPU.
 
 PyTorch makes an array of [edges, channels] of every step: gather, add, leaky ReLU, product,
 dropout, scatter, and the same again backwards. Here a residue's edges are read once and what is
