@@ -3,26 +3,21 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from halo.cli import job_parser, run_job
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.strata import make_strata
-from halo.files import write_json, write_table
+from halo.files import read_text_table, write_json, write_table
 from halo.fold_parts import read_assignments
 from halo.proteins.table import read_proteins
-
-
-def read_text_table(file: Path | None) -> pd.DataFrame | None:
-    """A CSV with every value as text, or None without a file."""
-    return file and pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Evaluate the given predictions."""
     proteins = read_proteins(arguments.proteins)
     strata = make_strata(
-        proteins, read_text_table(arguments.structures), read_text_table(arguments.identity)
+        proteins,
+        arguments.structures and read_text_table(arguments.structures),
+        arguments.identity and read_text_table(arguments.identity),
     )
     metrics, table = evaluate(
         proteins,

@@ -4,32 +4,21 @@ import argparse
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from halo.cli import job_parser, run_job
-from halo.files import read_json, write_json
+from halo.files import read_json, read_text_table, write_json
 from halo.proteins.table import read_proteins
-from halo.report.provenance import make_provenance
+from halo.report.provenance import make_provenance, run_counts
 from halo.report.timings import read_timings
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Write the provenance."""
-    table = read_proteins(arguments.proteins).table
-    structures = pd.read_csv(arguments.structures, dtype=str, keep_default_na=False)
-    counts = {
-        "proteins": len(table),
-        "rejected": len(pd.read_csv(arguments.rejected, dtype=str)),
-        "sequences": int(table["seq_hash"].nunique()),
-        "residues": int(table.drop_duplicates("seq_hash")["length"].sum()),
-        "structures": int((structures["status"] == "ok").sum()),
-        "models": len(arguments.models),
-    }
-    jobs = {
-        name.replace("{shard}", f"{shard:03d}")
-        for name in arguments.jobs
-        for shard in range(arguments.config["shards"])
-    }
+    counts = run_counts(
+        read_proteins(arguments.proteins),
+        read_text_table(arguments.rejected),
+        read_text_table(arguments.structures),
+        len(arguments.models),
+    )
     provenance = make_provenance(
         arguments.config,
         arguments.workflow,
@@ -37,7 +26,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.inputs,
         read_json(arguments.language_model),
         counts,
-        read_timings(arguments.benchmarks, jobs),
+        read_timings(arguments.benchmarks, arguments.jobs, arguments.config["shards"]),
     )
     write_json(arguments.out, provenance)
 

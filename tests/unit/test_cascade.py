@@ -9,7 +9,7 @@ from scipy.special import expit, logit, softmax
 from halo.cascade.calibration import TEMPERATURES, calibrate, to_logits, to_probabilities
 from halo.cascade.combination import Band, MemberPrediction, average, choose_band, combine
 from halo.decisions import decide
-from halo.evaluation.conformal import coverage, label_sets, risk_control
+from halo.evaluation.conformal import label_coverage, label_sets, risk_control
 
 
 def multilabel(n, labels=4, seed=0, base=-1.0):
@@ -91,7 +91,7 @@ def test_the_promise_is_kept_on_other_proteins():
         logits, truth = multilabel(400, seed=seed)
         probabilities = expit(logits)
         cut = risk_control(probabilities[:200], truth[:200], 0.1)
-        found.append(coverage(label_sets(probabilities[200:], cut), truth[200:]))
+        found.append(label_coverage(label_sets(probabilities[200:], cut), truth[200:]))
     assert 0.895 < np.mean(found) < 0.93
 
 

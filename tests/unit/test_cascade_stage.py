@@ -8,7 +8,7 @@ import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
 from halo.errors import HaloError
-from halo.evaluation.conformal import coverage, label_sets
+from halo.evaluation.conformal import label_coverage, label_sets
 from halo.evaluation.models import read_model
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import read_json
@@ -127,5 +127,5 @@ def test_calibration_does_not_need_the_test(run):
     cal = model.of_part("cal")
     sets = label_sets(cal.probabilities, read_json(folder / "model.json")["conformal"]["cut"])
     truth = run.proteins.labels[cal.rows]
-    assert coverage(sets, truth) >= 0.9
+    assert label_coverage(sets, truth) >= 0.9
     assert np.isfinite(cal.probabilities).all()

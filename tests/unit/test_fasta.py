@@ -2,15 +2,14 @@
 
 import bz2
 import gzip
-import io
 import lzma
-import zipfile
 from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archives import zipped
 from halo.errors import HaloError
 from halo.tables.readers import read_records
 
@@ -21,14 +20,6 @@ WANTED = [("a", "MKVLA", 1), ("b", "MKLW", 4)]
 def records(path):
     table = read_records(path)
     return list(table[["id", "sequence", "(line)"]].itertuples(index=False, name=None))
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return content.getvalue()
 
 
 PLAIN = TEXT.encode()

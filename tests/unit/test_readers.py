@@ -6,7 +6,6 @@ import gzip
 import io
 import logging
 import lzma
-import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archives import zipped
 from halo.errors import HaloError
 from halo.tables.fasta import read_fasta
 from halo.tables.readers import LINE, read_records, read_table
@@ -40,14 +40,6 @@ def test_encodings_by_their_marks(tmp_path, encoding, caplog):
     caplog.set_level(logging.WARNING, logger="halo")
     assert rows_of(written(tmp_path, TEXT.encode(encoding))) == ROWS
     assert ("Windows-1252" in caplog.text) == (encoding == "latin-1")
-
-
-def zipped(files: dict[str, str]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return content.getvalue()
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress])

@@ -133,6 +133,11 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False)
 
 
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Read a CSV with every value as text, blanks as empty text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
 def sha256_of_file(path: Path) -> str:
     """Hexadecimal SHA-256 of the bytes of a file."""
     with Path(path).open("rb") as file:

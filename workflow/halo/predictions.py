@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.files import write_table
+from halo.files import read_text_table, write_table
 from halo.fold_parts import FoldParts
 from halo.proteins.table import Proteins
 
@@ -58,7 +58,7 @@ def read_predictions(
     """
     fix = "delete the file and run again"
     columns = probability_columns(label_names)
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table = read_text_table(file)
     decided_by = table.pop("decided_by").to_numpy(object) if "decided_by" in table else None
     if list(table.columns) != ["id", "part", *columns]:
         raise HaloError(f"{file}: its labels are not {', '.join(label_names)}; {fix}")

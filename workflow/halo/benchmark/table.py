@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from halo.errors import HaloError
+from halo.files import read_text_table
 
 METRICS = {
     "macro_f1": "macro-F1",
@@ -45,7 +46,7 @@ class Measured:
 
 def read_published(path: Path) -> pd.DataFrame:
     """Published results of whole data sets (not of single labels)."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_text_table(path)
     missing = {"dataset", "method", "metric", "value", "labels", "split", "source"} - set(table)
     if missing:
         raise HaloError(f"{path}: the columns {', '.join(sorted(missing))} are missing")

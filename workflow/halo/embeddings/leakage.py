@@ -3,11 +3,9 @@
 import logging
 from pathlib import Path
 
-import pandas as pd
-
 from halo.embeddings.weights import read_weights
 from halo.errors import HaloError
-from halo.files import read_json, write_table
+from halo.files import read_json, read_text_table, write_table
 from halo.fold_parts import TRAIN, FoldParts
 from halo.proteins.table import Proteins
 
@@ -65,7 +63,7 @@ def require_no_leak(file: Path, proteins: Proteins, parts: FoldParts) -> None:
     file : ``training.csv``, see `write_training`
     parts : parts of the fold
     """
-    seen = pd.read_csv(file, dtype=str, keep_default_na=False)
+    seen = read_text_table(file)
     hashes = proteins.table["seq_hash"]
     fitted = hashes.isin(seen.loc[seen["part"] == "train", "seq_hash"]).to_numpy()
     chosen = hashes.isin(seen.loc[seen["part"] == "val", "seq_hash"]).to_numpy()

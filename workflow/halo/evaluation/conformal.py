@@ -40,7 +40,7 @@ def label_sets(probabilities: np.ndarray, cut: float) -> np.ndarray:
     return np.asarray(probabilities) >= cut
 
 
-def coverage(sets: np.ndarray, truth: np.ndarray) -> float:
+def label_coverage(sets: np.ndarray, truth: np.ndarray) -> float:
     """Mean fraction of a protein's labels that are in its set; NaN without any label."""
     truth = np.asarray(truth, dtype=bool)
     labelled = truth.any(axis=1)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from halo.evaluation.bootstrap import Estimate, estimate, reported
-from halo.evaluation.conformal import coverage, label_sets
+from halo.evaluation.conformal import label_coverage, label_sets
 from halo.evaluation.metrics import BIASED, BINS, Replicates
 from halo.evaluation.models import Model
 
@@ -92,7 +92,7 @@ def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) 
     together = np.concatenate(sets)
     return {
         "nominal": 1 - given[0].risk,
-        "observed": reported(coverage(together, truth)),
+        "observed": reported(label_coverage(together, truth)),
         "size": reported(together.sum(axis=1).mean()),
     }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from halo.files import read_json, write_json, write_table
+from halo.files import read_json, read_text_table, write_json, write_table
 
 CORE_COLUMNS = ("id", "accession", "sequence", "seq_hash", "length", "split")
 
@@ -101,7 +101,7 @@ def read_proteins(file: Path) -> Proteins:
     table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[])
     if description["long"]:
         values = np.full((len(table), len(names)), "0", dtype=object)
-        pairs = pd.read_csv(file.with_name("labels.csv"), dtype=str, keep_default_na=False)
+        pairs = read_text_table(file.with_name("labels.csv"))
         rows = pd.Index(table["id"]).get_indexer(pairs["id"])
         values[rows, pd.Index(names).get_indexer(pairs["label"])] = pairs["value"]
     else:

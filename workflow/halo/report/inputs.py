@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from halo.files import read_json
+from halo.files import read_json, read_text_table
 from halo.fold_parts import read_assignments
 from halo.model_key import ModelKey
 from halo.proteins.table import Proteins, read_proteins
@@ -54,13 +54,13 @@ def read_run(
     """Read the files; `histories` are ``<split>/<fold>/<seed>/<method>/history.csv``."""
     return RunResults(
         read_proteins(proteins),
-        _text_table(rejected),
+        read_text_table(rejected),
         read_assignments(assignments),
         pd.read_csv(identity, dtype={"id": str}),
         read_json(leakage),
-        _text_table(structures),
+        read_text_table(structures),
         read_json(metrics),
-        _text_table(predictions).astype({"uncertainty": float}),
+        read_text_table(predictions).astype({"uncertainty": float}),
         _histories(histories),
         read_json(provenance),
     )
@@ -70,10 +70,6 @@ def finetuned_method(run: RunResults) -> str | None:
     """Name of the method with class `esm`, if there is one."""
     names = (name for name, m in run.metrics["methods"].items() if m["class"] == "esm")
     return next(names, None)
-
-
-def _text_table(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def _histories(paths: Iterable[Path]) -> dict[ModelKey, pd.DataFrame]:

@@ -9,10 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from halo import __version__
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.machine import gpus, output_of
+from halo.proteins.table import Proteins
 from halo.split.binary import find_mmseqs
 from halo.uniprot.release import release_of
 
@@ -80,6 +83,21 @@ def without_home(value: Any, folders: Mapping[str, str]) -> Any:
             if value == folder or value.startswith(folder + "/"):
                 return sign + value[len(folder) :]
     return value
+
+
+def run_counts(
+    proteins: Proteins, rejected: pd.DataFrame, structures: pd.DataFrame, models: int
+) -> dict[str, int]:
+    """Count records, sequences, residues, structures (of their manifest) and models of a run."""
+    table = proteins.table
+    return {
+        "proteins": len(table),
+        "rejected": len(rejected),
+        "sequences": int(table["seq_hash"].nunique()),
+        "residues": int(table.drop_duplicates("seq_hash")["length"].sum()),
+        "structures": int((structures["status"] == "ok").sum()),
+        "models": models,
+    }
 
 
 def make_provenance(

@@ -7,18 +7,19 @@ from typing import Any
 import pandas as pd
 
 
-def read_timings(folder: Path, jobs: Collection[str]) -> dict[str, dict[str, Any]]:
+def read_timings(folder: Path, jobs: Collection[str], shards: int = 1) -> dict[str, dict[str, Any]]:
     """Jobs, seconds and memory by stage.
 
-    `jobs` are the names of the run's benchmark files in `folder`, without suffix; the folder may
-    have files of earlier settings as well.
+    `jobs` are the names of the run's benchmark files in `folder`, without suffix, where ``{shard}``
+    stands for the number of each of `shards`; the folder may have files of earlier settings, too.
 
     A stage is a file ``<stage>.tsv`` or the files of a folder ``<stage>/``. ``seconds`` is
     the sum over jobs, ``longest`` the longest job; memory is the highest of a job. A job
     that was too short to be measured has no memory (None).
     """
     rows = []
-    for name in sorted(jobs):
+    names = {job.replace("{shard}", f"{shard:03d}") for job in jobs for shard in range(shards)}
+    for name in sorted(names):
         file = Path(folder) / f"{name}.tsv"
         if file.is_file():
             table = pd.read_csv(file, sep="\t", na_values="-")

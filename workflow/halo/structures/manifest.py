@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.files import write_table
+from halo.files import read_text_table, write_table
 from halo.structures.layout import STATUSES, Note
 
 COLUMNS = (
@@ -36,7 +36,7 @@ def merge_parts(parts: Iterable[Path], proteins: pd.DataFrame) -> pd.DataFrame:
 
     HaloError if a sequence is in no part.
     """
-    tables = [pd.read_csv(part, dtype=str, keep_default_na=False) for part in parts]
+    tables = [read_text_table(part) for part in parts]
     notes = pd.concat(tables).drop_duplicates("seq_hash")
     manifest = proteins[["id", "seq_hash"]].merge(notes, on="seq_hash", how="left")
     lost = manifest["status"].isna()

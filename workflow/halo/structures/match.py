@@ -1,5 +1,6 @@
 """Map residues of a structure to positions in the protein's sequence."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,7 +123,8 @@ def _aligned(letters: str, sequence: str) -> tuple[np.ndarray, np.ndarray]:
     result = gemmi.align_string_sequences(list(letters), list(sequence), [], scoring)
     rows, positions = [], []
     row = position = 0
-    for length, operation in _operations(result.cigar_str()):
+    for count, operation in re.findall(r"(\d+)(\D)", result.cigar_str()):
+        length = int(count)
         if operation == "M":
             rows.append(np.arange(row, row + length))
             positions.append(np.arange(position, position + length))
@@ -130,15 +132,3 @@ def _aligned(letters: str, sequence: str) -> tuple[np.ndarray, np.ndarray]:
         position += length if operation in "MD" else 0
     empty = [np.empty(0, np.int64)]
     return np.concatenate(rows or empty), np.concatenate(positions or empty)
-
-
-def _operations(cigar: str) -> list[tuple[int, str]]:
-    operations = []
-    digits = ""
-    for character in cigar:
-        if character.isdigit():
-            digits += character
-        else:
-            operations.append((int(digits), character))
-            digits = ""
-    return operations
