@@ -60,7 +60,7 @@ def test_bytes_that_are_not_utf8_harm_their_record_alone(tmp_path, caplog):
     (tmp_path / "in.fasta").write_bytes(b">caf\xe9\nMKV\n>b\nMK\xffV\n>\xce\xb1\nMKL\n")
     found = records(tmp_path / "in.fasta")
     assert found == [("café", "MKV", 1), ("b", "MKÿV", 3), ("α", "MKL", 5)]
-    assert "byte 0xe9 is not of UTF-8: such bytes are read as Windows-1252" in caplog.text
+    assert "byte 0xe9 is not valid in UTF-8: such bytes are read as Windows-1252" in caplog.text
 
 
 def test_a_nul_harms_its_record_alone(tmp_path):
