@@ -3,84 +3,8 @@
 # The default bundle is that of the run. Downloads are made where the workflow was started, because
 # compute nodes often have no internet access.
 
-import re
 
-from halo.methods import NETWORKS
-
-PREDICT = config["predict"]
-# A bundle may have any network.
-PREDICT_DIGEST = script_digest("predict.py", *modules_of(NETWORKS))
-
-
-def folder_of(fasta):
-    """Name of the folder for the predictions of a file: the file name without suffixes."""
-    name = re.sub(r"(?i)\.(gz|bz2|xz|zst)$", "", Path(fasta).name)
-    name = re.sub(r"(?i)\.(fasta|fas|faa|fa|fsa|csv|tsv|txt)$", "", name)
-    return re.sub(r"[{}<>]", "_", name)
-
-
-PREDICTIONS = f"<results>/predict/{folder_of(config['fasta'] or 'none')}"
-
-
-def released(name):
-    """An input function: a file of each model in the bundle."""
-
-    def files(wildcards):
-        try:
-            return model_files(name, PLAN.released_models)
-        except HaloError as error:
-            raise WorkflowError(str(error)) from None
-
-    return files
-
-
-def released_files(wildcards):
-    """Weights in the bundle, as inputs so that missing ones are created."""
-    folds = PLAN.released_folds if PLAN.released_finetuned else ()
-    names = ("adapter.safetensors", "adapter.json", "head.safetensors", "language_model.json")
-    return model_files("model.safetensors", PLAN.released_networks) + [
-        f"<results>/{place_of(fold)}finetune/{name}" for fold in folds for name in names
-    ]
-
-
-def queries(wildcards):
-    """The proteins to predict."""
-    if config["fasta"] is None:
-        raise WorkflowError("nothing to predict: snakemake predict --config fasta=proteins.fasta")
-    return literal(config["fasta"])
-
-
-def own_language_model():
-    """The checkpoint of the configuration, if the bundle was trained with one of that name."""
-    local = local_checkpoint(None)
-    if not local or config["bundle"] is None:
-        return local
-    description = Path(config["bundle"]) / "bundle.json"
-    if not description.is_file():
-        return None
-    name = json.loads(description.read_text())["language_model"]["name"]
-    return local if name == Path(local).stem else None
-
-
-def prediction_settings(wildcards):
-    """Settings that influence predictions, besides queries and bundle."""
-    return json.dumps({**chosen(PREDICT, "confidence"), "download": PREDICT["download"]})
-
-
-def predict_options(wildcards):
-    """Options of both rules."""
-    return Untracked(
-        " ".join(
-            [
-                option("store", config["store"]),
-                option("structures", PREDICT["structures"]),
-                option("confidence", PREDICT["confidence"]),
-                option("language-model", PREDICT["language_model"] or own_language_model()),
-                option("chunk", PREDICT["chunk"]),
-                "" if PREDICT["download"] else "--no-download",
-            ]
-        )
-    )
+include: "functions/predict.smk"
 
 
 rule bundle:

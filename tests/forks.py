@@ -110,7 +110,7 @@ def import_snakemake(root: Path) -> None:
     """Import and compute what each call of Snakemake needs of itself and of the package."""
     for name in ("snakemake.cli", "snakemake.workflow"):
         import_module(name)
-    for rules in (root / "rules").glob("*.smk"):
+    for rules in (root / "rules").rglob("*.smk"):
         for module, names in IMPORT.findall(rules.read_text()):
             imported = import_module(module)
             for name in re.findall(r"\w+", names):

@@ -1,0 +1,78 @@
+# Inputs and parameters of the rules in ../ingest.smk.
+import re
+
+from halo.config.downloads import download_name
+from halo.config.files import worth_reading
+from halo.uniprot.release import START as UNIPROT_START
+from halo.uniprot.settings import UniprotSettings
+
+DATASET = config["dataset"]
+TEST_SET = DATASET["test"] or {}
+LONG_LABELS = bool(DATASET["labels"]["label"])
+DOWNLOADED = f"{literal(config['store'])}/downloads"
+# URL and checksum of each file in the folder of downloads.
+DOWNLOADS = {
+    download_name(table["url"]): table for table in (DATASET, TEST_SET) if table.get("url")
+}
+# Data sets that are queried from UniProt.
+FROM_UNIPROT = [t for t in (DATASET, TEST_SET) if t.get("uniprot") and not t["proteins"]]
+
+
+def dataset_file(table):
+    """The local file of the configuration, or the download from a URL or UniProt."""
+    if not table:
+        return []
+    if table["proteins"]:
+        return literal(table["proteins"])
+    name = uniprot_name(table) if table["uniprot"] else download_name(table["url"])
+    return f"{DOWNLOADED}/{name}"
+
+
+def labels_file(table):
+    """The table of labels, if the configuration has one."""
+    return literal(table["labels"]["table"]) if table and table["labels"]["table"] else []
+
+
+def uniprot_name(table):
+    """File name of the UniProt entries of a data set."""
+    settings = UniprotSettings.from_config(table["uniprot"])
+    return f"{UNIPROT_START}{sha256_of_text(settings.base_url + settings.search)[:12]}.jsonl.gz"
+
+
+def uniprot_query(name):
+    """Keys of the configuration that the entries of such a file depend on."""
+    table = next(table for table in FROM_UNIPROT if uniprot_name(table) == name)
+    return chosen(table["uniprot"], "query", "taxonomy", "reviewed", "base_url")
+
+
+def uniprot_mappings():
+    """Tables of the configuration that map locations of UniProt to labels."""
+    used = [table["uniprot"] for table in (DATASET, TEST_SET) if table.get("uniprot")]
+    return sorted({literal(section["mapping"]) for section in used if section["mapping"]})
+
+
+def check_data():
+    """Stop the run before the first job if its data do not fit its configuration."""
+    test_labels = TEST_SET["labels"]["table"] if TEST_SET else None
+    files = [dataset_file(DATASET), DATASET["labels"]["table"], dataset_file(TEST_SET), test_labels]
+    given = [*filter(None, [*files, config["split"]["base"]]), *CONFIGFILES]
+    changed = {"dataset", "split"} & set(workflow.config_settings.config)  # on the command line
+    made = None if changed else Path("results", config["run"], "proteins.csv")
+    if not worth_reading(given, made):
+        return
+    # Not at the top: it loads pandas, which the processes of the jobs can do without, and so can
+    # an environment of Snakemake alone. The ingest finds the same.
+    try:
+        from halo import preflight
+        from halo.proteins import datasets
+    except ModuleNotFoundError:
+        return
+    try:
+        data = datasets.DataFiles(*(file or None for file in files))
+        preflight.check_data(data, stage_settings.ingest_settings(USED), config["split"])
+    except HaloError as error:
+        raise WorkflowError(str(error)) from None
+
+
+if workflow.is_main_process:
+    check_data()
