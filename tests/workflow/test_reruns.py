@@ -449,8 +449,8 @@ def test_a_module_of_a_git_repository(tmp_path):
 
     profile = folder / "profiles/default/profile.yaml"
     profile.parent.mkdir(parents=True)
-    documented = (ROOT / "docs/how-to/faq.md").read_text()
-    profile.write_text(re.search(r"^max-checksum-file-size: \d+$", documented, re.MULTILINE)[0])
+    documented = (ROOT / "docs/how-to/extend.md").read_text()
+    profile.write_text(re.search(r"max-checksum-file-size: \d+", documented)[0])
     call("--dry-run", "all")
     call("results/small/proteins.csv")
     assert (folder / "proteins.csv").stat().st_size > 1_000_000
