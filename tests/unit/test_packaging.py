@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import halo
+from halo import methods
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow"
@@ -162,6 +163,9 @@ def imports(path: Path) -> tuple[set[Path], set[str]]:
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    if "methods.load(" in path.read_text():  # registered classes are imported by their names
+        registry = methods.NETWORKS if "methods.NETWORKS" in path.read_text() else methods.BASELINES
+        names.update(methods.modules_of(registry))
     ours = {name for name in names if name.split(".")[0] == "halo"}
     files = {PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in ours}
     files |= {PACKAGE.joinpath(*name.split("."), "__init__.py") for name in ours}

@@ -36,8 +36,6 @@ from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
-CODE = ("halo.training.loop", "halo.network.classes")  # code that the weights depend on
-
 
 @dataclass(frozen=True)
 class Inputs:
