@@ -1,14 +1,13 @@
 """Commands of the tutorial."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 
+from forks import Forks
 from pipeline import ROOT
 
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -19,26 +18,22 @@ def commands(section: str) -> list[str]:
     return BLOCK.findall(section)
 
 
-def test_the_commands_of_the_tutorial(tmp_path):
-    """All but the installation, which is that of the environment the tests run in."""
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("Snakefile", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    # The command that `pip install -e .` would have made.
-    halo = tmp_path / "bin/halo"
-    halo.parent.mkdir()
-    halo.write_text(f'#!/bin/sh\nexec {sys.executable} -m halo "$@"\n')
-    halo.chmod(0o755)
-    path = f"{halo.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path / "workflow")}
+def outputs_of_the_tutorial(folder: Path, forks: Forks) -> list[str]:
+    """Run the commands of all sections but the first in a copy of the checkout."""
+    (folder / "bin").mkdir()
+    # The commands that `pip install -e .` and the installation would have made.
+    for name in ("halo", "snakemake"):
+        command = folder / "bin" / name
+        command.write_text(f'#!/bin/sh\nexec {forks.python} -m {name} "$@"\n')
+        command.chmod(0o755)
+    environment = forks.environment(folder / "bin")
     _, _, *sections = (ROOT / "docs/tutorial.md").read_text().split("\n## ")
     outputs = []
     for block in (block for section in sections for block in commands(section)):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
-            cwd=tmp_path,
-            env=environment,
+            cwd=folder,
+            env={**environment, "PYTHONPATH": str(folder / "workflow")},
             capture_output=True,
             text=True,
             timeout=900,
@@ -46,6 +41,17 @@ def test_the_commands_of_the_tutorial(tmp_path):
         )
         assert done.returncode == 0, block + done.stdout + done.stderr
         outputs.append(done.stdout)
+    return outputs
+
+
+def test_the_commands_of_the_tutorial(tmp_path):
+    """All but the installation, which is that of the environment the tests run in."""
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Snakefile", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    with Forks(tmp_path) as forks:
+        outputs = outputs_of_the_tutorial(tmp_path, forks)
     assert (tmp_path / "results/mine/report.html").is_file()
     assert (tmp_path / "results/mine/bundle/README.md").is_file()
     predicted = pd.read_csv(tmp_path / "out/predictions.csv")
