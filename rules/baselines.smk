@@ -16,11 +16,11 @@ rule baseline:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        kind=class_of,
+        method_class=class_of,
         folder=subpath(output.predictions, parent=True),
         code=method_digest("baseline.py"),
     shell:
         "{params.run}/baseline.py --proteins {input.proteins} --assignments {input.assignments}"
-        " --hits {input.hits} --kind {params.kind} --method {wildcards.method}"
+        " --hits {input.hits} --class {params.method_class} --method {wildcards.method}"
         " --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
         " --out {params.folder} --log {log}"

@@ -23,13 +23,14 @@ rule join_methods:
         "../envs/evaluate.yaml"
     params:
         run=RUN,
-        kind=class_of,
+        method_class=class_of,
         members=lambda wildcards: f"members {' '.join(PLAN.joins[wildcards.method])}",
         settings=as_json(USED.get("cascade", config["cascade"])),
         folder=subpath(output.predictions, parent=True),
         code=script_digest("join_methods.py"),
     shell:
         "{params.run}/join_methods.py --proteins {input.proteins}"
-        " --assignments {input.assignments} --members {input.predictions} --kind {params.kind}"
+        " --assignments {input.assignments} --members {input.predictions}"
+        " --class {params.method_class}"
         " --method {wildcards.method} --split {wildcards.split} --fold {wildcards.fold}"
         " --seed {wildcards.seed} --out {params.folder} --settings {params.settings:q} --log {log}"

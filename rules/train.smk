@@ -32,7 +32,7 @@ rule train:
         run=RUN,
         device=device,
         store=STORE,
-        kind=class_of,
+        method_class=class_of,
         settings=network_settings,
         execution=training_execution,
         language_model=lambda wildcards, input: option(
@@ -44,6 +44,7 @@ rule train:
         "{params.run}/train.py --proteins {input.proteins} --assignments {input.assignments}"
         " --graphs {input.graphs} --embeddings {input.embeddings}"
         " --store {params.store:q} {params.language_model} --split {wildcards.split} --fold {wildcards.fold} --seed {wildcards.seed}"
-        " --method {wildcards.method} --kind {params.kind} --out {params.folder} --threads {threads}"
+        " --method {wildcards.method} --class {params.method_class} --out {params.folder}"
+        " --threads {threads}"
         " --device {params.device} --settings {params.settings:q} --execution {params.execution:q}"
         " --log {log}"

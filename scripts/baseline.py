@@ -18,7 +18,7 @@ def job(arguments: argparse.Namespace) -> None:
         proteins,
         read_parts(arguments.assignments, arguments.fold, proteins.ids),
         read_hits(arguments.hits),
-        arguments.kind,
+        arguments.method_class,
         ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
         arguments.out,
     )
@@ -29,7 +29,9 @@ if __name__ == "__main__":
     parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv")
     parser.add_argument("--assignments", type=Path, required=True, help="assignments.csv")
     parser.add_argument("--hits", type=Path, required=True, help="similar pairs, best first")
-    parser.add_argument("--kind", choices=sorted(BASELINES), required=True, help="which baseline")
+    parser.add_argument(
+        "--class", dest="method_class", choices=sorted(BASELINES), required=True, help="its class"
+    )
     parser.add_argument("--method", required=True, help="name of the method")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")

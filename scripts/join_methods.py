@@ -17,7 +17,7 @@ def job(arguments: argparse.Namespace) -> None:
         read_proteins(arguments.proteins),
         read_assignments(arguments.assignments),
         arguments.members,
-        arguments.kind,
+        arguments.method_class,
         ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
         CascadeSettings(**arguments.settings),
         arguments.out,
@@ -31,7 +31,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--members", type=Path, nargs=2, required=True, help="predictions.csv of either method"
     )
-    parser.add_argument("--kind", choices=JOINING, required=True, help="how to join")
+    parser.add_argument(
+        "--class", dest="method_class", choices=JOINING, required=True, help="how to join"
+    )
     parser.add_argument("--method", required=True, help="name of the method")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")

@@ -28,7 +28,7 @@ def job(arguments: argparse.Namespace) -> None:
         read_parts(arguments.assignments, arguments.fold, proteins.ids),
         Inputs(arguments.graphs, arguments.embeddings, arguments.store, arguments.language_model),
         ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
-        arguments.kind,
+        arguments.method_class,
         NetworkSettings(**arguments.settings["network"]),
         TrainingSettings(**arguments.settings["training"], **arguments.execution),
         arguments.out,
@@ -52,7 +52,9 @@ if __name__ == "__main__":
     parser.add_argument("--fold", required=True, help="fold that is tested")
     parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")
     parser.add_argument("--method", required=True, help="name of the method")
-    parser.add_argument("--kind", required=True, choices=NETWORKS, help="its class")
+    parser.add_argument(
+        "--class", dest="method_class", required=True, choices=NETWORKS, help="its class"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="cuda: require a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

@@ -92,7 +92,7 @@ STAGES = {
         arguments=(
             *TABLES, "--graphs", "graphs.json", "--embeddings", "embeddings.json",
             "--store", "store", "--split", "kfold", "--seed", "1", "--method", "halo",
-            "--kind", "network", "--out", "model",
+            "--class", "network", "--out", "model",
         ),
         settings={"network": NETWORK, "training": {"epochs": 3, "residues_per_batch": 2000}},
         made=("model",),

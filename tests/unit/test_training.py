@@ -104,7 +104,7 @@ def run(setting, folder: Path, **change) -> None:
         FoldParts("0", change.get("parts", parts).to_numpy(dtype=object)),
         Inputs([root / "graphs.json"], [root / "embeddings.json"], root, change.get("own")),
         KEY,
-        change.get("kind", "network"),
+        change.get("method_class", "network"),
         NETWORK,
         change.get("training", TRAINING),
         folder,
@@ -244,12 +244,12 @@ def test_a_saved_network_predicts_as_before(setting, tmp_path):
     assert description.labels == ["A", "B"]
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_every_network_is_trained_saved_and_loaded(setting, tmp_path, kind):
-    run(setting, tmp_path, kind=kind, training=replace(TRAINING, epochs=2))
+@pytest.mark.parametrize("method_class", NETWORKS)
+def test_every_network_is_trained_saved_and_loaded(setting, tmp_path, method_class):
+    run(setting, tmp_path, method_class=method_class, training=replace(TRAINING, epochs=2))
     network, description = load_model(tmp_path)
-    assert isinstance(network, NETWORKS[kind])
-    assert description.kind == kind
+    assert isinstance(network, NETWORKS[method_class])
+    assert description.method_class == method_class
     assert len(pd.read_csv(tmp_path / "history.csv")) == 2
 
 

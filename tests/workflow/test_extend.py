@@ -102,7 +102,7 @@ def test_add_a_method(checkout, tmp_path):
     (tmp_path / "hits.csv").write_text("query,target,bits\n")
     python(
         checkout, checkout / "scripts/baseline.py", "--proteins", table, "--assignments",
-        tmp_path / "assignments.csv", "--hits", tmp_path / "hits.csv", "--kind", "uniform",
+        tmp_path / "assignments.csv", "--hits", tmp_path / "hits.csv", "--class", "uniform",
         "--method", "chance", "--split", "kfold", "--fold", "0", "--seed", "1", "--out",
         tmp_path / "out",
     )  # fmt: skip

@@ -27,13 +27,19 @@ JOINING = (CASCADE, AVERAGE)
 CLASSES = tuple(dict.fromkeys(("network", "esm", *JOINING, *NETWORKS, *BASELINES)))
 
 
-def load(kind: str) -> Any:
+def load(method_class: str) -> Any:
     """The network's class or the baseline's function; KeyError for what has none."""
-    module, _, name = (NETWORKS | BASELINES)[kind].partition(":")
+    module, _, name = (NETWORKS | BASELINES)[method_class].partition(":")
     return getattr(import_module(module), name)
 
 
-def modules_of(kinds: Iterable[str]) -> list[str]:
+def modules_of(classes: Iterable[str]) -> list[str]:
     """Modules of these classes, each once."""
     places = NETWORKS | BASELINES
-    return sorted({places[kind].partition(":")[0] for kind in kinds if kind in places})
+    return sorted(
+        {
+            places[method_class].partition(":")[0]
+            for method_class in classes
+            if method_class in places
+        }
+    )

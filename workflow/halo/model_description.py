@@ -50,8 +50,8 @@ class ModelDescription(Versioned):
 
     Attributes
     ----------
-    kind
-        Class of the method, ``class`` in the file.
+    method_class
+        ``class`` in the file.
     split, fold, seed, method
         Key of the model, see `halo.model_key.ModelKey`.
     task, labels, thresholds
@@ -69,7 +69,7 @@ class ModelDescription(Versioned):
         For a cascade or an average.
     """
 
-    kind: Literal[CLASSES] = Field(alias="class")  # type: ignore[valid-type]  # a constant
+    method_class: Literal[CLASSES] = Field(alias="class")  # type: ignore[valid-type]  # a constant
     split: str
     fold: str
     seed: int
@@ -105,10 +105,10 @@ class ModelDescription(Versioned):
         return ModelKey(self.split, self.fold, self.seed, self.method)
 
 
-def described(kind: str, key: ModelKey, **fields: Any) -> ModelDescription:
+def described(method_class: str, key: ModelKey, **fields: Any) -> ModelDescription:
     """The description of a model of this version."""
     names = {"split": key.split, "fold": key.fold, "seed": key.seed, "method": key.method}
-    content: dict[str, Any] = {"class": kind, **names, **fields}
+    content: dict[str, Any] = {"class": method_class, **names, **fields}
     return ModelDescription(format=FORMAT, halo=__version__, **content)
 
 

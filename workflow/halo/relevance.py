@@ -34,14 +34,14 @@ OF_MODES = {
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """A complete configuration without the keys that do not influence results of the run."""
     kept = deepcopy(dict(config))
-    kinds = {method["class"] for method in kept["methods"].values()}
+    classes = {method["class"] for method in kept["methods"].values()}
     mode = kept["split"]["mode"]
     unused = [f"split.{key}" for key, modes in OF_MODES.items() if mode not in modes]
     if kept["finetune"]["model"] != "finetuned":
         unused.append("finetune")
-    if not kinds & set(JOINING):
+    if not classes & set(JOINING):
         unused.append("cascade")
-    if not kinds & set(NETWORKS):
+    if not classes & set(NETWORKS):
         unused += ["network", "training"]
     for key in (*EXECUTION, *FILES, *unused):
         _drop(kept, key.split("."))

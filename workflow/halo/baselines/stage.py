@@ -29,28 +29,28 @@ def run_baseline(
     proteins: Proteins,
     parts: FoldParts,
     hits: pd.DataFrame,
-    kind: str,
+    method_class: str,
     key: ModelKey,
     folder: Path,
 ) -> None:
     """Write ``predictions.csv`` and ``model.json`` to `folder`.
 
-    `kind` is the method's class, a key of `halo.methods.BASELINES`.
+    `method_class` is a key of `halo.methods.BASELINES`.
     """
     parts.require(TRAIN)
     train, held_out = parts.rows(TRAIN), parts.held_out
     training = Training(proteins.ids[train], proteins.labels[train], hits, proteins.known[train])
-    probabilities = methods.load(kind)(training, proteins.ids[held_out])
+    probabilities = methods.load(method_class)(training, proteins.ids[held_out])
     log.info(
         "fold %s: %s from %s training proteins, for %s others",
-        key.fold, kind, f"{len(train):,}", f"{len(held_out):,}",
+        key.fold, method_class, f"{len(train):,}", f"{len(held_out):,}",
     )  # fmt: skip
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, probabilities)
     thresholds = decision_thresholds(training.frequencies)
     write_description(
         folder,
         described(
-            kind,
+            method_class,
             key,
             task=proteins.task,
             labels=list(proteins.label_names),

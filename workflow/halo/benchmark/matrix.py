@@ -38,12 +38,12 @@ def sizes_of(runs: Mapping[str, BenchmarkRun], base: Path) -> dict[str, Size]:
 
 def size_of(config: Config, registry: Mapping[str, Any]) -> Size:
     """Estimates for a run, given its complete configuration and the registry of data sets."""
-    kinds = [method["class"] for method in config["methods"].values()]
-    networks = sum(kind in NETWORKS for kind in kinds)
+    classes = [method["class"] for method in config["methods"].values()]
+    networks = sum(each in NETWORKS for each in classes)
     count, seeds = len(folds(config)), len(config["seeds"])
     finetuned = config["finetune"]["model"] == "finetuned"
     embedded = count if finetuned else 1  # times that every protein is embedded
-    jobs = config["shards"] * (2 + embedded) + count * (finetuned + seeds * len(kinds)) + OTHERS
+    jobs = config["shards"] * (2 + embedded) + count * (finetuned + seeds * len(classes)) + OTHERS
     residues = _residues(config["dataset"], registry)
     if residues is None:
         return Size(jobs, None, None)

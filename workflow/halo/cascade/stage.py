@@ -29,7 +29,7 @@ def join_fold(
     proteins: Proteins,
     assignments: pd.DataFrame,
     members: Sequence[Path],
-    kind: str,
+    method_class: str,
     key: ModelKey,
     settings: CascadeSettings,
     folder: Path,
@@ -43,7 +43,7 @@ def join_fold(
     ----------
     assignments : content of ``split/assignments.csv``, as text, indexed by id
     members : ``predictions.csv`` of the first and of the second method
-    kind : one of `halo.methods.JOINING`
+    method_class : one of `halo.methods.JOINING`
     """
     models = [read_model(path, proteins, assignments) for path in members]
     _require_same_place(members, models, key)
@@ -57,7 +57,7 @@ def join_fold(
         calibrations.append(fitted)
         predictions.append(_calibrated(model, fitted, proteins.task))
     band = EVERYTHING
-    if kind == CASCADE:
+    if method_class == CASCADE:
         val = of_part["val"]
         chosen = [_chosen(each, val) for each in predictions]
         band = choose_band(chosen[0], chosen[1], truth[val], known[val])
@@ -68,7 +68,7 @@ def join_fold(
         "fold %s: %s is used for %.0f %% of the test proteins, with the weight %.1f",
         key.fold, second.method, 100 * shares["test"], band.weight,
     )  # fmt: skip
-    decided_by = np.where(asked, _second_name(kind, first, second), first.method)
+    decided_by = np.where(asked, _second_name(method_class, first, second), first.method)
     parts = FoldParts.of_fold(assignments, key.fold, proteins.ids)
     write_predictions(
         folder / "predictions.csv", proteins, parts, first.rows, joint.probabilities, decided_by
@@ -77,7 +77,7 @@ def join_fold(
     write_description(
         folder,
         described(
-            kind,
+            method_class,
             key,
             task=proteins.task,
             labels=list(proteins.label_names),
@@ -96,7 +96,7 @@ def _require_same_place(members: Sequence[Path], models: Sequence[Model], key: M
     Other methods have only one seed.
     """
     for path, model in zip(members, models, strict=True):
-        names = ("fold", "seed") if model.description.kind in NETWORKS else ("fold",)
+        names = ("fold", "seed") if model.description.method_class in NETWORKS else ("fold",)
         given, wanted = (_listed(of, names) for of in (model.key, key))
         if given != wanted:
             raise HaloError(
@@ -109,8 +109,8 @@ def _listed(key: ModelKey, names: Sequence[str]) -> str:
     return ", ".join(f"{name} {getattr(key, name)}" for name in names)
 
 
-def _second_name(kind: str, first: Model, second: Model) -> str:
-    return second.method if kind == CASCADE else f"{first.method};{second.method}"
+def _second_name(method_class: str, first: Model, second: Model) -> str:
+    return second.method if method_class == CASCADE else f"{first.method};{second.method}"
 
 
 def _in_order(model: Model) -> Model:

@@ -114,8 +114,8 @@ class Methods:
 def methods_of(methods: Mapping[str, Mapping[str, Any]], finetuned: bool) -> Methods:
     """The methods of a run; what needs a fine-tuned language model is left out without one."""
     classes = {name: method["class"] for name, method in methods.items()}
-    networks = [name for name, kind in classes.items() if kind in NETWORKS]
-    esm = [name for name, kind in classes.items() if kind == "esm" and finetuned]
+    networks = [name for name, method_class in classes.items() if method_class in NETWORKS]
+    esm = [name for name, method_class in classes.items() if method_class == "esm" and finetuned]
     joined = [
         name
         for name, method in methods.items()

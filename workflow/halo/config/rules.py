@@ -154,12 +154,12 @@ def _steps(key: str) -> Path:
 def _methods(config: RunConfig) -> Iterator[Fault]:
     methods: Mapping[str, Any] = config.methods
     for name, method in methods.items():
-        path, kind, members = ("methods", name), method["class"], method.get("of")
-        if (members is not None) != (kind in JOINING):
+        path, method_class, members = ("methods", name), method["class"], method.get("of")
+        if (members is not None) != (method_class in JOINING):
             yield Fault(
                 (*path, "of"),
                 f"two methods to join belong to the classes {' and '.join(JOINING)}, and to no "
-                "other; " + ("name them" if kind in JOINING else "remove it"),
+                "other; " + ("name them" if method_class in JOINING else "remove it"),
             )
         for member in members or ():
             if member not in methods or methods[member]["class"] not in (*NETWORKS, "esm"):
@@ -169,9 +169,10 @@ def _methods(config: RunConfig) -> Iterator[Fault]:
                     f"{suggestion(member, methods)}",
                 )
         for key in ("network", "training", "embeddings"):
-            if method.get(key) and kind not in NETWORKS:
+            if method.get(key) and method_class not in NETWORKS:
                 yield Fault(
-                    (*path, key), f"the class {kind} takes none, only a network does; remove it"
+                    (*path, key),
+                    f"the class {method_class} takes none, only a network does; remove it",
                 )
         if method.get("embeddings") == "finetuned" and config.finetune.model != "finetuned":
             yield Fault(

@@ -58,7 +58,7 @@ def threshold_comparison(
         return {}
     table = {}
     for method, seeds in models.items():
-        if next(iter(seeds.values()))[0].description.kind not in LEARNED:
+        if next(iter(seeds.values()))[0].description.method_class not in LEARNED:
             continue
         chosen = {
             seed: [_thresholds(model, proteins) for model in trained]

@@ -56,7 +56,7 @@ def describe(seeds: Mapping[int, Sequence[Model]]) -> dict[str, Any]:
     """Class and seeds of a method, and the modality weights of a network."""
     models = [model for trained in seeds.values() for model in trained]
     description: dict[str, Any] = {
-        "class": models[0].description.kind,
+        "class": models[0].description.method_class,
         "seeds": list(seeds),
         "n_seeds": len(seeds),
         "n_models": len(models),

@@ -127,7 +127,7 @@ def build_bundle(
             "name": settings.name,
             "version": settings.version,
             "method": first.method,
-            "class": first.kind,
+            "class": first.method_class,
             "task": proteins.task,
             "labels": list(proteins.label_names),
             "simulated": settings.simulated,
@@ -206,7 +206,7 @@ def _model(
     for member, fitted in members:
         source = results / member.path
         trained = read_description(source)
-        if trained.kind == "esm":
+        if trained.method_class == "esm":
             where = f"{MODELS}/{model.fold}/finetune"
         else:
             where = f"{MODELS}/{member.fold}/{member.seed}/{member.method}"
@@ -215,7 +215,7 @@ def _model(
         entries.append(
             {
                 "method": trained.method,
-                "class": trained.kind,
+                "class": trained.method_class,
                 "folder": where,
                 "thresholds": trained.thresholds,
                 "temperature": fitted["temperature"],

@@ -55,7 +55,7 @@ class Member(_Part):
     """One method of a model."""
 
     method: str
-    kind: str = Field(alias="class")
+    method_class: str = Field(alias="class")
     folder: str
     thresholds: dict[str, FiniteFloat]
     temperature: Annotated[FiniteFloat, Field(gt=0)]
@@ -95,7 +95,7 @@ class Description(_Part):
     name: str
     version: str
     method: str
-    kind: str = Field(alias="class")
+    method_class: str = Field(alias="class")
     task: Literal["multilabel", "singlelabel"]
     labels: Annotated[list[str], Field(min_length=1)]
     simulated: bool

@@ -106,7 +106,7 @@ class Model:
         self.members = [Member(bundle, member, device) for member in entry["members"]]
         band = entry["band"]
         self.band = Band(band["certainty"], band["weight"]) if band else None
-        self.kind = bundle.description["class"]
+        self.method_class = bundle.description["class"]
         self.cut = entry["conformal"]["cut"] if entry["conformal"] else None
         adapter = entry["adapter"]
         self.adapter = bundle.folder / adapter if adapter else None
@@ -139,7 +139,7 @@ class Model:
         asked = np.zeros(len(dataset), dtype=bool)
         if self.band is not None:
             joint, asked = combine(predictions[0][0], predictions[1][0], self.band)
-        second = ";".join(names) if self.kind == AVERAGE else names[-1]
+        second = ";".join(names) if self.method_class == AVERAGE else names[-1]
         return joint.probabilities, np.where(asked, second, names[0]), weights
 
 

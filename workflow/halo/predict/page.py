@@ -28,10 +28,10 @@ BASELINES = {"esm": OWN, "mean_embedding": OWN}
 ANGSTROM = 10  # steps of a coordinate on the page
 
 
-def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
+def write_page(out: OutputFolder, chunks: Sequence[Path], method_class: str) -> None:
     """Write the page and the structures from a run's chunks, and remove older structures.
 
-    `kind` is the class of the bundle's method. Only the content of the page is kept in memory.
+    `method_class` is that of the bundle's method. Only the content of the page is kept in memory.
     """
     header = read_chunk(chunks[0]).header
     summary: Counter[str] = Counter()
@@ -49,7 +49,7 @@ def write_page(out: OutputFolder, chunks: Sequence[Path], kind: str) -> None:
     files = write_structures(out.claim(STRUCTURES), shown, accessions)
     for protein, name in zip(proteins, files, strict=True):
         protein["file"] = f"{STRUCTURES}/{name}" if name else None
-    text = render(header, summary, proteins, kind)
+    text = render(header, summary, proteins, method_class)
     write_text(out.claim(PAGE_FILE), text)
 
 
@@ -71,7 +71,7 @@ def render(
     header: Mapping[str, Any],
     summary: Mapping[str, int],
     proteins: Sequence[Mapping[str, Any]],
-    kind: str,
+    method_class: str,
 ) -> str:
     """Render the HTML; `proteins` are records with the fields that `_explained` adds."""
     environment = Environment(
@@ -86,14 +86,14 @@ def render(
         header=header,
         summary=summary,
         proteins=proteins,
-        kind=kind,
+        method_class=method_class,
         halo=__version__,
         rules={"window": WINDOW, "share": SHARE, "gain": GAIN},
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
         data={"labels": header["labels"], "thresholds": header["thresholds"],
-              "task": header["task"], "kind": kind, "baseline": BASELINES.get(kind, UNKNOWN),
-              "proteins": proteins},
+              "task": header["task"], "class": method_class,
+              "baseline": BASELINES.get(method_class, UNKNOWN), "proteins": proteins},
     )  # fmt: skip
 
 

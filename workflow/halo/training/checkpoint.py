@@ -47,12 +47,12 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelDescription]:
 def _built(description: ModelDescription) -> nn.Module:
     """The network of a ``model.json``, with random weights."""
     settings, width = description.network, description.embedding_dim
-    if description.kind not in NETWORKS or settings is None or width is None:
-        raise ValueError(f"{description.kind} is no network, or has no shape")
+    if description.method_class not in NETWORKS or settings is None or width is None:
+        raise ValueError(f"{description.method_class} is no network, or has no shape")
     sizes = [width, settings.hidden, settings.layers, settings.heads, settings.pooling_heads]
     if any(not 0 < size <= LARGEST for size in sizes):
         raise ValueError(f"the sizes {sizes} are not between 1 and {LARGEST:,}")
-    return NETWORKS[description.kind](width, len(description.labels), settings)
+    return NETWORKS[description.method_class](width, len(description.labels), settings)
 
 
 def parameter_count(network: nn.Module) -> int:

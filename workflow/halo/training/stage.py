@@ -60,7 +60,7 @@ def train_fold(
     parts: FoldParts,
     inputs: Inputs,
     key: ModelKey,
-    kind: str,
+    method_class: str,
     network_settings: NetworkSettings,
     settings: TrainingSettings,
     folder: Path,
@@ -88,18 +88,21 @@ def train_fold(
     log.info("fold %s, seed %s: %s proteins", key.fold, key.seed, sizes)
     embedding_dim = dataset[int(train[0])].embedding.shape[1]
     torch.manual_seed(key.seed)
-    network: Any = NETWORKS[kind](embedding_dim, len(proteins.label_names), network_settings)
+    network: Any = NETWORKS[method_class](embedding_dim, len(proteins.label_names), network_settings)
     fit_standardization(network, dataset, train)
     note = {
         **asdict(key),
-        "class": kind,
+        "class": method_class,
         "task": proteins.task,
         "network": asdict(network_settings),
         "training": asdict(settings),
         "graphs": graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
-    state = folder / f"state-{fingerprint_of(note | _content(proteins, parts, kind))}.safetensors"
+    state = (
+        folder
+        / f"state-{fingerprint_of(note | _content(proteins, parts, method_class))}.safetensors"
+    )
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
     training = Training(
@@ -128,7 +131,7 @@ def train_fold(
     write_description(
         folder,
         described(
-            kind,
+            method_class,
             key,
             task=proteins.task,
             labels=list(proteins.label_names),
@@ -157,7 +160,7 @@ def fit_standardization(network: nn.Module, dataset: ProteinDataset, rows: np.nd
             module.fit(dataset[int(row)].embedding for row in chosen)
 
 
-def _content(proteins: Proteins, parts: FoldParts, kind: str) -> dict[str, str]:
+def _content(proteins: Proteins, parts: FoldParts, method_class: str) -> dict[str, str]:
     """Digests of the proteins and the code, on which a state depends besides the settings."""
     learned = parts.is_in(TRAIN, "val")
     table = proteins.table.loc[learned, ["seq_hash"]].assign(part=parts.part[learned])
@@ -166,5 +169,5 @@ def _content(proteins: Proteins, parts: FoldParts, kind: str) -> dict[str, str]:
     digest.update(np.ascontiguousarray(proteins.targets[learned]).tobytes())
     return {
         "proteins": digest.hexdigest(),
-        "code": code_digest("halo.training.loop", *modules_of([kind])),
+        "code": code_digest("halo.training.loop", *modules_of([method_class])),
     }

@@ -155,7 +155,7 @@ function chooseTrack(index) {
   const whole = track.change < 0.5
     ? " So no stretch is decisive: the score rests on what the whole chain has in common, on what is missing in it, or on the structure's contacts. Regions, if there are any, say little."
     : "";
-  const network = protein.decided_by.split(";").length === 1 && DATA.kind === "cascade"
+  const network = protein.decided_by.split(";").length === 1 && DATA.class === "cascade"
     ? " Of the two methods that the bundle joins, this is the network's view, also where the other one decided." : "";
   $("change").replaceChildren("For ", make("strong", { textContent: track.label }),
     `: compared with a chain of the same length ${DATA.baseline}, its residues change the score by ${told(track.change, 2)} (+1 makes the odds about 2.7 times as high before calibration).${whole}${network}`);
