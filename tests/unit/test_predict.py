@@ -121,7 +121,9 @@ def test_a_bundle_of_more_scales_than_the_networks_read_is_refused(bundle, tmp_p
     copy = shutil.copytree(bundle, tmp_path / "copy")
     scales = pd.read_csv(copy / "amino_acids.csv", index_col="residue")
     scales.assign(more=range(len(scales))).to_csv(copy / "amino_acids.csv")
-    with pytest.raises(HaloError, match=r"amino_acids.csv: 9 scales .* reads 8; use HALO"):
+    with pytest.raises(
+        HaloError, match=r"amino_acids.csv: 9 .* needs 8; use HALO"
+    ):
         ensemble.Ensemble(replace(read_bundle(bundle), folder=copy), "cpu")
 
 
@@ -412,4 +414,4 @@ def test_another_language_model_is_refused(bundle, fasta, tmp_path):
 def test_a_bundle_holds_what_was_trained(small, bundle):
     network, description = load_model(bundle / "models/0/1/halo")
     assert not network.training
-    assert description["labels"] == list(small.proteins.label_names)
+    assert description.labels == list(small.proteins.label_names)

@@ -88,7 +88,9 @@ def train_fold(
     log.info("fold %s, seed %s: %s proteins", key.fold, key.seed, sizes)
     embedding_dim = dataset[int(train[0])].embedding.shape[1]
     torch.manual_seed(key.seed)
-    network: Any = NETWORKS[method_class](embedding_dim, len(proteins.label_names), network_settings)
+    network: Any = NETWORKS[method_class](
+        embedding_dim, len(proteins.label_names), network_settings
+    )
     fit_standardization(network, dataset, train)
     note = {
         **asdict(key),
@@ -99,10 +101,8 @@ def train_fold(
         "graphs": graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
-    state = (
-        folder
-        / f"state-{fingerprint_of(note | _content(proteins, parts, method_class))}.safetensors"
-    )
+    content = _content(proteins, parts, method_class)
+    state = folder / f"state-{fingerprint_of(note | content)}.safetensors"
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
     training = Training(
