@@ -121,9 +121,7 @@ def test_a_bundle_of_more_scales_than_the_networks_read_is_refused(bundle, tmp_p
     copy = shutil.copytree(bundle, tmp_path / "copy")
     scales = pd.read_csv(copy / "amino_acids.csv", index_col="residue")
     scales.assign(more=range(len(scales))).to_csv(copy / "amino_acids.csv")
-    with pytest.raises(
-        HaloError, match=r"amino_acids.csv: 9 .* needs 8; use HALO"
-    ):
+    with pytest.raises(HaloError, match=r"amino_acids.csv: 9 .* needs 8; use HALO"):
         ensemble.Ensemble(replace(read_bundle(bundle), folder=copy), "cpu")
 
 
