@@ -288,9 +288,9 @@ NAME = "esm2_t6_8M_UR50D"
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (PAGE, r"not kept \(a web page \(Sign in & go on\)"),
-        (b"", r"not kept \(the file is empty"),
-        ("truncated", r"not kept \(truncated"),
+        (PAGE, r"rejected \(a web page \(Sign in & go on\)"),
+        (b"", r"rejected \(the file is empty"),
+        ("truncated", r"rejected \(truncated"),
         ("another", r"but 46f002a9\w+ is expected"),
     ],
 )
