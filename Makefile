@@ -82,7 +82,7 @@ format: $(VENV)/.test  ## format code and workflow
 	@snakefmt $(SNAKEFILES)
 
 fuzz: $(VENV)/.test  ## feed damaged files to every reader (MINUTES=60 of CPU, SEED=1, READERS=all)
-	@OMP_NUM_THREADS=1 PYTHONPATH=workflow:tests:resources/demo python -m fuzz.run \
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow:tests:tools/demo python -m fuzz.run \
 	  --minutes $(MINUTES) --seed $(SEED) $(if $(READERS),--readers $(READERS))
 
 bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real proteins
@@ -110,7 +110,7 @@ bench-dag: $(VENV)/.run  ## measure Snakemake's dry run for 500,000 proteins
 	@PYTHONPATH=workflow python tests/benchmarks/bench_dag.py
 
 bench-incremental: $(VENV)/.run  ## change 13 of 1,000 real proteins (PROTEINS=28303: of all)
-	@PYTHONPATH=workflow:resources/demo \
+	@PYTHONPATH=workflow:tools/demo \
 	  python tests/benchmarks/bench_incremental.py --proteins $(PROTEINS)
 
 prove-split: $(VENV)/.run  ## split 28,303 real proteins in every mode and audit each split
