@@ -366,7 +366,7 @@ def test_the_scripts_make_a_manifest_with_every_record(tmp_path):
     log = job.stdout.read()
     assert "ok         folder             5" in log
     assert "missing    -                  1" in log
-    assert "1 of 6 files are named after no protein, such as stray.pdb" in log
+    assert "1 of 6 files match no protein: stray.pdb" in log
     assert (manifest.loc[manifest["status"] != "ok", "message"] != "").all()
     with pytest.raises(HaloError, match="id_P3000"):
         merge_parts([tmp_path / "a.csv"], table)

@@ -58,7 +58,9 @@ def test_a_profile_holds_for_the_rules_of_every_run(tmp_path):
     resources = ["language_model:mem_mb=1234", "two_language_model:mem_mb=4321"]
     outcome = snakemake(tmp_path, CONFIG, "--dry-run", "--set-resources", *resources)
     assert outcome.status == 0, outcome.output
-    asked = re.findall(r"rule (\w+_language_model):.*?mem_mb=(\d+)", outcome.output, re.DOTALL)
+    asked = re.findall(
+        r"(?:rule|checkpoint) (\w+_language_model):.*?mem_mb=(\d+)", outcome.output, re.DOTALL
+    )
     assert dict(asked) == {"one_language_model": "1234", "two_language_model": "4321"}
 
 

@@ -105,7 +105,7 @@ class StructureFiles:
             some = ", ".join(unused[:3])
             log.log(
                 logging.INFO if self._files else logging.WARNING,
-                "--structures: %s%s files of %s are named after no protein, such as %s; name a "
+                "--structures: %s%s files of %s match no protein, such as %s; name a "
                 "file after the protein's id or accession",
                 "" if self._files else "none is used, ", f"{len(unused):,}", settings.structures,
                 some,

@@ -32,8 +32,8 @@ def unused_files(
                     unused.append(path)
         if unused:
             yield (
-                f"{source.path}: {len(unused):,} of {total:,} files are called like none of the "
-                f"proteins: {', '.join(unused[:EXAMPLES])}{', ...' * (len(unused) > EXAMPLES)}"
+                f"{source.path}: {len(unused):,} of {total:,} files match no protein: "
+                f"{', '.join(unused[:EXAMPLES])}{', ...' * (len(unused) > EXAMPLES)}"
             )
 
 
