@@ -39,10 +39,10 @@ test: lint compiler  ## check the style and run all tests that need no root
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal \
 	  -m "not browser and not cluster and not envs"
 
-test-fast: $(VENV)/.test  ## run the unit tests without the slow ones: less than three minutes
+test-fast: $(VENV)/.test  ## run the unit tests without the slow ones
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" tests/unit
 
-coverage: $(VENV)/.test  ## measure the coverage of the unit tests, and check its floor
+coverage: $(VENV)/.test  ## measure the coverage of the unit tests
 	@coverage erase
 	@OMP_NUM_THREADS=1 coverage run -m pytest -n $(CORES) --dist worksteal tests/unit
 	@coverage combine --quiet
