@@ -5,6 +5,7 @@ import errno
 import gzip
 import json
 import os
+import pickle
 import re
 import runpy
 import subprocess
@@ -328,6 +329,16 @@ def test_a_local_file_of_a_published_name_is_told_to_be_another(whole, tmp_path,
     with caplog.at_level("WARNING", "halo"):
         find_weights(str(path), tmp_path, None)
     assert "not the published file of that name" in caplog.text
+
+
+@pytest.mark.parametrize("name", [b"c" + b"a" * 2000, b"c\xff\xfe\nb\n."])
+def test_the_name_of_an_import_that_no_program_has(tmp_path, name):
+    """In a file of PyTorch before 1.6: a name that ends with the file, or that is not ASCII."""
+    path = tmp_path / "old.pt"
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+    path.write_bytes(magic + pickle.dumps(1001, protocol=2) + b"\x80\x02" + name)
+    with pytest.raises(HaloError, match="damaged, it imports a name of no program"):
+        load_esm2(path)
 
 
 def test_a_file_that_cannot_be_read_is_not_called_damaged(whole, tmp_path, monkeypatch):

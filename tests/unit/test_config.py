@@ -560,3 +560,9 @@ def test_downloads_of_different_addresses_are_different_files():
     assert one.endswith("-data.csv.gz")
     assert download_name("https://x.org/") != download_name("https://y.org/")
     assert "/" not in download_name("https://x.org/a%2Fb/c d&e?format=tsv&query=(a:b)")
+
+
+@pytest.mark.parametrize("section", [{"split": {"mode": "\ud800"}}, {"\udc00": 1}])
+def test_half_of_a_character_is_refused(section):
+    with pytest.raises(HaloError, match="half of a character"):
+        checked_config({"run": "a", **section})

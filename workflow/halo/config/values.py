@@ -16,12 +16,20 @@ FOLDS = (("folds",), ("release", "folds"))  # names of folds, which are numbers
 def as_json(value: Any) -> str:
     """A configuration as JSON: mappings of other kinds and dates as text.
 
-    HaloError if a value contains itself, as YAML's anchors allow.
+    HaloError if a value contains itself, as YAML's anchors allow, or half of a surrogate pair.
     """
     try:
-        return json.dumps(_plain(value), default=str)
+        plain = _plain(value)
+        json.dumps(plain, default=str, ensure_ascii=False).encode("utf-8")
+        return json.dumps(plain, default=str)
     except RecursionError:
         raise HaloError("an anchor of the configuration contains itself; write it out") from None
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise HaloError(
+            f"the configuration contains {half!r}, which is half of a character; write the "
+            "character itself"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

@@ -135,7 +135,12 @@ def _legacy_fault(path: Path, fix: str) -> str | None:
     with path.open("rb") as file:
         pickles = BytesIO(file.read(LEGACY_BYTES))
     with suppress(ValueError, EOFError, IndexError, OverflowError):  # PyTorch tells what it is
-        if any(_imports_long_name(pickles) for _ in range(LEGACY_PICKLES)):
+        try:
+            damaged = any(_imports_long_name(pickles) for _ in range(LEGACY_PICKLES))
+        except ValueError as error:
+            # The name of an import that is not ASCII, or that ends with the file.
+            damaged = isinstance(error, UnicodeDecodeError) or "newline" in str(error)
+        if damaged:
             return f"damaged, it imports a name of no program; {fix}"
     return None
 
