@@ -8,8 +8,6 @@ from halo.device import has_bfloat16
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-
 
 def matrix_dtype(precision: str, device: str) -> torch.dtype:
     """The dtype of `precision` on `device`.
