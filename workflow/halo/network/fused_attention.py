@@ -23,7 +23,7 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 TINY = np.float32(1e-16)  # as in `halo.network.graph_attention.segment_softmax`
 
 
-class Dropout(NamedTuple):
+class WeightDropout(NamedTuple):
     """Which weights of the attention are left out: a function of the seed and the weight's place.
 
     Attributes
@@ -38,7 +38,7 @@ class Dropout(NamedTuple):
     scale: np.float32
 
     @classmethod
-    def drawn(cls, share: float) -> "Dropout":
+    def drawn(cls, share: float) -> "WeightDropout":
         """The dropout of this `share`, with a seed from PyTorch's random numbers."""
         seed = int(torch.randint(2**62, ())) if share else 0
         return cls(np.uint64(seed), np.uint64(share * 2**BITS), np.float32(1 / (1 - share)))
@@ -73,7 +73,7 @@ def fused_attention(
     included, does not depend on their number.
     """
     return _FusedAttention.apply(
-        left, right, edge, attention, index, begin, proteins, slope, Dropout.drawn(dropout)
+        left, right, edge, attention, index, begin, proteins, slope, WeightDropout.drawn(dropout)
     )
 
 
@@ -133,7 +133,7 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
     """Forward and backward over the edges of a range of proteins, compiled for these sizes.
 
     The arguments of both are the first protein and the one after the last; `proteins`, `begin`,
-    `sources`, `targets` and `rows`; the values; slope and `Dropout`; the arrays to be filled.
+    `sources`, `targets` and `rows`; the values; slope and `WeightDropout`; the arrays to be filled.
     """
     from numba import njit  # takes half a second: only for trainings
 
