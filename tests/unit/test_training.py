@@ -24,7 +24,7 @@ from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
-from halo.network.model import NetworkSettings
+from halo.network.model import HaloNetwork, NetworkSettings
 from halo.predict.ensemble import network_outputs
 from halo.proteins.table import Proteins
 from halo.store import Store
@@ -347,6 +347,27 @@ def test_the_longest_protein_is_trained_and_scored_whole(tmp_path):
     predictions = pd.read_csv(tmp_path / "run/predictions.csv", index_col="id")
     assert predictions.loc["p003", "part"] == "val"
     assert predictions[["p:A", "p:B"]].notna().all(axis=None)
+
+
+def test_the_middle_of_long_proteins_is_cropped_in_training_only(tmp_path, monkeypatch):
+    """The longest training protein has 600 residues, and so has one of validation and of test."""
+    rng = np.random.default_rng(1)
+    lengths = [600, 30, 40, 50, 600, 35, 600, 35]
+    sequences = [random_sequence(rng, length) for length in lengths]
+    parts = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    labels = np.array([(0, 1), (1, 0)] * 4)
+    seen: list[tuple[bool, int]] = []
+    forward = HaloNetwork.forward
+
+    def watched(network, batch):
+        seen.append((network.training, int(batch.ptr.diff().max())))
+        return forward(network, batch)
+
+    monkeypatch.setattr(HaloNetwork, "forward", watched)
+    settings = replace(TRAINING, epochs=2, residues_per_batch=4096, longest=64)
+    run(setting_of(tmp_path, rng, sequences, labels, parts), tmp_path / "out", training=settings)
+    assert {longest for training, longest in seen if training} == {64}
+    assert {longest for training, longest in seen if not training} == {600}
 
 
 def test_a_part_without_proteins_is_an_error(setting, tmp_path):

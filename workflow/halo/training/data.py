@@ -97,7 +97,7 @@ class ResidueBudget(Sampler[list[int]]):
             yield batch
 
 
-def loader(dataset: ProteinDataset, sampler: ResidueBudget, workers: int) -> DataLoader[Any]:
+def loader(dataset: Dataset[Data], sampler: ResidueBudget, workers: int) -> DataLoader[Any]:
     """A loader of batches; `workers` processes read the stores, 0 reads in this one."""
     return DataLoader(
         dataset,

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from halo.cli import Progress
 from halo.decisions import decide
 from halo.device import moved
 from halo.errors import HaloError
-from halo.network.batch import Batch
+from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
 from halo.network.features import hide_embedding, hide_structure
 from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.training.crop import CroppedProteins
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import (
     label_frequencies,
@@ -81,10 +83,15 @@ class Training:
         self.tau = torch.zeros_like(self.frequencies)
         self.weights = label_weights(targets).to(self.device)
         self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
+        proteins: Dataset[Data] = self.dataset
+        lengths = self.lengths
+        if self.settings.longest is not None:
+            proteins = CroppedProteins(proteins, self.settings.longest)
+            lengths = np.minimum(lengths, self.settings.longest)
         self.sampler = ResidueBudget(
-            self.lengths, self.train_rows, self.settings.residues_per_batch, self.seed, shuffle=True
+            lengths, self.train_rows, self.settings.residues_per_batch, self.seed, shuffle=True
         )
-        self.batches = loader(self.dataset, self.sampler, self.settings.workers)
+        self.batches = loader(proteins, self.sampler, self.settings.workers)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=self.settings.learning_rate,

@@ -22,6 +22,12 @@ class TrainingSettings:
     residues_per_batch: int = setting(
         4096, "residues per batch; lower it if memory runs out", ge=64
     )
+    longest: int | None = setting(
+        None,
+        "residues of a protein in training: the middle of longer ones is left out, and both ends "
+        "are kept; null for whole proteins. Validation and test always use whole proteins",
+        ge=64,
+    )
     gamma: float = setting(1.0, "exponent of the focal loss; 0 is plain cross-entropy", ge=0)
     structure_dropout: float = setting(
         0.15, "fraction of the proteins whose structure is hidden in training", ge=0, le=1
