@@ -11,6 +11,7 @@ from torch_geometric.utils import add_self_loops, coalesce, scatter, softmax
 from halo.network import graph_attention
 from halo.network.batch import Batch, Data
 from halo.network.dropout import Dropout
+from halo.network.fused_attention import kernels
 from halo.network.graph_attention import (
     Edges,
     GraphAttention,
@@ -151,6 +152,15 @@ def test_dropout_of_the_attention_and_its_gradients(share, monkeypatch):
         found.append([output.detach(), x.grad, *(p.grad.clone() for p in layer.parameters())])
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
+
+
+def test_compiled_kernels_are_kept_for_the_next_process():
+    for _ in range(2):
+        kernels.cache_clear()  # as in a new process
+        layer = GraphAttention(WIDTH, CHANNELS, HEADS, EDGE_DIM, dropout=0.2).train()
+        layer(torch.randn(9, WIDTH), as_edges([9], *edges([9], 20))).sum().backward()
+        made = [kernel.stats for kernel in kernels(HEADS, CHANNELS)]
+    assert [(len(each.cache_hits), len(each.cache_misses)) for each in made] == [(1, 0)] * 2
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])

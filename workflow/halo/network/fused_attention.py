@@ -128,16 +128,24 @@ def _in_threads(work: Callable[[int, int], None], graph: list[Array]) -> None:
             done.result()
 
 
+def kept(seed, place, threshold):
+    """Whether a weight is kept: SplitMix64 (Steele 2014) of its place; for the kernels."""
+    z = seed + (np.uint64(place) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(64 - BITS)) >= threshold
+
+
 @lru_cache
-def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
-    """Forward and backward over the edges of a range of proteins, compiled for these sizes.
-
-    The arguments of both are the first protein and the one after the last; `proteins`, `begin`,
-    `sources`, `targets` and `rows`; the values; slope and `WeightDropout`; the arrays to be filled.
-    """
+def _compiler() -> Callable:
+    """What compiles a kernel, and keeps it on disk where it can."""
     from numba import njit  # takes half a second: only for trainings
+    from numba.extending import register_jitable
 
-    width = heads * channels
+    # Not a compiled function: in the closure of a kernel it would be a part of the key under which
+    # that is kept, and it is another one in each process.
+    register_jitable(kept)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
     def compiled(function: Callable) -> Callable:
@@ -146,14 +154,17 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
         except RuntimeError:  # no folder to keep it in can be written to
             return njit(**options)(function)
 
-    @compiled
-    def kept(seed, place, threshold):
-        """Whether a weight is kept: SplitMix64 (Steele 2014) of its place."""
-        z = seed + (np.uint64(place) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        return (z >> np.uint64(64 - BITS)) >= threshold
+    return compiled
+
+
+@lru_cache
+def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
+    """Forward and backward over the edges of a range of proteins, compiled for these sizes.
+
+    The arguments of both are the first protein and the one after the last; `proteins`, `begin`,
+    `sources`, `targets` and `rows`; the values; slope and `WeightDropout`; the arrays to be filled.
+    """
+    compiled, width = _compiler(), heads * channels
 
     @compiled
     def forward(
