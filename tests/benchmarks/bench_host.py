@@ -39,7 +39,6 @@ class Answer:
     """An encoder that computes nothing: the same states for all, in float16 or float32."""
 
     ahead = 1
-    is_last = True
     dtype = torch.bfloat16
 
     def __init__(self, tokens: int, dtype: torch.dtype) -> None:

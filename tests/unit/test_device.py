@@ -19,8 +19,14 @@ from halo.device import (
 from halo.embeddings import padded
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.encoder import encode
-from halo.embeddings.limits import OutOfRange, require_in_range
-from halo.embeddings.padded import PaddedEncoder, cast_products, packed_half, residue_rows
+from halo.embeddings.limits import NotFinite, require_finite
+from halo.embeddings.padded import (
+    PaddedEncoder,
+    cast_products,
+    packed_half,
+    residue_rows,
+    unpadded,
+)
 from halo.embeddings.precision import matrix_dtype
 from halo.embeddings.tokens import Tokenizer
 from halo.errors import HaloError
@@ -200,7 +206,7 @@ def test_packed_half_is_the_residues_without_padding(checkpoint):
         rows, in_range = packed_half(hidden, residue_rows(lengths))
     torch.testing.assert_close(rows, hidden[is_residue].half(), rtol=0, atol=0)
     assert rows.dtype == torch.float16
-    assert in_range.tolist() == [True, True]
+    assert in_range.item()
     assert [len(part) for part in rows.split(lengths)] == lengths
 
 
@@ -210,13 +216,16 @@ def test_what_float16_does_not_hold_is_told_by_the_device(value, finite):
     hidden = torch.ones(3, 6, 2)
     hidden[0, 5] = torch.nan  # padding, of which nothing is asked
     rows = residue_rows(lengths)
-    fine, in_range = packed_half(hidden, rows)
-    require_in_range(in_range.tolist(), fine.split(lengths))
+    assert packed_half(hidden, rows)[1].item()
     hidden[2, 4, 1] = value
-    found, in_range = packed_half(hidden, rows)
-    with pytest.raises(OutOfRange) as error:
-        require_in_range(in_range.tolist(), found.split(lengths))
-    assert (error.value.number, error.value.finite) == (2, finite)
+    assert not packed_half(hidden, rows)[1].item()
+    parts = unpadded(hidden, rows).split(lengths)
+    if finite:
+        require_finite(parts)
+    else:
+        with pytest.raises(NotFinite) as error:
+            require_finite(parts)
+        assert error.value.number == 2
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

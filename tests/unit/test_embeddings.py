@@ -19,8 +19,8 @@ from halo.embeddings.attention import ROWS, WORTHWHILE, attention
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed, embed_buckets, next_batch, windows_of
 from halo.embeddings.find import find_weights
-from halo.embeddings.layout import EmbeddingSettings
-from halo.embeddings.limits import out_of_range
+from halo.embeddings.layout import EmbeddingSettings, read_embedding
+from halo.embeddings.limits import as_stored, not_finite
 from halo.embeddings.onednn import linear
 from halo.embeddings.packed import PackedEncoder
 from halo.embeddings.padded import PaddedEncoder
@@ -272,44 +272,50 @@ def test_a_window_beyond_the_memory_is_a_clear_error(checkpoint):
         list(embed([member("MKV" * 10)], small, EmbeddingSettings()))
 
 
-@pytest.mark.parametrize(
-    ("value", "layer", "words"),
-    [
-        (1e6, 1, r"no precision changes that; set embeddings\.layer to -1"),
-        (1e6, -1, r"beyond 65,504.*the checkpoint is damaged"),
-        (math.nan, -1, r"no numbers, in float32; the checkpoint is damaged"),
-    ],
-)
-def test_what_float16_does_not_hold_is_an_error_with_a_fix_that_helps(
-    checkpoint, tmp_path, monkeypatch, value, layer, words
-):
+def test_what_is_no_number_is_an_error_with_a_fix(checkpoint, tmp_path, monkeypatch):
     weights = find_weights(str(checkpoint), tmp_path, None)
     one = member("MKV")
     monkeypatch.setattr(
-        PackedEncoder, "start", lambda self, texts: lambda: [torch.full((3, 32), value)]
+        PackedEncoder, "start", lambda self, texts: lambda: [torch.full((3, 32), math.nan)]
     )
-    with pytest.raises(HaloError, match=rf"protein {one.seq_hash[:12]}: .*{words}"):
+    words = rf"protein {one.seq_hash[:12]}: .*no numbers, in float32; the checkpoint is damaged"
+    with pytest.raises(HaloError, match=words):
         embed_buckets(
-            {bucket_of(one.seq_hash): [one]},
-            tmp_path,
-            weights,
-            EmbeddingSettings(layer=layer),
-            "cpu",
+            {bucket_of(one.seq_hash): [one]}, tmp_path, weights, EmbeddingSettings(), "cpu"
         )
     assert not list(tmp_path.glob("embeddings/*/*/*.h5"))
 
 
-def test_computing_in_float16_is_told_apart_from_storing_in_it():
-    said = str(out_of_range("a" * 64, finite=False, dtype=torch.float16, is_last=True))
+@pytest.mark.parametrize("factor", [1.0, 1e3, 1e5, 1e30])
+def test_an_embedding_of_any_size_is_stored(checkpoint, tmp_path, monkeypatch, factor):
+    weights = find_weights(str(checkpoint), tmp_path, None)
+    one, two = member("MKV"), member("MKVA")
+    generator = torch.Generator().manual_seed(0)
+    states = {text: torch.randn(len(text), 32, generator=generator) for text in ("MKV", "MKVA")}
+    states["MKV"] *= factor
+    monkeypatch.setattr(
+        PackedEncoder, "start", lambda self, texts: lambda: [states[text] for text in texts]
+    )
+    members = {bucket_of(each.seq_hash): [each] for each in (one, two)}
+    store = embed_buckets(members, tmp_path, weights, EmbeddingSettings(), "cpu")
+    for each in (one, two):
+        found, expected = read_embedding(store, each.seq_hash), states[each.sequence].numpy()
+        assert found.dtype == (np.float32 if np.abs(expected).max() > 65_504 else np.float16)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=np.abs(expected).max() * 1e-6)
+        # The head of a fine-tuned model is scored on the same numbers.
+        rounded = as_stored(states[each.sequence][None])[0]
+        np.testing.assert_array_equal(found, rounded.numpy())
+
+
+def test_computing_in_float16_has_a_fix_of_its_own():
+    said = str(not_finite("a" * 64, torch.float16))
     assert "set embeddings.precision (halo predict: --precision) to float32" in said
-    stored = str(out_of_range("a" * 64, finite=True, dtype=torch.float16, is_last=False))
-    assert "no precision changes that" in stored
 
 
 class Answers:
     """An encoder that computes nothing, and says when it was asked for everything."""
 
-    ahead, dtype, is_last = 1, torch.bfloat16, True
+    ahead, dtype = 1, torch.bfloat16
 
     def __init__(self, total: int) -> None:
         self.left, self.asked_for_all = total, threading.Event()

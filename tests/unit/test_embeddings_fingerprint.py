@@ -1,32 +1,55 @@
-"""The fingerprint of embeddings depends on code and precision."""
+"""The fingerprint of embeddings depends on the version of the numbers and on the precision."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from halo import code_digest
 from halo.embeddings import embed, layout
+from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.layout import description, store_names
+from halo.embeddings.packed import PackedEncoder
+from halo.embeddings.padded import PaddedEncoder
 from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import Weights
-from halo.files import read_json
+from halo.files import read_json, sha256_of_text
+from halo.proteins.members import Member
 
 WEIGHTS = Weights("esm2_demo", "esm2_demo.pt", "0" * 64)
 SETTINGS = EmbeddingSettings()
 
 
-@pytest.mark.parametrize(
-    "module", ["packed", "padded", "encoder", "attention", "windows", "tokens"]
-)
-def test_the_encoders_code_is_in_the_fingerprint(module):
-    """Of every module that computes the content, through what is imported."""
-    found: set = set()
-    for name in layout.CONTENT_MODULES:
-        code_digest._collect(code_digest._module_file(name), found)
-    assert code_digest.PACKAGE / f"embeddings/{module}.py" in found
-    assert not {path.name for path in found} & {"store.py", "segments.py", "embed.py", "job.py"}
+# By version and length of the protein: the channels 0, 7 and -1 of the residues 0, 5, 19 and -1, in
+# float32 with the demo's language model. Those of the shorter protein are fair-esm's, too.
+SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQXBZUO"
+KNOWN = {
+    1: {
+        61: [-2.24994, -0.55211, -1.3151, 0.16846, 0.305, 0.17447]
+        + [0.33917, 0.44473, -0.67255, -2.02445, 0.10092, 1.79036],
+        20: [-2.48564, -0.65158, -1.09287, 0.1966, 0.08399, 0.15266]
+        + [0.50142, 0.56114, -0.01987, 0.50142, 0.56114, -0.01987],
+    },
+}
+
+
+@pytest.mark.parametrize("encoder", ["packed", "padded"])
+def test_the_numbers_are_those_of_the_version(root, encoder):
+    """If this fails and the change is wanted, raise `ENCODER_VERSION` and add its values here."""
+    model = load_esm2(root / "resources/demo/esm2_demo.pt")
+    made = {
+        "packed": lambda: PackedEncoder(*model, -1),
+        "padded": lambda: PaddedEncoder(*model, -1, "cpu", torch.float32),
+    }[encoder]()
+    settings = EmbeddingSettings(window=40, overlap=10)
+    members = [Member(sha256_of_text(text), (), text) for text in (SEQUENCE, SEQUENCE[:20])]
+    found = dict(embed.embed(members, made, settings))
+    for one in members:
+        rows = found[one.seq_hash]
+        values = rows[[0, 5, 19, -1]][:, [0, 7, -1]].ravel()
+        known = KNOWN[layout.ENCODER_VERSION][len(one.sequence)]
+        np.testing.assert_allclose(values, known, atol=2e-5)
 
 
 def test_precisions_are_not_mixed(tmp_path, monkeypatch):

@@ -329,14 +329,16 @@ def test_it_scores_in_the_precision_of_the_embeddings(
 
 
 @pytest.mark.parametrize("window", [48, 400])
-def test_states_that_cannot_be_stored_are_told_when_they_are_scored(weights, window):
+def test_states_that_are_no_numbers_are_told_when_they_are_scored(weights, window):
     """Not only by the job that embeds, after the fine-tuning."""
     model, alphabet = load_esm2(Path(weights.path))
     model.embed_tokens.weight.data *= 1e8
     embedding = replace(EMBEDDING, layer=0, window=window)
     learner = Learner(model, alphabet, 2, embedding, SETTINGS, seed=1)
     sequences = [*make_proteins(3).table["sequence"].tolist(), "MKV" * 30]
-    with pytest.raises(HaloError, match=r"exceed the range of float16.*embeddings\.layer to -1"):
+    assert learner.score(sequences, Processes()).isfinite().all()  # beyond float16's range
+    learner.model.embed_tokens.weight.data *= torch.nan
+    with pytest.raises(HaloError, match=r"NaN or infinite.*embeddings\.precision to float32"):
         learner.score(sequences, Processes())
 
 

@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 
 from halo.errors import HaloError
-from halo.layout import Layout
+from halo.layout import Array, Layout
 
 FORMAT = 2  # format of segments; part of every fingerprint
 ARRAYS = "arrays"
@@ -41,6 +41,18 @@ class Record:
     sequence_hash: str
     arrays: Mapping[str, np.ndarray]
     attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OptionalArray(Array):
+    """An array with one row for a protein, which is `default` where a record has none."""
+
+    default: float = 0.0
+
+    @property
+    def absent(self) -> np.ndarray:
+        """The array of a record without it, [1, *row]."""
+        return np.full((1, *(self.row or ())), self.default, self.dtype)
 
 
 class DamagedSegment(HaloError):
@@ -88,7 +100,10 @@ def segment_content(
 def _rows(layout: Layout, record: Record, name: str) -> np.ndarray:
     if name in layout.attributes:
         return np.frombuffer(record.attributes[name].encode(), np.uint8)
-    return record.arrays[name].astype(layout.arrays[name].dtype, copy=False)
+    kind = layout.arrays[name]
+    if isinstance(kind, OptionalArray) and name not in record.arrays:
+        return kind.absent
+    return record.arrays[name].astype(kind.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -159,6 +174,9 @@ class Segment:
 
     def _array(self, sequence_hash: str, row: int, name: str) -> np.ndarray:
         tables = self._metadata()
+        kind = self.layout.arrays.get(name)
+        if isinstance(kind, OptionalArray) and name not in tables.blocks:
+            return kind.absent
         block = tables.blocks[name]
         first, last = tables.offset[row : row + 2, block.column].tolist()
         size = prod(block.row) * block.dtype.itemsize

@@ -28,7 +28,7 @@ from halo.canonical import canonical
 from halo.errors import HaloError
 from halo.files import atomic_path, read_json, write_json
 from halo.layout import Array, Layout
-from halo.segments import FORMAT, Record, Segment, segment_content
+from halo.segments import FORMAT, OptionalArray, Record, Segment, segment_content
 from halo.users import register
 
 __all__ = ["BUCKETS", "Array", "Layout", "Record", "Store", "Writer", "bucket_of", "fingerprint_of"]
@@ -346,6 +346,8 @@ class Writer:
     ) -> None:
         """Add one protein; raises a ValueError if its arrays do not match the layout."""
         for name, kind in self.store.layout.arrays.items():
+            if name not in arrays and isinstance(kind, OptionalArray):
+                continue
             if kind.row is not None and arrays[name].shape[1:] != kind.row:
                 raise ValueError(f"{name}: rows of shape {arrays[name].shape[1:]}, not {kind.row}")
         record = Record(sequence_hash, arrays, attributes or {})

@@ -17,8 +17,8 @@ from torch import Tensor
 from halo.cli import Progress
 from halo.device import within_memory
 from halo.embeddings.language_model import load_language_model, require_layer
-from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description
-from halo.embeddings.limits import OutOfRange, out_of_range
+from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description, stored
+from halo.embeddings.limits import NotFinite, not_finite
 from halo.embeddings.packed import PackedEncoder
 from halo.embeddings.padded import PaddedEncoder
 from halo.embeddings.precision import matrix_dtype
@@ -41,12 +41,11 @@ class Encoder(Protocol):
 
     ahead: int  # batches that are started before the current one is fetched
     dtype: torch.dtype  # of the matrix products
-    is_last: bool  # whether the states are those of the last layer
 
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
         """Start a batch; the returned function waits for the states [length, dim] of each sequence.
 
-        States are float32 or float16; `OutOfRange` is raised if they exceed the range of float16.
+        States are float32 or float16; `NotFinite` is raised if float16 ones are not finite.
         """
 
 
@@ -196,9 +195,8 @@ def _rows(
 ) -> Iterator[tuple[Window, np.ndarray]]:
     try:
         fetched_rows = states()
-    except OutOfRange as error:
-        name = batch[error.number].seq_hash
-        raise out_of_range(name, error.finite, encoder.dtype, encoder.is_last) from None
+    except NotFinite as error:
+        raise not_finite(batch[error.number].seq_hash, encoder.dtype) from None
     for window, rows in zip(batch, fetched_rows, strict=True):
         yield window, rows.numpy()
 
@@ -230,9 +228,10 @@ def _write(
     """
 
     def add(name: str, rows: np.ndarray) -> int:
-        if rows.dtype != np.float16:  # else the encoder has converted and checked them
-            rows = _half(name, rows, encoder)
-        writer.add(name, {"residues": rows})
+        # Of float16, the encoder has checked them.
+        if rows.dtype != np.float16 and not np.isfinite(rows).all():
+            raise not_finite(name, encoder.dtype)
+        writer.add(name, stored(rows))
         return len(rows)
 
     waiting: deque[tuple[Future[int], int]] = deque()
@@ -247,16 +246,6 @@ def _write(
                 yield done.result()
         for done, _ in waiting:
             yield done.result()
-
-
-def _half(name: str, rows: np.ndarray, encoder: Encoder) -> np.ndarray:
-    """The rows as float16; raises a HaloError if they exceed its range."""
-    with np.errstate(over="ignore"):
-        half = rows.astype(np.float16)
-    if not np.isfinite(half).all():
-        finite = bool(np.isfinite(rows).all())
-        raise out_of_range(name, finite, encoder.dtype, encoder.is_last)
-    return half
 
 
 def _provenance(weights: Weights, device: str, dtype: torch.dtype) -> Mapping[str, str]:

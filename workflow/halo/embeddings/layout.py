@@ -1,26 +1,51 @@
 """Layout and fingerprint of the store of embeddings."""
 
+import math
 from typing import Any
 
-from halo.code_digest import code_digest
+import numpy as np
+
 from halo.embeddings.settings import EmbeddingSettings
-from halo.embeddings.weights import Weights
+from halo.embeddings.weights import FILE, Weights
 from halo.layout import Array, Layout
-from halo.store import store_name
+from halo.segments import OptionalArray
+from halo.store import Store, store_name
 
-CONTENT_MODULES = (
-    "halo.embeddings.esm2",
-    "halo.embeddings.packed",
-    "halo.embeddings.padded",
-    "halo.embeddings.tokens",
-    "halo.embeddings.windows",
-)
+# Version of the numbers that HALO computes with a language model, or takes from a file. Raise it
+# with every change of the numbers beyond rounding; tests/unit/test_embeddings_fingerprint.py has
+# some of them.
+ENCODER_VERSION = 1
+READER_VERSION = 1
 DTYPES = ("float32", "bfloat16", "float16")
-ADAPTER_MODULES = ("halo.embeddings.adapters",)
+
+# One row per residue, float16 [length, dim], without truncation, to be multiplied by `scale`.
+LAYOUT = Layout({"residues": Array("float16", None), "scale": OptionalArray("float32", (), 1.0)})
+LARGEST = float(np.finfo(np.float16).max)
 
 
-# One row per residue, float16 [length, dim], without truncation.
-LAYOUT = Layout({"residues": Array("float16", None)})
+def stored(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of `LAYOUT` for an embedding [length, dim] without NaN and infinities.
+
+    What float16 cannot represent is divided by a power of two, which loses no precision but for
+    values below 6e-5 times that power.
+    """
+    if rows.dtype == np.float16:
+        return {"residues": rows}
+    largest = float(np.abs(rows).max(initial=0))
+    scale = 2.0 ** max(0, math.ceil(math.log2(largest / LARGEST))) if largest else 1.0
+    if scale == 1:
+        return {"residues": rows.astype(np.float16)}
+    return {
+        "residues": (rows / scale).astype(np.float16),
+        "scale": np.array([scale], np.float32),
+    }
+
+
+def read_embedding(store: Store, sequence_hash: str) -> np.ndarray:
+    """The embedding of a protein, float16 [length, dim], or float32 beyond float16's range."""
+    arrays = store.read(sequence_hash)
+    scale = arrays["scale"][0]
+    return arrays["residues"] if scale == 1 else arrays["residues"].astype(np.float32) * scale
 
 
 def description(weights: Weights, settings: EmbeddingSettings, precision: str) -> dict[str, Any]:
@@ -29,7 +54,14 @@ def description(weights: Weights, settings: EmbeddingSettings, precision: str) -
     `precision` is the actual precision: ``auto`` depends on the machine, and results in float32
     and bfloat16 must not be mixed.
     """
-    modules = CONTENT_MODULES + (ADAPTER_MODULES if weights.adapter else ())
+    if weights.source == FILE:
+        return {
+            "kind": "embeddings",
+            "source": FILE,
+            "sha256": weights.sha256,
+            "layer": settings.layer,
+            "reader": READER_VERSION,
+        }
     return {
         "kind": "embeddings",
         "sha256": weights.sha256,
@@ -38,7 +70,7 @@ def description(weights: Weights, settings: EmbeddingSettings, precision: str) -
         "window": settings.window,
         "overlap": settings.overlap,
         "precision": precision,
-        "code": code_digest(*modules),
+        "encoder": ENCODER_VERSION,
     }
 
 

@@ -1,4 +1,4 @@
-"""Check that embeddings are in the range of float16, in which they are stored."""
+"""Check that embeddings are finite numbers."""
 
 from collections.abc import Sequence
 
@@ -10,53 +10,24 @@ from halo.errors import HaloError
 LARGEST = torch.finfo(torch.float16).max
 
 
-class OutOfRange(Exception):
-    """States of sequence `number` of a batch are NaN or infinite, or (`finite`) too large."""
+class NotFinite(Exception):
+    """States of sequence `number` of a batch are NaN or infinite."""
 
-    def __init__(self, number: int, finite: bool) -> None:
-        super().__init__(number, finite)
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
         self.number = number
-        self.finite = finite
 
 
-def require_in_range(checked: Sequence[bool], parts: Sequence[Tensor]) -> None:
-    """Raise `OutOfRange` unless `checked`, whether states are finite before and in float16.
-
-    `parts` are the states of each sequence, float16 [length, dim].
-    """
-    finite, in_half = checked
-    if in_half:
-        return
-    number = next(n for n, rows in enumerate(parts) if not rows.isfinite().all())
-    raise OutOfRange(number, finite)
+def require_finite(parts: Sequence[Tensor]) -> None:
+    """Raise `NotFinite` if states of a sequence are NaN or infinite."""
+    for number, rows in enumerate(parts):
+        if not rows.isfinite().all():
+            raise NotFinite(number)
 
 
-def out_of_range(name: str, finite: bool, dtype: torch.dtype, is_last: bool) -> HaloError:
-    """The error for a protein whose states are out of range, with the fix.
-
-    Parameters
-    ----------
-    name : hash of the protein
-    finite : whether the states are finite, but too large for float16
-    dtype : dtype of the matrix products
-    is_last : whether the states are those of the last layer, which ESM-2 normalizes
-    """
+def not_finite(name: str, dtype: torch.dtype) -> HaloError:
+    """The error for a protein with the hash `name`, computed in `dtype`, with the fix."""
     protein = f"protein {name[:12]}"
-    damaged = (
-        "the checkpoint is damaged or no ESM-2, or the GPU is faulty: compare the checkpoint's "
-        "sha256 with that of another copy"
-    )
-    if finite and is_last:
-        return HaloError(
-            f"{protein}: an embedding is beyond {LARGEST:,.0f}, what float16 holds, in which it is "
-            f"stored; the last layer of ESM-2 stays far below: {damaged}"
-        )
-    if finite:
-        return HaloError(
-            f"{protein}: an embedding is beyond {LARGEST:,.0f}, what float16 holds, in which it is "
-            "stored, and no precision changes that; set embeddings.layer to -1, the last layer, "
-            "which is normalized"
-        )
     if dtype == torch.float16:
         return HaloError(
             f"{protein}: computing in float16 left its range of {LARGEST:,.0f}; set "
@@ -64,4 +35,21 @@ def out_of_range(name: str, finite: bool, dtype: torch.dtype, is_last: bool) -> 
             "of compute capability 8.0 and above"
         )
     kind = str(dtype).removeprefix("torch.")
-    return HaloError(f"{protein}: the language model gives no numbers, in {kind}; {damaged}")
+    return HaloError(
+        f"{protein}: the language model gives no numbers, in {kind}; the checkpoint is damaged or "
+        "no ESM-2, or the GPU is faulty: compare the checkpoint's sha256 with that of another copy"
+    )
+
+
+def as_stored(states: Tensor) -> Tensor:
+    """States [..., length, dim] of one protein or several, rounded as stored embeddings are.
+
+    The result is float16, or float32 where float16 cannot represent the states; see
+    `halo.embeddings.layout.stored`.
+    """
+    half = states.half()
+    if half.isfinite().all() or not states.isfinite().all():
+        return half
+    largest = states.float().abs().amax(dim=(-2, -1), keepdim=True)
+    scale = torch.exp2(torch.ceil(torch.log2(largest / LARGEST)).clamp(min=0))
+    return (states.float() / scale).half().float() * scale

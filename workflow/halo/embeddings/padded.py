@@ -9,7 +9,7 @@ from torch import Tensor
 
 from halo.device import moved, needing_memory
 from halo.embeddings.encoder import encode
-from halo.embeddings.limits import require_in_range
+from halo.embeddings.limits import require_finite
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
 
@@ -32,7 +32,6 @@ class PaddedEncoder:
     ) -> None:
         self.tokenizer = Tokenizer(alphabet)
         self.layer = layer
-        self.is_last = layer % (model.num_layers + 1) == model.num_layers
         self.device = device
         self.dtype = dtype
         self.on_gpu = device != "cpu"
@@ -50,8 +49,8 @@ class PaddedEncoder:
         """Start a batch.
 
         The returned function waits for the result: the states of the residues of each sequence on
-        the CPU, float32 [length, dim], or float16 from a GPU (raises `OutOfRange` if they exceed
-        its range). The next batch can be started before the result is fetched.
+        the CPU, float32 [length, dim]; float16 from a GPU, unless they exceed its range. It raises
+        `NotFinite` for NaN and infinities from a GPU. The next batch can be started before the result is fetched.
         """
         tokens, _ = self.tokenizer.padded(sequences)
         lengths = [len(text) for text in sequences]
@@ -66,15 +65,18 @@ class PaddedEncoder:
             whole = hidden.float()
             return lambda: [row[1 : n + 1] for row, n in zip(whole, lengths, strict=True)]
         where = moved(residue_rows(lengths), self.device)
-        rows, in_range = (fetched(part) for part in packed_half(hidden, where))
+        half, finite = packed_half(hidden, where)
+        rows, in_range = fetched(half), fetched(finite)
         done = torch.cuda.Event()
         done.record()
 
         def states() -> list[Tensor]:
             done.synchronize()
             # A copy, so that pinned buffers can be reused for all batches.
-            parts = list(rows.clone().split(lengths))
-            require_in_range(in_range.tolist(), parts)
+            if in_range.item():
+                return list(rows.clone().split(lengths))
+            parts = list(unpadded(hidden, where).float().cpu().split(lengths))
+            require_finite(parts)
             return parts
 
         return states
@@ -98,15 +100,18 @@ def residue_rows(lengths: Sequence[int]) -> Tensor:
     return torch.cat(rows)
 
 
-def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The `rows` of the states [B, T, dim] as float16 [n, dim], and whether they are in range.
+def unpadded(hidden: Tensor, rows: Tensor) -> Tensor:
+    """The `rows` of the states [B, T, dim], [n, dim]."""
+    return hidden.flatten(0, 1).index_select(0, rows)
 
-    The latter is bool [2]: whether states are finite before and after the conversion. Both stay on
-    the device of `hidden`, so that the CPU does not wait.
+
+def packed_half(hidden: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The `rows` of the states [B, T, dim] as float16 [n, dim], and whether they are finite.
+
+    The latter is bool []. Both stay on the device of `hidden`, so that the CPU does not wait.
     """
-    states = hidden.flatten(0, 1).index_select(0, rows)
-    half = states.half()
-    return half, torch.stack([states.isfinite().all(), half.isfinite().all()])
+    half = unpadded(hidden, rows).half()
+    return half, half.isfinite().all()
 
 
 def fetched(tensor: Tensor) -> Tensor:

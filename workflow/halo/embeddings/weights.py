@@ -6,14 +6,25 @@ from pathlib import Path
 from halo.files import read_json, write_json
 
 DOWNLOADS = "language_models"  # folder of a store
+MODEL, FILE = "model", "file"  # sources of embeddings
 STORE = "<store>"  # placeholder for the root of the store in language_model.json
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A checkpoint on this machine, identified by its SHA-256.
+    """A checkpoint on this machine, or a file of embeddings, identified by its SHA-256.
 
-    `adapter` is the path of an ``adapter.safetensors`` of a fine-tuned model, or None.
+    Attributes
+    ----------
+    name
+        Name of the language model.
+    path, sha256
+        The checkpoint, or with the source `FILE`, the embeddings
+        (see `halo.embeddings.files.EmbeddingFile`).
+    adapter, adapter_sha256
+        The ``adapter.safetensors`` of a fine-tuned model, or None.
+    source
+        `MODEL` or `FILE`.
     """
 
     name: str
@@ -21,6 +32,7 @@ class Weights:
     sha256: str
     adapter: str | None = None
     adapter_sha256: str | None = None
+    source: str = MODEL
 
 
 def write_weights(file: Path, weights: Weights, store: Path | None = None) -> None:

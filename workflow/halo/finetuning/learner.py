@@ -12,6 +12,7 @@ from halo.device import moved
 from halo.embeddings.adapters import adapt
 from halo.embeddings.encoder import encode
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.limits import as_stored
 from halo.embeddings.precision import matrix_dtype
 from halo.embeddings.tokens import Tokenizer
 from halo.embeddings.windows import blend, windows
@@ -86,13 +87,13 @@ class Learner(nn.Module):
         Proteins that are longer than the window are computed in several windows, and the head
         pools over all residues. The logits equal those of `halo.finetuning.predict` at any
         precision of the training: states are computed in the precision of the embeddings on this
-        device and rounded to float16, like stored embeddings. Thresholds learned from these logits
+        device and rounded like stored embeddings. Thresholds learned from these logits
         are therefore valid for predictions.
 
         Raises
         ------
         HaloError
-            if states are NaN or exceed the range of float16
+            if states are NaN or infinite
         """
         self.eval()
         precision = self._as_embedded()
@@ -102,18 +103,17 @@ class Learner(nn.Module):
         budget = self.settings.tokens_per_batch
         for rows in processes.share(token_batches(lengths, np.flatnonzero(~long), budget)):
             states, residues = self._states([sequences[row] for row in rows], precision)
-            stored = states.masked_fill(~residues[:, :, None], 0).half()
+            stored = as_stored(states.masked_fill(~residues[:, :, None], 0))
             logits[moved(torch.from_numpy(rows), self._device)] = self.head(stored, residues)
         for row in processes.share(np.flatnonzero(long).tolist()):
-            stored = self._blended(sequences[row], precision).half()
+            stored = as_stored(self._blended(sequences[row], precision))
             every = torch.ones(stored.shape[:2], dtype=torch.bool, device=self._device)
             logits[row] = self.head(stored, every)[0]
         processes.add_up([logits])
         if not logits.isfinite().all():
             raise HaloError(
-                "validation: the language model's states are NaN or exceed the range of float16, "
-                "in which embeddings are stored; lower finetune.learning_rate, set "
-                "embeddings.precision to float32, or embeddings.layer to -1"
+                "validation: the language model's states are NaN or infinite; lower "
+                "finetune.learning_rate, or set embeddings.precision to float32"
             )
         return logits.cpu()
 
@@ -139,7 +139,7 @@ class Learner(nn.Module):
     def _blended(self, sequence: str, precision: torch.autocast) -> Tensor:
         """States of a long protein, float32 [1, length, dim].
 
-        Windows are copied from a GPU in float16, like those of embeddings.
+        Windows are copied from a GPU in float16 if it can represent them, like those of embeddings.
         """
         spans = windows(len(sequence), self.embedding.window, self.embedding.overlap)
         start, stop = spans[0]
@@ -148,7 +148,8 @@ class Learner(nn.Module):
         for rows in token_batches(lengths, np.arange(len(spans)), self.settings.tokens_per_batch):
             states, _ = self._states([sequence[slice(*spans[row])] for row in rows], precision)
             states = states[:, 1:-1]
-            states = states.half() if states.is_cuda else states.float()
-            arrays = states.cpu().numpy()
+            if states.is_cuda and (half := states.half()).isfinite().all():
+                states = half
+            arrays = states.float().cpu().numpy()
             parts += [(*spans[row], part) for row, part in zip(rows, arrays, strict=True)]
         return torch.from_numpy(blend(len(sequence), parts)).to(self._device)[None]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from halo.embeddings.adapter_file import FIX, NAME, AdapterDescription, read_adapter
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.layout import read_embedding
 from halo.embeddings.leakage import require_own_language_model
 from halo.errors import HaloError
 from halo.files import write_table
@@ -73,7 +74,7 @@ def head_logits(head: AttentionHead, embeddings: Store, hashes: np.ndarray) -> T
     """Logits of proteins by their hashes, float32 [n, n_labels]."""
     rows = []
     for name in hashes:
-        states = torch.from_numpy(embeddings.read(name)["residues"])[None]
+        states = torch.from_numpy(read_embedding(embeddings, name))[None]
         rows.append(head(states, torch.ones(states.shape[:2], dtype=torch.bool)))
     return torch.cat(rows)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from halo import __version__
 from halo.code_digest import code_digest
-from halo.embeddings.layout import CONTENT_MODULES
+from halo.embeddings.layout import ENCODER_VERSION
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.predict.description import description_fault
@@ -25,7 +25,6 @@ MODELS = "models"
 # What the network was trained on was made by this code; made by other code it is other numbers.
 CONTENT = {
     "structures": ("halo.structures.parse", "halo.structures.match"),
-    "embeddings": CONTENT_MODULES,
     "graphs": ("halo.graphs.build",),
     "features": ("halo.network.features",),
 }
@@ -86,8 +85,9 @@ class Bundle:
 
 
 def content_digests() -> dict[str, str]:
-    """Digest of the code behind each thing that the network reads; a bundle has the data itself."""
-    return {name: code_digest(*modules, data=False) for name, modules in CONTENT.items()}
+    """Digest or version of the code behind what the network reads; a bundle has the data itself."""
+    digests = {name: code_digest(*modules, data=False) for name, modules in CONTENT.items()}
+    return digests | {"embeddings": f"version {ENCODER_VERSION}"}
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from halo import biochemistry
 from halo.cascade.calibration import Calibration
 from halo.cascade.combination import Band, MemberPrediction, combine
 from halo.device import needing_memory, within_memory
+from halo.embeddings.layout import read_embedding
 from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
 from halo.finetuning.predict import head_logits, load_head
@@ -95,7 +96,7 @@ class Member:
             return network_attribution(
                 self.network, dataset[0], labels, self.task, self.device, steps
             )
-        residues = dataset.embeddings.read(dataset.hashes[0])["residues"]
+        residues = read_embedding(dataset.embeddings, dataset.hashes[0])
         return head_attribution(self.network, residues, labels, self.task, steps)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from halo.embeddings.layout import read_embedding
 from halo.network.batch import Batch, Data
 from halo.network.features import SCALES, protein_data
 from halo.store import Store
@@ -48,7 +49,7 @@ class ProteinDataset(Dataset[Data]):
         if row in self._cache:
             return self._cache[row]
         name = self.hashes[row]
-        embedding = self.embeddings.read(name)["residues"]
+        embedding = read_embedding(self.embeddings, name)
         assert self.graphs is not None  # they are needed by networks alone
         data = protein_data(self.graphs.read(name), embedding, self._scales)
         data.y = self.labels[row : row + 1]
