@@ -58,6 +58,7 @@ class SmallRun:
             "name": "small",
             "version": "1",
             "sequences": True,
+            "language_model": False,
             "data": {"title": "The demo's simulated proteins"},
             "simulated": True,
             "finetuned": False,

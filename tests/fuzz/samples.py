@@ -21,13 +21,14 @@ from safetensors.torch import save
 
 import modelcif
 from fuzz.mutations import ZIP
+from halo.content_versions import CONTENT_VERSIONS
 from halo.embeddings.settings import EmbeddingSettings
 from halo.graphs.settings import GraphSettings
 from halo.model_description import described, write_description
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.settings import NetworkSettings
-from halo.predict.bundle import FORMAT, content_digests
+from halo.predict.bundle import FORMAT
 from halo.predict.explanation import COORDINATES
 from halo.proteins.ingest import Rejected
 from halo.segments import Record, segment_content
@@ -298,7 +299,7 @@ def bundle_description() -> dict:
         "graphs": vars(GraphSettings()),
         "structures": {"min_identity": 0.95, "min_coverage": 0.5, "max_length": 1000},
         "search": {"evalue": 0.001, "sensitivity": 5.7},
-        "code": content_digests(),
+        "content": dict(CONTENT_VERSIONS),
         "models": [{**model, "conformal": {"risk": 0.1, "cut": 0.5}}],
     }
 

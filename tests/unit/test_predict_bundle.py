@@ -1,16 +1,19 @@
 """The model bundle: complete, or refused with the file and the fix."""
 
-import gzip
 import hashlib
 import json
+import lzma
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from halo.content_versions import CONTENT_VERSIONS
 from halo.errors import HaloError
 from halo.files import read_json, write_json
-from halo.predict import bundle as module
 from halo.predict.bundle import read_bundle
+from halo.predict.sources import find_language_model
+from predict_bundle import CHECKPOINT, OFFLINE
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def test_what_is_in_it(small, made):
     assert {"LICENSE", "README.md", "amino_acids.csv", "bundle.json", "metrics.json"} <= set(
         found.files
     )
-    text = gzip.decompress(found.training.read_bytes()).decode()
+    text = lzma.decompress(found.training.read_bytes()).decode()
     ids = [line[1:].split("\t")[0] for line in text.splitlines() if line.startswith(">")]
     trained = small.assignments.index[(small.assignments == "train").any(axis=1)]
     assert set(ids) == set(trained)
@@ -148,7 +151,8 @@ def rewritten(copy, change):
 
 
 KEYS = (
-    "name", "version", "method", "class", "task", "labels", "simulated", "language_model", "code",
+    "name", "version", "method", "class", "task", "labels", "simulated", "language_model",
+    "content",
     "embeddings", "graphs", "structures", "search", "models", "halo", "models.0.fold",
     "models.0.members", "models.0.band", "models.0.conformal", "models.0.adapter",
     "models.1.members.0.thresholds", "models.1.members.0.shifts", "models.1.members.1.temperature",
@@ -203,15 +207,36 @@ def test_a_bundle_takes_the_place_of_a_bundle_alone(small, tmp_path):
 def test_another_format_is_refused(copy):
     description = read_json(copy / "bundle.json")
     write_json(copy / "bundle.json", description | {"format": 99})
-    with pytest.raises(HaloError, match=r"a bundle of format 99, and HALO .* reads format 1"):
+    with pytest.raises(HaloError, match=r"a bundle of format 99, and HALO .* reads format 2"):
         read_bundle(copy)
 
 
-def test_other_code_is_refused(made, monkeypatch):
-    """Graphs that are made in another way are other numbers, whatever their shape."""
-    monkeypatch.setattr(module, "content_digests", lambda: {"graphs": "another"})
-    with pytest.raises(HaloError, match="whose graphs are made in another way"):
+@pytest.mark.parametrize("kind", CONTENT_VERSIONS)
+def test_other_numbers_are_refused(made, monkeypatch, kind):
+    """Graphs that are computed in another way are other numbers, whatever their shape."""
+    monkeypatch.setitem(CONTENT_VERSIONS, kind, CONTENT_VERSIONS[kind] + 1)
+    with pytest.raises(HaloError, match=f"whose {kind} are computed in another way"):
         read_bundle(made)
+
+
+def test_another_version_of_halo_with_the_same_numbers_is_accepted(copy):
+    rewritten(copy, lambda description: description.update(halo="0.0.1"))
+    assert read_bundle(copy).description["halo"] == "0.0.1"
+
+
+def test_the_language_model_can_be_included(small, tmp_path):
+    folder = small.bundle(tmp_path / "bundle", language_model=True)
+    bundle = read_bundle(folder)
+    assert bundle.language_model == folder / "language_model.pt"
+    assert bundle.language_model.read_bytes() == CHECKPOINT.read_bytes()
+    offline = replace(OFFLINE, language_model=None)
+    assert find_language_model(bundle, offline).path == str(folder / "language_model.pt")
+    assert "in the bundle." in (folder / "README.md").read_text()
+    without = read_bundle(small.bundle(tmp_path / "without"))
+    assert without.language_model is None
+    assert "not in the bundle." in (tmp_path / "without/README.md").read_text()
+    with pytest.raises(HaloError, match="needs the language model esm2_demo"):
+        find_language_model(without, offline)
 
 
 def test_a_bundle_of_other_settings_is_not_made(small, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from halo.__main__ import main
 from halo.embeddings import embed
 from halo.errors import HaloError
+from halo.predict import default_bundle
 from halo.predict.folder import NAMES
 from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
 
@@ -55,6 +56,25 @@ def somebody_s_store(folder: Path) -> Path:
         segment.parent.mkdir(parents=True)
         segment.write_bytes(b"of somebody else")
     return folder
+
+
+def test_without_a_bundle_that_of_the_package_is_used(
+    halo, small_run, fasta, tmp_path, monkeypatch
+):
+    """With its language model, so that nothing else is needed."""
+    folder = small_run.bundle(tmp_path / "data/bundle", "halo", language_model=True)
+    monkeypatch.setattr(default_bundle, "DEFAULT_BUNDLE", folder)
+    options = ("--no-download", "--page", "0")
+    status, messages = halo("predict", fasta, "-o", tmp_path / "out", *options)
+    assert status == 0, messages
+    assert len(pd.read_csv(tmp_path / "out/predictions.csv")) == 3
+
+
+def test_without_any_bundle(halo, fasta, tmp_path, monkeypatch):
+    monkeypatch.setattr(default_bundle, "DEFAULT_BUNDLE", tmp_path / "none")
+    status, messages = halo("predict", fasta, "-o", tmp_path / "out")
+    assert status == 1
+    assert "--bundle: not given, and this installation has no bundle in" in messages
 
 
 # ------------------------------------------------------------------ nothing of others is lost

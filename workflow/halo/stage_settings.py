@@ -69,6 +69,7 @@ def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Co
         "name": config["run"],
         "version": release["version"],
         "sequences": release["sequences"],
+        "language_model": release["language_model"],
         "data": {key: entry[key] for key in ("title", "citation", "licence") if entry.get(key)},
         "simulated": dataset["simulated"],
         "finetuned": plan.released_finetuned,

@@ -32,4 +32,9 @@ class ReleaseSection:
     sequences: bool = setting(
         True, "whether it has the training sequences, for the nearest training protein"
     )
+    language_model: bool = setting(
+        False,
+        "whether it has the pretrained language model, so that nothing is downloaded; not with "
+        "licences that forbid it",
+    )
     licence: str | None = setting(None, "text of its licence; null for HALO's own")

@@ -1,4 +1,6 @@
-"""The model bundle: one folder with all that a prediction needs besides the language model.
+"""The model bundle: one folder with all that a prediction needs.
+
+The language model is included only if it is asked for (`release.language_model`).
 
 ``bundle.json`` says what it is, ``manifest.json`` has the size and sha256 of every other file.
 ``docs/how-to/predict.md`` describes both.
@@ -11,23 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from halo import __version__
-from halo.code_digest import code_digest
-from halo.embeddings.layout import ENCODER_VERSION
+from halo.content_versions import CONTENT_VERSIONS
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.predict.description import description_fault
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
-TRAINING = "training.fasta.gz"
+TRAINING = "training.fasta.xz"
+LANGUAGE_MODEL = "language_model.pt"
 SCALES = "amino_acids.csv"  # the scales that the networks were trained with
 MODELS = "models"
-# What the network was trained on was made by this code; made by other code it is other numbers.
-CONTENT = {
-    "structures": ("halo.structures.parse", "halo.structures.match"),
-    "graphs": ("halo.graphs.build",),
-    "features": ("halo.network.features",),
-}
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,11 @@ class Bundle:
         return self.folder / TRAINING if TRAINING in self.files else None
 
     @property
+    def language_model(self) -> Path | None:
+        """Checkpoint of the language model, None if the bundle does not include it."""
+        return self.folder / LANGUAGE_MODEL if LANGUAGE_MODEL in self.files else None
+
+    @property
     def scales(self) -> Path:
         """The scales of the amino acids that the networks read."""
         return self.folder / SCALES
@@ -82,12 +83,6 @@ class Bundle:
             "version": self.description["version"],
             "sha256": self.sha256,
         }
-
-
-def content_digests() -> dict[str, str]:
-    """Digest or version of the code behind what the network reads; a bundle has the data itself."""
-    digests = {name: code_digest(*modules, data=False) for name, modules in CONTENT.items()}
-    return digests | {"embeddings": f"version {ENCODER_VERSION}"}
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
@@ -128,7 +123,7 @@ def read_bundle(folder: Path) -> Bundle:
     fault = description_fault((folder / DESCRIPTION).read_text(encoding="utf-8"))
     if fault is not None:
         raise HaloError(f"{folder}/{DESCRIPTION}: damaged, {fault}; copy the bundle again")
-    _require_same_code(folder, description)
+    _require_same_content(folder, description)
     if SCALES not in files:
         raise HaloError(
             f"{folder}/{MANIFEST}: damaged, it does not list {SCALES}; copy the bundle again"
@@ -201,12 +196,12 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _require_same_code(folder: Path, description: Mapping[str, Any]) -> None:
-    made, now = description["code"], content_digests()
-    other = [name for name in now if made.get(name) != now[name]]
+def _require_same_content(folder: Path, description: Mapping[str, Any]) -> None:
+    trained = description["content"]
+    other = [name for name, now in CONTENT_VERSIONS.items() if trained.get(name) != now]
     if other:
         raise HaloError(
             f"{folder}/{DESCRIPTION}: trained with HALO {description['halo']}, whose "
-            f"{' and '.join(other)} are made in another way than those of this HALO "
+            f"{' and '.join(other)} are computed in another way than those of this HALO "
             f"({__version__}); use that version, or make the bundle again with this one"
         )

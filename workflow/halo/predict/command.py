@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from halo.predict.default_bundle import default_bundle
 from halo.predict.options import PredictOptions
 from halo.predict.settings import FETCH, PREDICT, PredictSettings
 from halo.structures.settings import TransportSettings
@@ -11,6 +12,7 @@ from halo.structures.settings import TransportSettings
 DESCRIPTION = "Predict the subcellular localization of proteins with a model bundle."
 EPILOG = """\
 Examples:
+  halo predict proteins.fasta -o out/                           with the bundle in HALO
   halo predict proteins.fasta --bundle bundle/ -o out/
   halo predict accessions.txt --bundle bundle/ -o out/          one UniProt accession per line
   halo predict proteins.fasta --bundle bundle/ -o out/ --structures models/ --no-download
@@ -39,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="FASTA, a table (CSV, TSV, xlsx) with the columns id and sequence, or a list of "
         "UniProt accessions; plain or compressed; - reads the standard input",
     )  # fmt: skip
-    parser.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FOLDER",
+        help="the model bundle (default: the one that is part of HALO)",
+    )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
     structures = parser.add_argument_group("structures")
     structures.add_argument(
@@ -115,4 +120,5 @@ def job(arguments: argparse.Namespace) -> None:
         transport=TransportSettings(**transport),
     )
     work = fetch if arguments.stage == FETCH else predict
-    work(arguments.proteins, arguments.bundle, arguments.out, settings)
+    bundle = default_bundle() if arguments.bundle is None else arguments.bundle
+    work(arguments.proteins, bundle, arguments.out, settings)

@@ -32,6 +32,7 @@ class LanguageModel(_Part):
 
     name: str
     sha256: Sha256
+    included: bool = False
 
 
 class Structures(_Part):
@@ -104,7 +105,7 @@ class Description(_Part):
     graphs: GraphSettings
     structures: Structures
     search: Search
-    code: dict[str, str]
+    content: dict[str, int]
     models: Annotated[list[Model], Field(min_length=1)]
 
     @field_validator("embeddings", "graphs", mode="before")

@@ -46,8 +46,10 @@ def _head(description: Mapping[str, Any], licence: str) -> str:
         f"A model bundle of HALO {description['halo']}: {composition}, method "
         f"`{description['method']}` ({description['class']}), fold {folds}.",
         f"Language model: {description['language_model']['name']} "
-        f"(sha256 {description['language_model']['sha256']}), not in the bundle"
-        + (", but its adapters are." if description["models"][0]["adapter"] else "."),
+        f"(sha256 {description['language_model']['sha256']}), "
+        + ("" if description["language_model"]["included"] else "not ")
+        + "in the bundle"
+        + (", as are its adapters." if description["models"][0]["adapter"] else "."),
         f"Licence: {licence} (`LICENSE`).",
         "",
         "    halo predict proteins.fasta --bundle this/folder -o out/",
@@ -105,7 +107,7 @@ def _data(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     data = description["data"]
     training = description["training"]
     where = (
-        "They are in `training.fasta.gz`."
+        "They are in `training.fasta.xz`."
         if training["sequences"]
         else "They are not in the bundle, so the nearest training protein is not given."
     )

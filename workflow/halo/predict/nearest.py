@@ -42,7 +42,7 @@ class TrainingSequences:
 
     Parameters
     ----------
-    fasta : the bundle's ``training.fasta.gz``
+    fasta : the bundle's ``training.fasta.xz``
     search : ``evalue`` and ``sensitivity``
     scratch : folder in which the database is written
     threads : threads of MMseqs2

@@ -32,7 +32,7 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
         if it is not available, or if it is a different one
     """
     wanted = bundle.description["language_model"]
-    given = settings.language_model
+    given = settings.language_model or bundle.language_model
     if given is not None and not given.exists():
         raise HaloError(f"--language-model: there is no file {given}; correct the path")
     if given is None and wanted["name"] not in PUBLISHED:
