@@ -13,6 +13,7 @@ def benchmark_files(wildcards):
     for rule, made in (
         ("train", methods.networks),
         ("esm", methods.esm),
+        ("nearest_neighbour", methods.neighbours),
         ("baseline", methods.baselines),
         ("join_methods", methods.joined),
     ):

@@ -16,6 +16,11 @@ def network_settings(wildcards):
     return json.dumps(stage_settings.network_settings(USED, wildcards.method), sort_keys=True)
 
 
+def neighbour_settings(wildcards):
+    """Settings of a search among embeddings."""
+    return json.dumps(stage_settings.neighbour_settings(USED, wildcards.method), sort_keys=True)
+
+
 def training_execution(wildcards):
     """Settings of the training without influence on the result."""
     return Untracked(json.dumps(stage_settings.training_execution(config, wildcards.method)))

@@ -20,6 +20,7 @@ import yaml
 from envs.local_conda import COMMANDS, Conda, local_conda
 from envs.packages import PROGRAMS, named, with_requirements
 from halo.config import merged
+from halo.config.methods import DEFAULT
 from pipeline import ROOT, SMALL
 from serve import AlphaFoldServer
 from test_packaging import rules
@@ -49,6 +50,7 @@ CONFIG = merged(
             "model": "finetuned", "epochs": 1, "rank": 2, "hidden": 16, "keep_embeddings": False
         },
         "training": {"epochs": 1},
+        "methods": {**DEFAULT, "nearest_neighbour": {"class": "nearest_neighbour"}},
     },
 )  # fmt: skip
 TARGETS = ("all", "results/small/audit/published.csv", "predict")

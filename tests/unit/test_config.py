@@ -235,7 +235,7 @@ FAULTS = [
     (method(of=["halo", "esm"]), "methods.halo.of: two methods to join belong to the classes"),
     (
         {"methods": {"halo": {"class": "network"}, "a": {"class": "cascade", "of": ["hal", "h"]}}},
-        "methods.a.of: 'hal' is not a network and not a method of the class esm, did you mean 'hal",
+        "methods.a.of: 'hal' is not a method without members of its own, did you mean 'halo'",
     ),
     (
         {"methods": {"h": {"class": "network"}, "a": {"class": "average", "of": ["h", "h"]}}},
@@ -243,11 +243,33 @@ FAULTS = [
     ),
     (
         {"methods": {"m": {"class": "majority", "embeddings": "pretrained"}}},
-        "methods.m.embeddings: the class majority takes none, only a network does",
+        "methods.m.embeddings: the class majority takes none, only a network or nearest",
     ),
     (
         {"methods": {"m": {"class": "homology", "network": {"layers": 2}}}},
         "methods.m.network: the class homology takes none, only a network does",
+    ),
+    (
+        method(neighbours={"k": [1]}),
+        "methods.halo.neighbours: the class network takes none, only nearest_neighbour does",
+    ),
+    (
+        {"methods": {"n": {"class": "nearest_neighbour", "neighbours": {"k": [0]}}}},
+        "methods.n.neighbours.k[0]: 0 is not at least 1",
+    ),
+    (
+        {"methods": {"n": {"class": "nearest_neighbour", "neighbours": {"k": [3, 3]}}}},
+        "methods.n.neighbours.k[1]: 3 stands in the list twice",
+    ),
+    (
+        {
+            "methods": {
+                **{name: {"class": name} for name in ("network", "homology")},
+                "a": {"class": "average", "of": ["network", "homology"]},
+            },
+            "release": {"method": "a"},
+        },
+        "release.method: 'a' cannot be chosen",
     ),
     (method(embeddings="finetuned"), "methods.halo.embeddings: nothing is fine-tuned; set finetun"),
     (method(embeddings="frozen"), "methods.halo.embeddings: 'frozen' is not one of 'finetuned', '"),

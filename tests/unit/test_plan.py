@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
-from halo.methods import BASELINES, JOINING, NETWORKS
+from halo.methods import BASELINES, JOINING, NEIGHBOURS, NETWORKS
 from halo.model_key import ModelKey
 from halo.plan import Plan
 from halo.store import BUCKETS
@@ -20,15 +20,15 @@ NAMES = st.text("ab1_.-", max_size=3).map("m".__add__)
 def configs(draw) -> dict:
     """What the plan reads of a complete configuration, as its check lets it through."""
     finetuned = draw(st.booleans())
-    kinds = draw(st.lists(st.sampled_from([*NETWORKS, "esm", *BASELINES]), min_size=1, max_size=6))
+    known = [*NETWORKS, *NEIGHBOURS, "esm", *BASELINES]
+    kinds = draw(st.lists(st.sampled_from(known), min_size=1, max_size=6))
     methods = {f"m{number}": {"class": kind} for number, kind in enumerate(kinds)}
     for name, kind in zip(list(methods), kinds, strict=True):
-        if kind in NETWORKS and draw(st.booleans()):
+        if kind in (*NETWORKS, *NEIGHBOURS) and draw(st.booleans()):
             methods[name]["embeddings"] = "pretrained"
     if not finetuned and set(kinds) == {"esm"}:  # the check wants one that is made
         methods["last"] = {"class": "majority"}
-    trained = [name for name, method in methods.items() if method["class"] not in BASELINES]
-    pairs = list(permutations(trained, 2))
+    pairs = list(permutations(methods, 2))
     for number, pair in enumerate(
         draw(st.lists(st.sampled_from(pairs), max_size=2)) if pairs else ()
     ):
@@ -69,7 +69,7 @@ def is_made(config: dict, seed: int, method: str) -> bool:
     first = seed == config["seeds"][0]
     if section["class"] == "esm":
         return finetuned and first
-    if section["class"] in BASELINES:
+    if section["class"] in (*NEIGHBOURS, *BASELINES):
         return first
     if section["class"] in JOINING:
         kinds = {config["methods"][member]["class"] for member in section["of"]}
@@ -109,7 +109,7 @@ def test_what_a_model_joins_is_made_in_its_fold(config):
         assert set(members) <= made
         for member in members:
             kind = config["methods"][member.method]["class"]
-            assert member.seed == (config["seeds"][0] if kind == "esm" else key.seed)
+            assert member.seed == (key.seed if kind in NETWORKS else config["seeds"][0])
 
 
 @settings(max_examples=50)
@@ -120,7 +120,7 @@ def test_the_language_models_are_those_that_a_trained_method_reads(config):
     read = set()
     for key in searched(config):
         method = config["methods"][key.method]
-        if method["class"] in (*NETWORKS, "esm"):
+        if method["class"] in (*NETWORKS, *NEIGHBOURS, "esm"):
             own = finetuned and method.get("embeddings") != "pretrained"
             assert plan.reads_finetuned(key.method) == own
             read.add(key.fold if own else None)
@@ -133,8 +133,14 @@ def test_the_language_models_are_those_that_a_trained_method_reads(config):
 def test_a_bundle_has_models_of_the_run(config):
     plan = Plan.from_config(config)
     made, folds, seeds = searched(config), config["release"]["folds"], config["release"]["seeds"]
-    for method in plan.methods.trained + plan.methods.joined:
+    classes = {name: method["class"] for name, method in config["methods"].items()}
+    for method in plan.methods.all:
         chosen = replace(plan, released=method)
+        members = config["methods"][method].get("of", [method])
+        if not {classes[name] for name in members} <= {*NETWORKS, "esm"}:
+            with pytest.raises(HaloError, match="no trained method"):
+                _ = chosen.released_models
+            continue
         own = {chosen.reads_finetuned(name) for name in chosen.released_members}
         if len(own) > 1:
             with pytest.raises(HaloError, match="one language model per fold"):
@@ -151,9 +157,6 @@ def test_a_bundle_has_models_of_the_run(config):
         assert set(chosen.released_models) == expected
         assert set(chosen.released_networks) <= made
         assert chosen.released_finetuned == (own == {True})
-    for method in plan.methods.baselines:
-        with pytest.raises(HaloError, match="no trained method"):
-            _ = replace(plan, released=method).released_models
 
 
 @settings(max_examples=50)

@@ -32,6 +32,8 @@ CONFIG = merged(
             "majority": {"class": "majority"},
             "homology": {"class": "homology"},
             "published": {"class": "mean_embedding", "embeddings": "pretrained"},
+            "nearest_neighbour": {"class": "nearest_neighbour"},
+            "halo_and_homology": {"class": "average", "of": ["halo", "homology"]},
         },
         "training": {"epochs": 2},
     },

@@ -21,21 +21,23 @@ BASELINES = {
     "majority": "halo.baselines.methods:majority",
     "homology": "halo.baselines.methods:homology",
 }
+# Searched among the mean embeddings of the training proteins.
+NEIGHBOURS = {"nearest_neighbour": "halo.baselines.neighbours:nearest_neighbour"}
 # Made of two others.
 CASCADE, AVERAGE = "cascade", "average"
 JOINING = (CASCADE, AVERAGE)
-CLASSES = tuple(dict.fromkeys(("network", "esm", *JOINING, *NETWORKS, *BASELINES)))
+CLASSES = tuple(dict.fromkeys(("network", "esm", *JOINING, *NETWORKS, *NEIGHBOURS, *BASELINES)))
 
 
 def load(method_class: str) -> Any:
     """The network's class or the baseline's function; KeyError for what has none."""
-    module, _, name = (NETWORKS | BASELINES)[method_class].partition(":")
+    module, _, name = (NETWORKS | NEIGHBOURS | BASELINES)[method_class].partition(":")
     return getattr(import_module(module), name)
 
 
 def modules_of(classes: Iterable[str]) -> list[str]:
     """Modules of these classes, each once."""
-    places = NETWORKS | BASELINES
+    places = NETWORKS | NEIGHBOURS | BASELINES
     return sorted(
         {
             places[method_class].partition(":")[0]

@@ -45,6 +45,14 @@ class JoinedMember(Part):
     shifts: dict[str, FiniteFloat]
 
 
+class Neighbourhood(Part):
+    """How many neighbours vote, and by which distance; see `halo.baselines.neighbours`."""
+
+    k: Annotated[int, Field(ge=1)]
+    distance: Literal["cosine", "euclidean"]
+    standardize: bool
+
+
 class ModelDescription(Versioned):
     """The content of ``model.json``.
 
@@ -67,6 +75,8 @@ class ModelDescription(Versioned):
         For the method `esm`.
     members, band, conformal
         For a cascade or an average.
+    neighbours
+        For `nearest_neighbour`: the neighbourhood that was chosen.
     """
 
     method_class: Literal[CLASSES] = Field(alias="class")  # type: ignore[valid-type]  # a constant
@@ -91,6 +101,7 @@ class ModelDescription(Versioned):
     members: list[JoinedMember] | None = None
     band: Band | None = None
     conformal: Conformal | None = None
+    neighbours: Neighbourhood | None = None
 
     @model_validator(mode="after")
     def _has_every_threshold(self) -> "ModelDescription":

@@ -32,7 +32,7 @@ class Plan:
     finetuned
         Whether a language model is fine-tuned for each fold.
     pretrained
-        Networks that read the embeddings of the pretrained language model.
+        Networks and searches among embeddings that read those of the pretrained language model.
     main
         The method with which the others are compared.
     released, released_folds, released_seeds
@@ -60,7 +60,7 @@ class Plan:
         trained, release = tuple(folds(config)), config["release"]
         pretrained = {
             name
-            for name in made.networks
+            for name in made.networks + made.neighbours
             if not finetuned or config["methods"][name].get("embeddings") == "pretrained"
         }
         return cls(
@@ -73,7 +73,7 @@ class Plan:
             finetuned=finetuned,
             pretrained=frozenset(pretrained),
             main=config["evaluation"]["main"] or made.all[0],
-            released=release["method"] or next(iter(made.joined + made.networks), None),
+            released=release["method"] or next(iter(made.portable), None),
             released_folds=tuple(release["folds"] or trained),
             released_seeds=tuple(release["seeds"] or config["seeds"]),
         )
@@ -106,15 +106,15 @@ class Plan:
         ]
 
     def reads_finetuned(self, method: str) -> bool:
-        """Whether a network, or the method `esm`, reads embeddings of the fine-tuned model."""
+        """Whether a method on embeddings reads those of the fine-tuned language model."""
         return self.finetuned and method not in self.pretrained
 
     @property
     def language_models(self) -> list[str | None]:
         """Language models whose embeddings are needed: folds, or None for the pretrained one."""
-        trained = self.methods.trained
-        own = any(self.reads_finetuned(method) for method in trained)
-        published = any(not self.reads_finetuned(method) for method in trained)
+        readers = self.methods.on_embeddings
+        own = any(self.reads_finetuned(method) for method in readers)
+        published = any(not self.reads_finetuned(method) for method in readers)
         return [None] * published + sorted(self.folds) * own
 
     def buckets(self, shard: str) -> list[str]:
@@ -132,7 +132,7 @@ class Plan:
     @property
     def released_models(self) -> list[ModelKey]:
         """The models of the bundle; raises a HaloError if this method cannot be released."""
-        able = self.methods.trained + self.methods.joined
+        able = self.methods.portable
         if self.released not in able:
             raise HaloError(
                 f"release.method: {self.released!r} is no trained method of this run; give one of "
@@ -176,7 +176,7 @@ class Plan:
             "folds": folds,
             "seeds": len(self.seeds),
             "networks": len(self.methods.networks),
-            "baselines": len(self.methods.esm + self.methods.baselines),
+            "baselines": len(self.methods.esm + self.methods.neighbours + self.methods.baselines),
             "finetunings": folds * self.finetuned,
             "embedded": folds + bool(beside) if self.finetuned else 1,
         }

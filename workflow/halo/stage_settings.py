@@ -44,6 +44,11 @@ def network_settings(used: Config, method: str) -> Config:
     return merged(base, {key: changes[key] for key in base if key in changes})
 
 
+def neighbour_settings(used: Config, method: str) -> Config:
+    """Settings of a search among embeddings that differ from their defaults."""
+    return used["methods"][method].get("neighbours", {})
+
+
 def training_execution(config: Config, method: str) -> Config:
     """Settings of a training that do not influence its result."""
     section = config["training"] | config["methods"][method].get("training", {})

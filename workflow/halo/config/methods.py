@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Required, get_type_hints
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from halo.methods import BASELINES, CLASSES, NETWORKS
+from halo.baselines.settings import NeighbourSettings
+from halo.methods import BASELINES, CLASSES, NEIGHBOURS, NETWORKS
 from halo.network.settings import NetworkSettings
 from halo.settings import NAME
 from halo.training.settings import TrainingSettings
@@ -17,9 +18,14 @@ CHANGES = "Changes"  # ends the names of types that have some keys of a section
 
 def changes_of(settings: type) -> Any:
     """The type of a mapping with some keys of a section, in place of the section's own."""
-    hints = get_type_hints(settings)
+    return keys_of(settings, CHANGES)
+
+
+def keys_of(settings: type, suffix: str = "") -> Any:
+    """The type of a mapping with some keys of `settings`."""
+    hints = get_type_hints(settings, include_extras=True)
     keys = {f.name: Annotated[hints[f.name], Field(**f.metadata)] for f in fields(settings)}
-    name = f"{settings.__name__}{CHANGES}"
+    name = f"{settings.__name__}{suffix}"
     return TypedDict(name, keys, total=False)  # type: ignore[operator]  # made at run time
 
 
@@ -32,17 +38,17 @@ Method: Any = TypedDict(
                 Literal[CLASSES],  # type: ignore[valid-type]  # a constant
                 Field(
                     description="network (HALO's), esm (the fine-tuned language model only; "
-                    "omitted without fine-tuning), cascade or average of two of these, or a "
+                    "omitted without fine-tuning), cascade or average of two others, or a "
                     "baseline, trained (reference, light_attention, mean_embedding) or not "
-                    "(majority, homology)"
+                    "(nearest_neighbour, majority, homology)"
                 ),
             ]
         ],
         "of": Annotated[
             tuple[str, ...],
             Field(
-                description="the two members of a cascade or an average; a cascade "
-                "uses the second where the first is uncertain",
+                description="the two members of a cascade or an average, neither of which may "
+                "have members; a cascade uses the second where the first is uncertain",
                 min_length=2,
                 max_length=2,
                 json_schema_extra={"uniqueItems": True},
@@ -56,11 +62,15 @@ Method: Any = TypedDict(
             changes_of(TrainingSettings),
             Field(description="keys of training that differ for this method"),
         ],
+        "neighbours": Annotated[  # type: ignore[misc]  # a type that is made at run time
+            keys_of(NeighbourSettings),
+            Field(description="of the class nearest_neighbour"),
+        ],
         "embeddings": Annotated[
             Literal["finetuned", "pretrained"],
             Field(
-                description="embeddings of a network if the language model is fine-tuned: those "
-                "of the fine-tuned or of the pretrained language model"
+                description="embeddings of a network or of nearest_neighbour if the language model "
+                "is fine-tuned: those of the fine-tuned or of the pretrained language model"
             ),
         ],
     },
@@ -89,16 +99,22 @@ class Methods:
         Trained on graphs and embeddings.
     esm
         The fine-tuned language model alone.
+    neighbours
+        Those that search among the embeddings of the training proteins.
+    baselines
+        Those that need neither training nor embeddings.
     joined
         Those that join two of the above.
-    baselines
-        Those that are not trained.
+    portable
+        Those that a bundle can hold: those that join two trained ones, networks, and `esm`.
     """
 
     networks: list[str]
     esm: list[str]
-    joined: list[str]
+    neighbours: list[str]
     baselines: list[str]
+    joined: list[str]
+    portable: list[str]
 
     @property
     def trained(self) -> list[str]:
@@ -106,9 +122,14 @@ class Methods:
         return self.networks + self.esm
 
     @property
+    def on_embeddings(self) -> list[str]:
+        """Those that read embeddings."""
+        return self.trained + self.neighbours
+
+    @property
     def all(self) -> list[str]:
         """Every method, the one first that the others are compared with by default."""
-        return self.networks + self.joined + self.esm + self.baselines
+        return self.networks + self.joined + self.esm + self.neighbours + self.baselines
 
 
 def methods_of(methods: Mapping[str, Mapping[str, Any]], finetuned: bool) -> Methods:
@@ -116,9 +137,10 @@ def methods_of(methods: Mapping[str, Mapping[str, Any]], finetuned: bool) -> Met
     classes = {name: method["class"] for name, method in methods.items()}
     networks = [name for name, method_class in classes.items() if method_class in NETWORKS]
     esm = [name for name, method_class in classes.items() if method_class == "esm" and finetuned]
-    joined = [
-        name
-        for name, method in methods.items()
-        if method.get("of") and set(method["of"]) <= {*networks, *esm}
-    ]
-    return Methods(networks, esm, joined, [n for n, k in classes.items() if k in BASELINES])
+    neighbours = [name for name, method_class in classes.items() if method_class in NEIGHBOURS]
+    baselines = [name for name, method_class in classes.items() if method_class in BASELINES]
+    made = {*networks, *esm, *neighbours, *baselines}
+    of = {name: {*method["of"]} for name, method in methods.items() if method.get("of")}
+    joined = [name for name, members in of.items() if members <= made]
+    portable = [name for name in joined if of[name] <= {*networks, *esm}] + networks + esm
+    return Methods(networks, esm, neighbours, baselines, joined, portable)

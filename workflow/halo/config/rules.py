@@ -11,10 +11,17 @@ from halo.config.merge import merged
 from halo.config.methods import methods_of
 from halo.config.model import RunConfig
 from halo.embeddings.published import PUBLISHED
-from halo.methods import JOINING, NETWORKS
+from halo.methods import JOINING, NEIGHBOURS, NETWORKS
 from halo.network.settings import NetworkSettings
 
 Rule = Callable[[RunConfig], Iterator[Fault]]
+# Keys of a method, the classes that take them, and their name in a message.
+OF_CLASSES = {
+    "network": (tuple(NETWORKS), "a network"),
+    "training": (tuple(NETWORKS), "a network"),
+    "neighbours": (tuple(NEIGHBOURS), "nearest_neighbour"),
+    "embeddings": ((*NETWORKS, *NEIGHBOURS), "a network or nearest_neighbour"),
+}
 RULES: list[tuple[frozenset[str], Rule]] = []
 
 
@@ -162,17 +169,17 @@ def _methods(config: RunConfig) -> Iterator[Fault]:
                 "other; " + ("name them" if method_class in JOINING else "remove it"),
             )
         for member in members or ():
-            if member not in methods or methods[member]["class"] not in (*NETWORKS, "esm"):
+            if member not in methods or methods[member]["class"] in JOINING:
                 yield Fault(
                     (*path, "of"),
-                    f"{member!r} is not a network and not a method of the class esm"
+                    f"{member!r} is not a method without members of its own"
                     f"{suggestion(member, methods)}",
                 )
-        for key in ("network", "training", "embeddings"):
-            if method.get(key) and method_class not in NETWORKS:
+        for key, (takers, named) in OF_CLASSES.items():
+            if method.get(key) and method_class not in takers:
                 yield Fault(
                     (*path, key),
-                    f"the class {method_class} takes none, only a network does; remove it",
+                    f"the class {method_class} takes none, only {named} does; remove it",
                 )
         if method.get("embeddings") == "finetuned" and config.finetune.model != "finetuned":
             yield Fault(
@@ -196,8 +203,8 @@ def _chosen_methods(config: RunConfig) -> Iterator[Fault]:
     main, method = config.evaluation.main, config.release.method
     if main is not None and main not in made.all:
         yield Fault(("evaluation", "main"), _no_method(main, made.all, config))
-    if method is not None and method not in made.trained + made.joined:
-        yield Fault(("release", "method"), _no_method(method, made.trained + made.joined, config))
+    if method is not None and method not in made.portable:
+        yield Fault(("release", "method"), _no_method(method, made.portable, config))
 
 
 @reads("methods", "network", "structures")

@@ -16,8 +16,8 @@ class ReleaseSection:
 
     method: str | None = setting(
         None,
-        "method that it predicts with; null for the first that joins two others, or the first "
-        "network",
+        "method that it predicts with; null for the first that joins two trained ones, or the "
+        "first network",
     )
     folds: tuple[str, ...] | None = setting(
         None,

@@ -9,12 +9,12 @@ from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
 from halo.evaluation.metrics import Replicates, decision_replicates, mean_of
 from halo.evaluation.models import Model, pooled
 from halo.evaluation.thresholds import FIXED, tuned_thresholds
-from halo.methods import NETWORKS
+from halo.methods import NEIGHBOURS, NETWORKS
 from halo.proteins.table import Proteins
 
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 COMPARED_BY_LABEL = ("f1", "mcc")
-LEARNED = (*NETWORKS, "esm")  # classes with learned thresholds
+LEARNED = (*NETWORKS, *NEIGHBOURS, "esm")  # classes with learned thresholds
 
 
 def differences(
