@@ -11,7 +11,7 @@ from halo import methods
 from halo.baselines.neighbours import Annotated, Neighbourhood, candidates
 from halo.baselines.settings import NeighbourSettings
 from halo.decisions import decide
-from halo.embeddings.layout import LAYOUT
+from halo.embeddings.layout import LAYOUT, read_embedding
 from halo.embeddings.leakage import require_own_language_model
 from halo.evaluation.thresholds import tuned_thresholds
 from halo.fold_parts import TRAIN, FoldParts
@@ -118,7 +118,7 @@ def annotated(store: Store, proteins: Proteins, rows: np.ndarray) -> Annotated:
 def mean_embeddings(store: Store, hashes: Iterable[str]) -> np.ndarray:
     """Mean embedding over the residues of each protein, float32 [n, dim]."""
     means = [
-        store.read(name)["residues"].mean(axis=0, dtype=np.float64).astype(np.float32)
+        read_embedding(store, name).mean(axis=0, dtype=np.float64).astype(np.float32)
         for name in hashes
     ]
     return np.stack(means)
