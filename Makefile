@@ -88,10 +88,10 @@ fuzz: $(VENV)/.test  ## feed damaged files to every reader (MINUTES=60 of CPU, S
 bench-split: $(VENV)/.run  ## compare the split with GraphPart on 4,000 real proteins
 	@PYTHONPATH=workflow python tests/benchmarks/bench_split.py
 
-bench-structures: $(VENV)/.run  ## compare parsing of structures with Bio.PDB, and measure downloads
+bench-structures: $(VENV)/.test  ## compare parsing of structures with Bio.PDB, and measure downloads
 	@PYTHONPATH=workflow python tests/benchmarks/bench_structures.py
 
-read-published: $(VENV)/.run  ## compare parsing of a folder of structures with Bio.PDB (HALO_STRUCTURES=folder)
+read-published: $(VENV)/.test  ## compare parsing of a folder of structures with Bio.PDB (HALO_STRUCTURES=folder)
 	@PYTHONPATH=workflow python tests/benchmarks/read_published.py
 
 bench-embed: $(VENV)/.run  ## compare embedding of proteins with fair-esm's procedure
@@ -100,10 +100,10 @@ bench-embed: $(VENV)/.run  ## compare embedding of proteins with fair-esm's proc
 bench-host: $(VENV)/.run  ## measure the throughput of the host in embedding, without computing
 	@PYTHONPATH=workflow python tests/benchmarks/bench_host.py
 
-bench-graph: $(VENV)/.run  ## compare graph building with the published algorithm
+bench-graph: $(VENV)/.test  ## compare graph building with the published algorithm
 	@PYTHONPATH=workflow python tests/benchmarks/bench_graph.py
 
-bench-train: $(VENV)/.run  ## compare training with graphs that are rebuilt each time
+bench-train: $(VENV)/.test  ## compare training with graphs that are rebuilt each time
 	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
 
 bench-dag: $(VENV)/.run  ## measure Snakemake's dry run for 500,000 proteins

@@ -9,6 +9,8 @@ package changes nothing else.
     docs.txt    what building the documentation needs on top
     slurm.txt   what running on Slurm needs on top
     envs.txt    what the tests of the conda environments need on top
+    engines.txt what the tests of other executors and of S3 need on top
+    release.txt what checking a release needs on top
 
 torch-cpu.txt, kept by hand, takes the place of torch.txt where pip finds PyTorch's CPU build.
 
@@ -33,6 +35,8 @@ TITLES = {
     "docs": "What building the documentation needs on top",
     "slurm": "What running on Slurm needs on top",
     "envs": "What the tests of the conda environments need on top",
+    "engines": "What the tests of other executors and of S3 need on top",
+    "release": "What checking a release needs on top",
 }
 
 Lock = dict[str, list[str]]  # name of a package to its entries, one for each marker
@@ -70,7 +74,8 @@ def cpu_build() -> str:
 def current_pins() -> str:
     """The pins of the files as they are, as constraints."""
     pin = re.compile(r"^[A-Za-z0-9._-]+==[^\\\n]+", re.MULTILINE)
-    texts = [(HERE / f"{name}.txt").read_text(encoding="utf-8") for name in TITLES]
+    files = filter(Path.is_file, (HERE / f"{name}.txt" for name in TITLES))
+    texts = [file.read_text(encoding="utf-8") for file in files]
     return "\n".join(match.strip() for text in texts for match in pin.findall(text))
 
 
@@ -81,9 +86,9 @@ def main() -> None:
     constraints = "\n".join([cpu_build(), *([current_pins()] if keep else [])])
     everything = resolved("--all-extras", constraints=constraints)
     pins = without_hashes(everything)
-    pipeline = resolved(constraints=pins)
+    pipeline = resolved("--extra", "workflow", constraints=pins)
     # In order of preference: every other environment stands on that of the tests.
-    extras = ("test", "docs", "slurm", "envs")
+    extras = ("test", "docs", "slurm", "envs", "engines", "release")
     on_top = {name: resolved("--extra", name, constraints=pins) for name in extras}
     files: dict[str, list[str]] = {name: [] for name in TITLES}
     for name, entries in sorted(everything.items()):

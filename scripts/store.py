@@ -1,91 +1,9 @@
-"""Upkeep of the store; all of it may go on beside runs.
-
-check     read everything and compare it with its checksums (with --remove, damaged segments are
-          removed: the next run computes their proteins again)
-compact   write the many small segments that incremental runs leave as one a bucket
-gc        remove the stores that no run is registered in (without --yes: only say which)
-forget    take the registrations of a run (--run) that is gone for good out of the store
-"""
-
-import argparse
-import logging
-from pathlib import Path
+"""Maintain the store; see `halo.commands.store`."""
 
 from halo.cli import job_parser, run_job
-from halo.embeddings.layout import LAYOUT as EMBEDDINGS
-from halo.errors import HaloError
-from halo.graphs.layout import LAYOUT as GRAPHS
-from halo.store_upkeep import check, compact, find_garbage, forget, remove_garbage, store_folders
-from halo.structures.layout import LAYOUT as STRUCTURES
-
-log = logging.getLogger("halo.store")
-
-LAYOUTS = {"embeddings": EMBEDDINGS, "graphs": GRAPHS, "structures": STRUCTURES}
-
-
-def job(arguments: argparse.Namespace) -> None:
-    """Do what the command says."""
-    COMMANDS[arguments.command](arguments)
-
-
-def check_all(arguments: argparse.Namespace) -> None:
-    """Check every store, and with --remove take damaged segments out; HaloError for the rest."""
-    faults: list[str] = []
-    for path in _known(arguments.store):
-        found = check(path, LAYOUTS[path.parent.name])
-        bad = len(found.damaged) + len(found.unread)
-        log.info("%s: %s proteins are whole, %s segments are not", path, found.proteins, bad)
-        faults += found.unread.values()
-        if arguments.remove:
-            for file in found.damaged:
-                file.unlink(missing_ok=True)
-                log.info("%s: removed; run again, its proteins are computed again", file)
-        else:
-            faults += found.damaged.values()
-    if faults:
-        raise HaloError("\n".join(faults))
-
-
-def compact_all(arguments: argparse.Namespace) -> None:
-    """Join the segments of every store."""
-    for path in _known(arguments.store):
-        log.info("%s: %s segments joined", path, compact(path, LAYOUTS[path.parent.name]))
-
-
-def collect(arguments: argparse.Namespace) -> None:
-    """Say what is not used, and with --yes remove it."""
-    found = find_garbage(arguments.store, arguments.days)
-    for path in (*found.stores, *found.leftovers):
-        log.info("%s: %s", "unused" if path.is_dir() else "left by a killed job", path)
-    if arguments.yes:
-        remove_garbage(found)
-    elif found.stores or found.leftovers:
-        log.info("nothing was removed; say --yes to do so")
-
-
-def forget_run(arguments: argparse.Namespace) -> None:
-    """Take a run's registrations out."""
-    if arguments.run is None:
-        raise HaloError("forget: give the run's folder: --run results/NAME")
-    log.info("%s registrations removed", forget(arguments.store, arguments.run))
-
-
-def _known(root: Path) -> list[Path]:
-    return [path for path in store_folders(root) if path.parent.name in LAYOUTS]
-
-
-COMMANDS = {"check": check_all, "compact": compact_all, "gc": collect, "forget": forget_run}
+from halo.commands.store import DESCRIPTION, add_arguments, job
 
 if __name__ == "__main__":
-    parser = job_parser(__doc__)
-    parser.add_argument("command", choices=COMMANDS, help="what to do")
-    parser.add_argument("--store", type=Path, default=Path("store"), help="root of the store")
-    parser.add_argument(
-        "--days", type=float, default=7.0, help="gc: spare what changed less than so long ago"
-    )
-    parser.add_argument(
-        "--remove", action="store_true", help="check: remove segments that are damaged"
-    )
-    parser.add_argument("--yes", action="store_true", help="gc: really remove")
-    parser.add_argument("--run", type=Path, help="forget: folder of the run, results/NAME")
+    parser = job_parser(DESCRIPTION)
+    add_arguments(parser)
     run_job(parser, job)

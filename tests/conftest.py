@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
@@ -99,20 +98,28 @@ def small_bundle(small_run, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory) -> Path:
-    """The package as ``pip wheel .`` makes it, of the package's own files and no others."""
-    [file] = made_once(tmp_path_factory, "wheel", make_wheel).iterdir()
+    """The wheel that ``python -m build`` makes from its source distribution."""
+    [file] = made_once(tmp_path_factory, "wheel", make_wheel).glob("*.whl")
     return file
 
 
 def make_wheel(folder: Path) -> None:
-    """Make the wheel in `folder`."""
-    with TemporaryDirectory() as name:
-        source = Path(name)
-        for file in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(ROOT / file, source)
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "workflow/halo", source / "workflow/halo", ignore=ignored)
-        command = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-index"]
-        command += ["--no-build-isolation", "--wheel-dir", str(folder), str(source)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Make the source distribution and the wheel in `folder`."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def install_wheel(wheel: Path, place: Path) -> None:
+    """Install the wheel into an empty folder; the packages that it requires are the tests' own."""
+    command = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index"]
+    done = subprocess.run(
+        [*command, "--target", str(place), str(wheel)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory) -> Path:
+    """A folder into which pip has installed the wheel; ``bin/halo`` is the command."""
+    return made_once(tmp_path_factory, "installed", lambda place: install_wheel(wheel, place))

@@ -42,12 +42,28 @@ WITH_TORCH = (
 )  # fmt: skip
 
 
+# What the workflow needs of the repository, in the wheel.
+CARRIED = (
+    "Snakefile",
+    "LICENSE",
+    "config",
+    "envs",
+    "profiles",
+    "resources",
+    "rules",
+    "scripts",
+    "slurm",
+)
+
 Bounds = dict[str, frozenset[str]]  # PyPI's name of a package to its comparisons
 
 
 def bounds(texts: list[str]) -> Bounds:
-    """Bounds of requirements, which are written as ``name >=1.2,<3`` here, for pip and conda."""
-    pairs = (text.split() for text in texts)
+    """Bounds of requirements, which are written as ``name >=1.2,<3`` here, for pip and conda.
+
+    Extras and markers of pip are not part of them.
+    """
+    pairs = (re.sub(r"\[.*?\]", "", text.partition(" ; ")[0]).split() for text in texts)
     return {PYPI_NAMES.get(name, name): frozenset(spec.split(",")) for name, spec in pairs}
 
 
@@ -86,7 +102,8 @@ def version(pin: Requirement) -> str:
     return next(iter(pin.specifier)).version
 
 
-DECLARED = bounds(PROJECT["dependencies"])
+PIPELINE = PROJECT["dependencies"] + EXTRAS["workflow"]
+DECLARED = bounds(PIPELINE)
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
@@ -103,12 +120,14 @@ def test_lock_pins_every_entry_with_hashes_and_names_no_index(path):
 @pytest.mark.parametrize(
     ("declared", "files"),
     [
-        (PROJECT["dependencies"], ("lock", "torch")),
+        (PIPELINE, ("lock", "torch")),
         (EXTRAS["test"], ("test", "lock")),  # PyTorch needs some of them, too
         (EXTRAS["slurm"], ("slurm",)),
         (EXTRAS["envs"], ("envs",)),
+        (EXTRAS["engines"], ("engines",)),
+        (EXTRAS["release"], ("release",)),
     ],
-    ids=["pipeline", "test", "slurm", "envs"],
+    ids=["pipeline", "test", "slurm", "envs", "engines", "release"],
 )
 def test_lock_is_within_the_bounds(declared, files):
     pins = [pin for name in files for pin, _ in locked(ROOT / "requirements" / f"{name}.txt")]
@@ -255,7 +274,19 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     own = {
         path.relative_to(PACKAGE).as_posix() for path in files if path.parent.name != "__pycache__"
     }
-    assert packed == own
+    carried = {
+        f"halo/repository/{path.relative_to(ROOT).as_posix()}"
+        for place in CARRIED
+        for path in (ROOT / place, *(ROOT / place).rglob("*"))
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+    assert packed == own | carried
+
+
+def test_predictions_need_no_package_of_the_workflow():
+    only = bounds(EXTRAS["workflow"]).keys()
+    assert only & needed(ROOT / "scripts/predict.py") == set()
+    assert bounds(PROJECT["dependencies"]).keys() & only == set()
 
 
 def test_the_version_is_the_same_everywhere():

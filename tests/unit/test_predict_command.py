@@ -400,22 +400,17 @@ atexit.register(lambda: seen.write_text("\\n".join(opened)))
 
 
 @pytest.mark.slow
-def test_the_wheel_predicts_from_another_folder(root, wheel, small_bundle, fasta, tmp_path):
+def test_the_wheel_predicts_from_another_folder(root, installed, small_bundle, fasta, tmp_path):
     """Installed by pip into an empty folder, called by its command; of the checkout it has nothing.
 
     The packages that it requires are those of the environment of the tests.
     """
-    place, watch, elsewhere = (tmp_path / name for name in ("place", "watch", "elsewhere"))
-    install = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index"]
-    done = subprocess.run(
-        [*map(str, (*install, "--target", place, wheel))], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    watch, elsewhere = tmp_path / "watch", tmp_path / "elsewhere"
     elsewhere.mkdir()
     watch.mkdir()
     (watch / "sitecustomize.py").write_text(WATCH.format(package=str(root / "workflow")))
-    words = [place / "bin/halo", "predict", fasta, "--bundle", small_bundle, "-o", "out"]
-    paths = os.pathsep.join(map(str, (place, watch)))
+    words = [installed / "bin/halo", "predict", fasta, "--bundle", small_bundle, "-o", "out"]
+    paths = os.pathsep.join(map(str, (installed, watch)))
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*map(str, (*words, *OPTIONS, "--structures", DEMO / "afdb"))],

@@ -25,7 +25,9 @@ LINKED = (
 TUTORIAL = "docs/tutorial.md"
 EXTENSIONS = "docs/how-to/extend.md"  # followed by test_extend.py
 HERE = "changes the shell that it is called in"
-INSTALLS = "installs packages; tests/unit/test_packaging.py does so with the wheel"
+INSTALLS = "installs packages; tests/unit/test_commands.py does so with the wheel"
+RUNS = "tests/unit/test_commands.py runs the workflow of an installed package"
+PREDICT = ("--no-download", "--page", 0, "--language-model", CHECKPOINT)
 CONDA = "needs conda and its channels; `make test-envs` makes the environments"
 DOCKER = "needs Docker and a registry"
 ROOT_FOLDER = (
@@ -34,10 +36,13 @@ ROOT_FOLDER = (
 LEFT_OUT = {
     "source .venv/bin/activate": HERE,
     "pip install --no-deps -e .": INSTALLS,
+    "pip install halo-localization": INSTALLS,
+    "pip install 'halo-localization[workflow]'": INSTALLS,
     "pip install --no-deps --require-hashes -r requirements/slurm.txt": INSTALLS,
     "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
     "snakemake --containerize > Dockerfile": CONDA,
     "docker build --tag registry.example.org/halo .": DOCKER,
+    **dict.fromkeys(("halo run -- --dry-run", "halo run", "halo run bundle"), RUNS),
     "bash .ci/run": "runs all tests, and this one among them",
     "docker push registry.example.org/halo": DOCKER,
     "mkdir /project/store": ROOT_FOLDER,
@@ -82,8 +87,8 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     halo = folder / "bin/halo"
     halo.parent.mkdir()
     halo.write_text(
-        f'#!/bin/sh\nexec {forks().python} -m halo "$@" --no-download --page 0'
-        f" --language-model {CHECKPOINT}\n"
+        f'#!/bin/sh\n[ "$1" != predict ] || set -- "$@" {" ".join(map(str, PREDICT))}\n'
+        f'exec {forks().python} -m halo "$@"\n'
     )
     make = folder / "bin/make"
     make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} --dry-run "$@"\n')

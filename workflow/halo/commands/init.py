@@ -1,0 +1,272 @@
+"""``halo init``: a commented configuration for a user's table."""
+
+import argparse
+import logging
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from halo.commands.repository import packaged_file
+from halo.commands.survey import Survey, survey
+from halo.errors import HaloError
+from halo.files import write_text
+from halo.proteins.ingest import Rejected, ingest
+from halo.proteins.labels import FEW
+from halo.proteins.settings import DatasetSettings
+from halo.proteins.table import Proteins
+from halo.settings import RUN_NAME
+
+log = logging.getLogger("halo.init")
+
+DESCRIPTION = """\
+Write a configuration for a table of labelled proteins, config.yaml, and the profile for Slurm,
+slurm/profile.yaml, into a folder, which is made if it does not exist.
+
+The table is read first: which columns hold ids, sequences, UniProt accessions and labels, how many
+proteins each label has, and which records cannot be used. The comments of the configuration say
+what was found; correct what is wrong.
+"""
+EPILOG = """\
+Examples:
+  halo init . --proteins mine.csv
+  halo init project --proteins mine.fasta --labels labels.tsv
+  halo init project --proteins mine.xlsx --id Name --label Compartment
+"""
+CONFIGURATION, PROFILE = "config.yaml", "slurm/profile.yaml"
+COMMENTS_AT = 34  # column at which comments begin
+REASONS = 5  # of rejected records that are listed
+ALL_SHOWN = 12  # values that a list in a comment shows
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("folder", type=Path, help="working folder of the runs")
+    parser.add_argument(
+        "--proteins", type=Path, required=True, metavar="FILE",
+        help="CSV, TSV, xlsx or FASTA, plain or compressed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="a second table, if it has the labels"
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="column of the ids (default: by its name)")
+    parser.add_argument(
+        "--sequence", metavar="COLUMN", help="column of the sequences (default: by its content)"
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN",
+        help="column with names of labels (default: columns of 0 and 1, or by its name)",
+    )  # fmt: skip
+    parser.add_argument("--name", help="name of the run (default: that of the table)")
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Look at the table, write the configuration, and report what was found."""
+    file = arguments.folder / CONFIGURATION
+    if file.exists():
+        raise HaloError(f"{file} exists; give another folder, or move the file away")
+    found = survey(
+        arguments.proteins, arguments.labels, arguments.id, arguments.sequence, arguments.label
+    )
+    checked = check(found)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    name = arguments.name or run_name(arguments.proteins)
+    write_text(file, configuration(name, arguments.folder, found, checked))
+    profile = arguments.folder / PROFILE
+    if not profile.exists():
+        profile.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(packaged_file(PROFILE), profile)
+    for text in (*facts(found), *checked.facts()):
+        log.info("%s", text)
+    if checked.fault:
+        raise HaloError(f"{file} is written, but these data stop the run:\n{checked.fault}")
+    log.info("%s is written; read its comments, then call halo run -- --dry-run there", file)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the run would make of the table: proteins and rejected records, or a fault."""
+
+    proteins: Proteins | None = None
+    rejected: tuple[Rejected, ...] = ()
+    fault: str = ""
+
+    def facts(self) -> list[str]:
+        """Sentences about the usable and the rejected records."""
+        if self.proteins is None:
+            return []
+        lengths = self.proteins.table["length"]
+        texts = [
+            f"{len(self.proteins):,} proteins can be used, with {lengths.min():,} to "
+            f"{lengths.max():,} residues (median {int(lengths.median()):,})"
+        ]
+        reasons = Counter(record.reason for record in self.rejected)
+        for reason, count in reasons.most_common(REASONS):
+            first = next(record for record in self.rejected if record.reason == reason)
+            place = f"line {first.line}" if first.line else first.id
+            texts.append(f"rejected, {reason}: {count:,} (the first: {place})")
+        return texts
+
+
+def check(found: Survey) -> Checked:
+    """Read the proteins as the run does."""
+    section = dataset_section(found)
+    settings = DatasetSettings.from_config({"labels": {}, **section})
+    table = found.labels.table if found.labels else None
+    try:
+        proteins, rejected = ingest(found.path, table, settings)
+    except HaloError as error:
+        return Checked(fault=str(error))
+    return Checked(proteins, tuple(rejected))
+
+
+def dataset_section(found: Survey) -> dict[str, Any]:
+    """The section ``dataset`` of the configuration, without the files."""
+    if found.labels is None:
+        return {"uniprot": {}}
+    section: dict[str, Any] = {"id": found.id, "sequence": found.sequence, "labels": {}}
+    if found.accession:
+        section["accession"] = found.accession
+    of_labels = found.labels
+    for key in ("columns", "id", "label", "separator"):
+        if value := getattr(of_labels, key):
+            section["labels"][key] = value
+    return section
+
+
+def facts(found: Survey) -> list[str]:
+    """Sentences about the columns of the table."""
+    texts = [f"{found.path}: {found.records:,} records, ids in {found.id!r}"]
+    others = found.records - found.with_accession - found.with_entry_name
+    texts.append(
+        f"{found.with_accession:,} have a UniProt accession"
+        + (f" (column {found.accession!r})" if found.accession else "")
+        + f", {found.with_entry_name:,} an entry name, {others:,} neither"
+    )
+    return texts
+
+
+def run_name(path: Path) -> str:
+    """A name for a run, from that of the table."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-")
+    return name if re.fullmatch(RUN_NAME, name) else "mine"
+
+
+def configuration(name: str, folder: Path, found: Survey, checked: Checked) -> str:
+    """The text of the configuration."""
+    lines = [
+        *(f"# {text}." for text in (*facts(found), *checked.facts())),
+        *(f"# STOPS THE RUN: {text}" for text in checked.fault.splitlines()),
+        "# In this folder, `halo run -- --dry-run` checks the file and lists the jobs.",
+        "",
+        _line(f"run: {_scalar(name)}", "results are written to results/<run>/"),
+        "",
+        "dataset:",
+        *(_line(f"  {text}", comment) for text, comment in _dataset(folder, found, checked)),
+        "",
+        "split:",
+        _line("  mode: kfold", "no similar proteins in different folds"),
+        _line("  folds: 5", "each of which is trained and tested once"),
+        "",
+        "structures:",
+        "  sources:",
+        _line("    - kind: afdb", "AlphaFold DB, by accession, entry name or sequence"),
+        _line("    # - kind: folder", "or your own models: <id>.pdb, <accession>.cif.gz"),
+        "    #   path: models",
+        "",
+        "embeddings:",
+        _line("  model: esm2_t33_650M_UR50D", "downloaded once; without a GPU rather"),
+        _line("", "esm2_t12_35M_UR50D, or a path to a checkpoint"),
+        "",
+        _line("device: auto", "cuda: an error where no GPU can be used"),
+        _line("store: store", "a folder that several runs and users can share"),
+        _line(f"shards: {_shards(found.records)}", "jobs of a stage that works protein by protein"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _dataset(folder: Path, found: Survey, checked: Checked) -> Iterator[tuple[str, str]]:
+    """Lines of the section ``dataset``, each with its comment."""
+    yield f"proteins: {_scalar(_path_from(folder, found.path))}", ""
+    if found.labels is None:
+        yield "uniprot: {}", "a table of UniProt: its experimental locations are the labels"
+        return
+    yield f"id: {_scalar(found.id)}", ""
+    if found.accession:
+        share = f"{found.with_accession:,} of {found.records:,} records"
+        yield f"accession: {_scalar(found.accession)}", f"UniProt accessions of {share}"
+    yield f"sequence: {_scalar(found.sequence)}", ""
+    yield "labels:", ""
+    if found.labels.table and found.labels.id:
+        yield f"  table: {_scalar(_path_from(folder, found.labels.table))}", ""
+        yield f"  id: {_scalar(found.labels.id)}", ""
+    counts = _counts(checked.proteins)
+    if found.labels.label:
+        yield f"  label: {_scalar(found.labels.label)}", "a column with names of labels:"
+        yield from (("", f"{label}: {_number(count)}") for label, count in counts.items())
+        if found.labels.separator:
+            yield f"  separator: {_scalar(found.labels.separator)}", "of several names in a cell"
+    else:
+        yield "  columns:", "delete the lines of columns that are no labels"
+        for label in found.labels.columns:
+            yield f"    - {_scalar(label)}", _number(counts.get(label))
+    if _exclusive(checked.proteins):
+        yield "# task: singlelabel", "each protein has one label; if labels exclude each other"
+    if found.others:
+        yield f"# annotations: {_flow(found.others)}", "other columns, to keep for the evaluation"
+    if found.partition:
+        yield (
+            f"# split: {_scalar(found.partition)}",
+            "partitions? for split.mode predefined",
+        )
+
+
+def _counts(proteins: Proteins | None) -> dict[str, int]:
+    """Number of proteins of each label."""
+    if proteins is None:
+        return {}
+    totals = proteins.labels.sum(axis=0, dtype=int).tolist()
+    return dict(zip(proteins.label_names, totals, strict=True))
+
+
+def _number(count: int | None) -> str:
+    if count is None:
+        return ""
+    few = ": too few to train and to test" if count < FEW else ""
+    return f"{count:,} proteins{few}"
+
+
+def _exclusive(proteins: Proteins | None) -> bool:
+    """Whether every protein has exactly one label."""
+    return proteins is not None and bool((proteins.labels.sum(axis=1) == 1).all())
+
+
+def _shards(records: int) -> int:
+    """One shard for each thousand proteins, but at least two, and at most 64."""
+    return max(2, min(64, round(records / 1000)))
+
+
+def _path_from(folder: Path, path: Path) -> str:
+    """A path as it is written in a configuration of `folder`."""
+    target, base = path.resolve(), folder.resolve()
+    return str(target.relative_to(base)) if target.is_relative_to(base) else str(target)
+
+
+def _line(text: str, comment: str) -> str:
+    return f"{text.ljust(COMMENTS_AT)}  # {comment}" if comment else text
+
+
+def _scalar(value: str) -> str:
+    """A text as a YAML scalar."""
+    return yaml.safe_dump(value, allow_unicode=True, width=1 << 30).removesuffix("...\n").strip()
+
+
+def _flow(values: Iterable[str]) -> str:
+    """A list of texts in one line of YAML."""
+    shown = list(values)[:ALL_SHOWN]
+    return yaml.safe_dump(shown, default_flow_style=True, allow_unicode=True, width=1 << 30).strip()
