@@ -12,7 +12,7 @@ EXEMPT = {"docs/reference/glossary.md", "tests/unit/test_words.py"}
 
 # Rejected words, and the term of docs/reference/glossary.md that replaces them.
 REJECTED = {
-    r"fix(s|ed|ing)?": "fix",
+    r"mend(s|ed|ing)?": "fix",
     r"judg(e|es|ed|ing|e?ments?)": "model, ensemble, prediction or evaluate",
     r"opinions?": "prediction",
     r"(a|an|each|every|first|last|later|next|of|one|per|single|this|two) pass": "epoch",
