@@ -6,6 +6,7 @@ process: Snakemake, the workflow's scripts and ``-m halo`` run in a fork of the 
 folder, the environment and the streams of the caller; everything else runs in the real Python.
 """
 
+import gc
 import json
 import os
 import re
@@ -26,6 +27,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SCRIPT, SNAKEMAKE = b"1", b"2"  # what the caller wants to run
+# What scripts, PyTorch's first optimizer, networks and figures import when they need it.
+IMPORTED_LATER = (
+    "torch._dynamo", "httpcore", "sklearn.metrics", "scipy.optimize", "scipy.spatial",
+    "matplotlib.pyplot",
+)  # fmt: skip
 IMPORT = re.compile(r"^ *from (halo[\w.]*) import (\w+(?:, \w+)*)", re.MULTILINE)
 
 # It has to start fast: no import beyond these, no site-packages.
@@ -116,16 +122,19 @@ def import_snakemake(root: Path) -> None:
             for name in re.findall(r"\w+", names):
                 if not hasattr(imported, name):
                     import_module(f"{module}.{name}")
+    import_module("snakemake.cli").get_argument_parser()  # finds the plugins
     digests = import_module("halo.code_digest")
     for script in (root / "scripts").glob("*.py"):
         digests.code_digest(script)
 
 
 def import_scripts(root: Path) -> None:
-    """Import what the scripts import, and what PyTorch imports with the first optimizer."""
+    """Import what the scripts import, then and when they run."""
     for script in (root / "scripts").glob("*.py"):
         runpy.run_path(str(script), run_name="imported")
-    import_module("torch._dynamo")
+    for name in IMPORTED_LATER:
+        import_module(name)
+    import_module("numba").njit(lambda: None)()  # so that a kernel is only read from the disk
 
 
 def serve(address: str, root: Path) -> None:
@@ -145,6 +154,7 @@ def serve(address: str, root: Path) -> None:
             if kind == SCRIPT and not have_scripts:
                 import_scripts(root)
                 have_scripts = True
+            gc.freeze()  # a collection in a fork would copy the memory of all that is imported
             if streams and not os.fork():
                 server.close()
                 supervise(connection, streams)

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -57,8 +58,8 @@ def _collect(path: Path, paths: set[Path]) -> None:
         return
     paths.add(path)
     for name in _parsed(path.read_bytes()).imports:
-        if _exists(name):
-            _collect(_module_file(name), paths)
+        if file := _file_of(name):
+            _collect(Path(file), paths)
 
 
 @cache
@@ -128,17 +129,15 @@ def _sha256(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def _candidates(name: str) -> tuple[Path, Path]:
-    path = PACKAGE.parent.joinpath(*name.split("."))
-    return path.with_suffix(".py"), path / "__init__.py"
-
-
-def _exists(name: str) -> bool:
-    return any(path.is_file() for path in _candidates(name))
+def _file_of(name: str) -> str | None:
+    """The file of a module, or None where the package has no module of this name."""
+    path = os.path.join(PACKAGE.parent, *name.split("."))  # noqa: PTH118
+    files = (f"{path}.py", f"{path}/__init__.py")
+    return next(filter(os.path.isfile, files), None)
 
 
 def _module_file(name: str) -> Path:
-    for path in _candidates(name):
-        if path.is_file():
-            return path
-    raise ModuleNotFoundError(f"no module {name} in {PACKAGE}")
+    file = _file_of(name)
+    if file is None:
+        raise ModuleNotFoundError(f"no module {name} in {PACKAGE}")
+    return Path(file)
