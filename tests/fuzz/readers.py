@@ -43,6 +43,7 @@ from halo.predict.accession_list import find_list
 from halo.predict.bundle import DESCRIPTION, MANIFEST, SCALES, read_bundle
 from halo.predict.explanation import read_explanations
 from halo.predict.output import read_chunk
+from halo.proteins.ingest import RESIDUES
 from halo.segments import DamagedSegment, Segment
 from halo.structures.afdb import choose, read_reply
 from halo.structures.archive import make_index, open_archive
@@ -64,6 +65,9 @@ from halo.uniprot.entries import read_entries
 from halo.uniprot.records import label_values
 from halo.uniprot.settings import UniprotSettings
 from halo.uniprot.vocabulary import Vocabulary
+from halo.variants.edits import edited, edits_of
+from halo.variants.notation import parse
+from halo.variants.read import read_variants
 
 WANTED = frozenset({samples.ACCESSION, "P31946", "Q8N4C6"})
 # https://www.uniprot.org/help/accession_numbers, and the number of an isoform
@@ -184,6 +188,17 @@ def accessions(path: Path) -> None:
         assert entry.text in line, "a text that is not in its line"
         _check_accession(entry.accession)
         assert entry.accession.partition("-")[0] in line.upper(), "an accession out of nothing"
+
+
+def variants(path: Path) -> None:
+    """Every variant is what its edits make of its wild type, and its notation says the same."""
+    wildtypes = {"P1": samples.SEQUENCE, "P2": samples.SEQUENCE[::-1]}
+    for found in read_variants(path, wildtypes, MAX_LENGTH)[0]:
+        own = wildtypes[found.protein]
+        made, origin = edited(own, edits_of(parse(found.notation), own, wildtypes))
+        assert made == found.sequence, "another sequence"
+        assert np.array_equal(origin, found.origin), "another origin"
+        assert set(made) <= RESIDUES, "letters that are no residues"
 
 
 def _check_accession(found: str) -> None:
@@ -501,6 +516,7 @@ def _json(content: object, **more: object) -> bytes:
 
 _TABLE_WORDS = ("sep=;\n", '""', '","', "\n\n", ">", "#", "id", "sequence", "Unnamed: 0", "\t\t")
 _FASTA_WORDS = (">", ">P1;", "\n>", ";", "#", "|", "*", " OX=1", "sp|P12345|", "-M test", ">sp||")
+_VARIANT_WORDS = (">", ";", ":", "::", "p.", "P1:", "del", "ins", "dup", "ext", "fs", "Ter", "*")
 _YAML_WORDS = ("&a", "*a", "<<: *a", "- ", ": ", "? ", "!!binary ", "!!python/name:os.system ")
 _YAML_WORDS += ("!!timestamp 2", "2001-01-01", "0o17", "1:60", "{", "}", "[", "]", "|\n", ">\n")
 _YAML_WORDS += ("%YAML 3.0\n---\n", "---\n", "...\n", "~", "null", ".inf", ".nan", "!!set ", "@")
@@ -528,6 +544,7 @@ READERS: dict[str, Reader] = {
         lambda _: [samples.workbook()], workbook, ("<c r=", 't="s"', "<f>1</f>", "<v>"), (ZIP,)
     ),
     "fasta": Reader(_encoded(samples.FASTA), fasta, _FASTA_WORDS, (GZIP, ZIP)),
+    "variants": Reader(_texts(*samples.VARIANTS), variants, _VARIANT_WORDS),
     "accessions": Reader(_texts(samples.LIST), accessions, (*_FASTA_WORDS, "P12345", "|", "-1")),
     "configuration": Reader(_texts(samples.YAML), configuration, _YAML_WORDS),
     "pdb": Reader(lambda _: [samples.pdb().encode()], pdb, _PDB_WORDS),

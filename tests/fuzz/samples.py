@@ -50,6 +50,15 @@ FASTA = f">sp|P12345|A_B Protein OX=9606 SET=train\n{SEQUENCE[:9]}\n{SEQUENCE[9:
 FASTA += f";comment\n\n>b Nucleus-S test\n{SEQUENCE}\n>c TARGET=Nucleus SET=train\nMK VL\n"
 LIST = "# mine\nAccession\nP12345\nsp|Q8N4C6|X_Y remark\n1. A0A024R2Q3, P12345.2;P31946-2\n"
 LIST += "https://www.uniprot.org/uniprotkb/P31946/entry\nAF-P31946-F1-model_v4\nP53_HUMAN\n"
+# Of the wild types in `fuzz.readers.variants`.
+VARIANTS = (
+    f"# mine\nP1:{SEQUENCE[1]}2*\nP2 p.[{SEQUENCE[-1]}1extMAS;{SEQUENCE[-3]}3del]\n"
+    f"P1 {SEQUENCE[3]}4_{SEQUENCE[4]}5insRS\nP1:2_8::MSKGE::P2:1_4\n",
+    f"name,hgvs,protein\none,{SEQUENCE[1]}2dup,P1\n",
+    "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    f"1\t2\t.\tC\tT\t.\t.\tHGVSp=P1:p.{SEQUENCE[1]}2fs|P2:p.{SEQUENCE[-2]}2del\n",
+    f">P1_1\n{SEQUENCE[2:]}W\n>x\n{SEQUENCE[::-1][:-3]}\n",
+)
 YAML = """run: small
 dataset:
   proteins: proteins.csv

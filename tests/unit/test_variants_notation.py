@@ -1,0 +1,300 @@
+"""Variants are read as HGVS describes them, and what contradicts the wild type is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halo.errors import HaloError
+from halo.variants.edits import NEW, changes_of, edited, edits_between, edits_of
+from halo.variants.notation import RESIDUES, NotationError, parse, written
+from halo.variants.read import read_variants
+
+WILDTYPE = "MKTAYIAKQRGSVLEDWHCF"
+OTHERS = {"GFP": "MSKGEELFTG"}
+LETTERS = "".join(RESIDUES)[:20]
+SEQUENCES = st.text(LETTERS, min_size=1, max_size=60)
+
+KNOWN = {
+    "R10C": "MKTAYIAKQCGSVLEDWHCF",
+    "p.Arg10Cys": "MKTAYIAKQCGSVLEDWHCF",
+    "p.(Arg10Cys)": "MKTAYIAKQCGSVLEDWHCF",
+    "W17U": "MKTAYIAKQRGSVLEDUHCF",
+    "p.Lys2del": "MTAYIAKQRGSVLEDWHCF",
+    "K2_A4del": "MYIAKQRGSVLEDWHCF",
+    "p.Lys2_Thr3insArgSer": "MKRSTAYIAKQRGSVLEDWHCF",
+    "K2_T3delinsW": "MWAYIAKQRGSVLEDWHCF",
+    "Lys2delinsTrpVal": "MWVTAYIAKQRGSVLEDWHCF",
+    "K2dup": "MKKTAYIAKQRGSVLEDWHCF",
+    "p.Lys2_Ala4dup": "MKTAKTAYIAKQRGSVLEDWHCF",
+    "Q9*": "MKTAYIAK",
+    "p.Gln9Ter": "MKTAYIAK",
+    "p.Gln9ProfsTer23": "MKTAYIAK",
+    "Q9fs": "MKTAYIAK",
+    "Q9Pfs*23": "MKTAYIAK",
+    "M1extMAS": "MASMKTAYIAKQRGSVLEDWHCF",
+    "p.Ter21extGlnArg": "MKTAYIAKQRGSVLEDWHCFQR",
+    "*21extQR": "MKTAYIAKQRGSVLEDWHCFQR",
+    "R10C; K2del": "MTAYIAKQCGSVLEDWHCF",
+    "p.[Lys2del;Arg10Cys]": "MTAYIAKQCGSVLEDWHCF",
+    "p.Lys2del;p.Arg10Cys": "MTAYIAKQCGSVLEDWHCF",
+    "1_5::MSKGE": "MKTAYMSKGE",
+    "MetSerLys::Lys2_Tyr5::GFP:1_3": "MSKKTAYMSK",
+    "K2_Y5::A7_Q9": "KTAYAKQ",
+}
+
+# What is wrong, and a part of the message that says so and how to correct it.
+BAD = {
+    "K10C": "the wild type has R (Arg) at position 10, not K (Lys)",
+    "p.Lys2_Arg4del": "the wild type has A (Ala) at position 4, not R (Arg)",
+    "R97C": "beyond the end of the wild type, which has 20 residues",
+    "R0C": "positions count from 1",
+    "10C": "without the residue of the wild type",
+    "R10": "says no change",
+    "R10R": "changes a residue to itself",
+    "p.Arg10=": "no known change",
+    "p.?": "no known change",
+    "p.Met1?": "no known change",
+    "r10c": "not a change of a protein",
+    "p.Agr10Cys": "is Arg meant?",
+    "R10X": "or * for a stop",
+    "R10B": "name a single one",
+    "R10cys": "residues are one capital letter",
+    "ARG10CYS": "not a change of a protein",
+    "K2_A4C": "a range takes del, dup, ins or delins",
+    "A4_K2del": "exchange its ends",
+    "K2_4del": "the end of the range is not a residue and a position",
+    "K2_A4insRS": "between two neighbours",
+    "K2insRS": "between two neighbours",
+    "K2_T3ins5": "not written out",
+    "K2_T3ins": "not written out",
+    "K2_T3insRxS": "neither in one-letter code",
+    "K2_T3insRTer": "'K2_T3insRTer'",
+    "K2_T3insR*": "a stop among new residues",
+    "K2_A4delKTA": "are not part of the notation; remove them",
+    "p.Met1ext-5": "the length of an extension and not its sequence",
+    "p.Ter21GlnextTer17": "the length of an extension and not its sequence",
+    "*15extQR": "its stop is at 21",
+    "K2extMA": "an extension is at position 1",
+    "*21Q": "begins at the stop",
+    "c.289C>T": "describes DNA or RNA",
+    "NM_000546.6:c.289C>T": "describes DNA or RNA",
+    "R10C;": "nothing before or after a ';'",
+    "R10C;R10H": "two changes concern the same residues",
+    "K2_Y5del;A4C": "two changes concern the same residues",
+    "Q9*;R10C": "two changes concern the same residues",
+    "M1*": "no residue remains",
+    "MSK::GFP:1_3": "has no part of the wild type",
+    "5_9::1_3": "overlap or are not in its order",
+    "1_5::GFP:1_30": "GFP has no residue at position 30",
+    "1_5::RFP:1_3": "no protein 'RFP'",
+    "1_R7::MSK": "the wild type has A at position 7",
+    "1_5::MSK;R10C": "a fusion with other changes",
+    "banana": "not a change of a protein",
+    "": "empty",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", KNOWN)
+def test_a_change_makes_its_sequence(text):
+    edits = edits_of(parse(text), WILDTYPE, OTHERS)
+    sequence, origin = edited(WILDTYPE, edits)
+    assert sequence == KNOWN[text]
+    kept = origin != NEW
+    assert len(origin) == len(sequence)
+    assert (origin[kept][1:] > origin[kept][:-1]).all()
+    for short in (True, False):
+        again = parse(written(parse(text), short))
+        assert edits_of(again, WILDTYPE, OTHERS) == edits
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_bad_notation_is_refused(text):
+    with pytest.raises(NotationError) as error:
+        edits_of(parse(text), WILDTYPE, OTHERS)
+    assert BAD[text] in str(error.value)
+
+
+def test_what_replaces_a_residue_has_its_place_and_what_is_fused_has_none():
+    _, origin = edited(WILDTYPE, edits_of(parse("K2C;T3_A4delinsWW"), WILDTYPE))
+    assert origin.tolist() == list(range(20))
+    _, origin = edited(WILDTYPE, edits_of(parse("1_15::GGGGG"), WILDTYPE))
+    assert origin.tolist() == [*range(15), *[NEW] * 5]
+    _, origin = edited(WILDTYPE, edits_of(parse("K2_T3insGG;Y5del"), WILDTYPE))
+    assert origin.tolist() == [0, 1, NEW, NEW, 2, 3, *range(5, 20)]
+
+
+@given(SEQUENCES, SEQUENCES)
+def test_differences_of_sequences_are_written_and_read_again(wildtype, variant):
+    edits = edits_between(wildtype, variant)
+    assert edited(wildtype, edits)[0] == variant
+    if edits:
+        changes = changes_of(edits, wildtype)
+        for short in (True, False):
+            assert parse(written(changes, short)) == changes
+        # Neighbouring edits, such as a substitution and an insertion, stay what they are.
+        assert edited(wildtype, edits_of(changes, wildtype))[0] == variant
+
+
+@st.composite
+def notations(draw):
+    """A wild type, the notation of an event, and the sequence that it makes, by slicing."""
+    wildtype = draw(st.text(LETTERS, min_size=4, max_size=40))
+    first = draw(st.integers(1, len(wildtype) - 2))
+    last = draw(st.integers(first + 1, len(wildtype)))
+    new = draw(st.text(LETTERS, min_size=1, max_size=5))
+    three = draw(st.booleans())
+
+    def code(letters):
+        return "".join(RESIDUES[one] for one in letters) if three else letters
+
+    start = f"{code(wildtype[first - 1])}{first}"
+    span = f"{start}_{code(wildtype[last - 1])}{last}"
+    stop = "Ter" if three else "*"
+    before, inside, after = wildtype[: first - 1], wildtype[first - 1 : last], wildtype[last:]
+    behind = wildtype[first:]
+    next_one = f"{start}_{code(wildtype[first])}{first + 1}"
+    events = {
+        f"{start}{code(new[0])}": before + new[0] + behind,
+        f"{start}del": before + behind,
+        f"{span}del": before + after,
+        f"{span}dup": before + inside + inside + after,
+        f"{span}delins{code(new)}": before + new + after,
+        f"{next_one}ins{code(new)}": wildtype[:first] + new + behind,
+        f"{start}{stop}": before,
+        f"{start}fs": before,
+        f"{code(wildtype[0])}1ext{code(new)}": new + wildtype,
+        f"{stop}{len(wildtype) + 1}ext{code(new)}": wildtype + new,
+        f"{first}_{last}::{code(new)}": inside + new,
+    }
+    text = draw(st.sampled_from(sorted(events)))
+    return wildtype, draw(st.sampled_from(["", "p."])) + text, events[text]
+
+
+@given(notations())
+def test_every_event_by_slicing(case):
+    wildtype, text, expected = case
+    if expected in ("", wildtype):
+        with pytest.raises(NotationError):
+            edits_of(parse(text), wildtype)
+        return
+    assert edited(wildtype, edits_of(parse(text), wildtype))[0] == expected
+
+
+@given(st.text(max_size=40) | st.from_regex(r"(p\.)?[A-Z*][a-z]{0,2}[0-9]{0,3}[A-Za-z*_:;0-9]*"))
+def test_any_text_is_read_or_refused(text):
+    try:
+        changes = parse(text)
+    except NotationError:
+        return
+    assert parse(written(changes)) == changes
+
+
+# ------------------------------------------------------------------ files
+
+WILDTYPES = {"P1": WILDTYPE, "GFP": OTHERS["GFP"]}
+
+
+def read(tmp_path, content, wildtypes=None, name="variants.txt"):
+    file = tmp_path / name
+    file.write_text(content)
+    return read_variants(file, wildtypes or {"P1": WILDTYPE}, 1000)
+
+
+def found(variants):
+    return [(v.line, v.protein, v.id, v.notation) for v in variants]
+
+
+def test_a_list(tmp_path):
+    text = "# mine\nR10C\n\np.Lys2del;T3S  # two\nK10C\nR10C\n"
+    variants, rejected = read(tmp_path, text)
+    assert found(variants) == [(2, "P1", "R10C", "R10C"), (4, "P1", "K2del;T3S", "K2del;T3S")]
+    assert [(r.line, r.reason) for r in rejected] == [(5, "notation"), (6, "duplicate")]
+    assert "has R (Arg) at position 10" in rejected[0].detail
+
+
+def test_a_list_of_several_proteins(tmp_path):
+    text = "P1:R10C\nGFP p.Lys3del\nR10C\nP2:R10C\nP1 GFP:1_4::1_5\n"
+    variants, rejected = read(tmp_path, text, WILDTYPES)
+    assert found(variants) == [
+        (1, "P1", "P1:R10C", "R10C"),
+        (2, "GFP", "GFP:K3del", "K3del"),
+        (5, "P1", "P1:GFP:1_4::1_5", "GFP:1_4::1_5"),
+    ]
+    assert variants[2].sequence == "MSKGMKTAY"
+    assert "of 2 wild types" in rejected[0].detail
+    assert "'P2' is not among the wild types" in rejected[1].detail
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_a_table(tmp_path, separator):
+    rows = [["name", "HGVSp", "protein"], ["one", "p.Arg10Cys", "P1"], ["two", "GFP:K3del", "GFP"]]
+    rows += [["three", "R10C", "GFP"], ["four", "P1:R10C", "GFP"]]
+    text = "\n".join(separator.join(row) for row in rows)
+    variants, rejected = read(tmp_path, text, WILDTYPES, "variants.csv")
+    assert found(variants) == [(2, "P1", "one", "R10C"), (3, "GFP", "two", "K3del")]
+    assert [(r.id, r.line) for r in rejected] == [("three", 4), ("four", 5)]
+
+
+def test_a_table_of_one_column(tmp_path):
+    variants, _ = read(tmp_path, "variant\nR10C\n", name="variants.csv")
+    assert found(variants) == [(2, "P1", "R10C", "R10C")]
+
+
+VCF = """\
+##fileformat=VCFv4.2
+#CHROM	POS	ID	REF	ALT	QUAL	FILTER	INFO
+17	7	rs1	C	T	.	PASS	AC=1;HGVSp=P1:p.Arg10Cys
+17	9	.	C	T	.	PASS	CSQ=T|missense|P1:c.28C>T|P1:p.Lys2Arg,T|synonymous||P1:p.Lys2%3D
+17	9	.	C	T	.	PASS	ANN=T|stop_gained|HIGH|x|p.Gln9*|1/2
+17	9	.	C	T	.	PASS	AC=1
+"""
+
+
+def test_a_vcf(tmp_path):
+    variants, rejected = read(tmp_path, VCF, name="variants.vcf")
+    assert found(variants) == [
+        (3, "P1", "rs1", "R10C"),
+        (4, "P1", "K2R", "K2R"),
+        (5, "P1", "Q9*", "Q9*"),
+    ]
+    assert [(r.line, r.reason) for r in rejected] == [(4, "notation")]
+
+
+def test_sequences_are_paired_by_name_or_with_the_nearest(tmp_path):
+    mutant = WILDTYPE.replace("R", "C")
+    text = (
+        f">GFP_1\nMSKGEEL\n>b wildtype=P1\n{mutant}\n>c\n{WILDTYPE[3:]}\n>d\nWWWWWWWWHH\n"
+        f">e\n{WILDTYPE}\n>P1-x\nMK1\n"
+    )
+    variants, rejected = read(tmp_path, text, WILDTYPES, "variants.fasta")
+    assert [(*row, v.paired_by) for row, v in zip(found(variants), variants, strict=True)] == [
+        (1, "GFP", "GFP_1", "F8_G10del", "name"),
+        (3, "P1", "b", "R10C", "name"),
+        (5, "P1", "c", "M1_T3del", "nearest"),
+    ]
+    assert [(r.line, r.reason) for r in rejected] == [
+        (7, "no wild type"), (9, "no change"), (11, "sequence"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        ("", "variants.txt", "no variant can be used (empty)"),
+        ("K10C\n", "variants.txt", "line 1, 'K10C': the wild type has R"),
+        ("id,variants ,x\n", "variants.csv", "no variant can be used (empty)"),
+        ("##fileformat=VCFv4.2\n1\t2\t.\tC\tT\t.\t.\tAC=1\n", "v.vcf", "without protein changes"),
+    ],
+)
+def test_a_file_without_variants(tmp_path, text, name, message):
+    with pytest.raises(HaloError) as error:
+        read(tmp_path, text, name=name)
+    assert message in str(error.value)
+
+
+def test_a_long_variant_is_rejected(tmp_path):
+    file = tmp_path / "variants.txt"
+    file.write_text("R10C\n*21extQQQQQ\n")
+    variants, rejected = read_variants(file, {"P1": WILDTYPE}, 22)
+    assert len(variants) == 1
+    assert rejected[0].reason == "too long"

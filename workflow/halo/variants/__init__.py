@@ -1,0 +1,1 @@
+"""Predict what changes of the sequence do to the localization of a protein."""
