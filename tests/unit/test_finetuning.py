@@ -101,6 +101,14 @@ def require_same(one: Path, two: Path) -> None:
             pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
+@pytest.fixture(scope="module")
+def finetuned(weights, tmp_path_factory) -> Path:
+    """What an undisturbed fine-tuning with `SETTINGS` makes; not to be changed."""
+    folder = tmp_path_factory.mktemp("finetuned")
+    finetune(weights, folder)
+    return folder / "out"
+
+
 # ---------------------------------------------------------------- adapters and head
 
 
@@ -150,20 +158,18 @@ def test_the_head_does_not_see_padding(padding):
     torch.testing.assert_close(head(more, mask), head(states, residues))
 
 
-def test_checkpointing_changes_nothing(weights, tmp_path):
-    finetune(weights, tmp_path / "one")
-    finetune(weights, tmp_path / "two", settings=replace(SETTINGS, checkpointing=True))
-    require_same(tmp_path / "one/out", tmp_path / "two/out")
+def test_checkpointing_changes_nothing(weights, finetuned, tmp_path):
+    finetune(weights, tmp_path, settings=replace(SETTINGS, checkpointing=True))
+    require_same(finetuned, tmp_path / "out")
 
 
 @pytest.mark.slow
-def test_mixed_precision_is_nearly_the_same(weights, tmp_path):
+def test_mixed_precision_is_nearly_the_same(weights, finetuned, tmp_path):
     """As on a GPU: the language model in bfloat16, what is trained in float32."""
-    finetune(weights, tmp_path / "one")
-    finetune(weights, tmp_path / "two", settings=replace(SETTINGS, precision="bfloat16"))
-    one, two = (outcome(tmp_path / name / "out")[0] for name in ("one", "two"))
+    finetune(weights, tmp_path, settings=replace(SETTINGS, precision="bfloat16"))
+    one, two = (outcome(folder)[0] for folder in (finetuned, tmp_path / "out"))
     np.testing.assert_allclose(one["train_loss"], two["train_loss"], rtol=0.05)
-    tensors = load_file(tmp_path / "two/out/adapter.safetensors")
+    tensors = load_file(tmp_path / "out/adapter.safetensors")
     assert {value.dtype for value in tensors.values()} == {torch.float32}
 
 
@@ -233,14 +239,13 @@ def test_it_learns_and_its_files_say_what_it_is(weights, tmp_path):
     assert description(found, EMBEDDING, "float32") != description(weights, EMBEDDING, "float32")
 
 
-def test_labels_of_cal_and_test_have_no_part_in_it(weights, tmp_path):
+def test_labels_of_cal_and_test_have_no_part_in_it(weights, finetuned, tmp_path):
     proteins = make_proteins()
     other = proteins.labels.copy()
     held = np.isin(PARTS, ["cal", "test"])
     other[held] = 1 - other[held]
-    finetune(weights, tmp_path / "one")
-    finetune(weights, tmp_path / "two", proteins=replace(proteins, labels=other))
-    require_same(tmp_path / "one/out", tmp_path / "two/out")
+    finetune(weights, tmp_path, proteins=replace(proteins, labels=other))
+    require_same(finetuned, tmp_path / "out")
 
 
 def test_positives_are_weighed_and_unknown_labels_are_not_learned(weights, tmp_path, monkeypatch):
@@ -373,9 +378,10 @@ def script(root: Path, inputs: Path, folder: Path, *launcher: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp_path, monkeypatch):
+def test_killed_and_resumed_it_ends_as_if_undisturbed(
+    root, finetuned, inputs, tmp_path, monkeypatch
+):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
-    finetune(weights, tmp_path / "whole")
     command = [forks().python, *script(root, inputs, tmp_path)[1:]]
     steps = []
     for least in (2, 7):  # steps of the first epoch, then of a later one
@@ -394,24 +400,24 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(root, weights, inputs, tmp
     assert find_garbage(tmp_path / "store", days=0).stores == (state,)
     last = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "resumed at epoch" in last.stderr
-    require_same(tmp_path / "whole/out", tmp_path / "out")
+    require_same(finetuned, tmp_path / "out")
     assert not list((tmp_path / "store/finetune").iterdir())
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(root, weights, inputs, tmp_path, monkeypatch):
+def test_two_processes_give_what_one_gives(root, finetuned, inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    finetune(weights, tmp_path / "one")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--")
     command = [*script(root, inputs, tmp_path, *launcher), "--log", str(tmp_path / "log")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "on 2 x cpu" in done.stderr
     assert "on 2 x cpu" in (tmp_path / "log").read_text()
-    one, two = (outcome(tmp_path / name)[0] for name in ("one/out", "out"))
+    folders = finetuned, tmp_path / "out"
+    one, two = (outcome(folder)[0] for folder in folders)
     pd.testing.assert_frame_equal(one, two, rtol=1e-3)
-    one, two = (load_file(tmp_path / name / "head.safetensors") for name in ("one/out", "out"))
+    one, two = (load_file(folder / "head.safetensors") for folder in folders)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=2e-3, rtol=0)
 
@@ -437,13 +443,6 @@ def test_a_damaged_state_counts_for_none(tmp_path):
 
 
 # ---------------------------------------------------------------- what stands on it
-
-
-@pytest.fixture(scope="module")
-def finetuned(weights, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("finetuned")
-    finetune(weights, folder)
-    return folder / "out"
 
 
 def embeddings_of(proteins: Proteins, finetuned: Path, folder: Path) -> list[Path]:

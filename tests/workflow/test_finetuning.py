@@ -135,8 +135,8 @@ def test_the_language_model_of_a_fold(tmp_path):
     assert "Raise finetune.refresh by one" in third.output
 
     # A new split and new models in one call.
-    config = merged(CONFIG, {"split": {"seed": 3}, "finetune": {"refresh": 1}})
-    fourth = snakemake(tmp_path, config)
+    config = merged(CONFIG, {"split": {"seed": 3}, "finetune": {"refresh": 1, "gpus": 1}})
+    fourth = snakemake(tmp_path, config, "--", "results/small/evaluation/metrics.json")
     assert fourth.status == 0, fourth.output
     assert fourth.rules.count("finetune") == len(FOLDS)
     require_no_training_id_in_the_evaluation(results)
@@ -145,7 +145,9 @@ def test_the_language_model_of_a_fold(tmp_path):
 def test_embeddings_of_a_finished_fold_need_not_stay(tmp_path):
     demo = text_table(ROOT / "resources/demo/proteins.csv").head(90)
     demo.to_csv(tmp_path / "proteins.csv", index=False)
-    config = merged(CONFIG, {"finetune": {"keep_embeddings": False}})
+    methods = {name: CONFIG["methods"][name] for name in ("halo", "esm", "published")}
+    change = {"finetune": {"keep_embeddings": False, "gpus": 1}}
+    config = merged({**CONFIG, "methods": methods}, change)
     first = snakemake(tmp_path, config)
     assert first.status == 0, first.output
     results = tmp_path / "results/small"

@@ -1,4 +1,4 @@
-"""The whole pipeline on 600 real proteins of DeepLoc 2.0, with real AlphaFold models."""
+"""The whole pipeline on 300 real proteins of DeepLoc 2.0, with real AlphaFold models."""
 
 import json
 
@@ -9,13 +9,13 @@ from halo.config import merged
 from pipeline import SMALL, snakemake
 from serve import AlphaFoldServer
 
-PROTEINS = 600
+PROTEINS = 300
 SEED = 1
 
 
 @pytest.fixture(scope="module")
 def sample(shared) -> pd.DataFrame:
-    """600 proteins chosen by a seed, among them all that have a model."""
+    """300 proteins chosen by a seed, among them all that have a model."""
     table = pd.read_csv(shared / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz", dtype=str)
     models = {path.name.split("-")[1] for path in (shared / "afdb").glob("*.pdb.gz")}
     with_model = table[table["ACC"].isin(models)]
