@@ -13,12 +13,11 @@ from typing import Any
 import pandas as pd
 
 from dry_runs import EmptyRun
-from forks import Forks
 from halo.config import merged
 from halo.config.model import RunConfig
 from halo.config.schema import alternatives, resolved, schema_of
 from halo.files import write_text
-from pipeline import ROOT
+from pipeline import ROOT, close_forks, forks
 
 PAGE = ROOT / "docs/reference/reruns.md"
 HEADING = "## Every key\n\n"
@@ -314,7 +313,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 def rows(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """These keys and their lines of the table, each by a dry run; keys of one run after another."""
     wanted = set(paths)
-    with tempfile.TemporaryDirectory() as name, Forks() as forks:
+    with tempfile.TemporaryDirectory() as name:
         for number, run in enumerate(RUNS):
             of_run = [path for path in CHANGE_OF if path in wanted and CHANGE_OF[path].run == run]
             if not of_run:
@@ -323,7 +322,7 @@ def rows(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
             folder.mkdir()
             tools.mkdir()
             write_inputs(folder)
-            empty = EmptyRun(forks, folder, tools, RUNS[run].config)
+            empty = EmptyRun(forks(), folder, tools, RUNS[run].config)
             empty.make(*TARGETS)
             for path in of_run:
                 change = CHANGE_OF[path]
@@ -347,4 +346,5 @@ if __name__ == "__main__":
     for key, line in rows(CHANGE_OF):
         print(line, flush=True)
         lines[key] = line
+    close_forks()
     write_text(PAGE, before + HEADING + HEAD + "".join(f"{lines[key]}\n" for key in CHANGE_OF))

@@ -17,6 +17,7 @@ import runpy
 import sys
 from typing import Any
 
+import numba
 import torch
 
 import halo.embeddings.embed
@@ -50,6 +51,7 @@ def run(order: dict[str, Any], answer: int) -> None:
 def main() -> None:
     """Answer the orders."""
     torch.set_num_threads(1)
+    numba.njit(lambda: None)()  # so that the kernels of a network are only read from the disk
     for line in sys.stdin:
         order = json.loads(line)
         reader, writer = os.pipe()

@@ -1,8 +1,10 @@
 """A run that is killed, or whose disk is full, loses nothing and is resumed."""
 
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,11 +14,18 @@ import psutil
 import pytest
 
 from halo.config import merged
-from pipeline import ROOT, SMALL, command, environment, snakemake
+from pipeline import ROOT, SMALL, command, environment, snakemake, words
 from serve import AlphaFoldServer
 
 PROTEINS = 90
 STORE_MEBIBYTES = 5  # of the 10 that the structures, embeddings and graphs need
+WITH_FORKS = """
+import subprocess, sys
+from forks import Forks
+with Forks() as forks:
+    done = subprocess.run(["sh", "-c", sys.argv[1]], env=forks.environment())
+sys.exit(done.returncode)
+"""
 
 
 @pytest.fixture
@@ -81,7 +90,7 @@ def test_a_full_disk_in_the_middle_of_a_stage(tmp_path, config):
     mount = f"mount -t tmpfs -o size={STORE_MEBIBYTES}m none {store}"
     if not shutil.which("unshare") or subprocess.run([*private, *shlex.split(mount)]).returncode:
         pytest.skip("file systems cannot be mounted here")
-    call = shlex.join(command(tmp_path, config))
+    call = shlex.join(["python", "-m", "snakemake", *words(tmp_path, config)])
     script = f"""
         {mount}
         {call} > first.txt 2>&1 && exit 1
@@ -90,7 +99,13 @@ def test_a_full_disk_in_the_middle_of_a_stage(tmp_path, config):
         {call} > second.txt 2>&1 || exit 2
         cp -r {store} complete
     """
-    done = subprocess.run([*private, "sh", "-c", script], cwd=tmp_path, env=environment())
+    # The jobs are forks of a server that sees this file system.
+    path = f"{ROOT}/workflow:{ROOT}/tests"
+    done = subprocess.run(
+        [*private, sys.executable, "-c", WITH_FORKS, script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     first = (tmp_path / "first.txt").read_text()
     assert done.returncode == 0, first
     assert "the disk is full: free some space and run again" in first

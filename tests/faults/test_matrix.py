@@ -21,12 +21,13 @@ import pytest
 from halo.embeddings.find import find_weights
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.embeddings.weights import write_weights
-from halo.files import read_json, sha256_of_text
+from halo.files import read_json
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.proteins.members import write_members
 from halo.proteins.table import Proteins, write_proteins
 from halo.store import BUCKETS, Layout, Store
 from halo.structures.layout import LAYOUT as STRUCTURES
+from made_proteins import protein_table
 from pipeline import ROOT
 
 HERE = Path(__file__).parent
@@ -208,9 +209,7 @@ def undisturbed(zygote, tmp_path_factory) -> tuple[Path, dict[str, dict[str, int
     table = pd.read_csv(ROOT / "resources/demo/proteins.csv", dtype=str, keep_default_na=False)
     table = table.head(PROTEINS)
     labels = table[["Nucleus", "Mitochondrion"]].astype("uint8").to_numpy()
-    core = table[["id", "accession", "sequence"]].assign(
-        seq_hash=table["sequence"].map(sha256_of_text), length=table["sequence"].str.len(), split=""
-    )
+    core = protein_table(table["sequence"], table["id"], table["accession"])
     proteins = Proteins(core, ("Nucleus", "Mitochondrion"), labels, "multilabel")
     write_proteins(folder / "proteins.csv", proteins, long_labels=False)
     write_members(folder / "members", folder / "members.json", core)

@@ -7,9 +7,7 @@ import tarfile
 import tempfile
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +16,7 @@ import numpy as np
 import pytest
 
 import halo.uniprot.download
+from child import User
 from halo.download import download
 from halo.errors import HaloError
 from halo.files import adopt_folder
@@ -40,34 +39,7 @@ MODEL = "AF-P12345-F1-model_v4.pdb"
 NAMES = [name_of(str(number)) for number in range(40)]
 
 
-@dataclass(frozen=True)
-class User:
-    """Who runs a process: user id, groups and umask."""
-
-    uid: int
-    groups: tuple[int, ...]
-    umask: int
-
-    def start(self, work: Callable[[], None]) -> int:
-        """Do `work` in a process of this user's; its id."""
-        child = os.fork()
-        if child:
-            return child
-        status = 1
-        try:
-            os.setgroups(self.groups)
-            os.setgid(self.uid)
-            os.setuid(self.uid)
-            os.umask(self.umask)
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-
-
-ANN, BEN, GUEST = User(4001, (GROUP,), 0o077), User(4002, (GROUP,), 0o022), User(4003, (), 0o022)
+ANN, BEN, GUEST = User(4001, (GROUP,), 0o077), User(4002, (GROUP,)), User(4003)
 
 
 @pytest.fixture

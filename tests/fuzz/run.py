@@ -31,6 +31,7 @@ from random import Random
 
 import torch
 
+from child import start
 from fuzz.mutations import mutated
 from fuzz.readers import READERS, Reader
 from halo.errors import HaloError
@@ -126,16 +127,7 @@ def _reason(code: int) -> str:
 
 def _in_process(work: Callable[[], None], shared: _Shared) -> int:
     """Do `work` in a forked process; its exit status, negative for a signal."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
+    child = start(work)
     seen, since = -1, time.monotonic()
     while True:
         done, status = os.waitpid(child, os.WNOHANG)

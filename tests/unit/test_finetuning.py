@@ -44,6 +44,7 @@ from halo.store import bucket_of
 from halo.store_upkeep import find_garbage
 from halo.training.decisions import label_weights
 from halo.training.state import Position, load_state, save_state
+from made_proteins import protein_table, with_signals
 from pipeline import forks
 
 EMBEDDING = EmbeddingSettings(window=48, overlap=16)
@@ -61,18 +62,10 @@ def weights(root) -> Weights:
 
 def make_proteins(count: int = 100, task: str = "multilabel") -> Proteins:
     """Label A: starts with lysines, label B: ends with tryptophans; some exceed the window."""
-    rng = np.random.default_rng(0)
-    rows, labels = [], []
-    for number in range(count):
-        body = "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), int(rng.integers(20, 60))))
-        a, b = rng.integers(0, 2, 2)
-        sequence = ("KKKKK" if a else "DEDED") + body + ("WWWWW" if b else "GAGAG")
-        digest = sha256_of_text(sequence)
-        rows.append((f"p{number:03d}", "", sequence, digest, len(sequence), ""))
-        labels.append((a, 1 - a) if task == "singlelabel" else (a, b))
-    columns = ["id", "accession", "sequence", "seq_hash", "length", "split"]
-    table = pd.DataFrame(rows, columns=columns)
-    return Proteins(table, ("A", "B"), np.array(labels, dtype=np.uint8), task)
+    sequences, labels = with_signals(np.random.default_rng(0), count, (20, 60))
+    if task == "singlelabel":
+        labels[:, 1] = 1 - labels[:, 0]
+    return Proteins(protein_table(sequences), ("A", "B"), labels, task)
 
 
 def finetune(weights: Weights, folder: Path, **change) -> None:

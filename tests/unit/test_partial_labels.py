@@ -35,9 +35,10 @@ from halo.training import loop
 from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
 from halo.training.settings import TrainingSettings
 from halo.training.thresholds import ThresholdLoss, learn_thresholds
+from made_proteins import random_sequence
 from simulated_run import make_run
-from test_training import random_sequence, setting_of
 from test_training import run as train
+from test_training import setting_of
 
 N, LABELS = 80, 3
 

@@ -7,35 +7,15 @@ import pandas as pd
 import pytest
 
 from halo.errors import HaloError
-from halo.files import sha256_of_text
 from halo.split import alignment, audit, audit_search, audit_units
 from halo.split.audit import Auditor
 from halo.split.settings import AuditSettings, Rule
-
-RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
-
-
-def random_sequence(rng, length):
-    return "".join(rng.choice(RESIDUES, length))
-
-
-def mutated(rng, sequence, identity):
-    letters = np.array(list(sequence))
-    change = rng.choice(len(letters), round((1 - identity) * len(letters)), replace=False)
-    for place in change:
-        letters[place] = rng.choice(RESIDUES[letters[place] != RESIDUES])
-    return "".join(letters)
+from made_proteins import mutated, protein_table, random_sequence
 
 
 def proteins(sequences, accessions=None):
-    return pd.DataFrame(
-        {
-            "id": [f"p{number}" for number in range(len(sequences))],
-            "accession": accessions or [""] * len(sequences),
-            "sequence": sequences,
-            "seq_hash": [sha256_of_text(text) for text in sequences],
-        }
-    )
+    ids = [f"p{number}" for number in range(len(sequences))]
+    return protein_table(sequences, ids, "" if accessions is None else accessions)
 
 
 def assigned(table, *folds):

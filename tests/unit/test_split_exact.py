@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from all_pairs import apart, biopython, measured, similar_pairs
 from halo.errors import HaloError
-from halo.files import sha256_of_text
 from halo.proteins.table import Proteins
 from halo.split import run
 from halo.split.alignment import (
@@ -27,13 +26,13 @@ from halo.split.alignment import (
 from halo.split.audit import Auditor
 from halo.split.run import split
 from halo.split.settings import AuditSettings, Rule, SplitSettings
+from made_proteins import RESIDUES, protein_table, random_sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 CASES = SHARED / "cases/proteins"
 DEEPLOC = SHARED / "data/deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
 DEMO = ROOT / "resources/demo/proteins.csv"
-RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 SEARCHED = AuditSettings(exact=10)  # a sample of ten: what is found is found by the search
 needs_cases = pytest.mark.skipif(not CASES.exists(), reason="the failing inputs are not there")
 needs_deeploc = pytest.mark.skipif(not DEEPLOC.exists(), reason="DeepLoc 2.0 is not there")
@@ -41,16 +40,7 @@ needs_deeploc = pytest.mark.skipif(not DEEPLOC.exists(), reason="DeepLoc 2.0 is 
 
 def proteins_of(sequences, given="", names=None):
     ids = names if names is not None else [f"p{number:04d}" for number in range(len(sequences))]
-    table = pd.DataFrame(
-        {
-            "id": ids,
-            "accession": "",
-            "sequence": sequences,
-            "seq_hash": [sha256_of_text(text) for text in sequences],
-            "length": [len(text) for text in sequences],
-            "split": given,
-        }
-    )
+    table = protein_table(sequences, ids, split=given)
     labels = np.random.default_rng(0).random((len(table), 3)) < (0.5, 0.3, 0.2)
     return Proteins(table, ("A", "B", "C"), labels.astype(np.uint8), "multilabel")
 
@@ -59,10 +49,6 @@ def mutated(rng, text, identity):
     letters = np.array(list(text))
     change = rng.random(len(letters)) > identity
     return "".join(np.where(change, rng.choice(RESIDUES, len(letters)), letters))
-
-
-def random_protein(rng, length):
-    return "".join(rng.choice(RESIDUES, length))
 
 
 # The definition
@@ -100,8 +86,8 @@ def one_pair(first, second, rule):
 
 def test_identity_and_coverage_are_of_the_shorter(tmp_path):
     rng = np.random.default_rng(2)
-    part = random_protein(rng, 100)
-    whole = random_protein(rng, 150) + part + random_protein(rng, 150)
+    part = random_sequence(rng, 100)
+    whole = random_sequence(rng, 150) + part + random_sequence(rng, 150)
     for first, second in ((part, whole), (whole, part)):
         for identity_of in ("aligned", "shorter"):
             pair = one_pair(first, second, Rule(identity_of=identity_of))
@@ -112,7 +98,7 @@ def test_identity_and_coverage_are_of_the_shorter(tmp_path):
         assert both["coverage"] == pytest.approx(0.25)
         assert not both["similar"]
     # 40 of 100 residues: of the aligned columns all are identical, of the shorter protein 40 %.
-    share = random_protein(rng, 300) + part[:40]
+    share = random_sequence(rng, 300) + part[:40]
     pair = one_pair(part, share, Rule(identity_of="shorter", coverage=0))
     assert pair["identity"] == pytest.approx(0.4, abs=0.03)
     assert one_pair(part, share, Rule(coverage=0))["identity"] > 0.9
@@ -122,9 +108,9 @@ def test_identity_and_coverage_are_of_the_shorter(tmp_path):
 @pytest.mark.parametrize("rule", [Rule(identity_of="shorter", coverage=0.0), Rule()])
 def test_the_audit_measures_by_the_shorter(rule, tmp_path):
     rng = np.random.default_rng(3)
-    part = random_protein(rng, 120)
-    whole = random_protein(rng, 400) + mutated(rng, part, 0.5)
-    strangers = [random_protein(rng, 200) for _ in range(12)]
+    part = random_sequence(rng, 120)
+    whole = random_sequence(rng, 400) + mutated(rng, part, 0.5)
+    strangers = [random_sequence(rng, 200) for _ in range(12)]
     table = proteins_of([part, whole, *strangers]).table
     assignments = pd.DataFrame({"id": table["id"], "part_0": ["test"] + ["train"] * 13})
     for audit in (AuditSettings(), SEARCHED):
@@ -138,7 +124,7 @@ def test_the_audit_measures_by_the_shorter(rule, tmp_path):
 
 def test_pairs_are_the_same_however_they_are_asked_for():
     rng = np.random.default_rng(4)
-    texts = [random_protein(rng, 80) for _ in range(4)]
+    texts = [random_sequence(rng, 80) for _ in range(4)]
     texts += [mutated(rng, text, 0.6) for text in texts]
     residues = total_residues(texts)
     every = np.array(list(combinations(range(8), 2)))
@@ -244,7 +230,7 @@ def test_homologs_in_training_and_test_are_reported(audit, tmp_path):
 def test_repeats_of_low_complexity_stay_together(audit, searched, tmp_path):
     records = read_fasta(CASES / "low_complexity_pairs.fasta")
     rng = np.random.default_rng(6)
-    more = {f"s{i}": random_protein(rng, 200) for i in range(40)}
+    more = {f"s{i}": random_sequence(rng, 200) for i in range(40)}
     proteins = proteins_of([*records.values(), *more.values()], names=[*records, *more])
     # Whether what is of one kind is one group or several depends on the kind; in no fold may a
     # similar pair be apart, and no pair of the file.
@@ -264,7 +250,7 @@ def test_six_kinds_of_repeats_are_seen_by_the_audit(audit, tmp_path):
     rng = np.random.default_rng(8)
     units = ["SR", "GGGGS", "Q", "DE", "QN", "PPG"]
     sequences = [repeats(rng, unit) for unit in units for _ in range(2)]
-    table = proteins_of(sequences + [random_protein(rng, 150) for _ in range(12)]).table
+    table = proteins_of(sequences + [random_sequence(rng, 150) for _ in range(12)]).table
     parts = ["test", "train"] * 6 + ["train"] * 12
     assignments = pd.DataFrame({"id": table["id"], "part_0": parts})
     findings = Auditor(table, Rule(), audit, 1, tmp_path).examine(assignments)
@@ -275,10 +261,10 @@ def test_six_kinds_of_repeats_are_seen_by_the_audit(audit, tmp_path):
 @pytest.mark.parametrize("length", [20_000, 70_000])
 def test_long_proteins_are_aligned_to_their_end(length, searched, tmp_path):
     rng = np.random.default_rng(9)
-    long = random_protein(rng, length)
+    long = random_sequence(rng, length)
     # The copy of the longer one is a part of it, and ends where it ends.
     copy = mutated(rng, long if length == 20_000 else long[-3000:], 0.95)
-    strangers = [random_protein(rng, 150) for _ in range(30)]
+    strangers = [random_sequence(rng, 150) for _ in range(30)]
     proteins = proteins_of([long, copy, *strangers])
     chosen = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1, audit=SEARCHED)
     result = split(proteins, chosen, 1, tmp_path)
@@ -291,8 +277,8 @@ def test_long_proteins_are_aligned_to_their_end(length, searched, tmp_path):
 
 def test_peptides_are_protected_where_they_are_identical_and_counted(tmp_path):
     rng = np.random.default_rng(10)
-    peptides = [random_protein(rng, length) for length in range(4, 12)]
-    strangers = [random_protein(rng, 150) for _ in range(40)]
+    peptides = [random_sequence(rng, length) for length in range(4, 12)]
+    strangers = [random_sequence(rng, 150) for _ in range(40)]
     proteins = proteins_of([*peptides, *peptides, *strangers])
     result = split(proteins, SplitSettings(folds=3), 1, tmp_path)
     groups = result.assignments.set_index("id")["group"].loc[proteins.ids[:16]].to_numpy()

@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from halo.files import sha256_of_text
 from halo.split.audit import Auditor
 from halo.split.leakage import label_deviation, leakage_report
 from halo.split.settings import AuditSettings, Rule, SplitSettings
+from made_proteins import protein_table, random_sequence
 
-RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 PARTS_0 = ["test", "test", "train", "train", "val", "cal", "removed", "removed"]
 PARTS_1 = ["train", "val", "test", "train", "test", "train", "removed", "test"]
 COUNTS_0 = {"train": 2, "val": 1, "cal": 1, "test": 2, "removed": 2}
@@ -20,15 +19,8 @@ COUNTS_1 = {"train": 3, "val": 1, "cal": 0, "test": 3, "removed": 1}
 def report(tmp_path_factory):
     rng = np.random.default_rng(1)
     ids = [f"p{number}" for number in range(8)]
-    sequences = ["".join(rng.choice(RESIDUES, 120)) for _ in ids[:-1]] + ["MKVL"]
-    table = pd.DataFrame(
-        {
-            "id": ids,
-            "accession": "",
-            "sequence": sequences,
-            "seq_hash": [sha256_of_text(text) for text in sequences],
-        }
-    )
+    sequences = [random_sequence(rng, 120) for _ in ids[:-1]] + ["MKVL"]
+    table = protein_table(sequences, ids)
     assignments = pd.DataFrame(
         {
             "id": ids,

@@ -6,37 +6,22 @@ import pandas as pd
 import pytest
 
 from halo.errors import HaloError
-from halo.files import sha256_of_text
 from halo.proteins.table import Proteins
 from halo.split import run
 from halo.split.run import split
 from halo.split.settings import AuditSettings, SplitSettings
+from made_proteins import RESIDUES, protein_table
 
 DEEPLOC = (
     Path(__file__).resolve().parents[3]
     / "shared/data/deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
 )
-RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 SETTINGS = SplitSettings(folds=3, val_fraction=0.2, cal_fraction=0.1, max_hits=100)
 
 
 def mutated(rng, letters, identity):
     change = rng.random(len(letters)) > identity
     return np.where(change, rng.choice(RESIDUES, len(letters)), letters)
-
-
-def protein_table(sequences, accessions=None, given=""):
-    ids = [f"p{number:03d}" for number in range(len(sequences))]
-    return pd.DataFrame(
-        {
-            "id": ids,
-            "accession": accessions or [""] * len(ids),
-            "sequence": sequences,
-            "seq_hash": [sha256_of_text(text) for text in sequences],
-            "length": [len(text) for text in sequences],
-            "split": given,
-        }
-    )
 
 
 def with_labels(table, seed=0):
@@ -59,7 +44,7 @@ def families():
         sequences += ["".join(mutated(rng, parent, 0.7)) for _ in range(4)]
     sequences += [sequences[0], "".join(rng.choice(RESIDUES, 100))]
     accessions = ["", "P12345"] + [""] * 59 + ["P12345-2"]
-    return with_labels(protein_table(sequences, accessions))
+    return with_labels(protein_table(sequences, accession=accessions))
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +165,7 @@ def test_partitions_of_the_authors_are_audited_and_repaired(families, tmp_path, 
 def test_deeploc_2(tmp_path):
     table = pd.read_csv(DEEPLOC).sample(400, random_state=1)
     names = tuple(table.columns[4:14])
-    core = protein_table(table["Sequence"].tolist(), table["ACC"].tolist())
+    core = protein_table(table["Sequence"].tolist(), accession=table["ACC"].tolist())
     proteins = Proteins(core, names, table[list(names)].to_numpy(dtype=np.uint8), "multilabel")
     leakage = split(proteins, SplitSettings(), 1, tmp_path).leakage
     assert leakage["pairs_above_threshold"] == leakage["n_removed"] == 0

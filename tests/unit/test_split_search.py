@@ -9,20 +9,7 @@ from halo.errors import HaloError
 from halo.split import mmseqs
 from halo.split.binary import find_mmseqs, run_mmseqs
 from halo.split.mmseqs import propose
-
-RESIDUES = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
-
-
-def random_sequence(rng, length):
-    return "".join(rng.choice(RESIDUES, length))
-
-
-def mutated(rng, sequence, identity):
-    letters = np.array(list(sequence))
-    change = rng.choice(len(letters), round((1 - identity) * len(letters)), replace=False)
-    for place in change:
-        letters[place] = rng.choice(RESIDUES[letters[place] != RESIDUES])
-    return "".join(letters)
+from made_proteins import mutated, random_sequence
 
 
 def proposed(sequences, folder, max_hits=1000):

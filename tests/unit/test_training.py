@@ -18,7 +18,7 @@ from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.embeddings.leakage import write_training
 from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
-from halo.files import read_json, sha256_of_text, write_json
+from halo.files import read_json, write_json
 from halo.fold_parts import FoldParts
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
@@ -36,6 +36,7 @@ from halo.training.loop import Training
 from halo.training.settings import TrainingSettings
 from halo.training.stage import Inputs, train_fold
 from halo.training.state import Position
+from made_proteins import protein_table, random_sequence, with_signals
 
 NETWORK = NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2, dropout=0.1)
 TRAINING = TrainingSettings(epochs=12, patience=12, residues_per_batch=400, learning_rate=5e-3)
@@ -53,21 +54,11 @@ def setting_of(
     parts: list[str],
 ) -> Setting:
     """Proteins without a structure, with their stores in `root`; embeddings are noise."""
-    digests = [sha256_of_text(sequence) for sequence in sequences]
-    table = pd.DataFrame(
-        {
-            "id": [f"p{number:03d}" for number in range(len(sequences))],
-            "accession": "",
-            "sequence": sequences,
-            "seq_hash": digests,
-            "length": [len(sequence) for sequence in sequences],
-            "split": "",
-        }
-    )
+    table = protein_table(sequences)
     graphs = Store.create(root, "graphs", {}, GRAPHS)
     embeddings = Store.create(root, "embeddings", {}, EMBEDDINGS)
     with graphs.writer() as to_graphs, embeddings.writer() as to_embeddings:
-        for sequence, digest in zip(sequences, digests, strict=True):
+        for sequence, digest in zip(sequences, table["seq_hash"], strict=True):
             graph = build_graph(sequence, None, GraphSettings())
             to_graphs.add(digest, graph, {"structure_sha256": ""})
             noise = rng.normal(size=(len(sequence), 8)).astype(np.float16)
@@ -78,22 +69,13 @@ def setting_of(
     return proteins, pd.Series(parts, index=table["id"]), root
 
 
-def random_sequence(rng: np.random.Generator, length: int) -> str:
-    return "".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length))
-
-
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory) -> Setting:
     """90 proteins; label A: starts with lysines, label B: ends with tryptophans."""
     rng = np.random.default_rng(0)
-    sequences, labels = [], []
-    for _ in range(90):
-        body = random_sequence(rng, int(rng.integers(20, 40)))
-        a, b = rng.integers(0, 2, 2)
-        sequences.append(("KKKKK" if a else "DEDED") + body + ("WWWWW" if b else "GAGAG"))
-        labels.append((a, b))
+    sequences, labels = with_signals(rng, 90, (20, 40))
     parts = ["train"] * 50 + ["val"] * 15 + ["cal"] * 10 + ["test"] * 15
-    return setting_of(tmp_path_factory.mktemp("setting"), rng, sequences, np.array(labels), parts)
+    return setting_of(tmp_path_factory.mktemp("setting"), rng, sequences, labels, parts)
 
 
 def run(setting, folder: Path, **change) -> None:

@@ -1,13 +1,11 @@
 """The workflow runs identically from any working directory and entry point."""
 
 import random
-import subprocess
-import sys
 
 import pytest
 import yaml
 
-from pipeline import ROOT, SMALL, snakemake
+from pipeline import ROOT, SMALL, forks, snakemake, snakemake_in
 
 RANDOM = random.Random(1)
 TABLE = "id,sequence,A,B\n" + "".join(
@@ -16,11 +14,14 @@ TABLE = "id,sequence,A,B\n" + "".join(
 )
 
 
+def call(*arguments: str, cwd) -> str:
+    outcome = snakemake_in(cwd, ("--cores", "1", *arguments), forks())
+    assert outcome.status == 0, outcome.output
+    return outcome.output
+
+
 def dry_run(*arguments: str, cwd) -> str:
-    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return call("-n", *arguments, cwd=cwd)
 
 
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
@@ -50,14 +51,7 @@ def test_as_a_module_of_another_workflow(tmp_path):
         "rule all:\n    default_target: True\n    input: rules.halo_all.input\n"
     )
     assert "halo_train" in dry_run(cwd=tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1", "results/mine/proteins.csv"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    call("results/mine/proteins.csv", cwd=tmp_path)
     assert (tmp_path / "results/mine/proteins.csv").is_file()
 
 

@@ -13,9 +13,9 @@ WITHOUT_STRUCTURES = {"structures": {"sources": []}, "split": {"mode": "fraction
 
 
 def test_deeploc_1_one_label_a_protein(shared, tmp_path):
-    """300 real proteins; the labels stand in a column of the same table."""
+    """160 real proteins; the labels stand in a column of the same table."""
     table = pd.read_csv(shared / "deeploc1/deeploc1_val_test.csv.gz").drop_duplicates("ACC")
-    table.sample(300, random_state=1).to_csv(tmp_path / "deeploc1.csv", index=False)
+    table.sample(160, random_state=1).to_csv(tmp_path / "deeploc1.csv", index=False)
     config = {
         "run": "deeploc1",
         "dataset": {

@@ -17,6 +17,7 @@ from halo.predict.settings import PredictSettings
 from pipeline import ROOT, SMALL, snakemake
 from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
 
+QUERIES = queries(20)  # some of the training and some new, half with a structure
 SETTINGS = PredictSettings(structures=DEMO / "afdb", download=False, language_model=CHECKPOINT)
 CONFIG = merged(
     SMALL,
@@ -55,7 +56,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     demo = pd.read_csv(DEMO / "proteins.csv", dtype=str, keep_default_na=False)
     demo.head(90).to_csv(folder / "proteins.csv", index=False)
-    write_fasta(folder / "new.fasta", queries(50))
+    write_fasta(folder / "new.fasta", QUERIES)
     outcome = snakemake(folder, CONFIG, "--config", "fasta=new.fasta", "--", "predict")
     assert outcome.status == 0, outcome.output
     return folder
@@ -63,7 +64,7 @@ def run(tmp_path_factory):
 
 def test_the_rule_makes_the_bundle_and_predicts(run):
     found = table(run / "results/small/predict/new/predictions.csv")
-    assert list(found["id"]) == list(queries(50))
+    assert list(found["id"]) == list(QUERIES)
     assert set(found["decided_by"].str.split(";").explode()) <= {"esm", "halo"}
     assert set(found["structure"]) == {"ok", "missing"}
     page = (run / "results/small/predict/new/predictions.html").read_text()
@@ -94,8 +95,8 @@ def test_command_line_and_python_agree_with_the_rule(run, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     require_same(table(tmp_path / "predictions.csv"), expected)
-    require_same(predict_sequences(queries(50), bundle, SETTINGS), expected)
-    name, text = list(queries(50).items())[7]
+    require_same(predict_sequences(QUERIES, bundle, SETTINGS), expected)
+    name, text = list(QUERIES.items())[7]
     alone = predict_sequences({name: text}, bundle, replace(SETTINGS, threads=2))
     require_same(alone, expected[expected["id"] == name].reset_index(drop=True))
 
