@@ -3,6 +3,7 @@ rule evaluate:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
         identity="<results>/split/identity.csv",
+        hits="<results>/split/hits.csv.gz",
         structures="<results>/structures/manifest.csv",
         models=files_of_all("predictions.csv"),
         descriptions=files_of_all("model.json"),
@@ -29,10 +30,10 @@ rule evaluate:
         run=RUN,
         # In this order: the first method is the main one.
         models=lambda wildcards: f"methods {' '.join(PLAN.compared)}",
-        settings=as_json(chosen(USED["evaluation"], "resamples", "seed")),
+        settings=as_json(stage_settings.evaluation_settings(config, USED)),
         code=script_digest("evaluate.py"),
     shell:
         "{params.run}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"
-        " --identity {input.identity} --structures {input.structures} --models {input.models}"
+        " --identity {input.identity} --hits {input.hits} --structures {input.structures} --models {input.models}"
         " --metrics {output.metrics} --predictions {output.predictions}"
         " --settings {params.settings:q} --log {log}"

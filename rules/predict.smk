@@ -11,6 +11,7 @@ rule bundle:
     input:
         proteins="<results>/proteins.csv",
         assignments="<results>/split/assignments.csv",
+        hits="<results>/split/hits.csv.gz",
         predictions=released("predictions.csv"),
         descriptions=released("model.json"),
         language_model="<results>/language_model.json",
@@ -34,7 +35,7 @@ rule bundle:
         code=script_digest("bundle.py"),
     shell:
         "{params.run}/bundle.py --proteins {input.proteins} --assignments {input.assignments}"
-        " --predictions {input.predictions} --language-model {input.language_model}"
+        " --hits {input.hits} --predictions {input.predictions} --language-model {input.language_model}"
         " --metrics {input.metrics} --licence {params.licence:q} --out {output}"
         " --beside .snakemake_timestamp"
         " --settings {params.settings:q} --log {log}"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from halo.baselines.stage import read_hits
 from halo.cli import job_parser, log, run_job
 from halo.fold_parts import read_assignments
 from halo.predict.build_bundle import BundleSettings, build_bundle
@@ -23,6 +24,7 @@ def job(arguments: argparse.Namespace) -> None:
         BundleSettings(**arguments.settings),
         arguments.out,
         arguments.beside,
+        arguments.hits and read_hits(arguments.hits),
     )
     bundle = read_bundle(arguments.out)
     log.info("%s: %s files, sha256 %s", arguments.out, len(bundle.files) + 1, bundle.sha256)
@@ -35,6 +37,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--predictions", type=Path, nargs="+", required=True, help="predictions.csv of the models"
     )
+    parser.add_argument("--hits", type=Path, help="the split's hits.csv.gz")
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--metrics", type=Path, required=True, help="evaluation/metrics.json")
     parser.add_argument("--licence", type=Path, required=True, help="text of the bundle's licence")

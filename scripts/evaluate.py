@@ -3,11 +3,15 @@
 import argparse
 from pathlib import Path
 
+from halo.baselines.stage import read_hits
 from halo.cli import job_parser, run_job
-from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.evaluation.models import by_method, read_model
+from halo.evaluation.stage import EvaluationSettings, evaluate_models
 from halo.evaluation.strata import make_strata
 from halo.files import read_text_table, write_json, write_table
 from halo.fold_parts import read_assignments
+from halo.homologues.gain import measure_gains
+from halo.homologues.pairs import Similarity
 from halo.proteins.table import read_proteins
 
 
@@ -19,13 +23,17 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.structures and read_text_table(arguments.structures),
         arguments.identity and read_text_table(arguments.identity),
     )
-    metrics, table = evaluate(
-        proteins,
-        read_assignments(arguments.assignments),
-        arguments.models,
-        strata,
-        EvaluationSettings(**arguments.settings),
-    )
+    assignments = read_assignments(arguments.assignments)
+    models = by_method(read_model(path, proteins, assignments) for path in arguments.models)
+    settings = EvaluationSettings(**arguments.settings["evaluation"])
+    metrics, table = evaluate_models(proteins, assignments, models, strata, settings)
+    if arguments.hits is not None:
+        similarity = Similarity(**arguments.settings["similarity"])
+        risk = arguments.settings["risk"]
+        hits = read_hits(arguments.hits)
+        gains = measure_gains(models, proteins, assignments, hits, similarity, risk, settings)
+        for method, gain in gains.items():
+            metrics["methods"][method]["homologues"] = gain
     write_table(arguments.predictions, table)
     write_json(arguments.metrics, metrics)
 
@@ -45,6 +53,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--structures", type=Path, help="the structures' manifest.csv")
     parser.add_argument("--identity", type=Path, help="the split's identity.csv")
+    parser.add_argument("--hits", type=Path, help="the split's hits.csv.gz")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json to write")
     parser.add_argument("--predictions", type=Path, required=True, help="table to write")
     run_job(parser, job)

@@ -52,12 +52,19 @@ class SmallRun:
     proteins: Proteins
     assignments: pd.DataFrame
 
-    def bundle(self, folder: Path, method: str = "cascade", **change: Any) -> Path:
+    def bundle(
+        self,
+        folder: Path,
+        method: str = "cascade",
+        hits: pd.DataFrame | None = None,
+        **change: Any,
+    ) -> Path:
         """Make a bundle of `method`."""
         settings = {
             "name": "small",
             "version": "1",
             "sequences": True,
+            "homologues": True,
             "language_model": False,
             "data": {"title": "The demo's simulated proteins"},
             "simulated": True,
@@ -78,6 +85,7 @@ class SmallRun:
             ROOT / "LICENSE",
             BundleSettings(**(settings | change)),
             folder,
+            hits=hits,
         )
         return folder
 

@@ -332,6 +332,11 @@ def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100)
         read_timings(folder, [str(f.relative_to(folder))[:-4] for f in folder.rglob("*.tsv")]),
     )
     write_json(run.path("provenance.json"), provenance)
+    return write_report(run)
+
+
+def write_report(run: SimulatedRun) -> Path:
+    """Write the report from the files of the evaluation; the path of the page."""
     results = read_run(
         *(run.path(name) for name in REPORT_FILES[:-1]),
         [path for model in run.models if (path := model.with_name("history.csv")).exists()],

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
-from halo.files import read_json
+from halo.files import read_json, write_json
 from halo.model_key import ModelKey
 from halo.report import formatting
 from halo.report.svg import inline_svg
-from simulated_run import SimulatedRun, make_report, make_run
+from simulated_run import SimulatedRun, make_report, make_run, write_report
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -209,3 +209,21 @@ def test_two_methods_together_have_a_section(tmp_path, page):
     for row in ("halo, always", "homology, always"):
         assert row in found.text
     assert "nominal coverage of 90.0 %" in text
+
+
+def test_the_gain_with_homologues_has_a_section(run, page, tmp_path):
+    assert "known labels of a homologue" not in page.text
+    made = make_run(tmp_path, n=60, seeds=(1,))
+    make_report(made)
+    file = made.path("evaluation/metrics.json")
+    metrics = read_json(file)
+    values = dict.fromkeys(("macro_f1", "micro_f1"), {"value": 0.25, "low": 0.125, "high": 0.375})
+    ways = dict.fromkeys(("alone", "homologue", "joined"), values)
+    gain = dict.fromkeys(("alone", "homologue"), values)
+    bins = {"0.4 to 0.6": {"proteins": 1234, "groups": 9, **ways, "gain": gain}}
+    metrics["methods"]["halo"]["homologues"] = {"rules": [], "bins": bins}
+    write_json(file, metrics)
+    found = Page(write_report(made).read_text())
+    assert [a["id"] for a in found.all("section")].count("homologues") == 1
+    for words in ("0.4 to 0.6", "1,234", "0.250"):
+        assert words in found.text

@@ -64,6 +64,15 @@ def finetune_settings(used: Config) -> Config:
     }
 
 
+def evaluation_settings(config: Config, used: Config) -> Config:
+    """Settings of the evaluation, and of what is measured on similar proteins."""
+    return {
+        "evaluation": chosen(used["evaluation"], "resamples", "seed"),
+        "similarity": chosen(config["split"], "identity", "coverage"),
+        "risk": config["cascade"]["risk"],
+    }
+
+
 def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Config:
     """Arguments of `halo.predict.build_bundle.BundleSettings`; `base` is the workflow's folder."""
     dataset, release = config["dataset"], config["release"]
@@ -74,6 +83,7 @@ def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Co
         "name": config["run"],
         "version": release["version"],
         "sequences": release["sequences"],
+        "homologues": release["homologues"],
         "language_model": release["language_model"],
         "data": {key: entry[key] for key in ("title", "citation", "licence") if entry.get(key)},
         "simulated": dataset["simulated"],

@@ -62,17 +62,30 @@ def homology(training: Training, queries: np.ndarray) -> np.ndarray:
 def best_hits(hits: pd.DataFrame, queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Row in `targets` of the best hit of each query, int64 [n_queries], -1 without one.
 
-    The best one has the highest bit score; of equal ones the first counts. A hit counts
-    in both directions: the search may have found it from either of the two proteins.
+    See `best_pairs`.
     """
-    hits = hits.sort_values("bits", ascending=False, kind="stable")
+    return best_pairs(hits, queries, targets)[0]
+
+
+def best_pairs(
+    hits: pd.DataFrame, queries: np.ndarray, targets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best hit of each query: its row in `targets`, and that in `hits`.
+
+    The best one has the highest bit score; of equal ones the first counts. Identical sequences,
+    which have no bit score, come first. A hit counts in both directions: the search may have found
+    it from either of the two proteins. Both are int64 [n_queries], -1 without a hit.
+    """
+    order = np.argsort(-hits["bits"].fillna(np.inf).to_numpy(dtype=float), kind="stable")
     query_index, target_index = pd.Index(queries), pd.Index(targets)
     tables = []
     for source, aim in (("query", "target"), ("target", "query")):
-        query, target = query_index.get_indexer(hits[source]), target_index.get_indexer(hits[aim])
+        query = query_index.get_indexer(hits[source].to_numpy()[order])
+        target = target_index.get_indexer(hits[aim].to_numpy()[order])
         pairs = pd.DataFrame({"query": query, "target": target, "rank": np.arange(len(hits))})
         tables.append(pairs[(query >= 0) & (target >= 0)])
     best = pd.concat(tables).sort_values("rank", kind="stable").drop_duplicates("query")
-    rows = np.full(len(queries), -1, dtype=np.int64)
+    rows, found = (np.full(len(queries), -1, dtype=np.int64) for _ in range(2))
     rows[best["query"]] = best["target"]
-    return rows
+    found[best["query"]] = order[best["rank"]]
+    return rows, found

@@ -37,4 +37,9 @@ class ReleaseSection:
         "whether it has the pretrained language model, so that nothing is downloaded; not with "
         "licences that forbid it",
     )
+    homologues: bool = setting(
+        True,
+        "whether the known labels of a similar training protein are part of its decisions "
+        "(needs sequences)",
+    )
     licence: str | None = setting(None, "text of its licence; null for HALO's own")

@@ -19,7 +19,7 @@ from halo.evaluation.metrics import (
     probability_replicates,
     reliability_replicates,
 )
-from halo.evaluation.models import Pooled, by_method, pooled, read_model
+from halo.evaluation.models import Model, Pooled, by_method, pooled, read_model
 from halo.evaluation.settings import EvaluationSettings
 from halo.evaluation.summary import (
     conformal_summary,
@@ -45,19 +45,30 @@ def evaluate(
     strata: Strata,
     settings: EvaluationSettings,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Evaluate the models whose ``predictions.csv`` are given; see `evaluate_models`."""
+    models = by_method(read_model(path, proteins, assignments) for path in paths)
+    return evaluate_models(proteins, assignments, models, strata, settings)
+
+
+def evaluate_models(
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    models: Mapping[str, Mapping[int, Sequence[Model]]],
+    strata: Strata,
+    settings: EvaluationSettings,
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """The contents of ``metrics.json`` and ``predictions.csv``.
 
     Parameters
     ----------
     assignments
         Content of ``split/assignments.csv``, as text, indexed by id.
-    paths
-        ``predictions.csv`` of every method, fold and seed. The first method is the main one, with
-        which the others are compared.
+    models
+        The models of every fold, by method and seed. The first method is the main one, with which
+        the others are compared.
     strata
         Groups of proteins with separate results, by name and stratum, each bool [n_proteins].
     """
-    models = by_method(read_model(path, proteins, assignments) for path in paths)
     pools = {
         method: [pooled(seed, proteins.task) for seed in seeds.values()]
         for method, seeds in models.items()

@@ -1,14 +1,14 @@
 """Build a model bundle from the results of a run."""
 
+import logging
 import lzma
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from halo import __version__
@@ -20,9 +20,12 @@ from halo.embeddings.weights import Weights, read_weights
 from halo.errors import HaloError
 from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
+from halo.evaluation.table import joined
 from halo.files import read_json, write_json, write_text
 from halo.graphs.build import GraphSettings
 from halo.graphs.layout import description as graphs_description
+from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
+from halo.homologues.rule import FEWEST, HomologueRule
 from halo.model_description import ModelDescription, read_description
 from halo.predict.bundle import (
     DESCRIPTION,
@@ -39,7 +42,10 @@ from halo.proteins.table import Proteins
 from halo.store import store_name
 from halo.structures.settings import StructureSettings
 
+log = logging.getLogger(__name__)
+
 NETWORK_FILES = ("model.json", "model.safetensors")
+TAB = "\t"
 ADAPTER_FILES = ("adapter.json", "adapter.safetensors", "head.safetensors")
 
 
@@ -53,6 +59,8 @@ class BundleSettings:
         Name and version of the bundle.
     sequences
         Whether the bundle contains the training sequences.
+    homologues
+        Whether known labels of a similar training protein are part of the decisions.
     language_model
         Whether the bundle contains the pretrained language model.
     data
@@ -72,6 +80,7 @@ class BundleSettings:
     name: str
     version: str
     sequences: bool
+    homologues: bool
     language_model: bool
     data: Mapping[str, str]
     simulated: bool
@@ -93,6 +102,7 @@ def build_bundle(
     settings: BundleSettings,
     folder: Path,
     beside: Collection[str] = (),
+    hits: pd.DataFrame | None = None,
 ) -> None:
     """Write the bundle to `folder`, atomically.
 
@@ -106,6 +116,7 @@ def build_bundle(
     metrics : ``evaluation/metrics.json``
     licence : file with the licence of the bundle
     beside : files of others that a bundle that is replaced may have
+    hits : content of ``split/hits.csv.gz``, to which a rule for homologues is fitted; or None
 
     Raises
     ------
@@ -119,9 +130,14 @@ def build_bundle(
         work = Path(scratch) / "bundle"
         work.mkdir()
         weights = read_weights(language_model)
+        trained_models = [read_model(path, proteins, assignments) for path in predictions]
         models = [
-            _model(path, proteins, assignments, weights, settings, work) for path in predictions
+            _model(path, model, proteins, weights, settings, work)
+            for path, model in zip(predictions, trained_models, strict=True)
         ]
+        rule = None
+        if hits is not None and settings.sequences and settings.homologues:
+            rule = _homologue_rule(trained_models, proteins, assignments, hits, settings)
         trained = _training(proteins, assignments, models)
         measured = read_json(metrics)
         first = read_description(predictions[0].parent)
@@ -147,6 +163,7 @@ def build_bundle(
             "content": dict(CONTENT_VERSIONS),
             "search": dict(settings.search),
             "training": {"proteins": len(trained), "sequences": settings.sequences},
+            "homologues": rule and asdict(rule),
             "models": models,
         }
         if settings.sequences:
@@ -182,16 +199,35 @@ def _require_replaceable(folder: Path, beside: Collection[str]) -> None:
         )
 
 
-def _model(
-    path: Path,
+def _homologue_rule(
+    models: Sequence[Model],
     proteins: Proteins,
     assignments: pd.DataFrame,
+    hits: pd.DataFrame,
+    settings: BundleSettings,
+) -> HomologueRule | None:
+    """The rule for proteins with a similar training protein; None if too few are there to fit."""
+    least = settings.search["identity"]
+    similar = similar_hits(hits, Similarity(least, settings.search["coverage"]))
+    rule = fit_to_models(models, proteins, assignments, similar, least, settings.risk)
+    if rule is None:
+        log.warning(
+            "labels of similar training proteins are not used: validation and calibration proteins "
+            "with a similar one are of fewer than %s homology groups",
+            FEWEST,
+        )
+    return rule
+
+
+def _model(
+    path: Path,
+    model: Model,
+    proteins: Proteins,
     weights: Weights,
     settings: BundleSettings,
     work: Path,
 ) -> dict[str, Any]:
     """Copy the files of one fold and seed, and return their description."""
-    model = read_model(path, proteins, assignments)
     key, description = model.key, model.description
     results = path.parents[4]
     finetuned = results / key.split / key.fold / "finetune"
@@ -291,11 +327,16 @@ def _training(
 
 
 def _write_training(file: Path, proteins: Proteins, trained: pd.DataFrame) -> None:
-    labels = dict(zip(proteins.ids, proteins.labels.astype(bool), strict=True))
-    names = np.array(proteins.label_names, dtype=object)
+    """Write a FASTA whose headers are id, labels and, if there are any, unknown labels."""
+    rows = pd.Index(proteins.ids).get_indexer(trained["id"])
+    labels, unknown = (
+        joined(chosen[rows], proteins.label_names)
+        for chosen in (proteins.labels.astype(bool), ~proteins.known)
+    )
+    headers = map("\t".join, zip(trained["id"], labels, unknown, strict=True))
     text = "".join(
-        f">{name}\t{';'.join(names[labels[name]])}\n{sequence}\n"
-        for name, sequence in zip(trained["id"], trained["sequence"], strict=True)
+        f">{header.removesuffix(TAB)}\n{sequence}\n"
+        for header, sequence in zip(headers, trained["sequence"], strict=True)
     )
     # A fifth smaller than with gzip. The header has no time, so equal sequences give equal bytes.
     file.write_bytes(lzma.compress(text.encode("utf-8"), preset=9))

@@ -19,6 +19,7 @@ from halo.graphs.settings import GraphSettings
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[FiniteFloat, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -48,6 +49,8 @@ class Structures(_Part):
 class Search(_Part):
     """When a training protein counts as found."""
 
+    identity: Share
+    coverage: Share
     evalue: FiniteFloat
     sensitivity: FiniteFloat
 
@@ -75,6 +78,22 @@ class Conformal(_Part):
 
     risk: FiniteFloat
     cut: FiniteFloat
+
+
+class Homologues(_Part):
+    """How the labels of a similar training protein are part of a decision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scale: NonNegative
+    present: NonNegative
+    present_by_identity: NonNegative
+    absent: NonNegative
+    absent_by_identity: NonNegative
+    least: Share
+    cut: Share
+    proteins: int
+    groups: int
 
 
 class Model(_Part):
@@ -106,6 +125,7 @@ class Description(_Part):
     structures: Structures
     search: Search
     content: dict[str, int]
+    homologues: Homologues | None = None
     models: Annotated[list[Model], Field(min_length=1)]
 
     @field_validator("embeddings", "graphs", mode="before")

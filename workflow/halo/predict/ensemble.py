@@ -48,12 +48,16 @@ class EnsemblePrediction:
     sets : bool [n, n_labels], conformal sets, or None
     decided_by : text [n], methods that decided, joined by ``;``
     weights : float64 [n, 3], modality weights, or None without a network
+    alone
+        float64 [n, n_labels], probabilities of the models alone where a homologue is part of
+        `probabilities`, NaN elsewhere; None without homologues
     """
 
     probabilities: np.ndarray
     sets: np.ndarray | None
     decided_by: np.ndarray
     weights: np.ndarray | None
+    alone: np.ndarray | None = None
 
 
 class Member:

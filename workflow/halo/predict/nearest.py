@@ -1,4 +1,4 @@
-"""The nearest training protein of each query, by MMseqs2."""
+"""The nearest training protein of each query: MMseqs2 proposes it, an exact alignment decides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from halo.files import sha256_of_text
+from halo.split.alignment import align
 from halo.split.binary import run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
+from halo.split.settings import Rule
 from halo.text import open_text
 
 # Largest number of training residues for an exhaustive ungapped comparison, which takes 0.02 s per
@@ -18,7 +20,8 @@ from halo.text import open_text
 # before the first query. The choice does not depend on the queries, so that a query has the same
 # neighbours alone and with others.
 EXHAUSTIVE = 1_000_000
-MOST = 300  # aligned candidates per query, of which the best is returned
+MOST = 300  # candidates per query that MMseqs2 aligns
+EXACT = 10  # best of them that are aligned exactly, until one is similar
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",
            "evalue", "bits")  # fmt: skip
 
@@ -27,14 +30,18 @@ COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "ten
 class Neighbour:
     """A training protein and its similarity to the query.
 
-    `identity` is relative to the aligned columns, `coverage` to the shorter sequence.
+    `identity` is relative to the aligned columns, `coverage` to the shorter sequence. `similar`
+    proteins are those that a split keeps together, by the optimal alignment; of other hits, the
+    values are those of MMseqs2.
     """
 
     id: str
     labels: list[str]
+    unknown: list[str]
     identity: float
     coverage: float
     evalue: float
+    similar: bool
 
 
 class TrainingSequences:
@@ -43,7 +50,7 @@ class TrainingSequences:
     Parameters
     ----------
     fasta : the bundle's ``training.fasta.xz``
-    search : ``evalue`` and ``sensitivity``
+    search : ``identity``, ``coverage``, ``evalue`` and ``sensitivity``
     scratch : folder in which the database is written
     threads : threads of MMseqs2
     """
@@ -52,31 +59,39 @@ class TrainingSequences:
         self, fasta: Path, search: Mapping[str, float], scratch: Path, threads: int
     ) -> None:
         self._folder, self._search, self._threads = Path(scratch), search, threads
-        self._entries: list[tuple[str, list[str]]] = []
+        self._entries: list[tuple[str, list[str], list[str]]] = []
+        self._sequences: list[str] = []
         self._exact: dict[str, int] = {}
         self._residues = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         numbered = self._folder / "training.fasta"
         with open_text(fasta) as lines, numbered.open("w") as file:
             for header in lines:
-                name, _, labels = header[1:].rstrip("\n").partition("\t")
+                name, *labels = header[1:].rstrip("\n").split("\t")
                 sequence = next(lines).rstrip("\n")
                 self._residues += len(sequence)
                 self._exact.setdefault(sha256_of_text(sequence), len(self._entries))
                 file.write(f">{len(self._entries)}\n{sequence}\n")
-                self._entries.append((name, labels.split(";") if labels else []))
+                known, unknown = (text.split(";") if text else [] for text in (*labels, "", "")[:2])
+                self._entries.append((name, known, unknown))
+                self._sequences.append(sequence)
         self._database = self._folder / "training"
         run_mmseqs("createdb", numbered, self._database, "--dbtype", 1, "--shuffle", 0)
         numbered.unlink()
 
     def nearest(self, sequences: Sequence[str]) -> list[Neighbour | None]:
-        """The best hit of each sequence; None if MMseqs2 finds no alignment."""
+        """The nearest training protein of each sequence; None if MMseqs2 finds no alignment.
+
+        It is the best hit of MMseqs2 that is similar, or else the best one.
+        """
         exact = [self._exact.get(sha256_of_text(sequence)) for sequence in sequences]
         others = [row for row, same in enumerate(exact) if same is None]
         hits = self._hits([sequences[row] for row in others])
         hit_of = dict(zip(others, hits, strict=True))
         return [
-            Neighbour(*self._entries[same], 1.0, 1.0, 0.0) if same is not None else hit_of[row]
+            Neighbour(*self._entries[same], 1.0, 1.0, 0.0, similar=True)
+            if same is not None
+            else hit_of[row]
             for row, same in enumerate(exact)
         ]
 
@@ -108,14 +123,33 @@ class TrainingSequences:
             )
             table = pd.read_csv(work / "hits.tsv", sep="\t", header=None, names=list(COLUMNS))
         table = table.sort_values(["query", "bits", "fident", "target"], ascending=[1, 0, 0, 1])
-        best = table.drop_duplicates("query")
-        best_hits = {int(row.query): self._neighbour(row) for row in best.itertuples()}
-        return [best_hits.get(number) for number in range(len(sequences))]
+        hits = {int(number): found for number, found in table.groupby("query")}
+        return [
+            self._nearest(sequence, hits[number]) if number in hits else None
+            for number, sequence in enumerate(sequences)
+        ]
+
+    def _nearest(self, sequence: str, hits: pd.DataFrame) -> Neighbour:
+        """The nearest of the hits of one sequence, of which the best is first."""
+        search = self._search
+        rule = Rule(search["identity"], coverage=search["coverage"], evalue=search["evalue"])
+        residues = self._residues + len(sequence)
+        for target in hits["target"].astype(int)[:EXACT]:
+            pair = [sequence, self._sequences[target]]
+            for found in align(pair, [(0, [1])], rule, residues, processes=1).itertuples():
+                if found.similar:
+                    return Neighbour(
+                        *self._entries[target],
+                        round(found.identity, 3), round(found.coverage, 3), found.evalue,
+                        similar=True,
+                    )  # fmt: skip
+        return self._neighbour(next(hits.itertuples()))
 
     def _neighbour(self, row: Any) -> Neighbour:
+        """A hit of MMseqs2."""
         spans = {row.qlen: row.qend - row.qstart + 1, row.tlen: row.tend - row.tstart + 1}
         coverage = spans[min(spans)] / min(spans)
         return Neighbour(
             *self._entries[int(row.target)],
-            round(float(row.fident), 3), round(coverage, 3), float(row.evalue),
+            round(float(row.fident), 3), round(coverage, 3), float(row.evalue), similar=False,
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Predict chunks of proteins with a bundle that is loaded once."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,10 @@ from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
+from halo.evaluation.conformal import label_sets
 from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
+from halo.homologues.rule import Evidence, HomologueRule
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
@@ -41,6 +43,7 @@ LabelAttributions = tuple[list[int], Attribution]
 
 # If this many proteins all fail, the cause is probably not the proteins.
 SUSPICIOUS = 10
+HOMOLOGY = "homology"  # in decided_by, where labels of a homologue are part of the decision
 DIGITS = 6  # decimals of reported numbers, as in evaluation/predictions.csv
 
 
@@ -75,6 +78,8 @@ class Predictor:
         self._weights = [_adapted(weights, model) for model in self.ensemble.models]
         self._encoder_of = OneEncoder()
         self._scratch = TemporaryDirectory(prefix="halo.")
+        given = description.get("homologues")
+        self._rule = HomologueRule(**given) if given else None
         self._training = None
         if bundle.training is not None:
             self._training = TrainingSequences(
@@ -112,7 +117,7 @@ class Predictor:
             log.info("%s of %s sequences have a structure", f"{usable:,}", f"{len(notes):,}")
         distinct = table.drop_duplicates("seq_hash")
         wanted = frozenset(table["seq_hash"][:explained])
-        predictions, failed = self._predictions(distinct, structures, wanted)
+        predictions, failed = self._predictions(distinct, structures, wanted, neighbours)
         if not predictions and len(distinct) >= SUSPICIOUS:
             reason = next(iter(failed.values()))
             raise HaloError(
@@ -145,7 +150,11 @@ class Predictor:
         return Chunk(self.header(), records, rejected, explanations)
 
     def _predictions(
-        self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
+        self,
+        table: pd.DataFrame,
+        structures: Store | None,
+        wanted: frozenset[str],
+        neighbours: Mapping[str, Neighbour | None],
     ) -> tuple[dict[str, tuple[EnsemblePrediction, int, LabelAttributions | None]], dict[str, str]]:
         """The prediction of each sequence with its row, and the attributions of those `wanted`.
 
@@ -153,7 +162,7 @@ class Predictor:
         tried again in halves, so that one faulty protein does not affect the others.
         """
         try:
-            prediction, attributions = self._prediction(table, structures, wanted)
+            prediction, attributions = self._prediction(table, structures, wanted, neighbours)
         except (OSError, LanguageModelError):  # not caused by a protein, such as a full disk
             raise
         except Exception as error:
@@ -162,13 +171,17 @@ class Predictor:
                 return {}, {table["seq_hash"].iat[0]: f"{type(error).__name__}: {error}"}
             half = len(table) // 2
             halves = (table[:half], table[half:])
-            parts = [self._predictions(part, structures, wanted) for part in halves]
+            parts = [self._predictions(part, structures, wanted, neighbours) for part in halves]
             return parts[0][0] | parts[1][0], parts[0][1] | parts[1][1]
         rows = enumerate(table["seq_hash"])
         return {name: (prediction, row, attributions.get(name)) for row, name in rows}, {}
 
     def _prediction(
-        self, table: pd.DataFrame, structures: Store | None, wanted: frozenset[str]
+        self,
+        table: pd.DataFrame,
+        structures: Store | None,
+        wanted: frozenset[str],
+        neighbours: Mapping[str, Neighbour | None],
     ) -> tuple[EnsemblePrediction, dict[str, LabelAttributions]]:
         members = members_of(table)
         graphs = None
@@ -181,7 +194,8 @@ class Predictor:
             for weights in self._weights
         ]
         hashes = table["seq_hash"].to_numpy(dtype=object)
-        prediction = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
+        alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
+        prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
         chosen = decide(prediction.probabilities, self.ensemble.thresholds, self.bundle.task)
         attributions = {}
         for row, name in enumerate(hashes):
@@ -192,6 +206,36 @@ class Predictor:
                     self.ensemble.explain(name, labels, graphs, embeddings),
                 )
         return prediction, attributions
+
+    def _with_homologues(
+        self, alone: EnsemblePrediction, neighbours: Sequence[Neighbour | None]
+    ) -> EnsemblePrediction:
+        """Combine the prediction of the models with the labels of similar training proteins."""
+        chosen = np.array([near is not None and near.similar for near in neighbours], dtype=bool)
+        if self._rule is None or not chosen.any():
+            return alone
+        similar = [near for near in neighbours if near is not None and near.similar]
+        names = self.bundle.labels
+        evidence = Evidence(
+            np.array([near.identity for near in similar]),
+            np.array([[name in near.labels for name in names] for near in similar]),
+            np.array([[name not in near.unknown for name in names] for near in similar]),
+        )
+        joint = self._rule(alone.probabilities[chosen], evidence, self.bundle.task)
+        probabilities, decided_by = alone.probabilities.copy(), alone.decided_by.copy()
+        probabilities[chosen] = joint
+        decided_by[chosen] = decided_by[chosen] + f";{HOMOLOGY}"
+        sets = alone.sets
+        if sets is not None:
+            sets = sets.copy()
+            sets[chosen] = label_sets(joint, self._rule.cut)
+        return replace(
+            alone,
+            probabilities=probabilities,
+            sets=sets,
+            decided_by=decided_by,
+            alone=np.where(chosen[:, None], alone.probabilities, np.nan),
+        )
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:
         distinct = table.drop_duplicates("seq_hash")
@@ -227,12 +271,20 @@ class Predictor:
             "uncertainty": round(float(uncertainty(own, thresholds, task)[0]), DIGITS),
             "decided_by": str(prediction.decided_by[place]),
             "probabilities": dict(zip(labels, own[0].round(DIGITS).tolist(), strict=True)),
+            "probabilities_alone": self._alone(prediction, place),
             "modality_weights": weights,
             "structure": _structure(note),
             "nearest_training": asdict(near) if near is not None else None,
             "far": far,
             "regions": regions,
         }
+
+    def _alone(self, prediction: EnsemblePrediction, place: int) -> dict[str, float] | None:
+        """Probabilities by the models alone, if a homologue is part of the decision."""
+        if prediction.alone is None or np.isnan(prediction.alone[place]).any():
+            return None
+        values = prediction.alone[place].round(DIGITS).tolist()
+        return dict(zip(self.bundle.labels, values, strict=True))
 
     def header(self) -> dict[str, Any]:
         """Data common to all records: versions, labels, thresholds."""

@@ -73,6 +73,11 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         },
         "metric_names": formatting.METRICS,
         "joined": joined,
+        "homologues": {
+            name: method["homologues"]
+            for name, method in methods.items()
+            if method.get("homologues", {}).get("bins")
+        },
         # A member may be a method that was not evaluated itself.
         "joined_rows": [n for n in dict.fromkeys([*members, *joined]) if n in methods],
         "label_metric_names": formatting.LABEL_METRICS,

@@ -91,7 +91,7 @@ function warnings(protein) {
 }
 
 function drawPrediction(protein) {
-  const set = protein.set;
+  const set = protein.set, alone = protein.probabilities_alone;
   $("verdict").replaceChildren(...(protein.labels.length
     ? ["Predicted: ", make("strong", { textContent: protein.labels.join(", ") }), "."]
     : [make("strong", { textContent: "No label reaches its threshold." }), " The probabilities and the conformal set say what is likely."]));
@@ -105,7 +105,7 @@ function drawPrediction(protein) {
     }
     return make("div", { className: given ? "bar given" : "bar" },
       make("span", { textContent: (given ? "✓ " : "") + label }), track,
-      make("span", { className: "value", textContent: percent(value) }));
+      make("span", { className: "value", textContent: percent(value), title: alone ? `by the model alone: ${percent(alone[label])}` : "" }));
   }));
   $("bars-how").textContent = DATA.task === "multilabel"
     ? "Calibrated probability of each label. Blue and ✓: given, because it reaches the label's threshold (black mark)."
@@ -126,7 +126,8 @@ function nearest(protein) {
   const near = protein.nearest_training;
   if (near) {
     const labels = near.labels.length ? near.labels.join(", ") : "none";
-    return `${near.id}: ${percent(near.identity)} identity over ${percent(near.coverage)} of the shorter sequence (E-value ${near.evalue.toPrecision(2)}). Its own labels: ${labels}.`;
+    const joined = protein.probabilities_alone ? " They are part of the decision." : "";
+    return `${near.id}: ${percent(near.identity)} identity over ${percent(near.coverage)} of the shorter sequence (E-value ${near.evalue.toPrecision(2)}). Its own labels: ${labels}.${joined}`;
   }
   return protein.far ? "none" : "not known: the bundle has no training sequences";
 }
@@ -155,7 +156,8 @@ function chooseTrack(index) {
   const whole = track.change < 0.5
     ? " So no stretch is decisive: the score rests on what the whole chain has in common, on what is missing in it, or on the structure's contacts. Regions, if there are any, say little."
     : "";
-  const network = protein.decided_by.split(";").length === 1 && DATA.class === "cascade"
+  const deciders = protein.decided_by.split(";").filter((name) => name !== "homology");
+  const network = deciders.length === 1 && DATA.class === "cascade"
     ? " Of the two methods that the bundle joins, this is the network's view, also where the other one decided." : "";
   $("change").replaceChildren("For ", make("strong", { textContent: track.label }),
     `: compared with a chain of the same length ${DATA.baseline}, its residues change the score by ${told(track.change, 2)} (+1 makes the odds about 2.7 times as high before calibration).${whole}${network}`);

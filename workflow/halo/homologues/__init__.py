@@ -1,0 +1,1 @@
+"""Decisions with the known labels of a similar training protein, the homologue."""

@@ -1,0 +1,136 @@
+"""Find homologues among the alignments of the split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from halo.baselines.methods import best_pairs
+from halo.cascade.calibration import calibrate
+from halo.cascade.combination import MemberPrediction
+from halo.evaluation.models import Model
+from halo.homologues.rule import Evidence, HomologueRule, fit_rule
+from halo.proteins.table import Proteins
+
+HELD_OUT = ("val", "cal")  # parts that the rule is fitted to
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """When a hit counts as similar, in the columns of ``split/hits.csv.gz``.
+
+    `identity` is relative to the aligned columns, `coverage` to the shorter sequence.
+    """
+
+    identity: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Homologues:
+    """The most similar protein of each of n proteins, if one is similar.
+
+    Attributes
+    ----------
+    rows : int64 [n], row of the homologue in the protein table, -1 without one
+    identity : float64 [n], NaN without one
+    """
+
+    rows: np.ndarray
+    identity: np.ndarray
+
+    @property
+    def found(self) -> np.ndarray:
+        """Which proteins have one, bool [n]."""
+        return self.rows >= 0
+
+    def evidence(self, proteins: Proteins) -> Evidence:
+        """Identity and labels of the homologues of the proteins that have one."""
+        rows = self.rows[self.found]
+        return Evidence(
+            self.identity[self.found], proteins.labels[rows].astype(bool), proteins.known[rows]
+        )
+
+
+def similar_hits(hits: pd.DataFrame, similarity: Similarity) -> pd.DataFrame:
+    """The hits of similar proteins."""
+    return hits[
+        (hits["identity"] >= similarity.identity)
+        & (hits["shorter_coverage"] >= similarity.coverage)
+    ]
+
+
+def find_homologues(
+    similar: pd.DataFrame, proteins: Proteins, queries: np.ndarray, targets: np.ndarray
+) -> Homologues:
+    """The homologue of each query among the targets: of similar proteins, the best alignment.
+
+    `queries` and `targets` are rows of the protein table. No protein is its own homologue.
+    """
+    ids = proteins.ids
+    row, hit = best_pairs(similar, ids[queries], ids[targets])
+    found = row >= 0
+    identity = np.full(len(queries), np.nan)
+    identity[found] = similar["identity"].to_numpy()[hit[found]]
+    return Homologues(np.where(found, targets[row], -1), identity)
+
+
+def calibrated(model: Model, proteins: Proteins) -> MemberPrediction:
+    """Probabilities calibrated on ``cal``, with the thresholds of the same decisions.
+
+    Those of a cascade or an average are calibrated already.
+    """
+    if model.description.members is not None:
+        return MemberPrediction(model.probabilities, model.thresholds, proteins.task)
+    cal = model.of_part("cal")
+    truth = proteins.labels[cal.rows].astype(bool)
+    fitted = calibrate(cal.probabilities, truth, proteins.task, proteins.known[cal.rows])
+    return MemberPrediction(
+        fitted(model.probabilities), fitted.thresholds(model.thresholds), proteins.task
+    )
+
+
+def fit_to_models(
+    models: Sequence[Model],
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    similar: pd.DataFrame,
+    least: float,
+    risk: float,
+) -> HomologueRule | None:
+    """Fit a rule to the validation and calibration proteins of one or several models.
+
+    The homologue of such a protein is looked for in training, validation and calibration, and the
+    labels of the test are not used. In a split without leaks, it is a protein of ``val`` or
+    ``cal``: the model was trained on neither of them, nor on a similar one.
+
+    Parameters
+    ----------
+    assignments : content of ``split/assignments.csv``, as text, indexed by id
+    similar : see `similar_hits`
+    least, risk : see `fit_rule`
+    """
+    group = assignments["group"].reindex(proteins.ids).to_numpy(dtype=object)
+    parts = []
+    for model in models:
+        part = assignments[f"part_{model.fold}"].reindex(proteins.ids).to_numpy(dtype=object)
+        chosen = np.isin(model.parts, HELD_OUT)
+        queries = model.rows[chosen]
+        targets = np.flatnonzero(np.isin(part, ("train", *HELD_OUT)))
+        homologues = find_homologues(similar, proteins, queries, targets)
+        rows = queries[homologues.found]
+        evidence = homologues.evidence(proteins)
+        probabilities = calibrated(model, proteins).probabilities[chosen][homologues.found]
+        parts.append(
+            (
+                probabilities,
+                *(evidence.identity, evidence.labels, evidence.known),
+                *(proteins.labels[rows].astype(bool), proteins.known[rows], group[rows]),
+            )
+        )
+    probabilities, identity, labels, given, truth, known, groups = (
+        np.concatenate(columns) for columns in zip(*parts, strict=True)
+    )
+    evidence = Evidence(identity, labels, given)
+    return fit_rule(probabilities, evidence, truth, known, groups, proteins.task, least, risk)
