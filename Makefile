@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-notebooks test-engines wheel check-wheel check-container audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -37,7 +37,7 @@ demo: $(VENV)/.run  ## run the pipeline on the simulated demo data (CORES=2)
 
 test: lint compiler  ## check the style and run all tests that need no root
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal \
-	  -m "not browser and not cluster and not envs"
+	  -m "not browser and not cluster and not envs and not engines and not notebook"
 
 test-fast: $(VENV)/.test  ## run the unit tests without the slow ones
 	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" tests/unit
@@ -60,6 +60,35 @@ test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which is in
 
 test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local channels
 	@OMP_NUM_THREADS=1 pytest -m envs
+
+test-notebooks: $(VENV)/.test  ## run the notebooks
+	@OMP_NUM_THREADS=1 pytest tests/workflow/test_notebooks.py
+
+test-engines: $(VENV)/.engines  ## test the profiles of other executors, and files in S3, with the plugins
+	@OMP_NUM_THREADS=1 pytest tests/engines
+
+wheel: $(VENV)/.test  ## build the source distribution and the wheel into dist/
+	@rm -rf dist
+	@python -m build --no-isolation --outdir dist . >/dev/null
+	@ls dist
+
+check-wheel: wheel  ## install the wheel into an environment with nothing else, and use it there
+	@bash tests/deployment/wheel.sh dist/halo_localization-*.whl $(PYTHON)
+
+check-container: wheel  ## build the image's file system in a bare Debian and run the workflow in it, as root
+	@command -v debootstrap >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+	    echo "The image's file system is made by root, with debootstrap" >&2; exit 1; }; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+	    debootstrap >/dev/null; }
+	@unshare --mount bash tests/deployment/container.sh dist/halo_localization-*.whl
+
+audit: $(VENV)/.release  ## look for known vulnerabilities of the locked packages (pip-audit)
+	@for lock in lock torch slurm engines test docs; do \
+	  echo "requirements/$$lock.txt"; \
+	  pip-audit --disable-pip --no-deps --progress-spinner off --requirement requirements/$$lock.txt; \
+	done
 
 docs: $(VENV)/.docs  ## build the documentation's site into site/, strictly
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
@@ -226,6 +255,14 @@ $(VENV)/.docs: $(VENV)/.test requirements/docs.txt
 $(VENV)/.slurm: $(VENV)/.test requirements/slurm.txt
 	@$(PIP_INSTALL) -r requirements/slurm.txt
 	@python -m pip check
+	@touch $@
+
+$(VENV)/.engines: $(VENV)/.test requirements/engines.txt
+	@$(PIP_INSTALL) -r requirements/engines.txt
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.test requirements/release.txt
+	@$(PIP_INSTALL) -r requirements/release.txt
 	@touch $@
 
 $(VENV)/.envs: $(VENV)/.test requirements/envs.txt

@@ -29,6 +29,9 @@ else:
         logs=f"results/{config['run']}/logs",
         benchmarks=f"results/{config['run']}/benchmarks",
 
+    # With --sdm apptainer, jobs run in this image and not in the environments of their rules.
+    container: config["container"]
+
     include: "rules/ingest.smk"
     include: "rules/split.smk"
     include: "rules/structures.smk"

@@ -182,6 +182,7 @@ def of_data(section: str, columns: str, names: str) -> dict[str, Change]:
 CHANGES: dict[str, Change] = {
     **of_data("dataset", "columns", "names"),
     **of_data("dataset.test", "columns of the test", "names"),
+    "container": Change("docker://registry.example.org/halo"),
     "dataset.split": Change("partition"),
     "bundle": Change("given"),
     "embeddings.model": Change("other.pt"),

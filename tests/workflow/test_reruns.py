@@ -412,24 +412,17 @@ def test_odd_names_of_folders_and_files(forks, tmp_path, odd):
                 assert Path(folder, value).samefile(folder / f"names {odd}.csv")
 
 
-def test_a_module_of_a_git_repository(tmp_path):
-    """As `github(...)` gives it: Snakemake takes its own files one by one, from a bare clone."""
+def test_deployed_from_a_tag_of_a_git_repository(tmp_path):
+    """By snakedeploy, as a module by `github(...)`: Snakemake takes files from a bare clone."""
     origin = tmp_path / "origin/org/halo"
     copy_workflow(origin)
     user = ("-c", "user.name=A", "-c", "user.email=a@b", "-c", "init.defaultBranch=main")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "First")):
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "First"), ("tag", "v0.1.0")):
         subprocess.run(["git", *user, "-C", origin, *words], check=True)
+    (origin / "Snakefile").write_text("the tag is older\n")
+    subprocess.run(["git", *user, "-C", origin, "commit", "-qam", "Second"], check=True)
     folder = tmp_path / "run"
-    write_inputs(folder)
-    (folder / "Snakefile").write_text(
-        'configfile: "config.yaml"\n\n'
-        "module halo:\n"
-        '    snakefile: github("org/halo", path="workflow/Snakefile", branch="main")\n'
-        "    config: config\n\n"
-        "use rule * from halo\n"
-    )
-    config = merged(CONFIG, {"structures": {"names": None, "sources": []}})
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    folder.mkdir()
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
@@ -439,23 +432,29 @@ def test_a_module_of_a_git_repository(tmp_path):
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 
-    def call(*words: str) -> str:
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", *words]
+    def call(*command: object) -> str:
+        words = [str(Path(sys.executable).parent / command[0]), *map(str, command[1:])]
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            words, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    profile = folder / "profiles/default/profile.yaml"
-    profile.parent.mkdir(parents=True)
+    deploy = ("snakedeploy", "deploy-workflow", "https://github.com/org/halo", folder)
+    call(*deploy, "--tag", "v0.1.0")
+    assert 'tag="v0.1.0"' in (folder / "workflow/Snakefile").read_text()
     documented = (ROOT / "docs/how-to/extend.md").read_text()
-    profile.write_text(re.search(r"max-checksum-file-size: \d+", documented)[0])
-    call("--dry-run", "all")
-    call("results/small/proteins.csv")
+    profile = (folder / "profiles/default/profile.yaml").read_text()
+    assert re.search(r"max-checksum-file-size: \d+", documented)[0] in profile
+    write_inputs(folder)
+    config = merged(CONFIG, {"structures": {"names": None, "sources": []}})
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
+    snakemake = ("snakemake", "--cores", "1")
+    assert "report" in call(*snakemake, "--dry-run")
+    call(*snakemake, "results/small/proteins.csv")
     assert (folder / "proteins.csv").stat().st_size > 1_000_000
     os.utime(folder / "proteins.csv")
-    assert "Nothing to be done" in call("--dry-run", "results/small/proteins.csv")
+    assert "Nothing to be done" in call(*snakemake, "--dry-run", "results/small/proteins.csv")
     assert (folder / "results/small/proteins.csv").is_file()
     [package] = folder.glob(".snakemake/halo/*/workflow/halo")
     assert (package / "data/amino_acids.csv").is_file()

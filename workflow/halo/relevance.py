@@ -9,7 +9,7 @@ from halo.methods import JOINING, NETWORKS
 
 # Keys about execution, paths, and further use of the results.
 EXECUTION = (
-    "shards", "store", "device", "fasta", "bundle", "predict", "release",
+    "shards", "store", "device", "container", "fasta", "bundle", "predict", "release",
     "structures.transport",
     "embeddings.tokens_per_batch",
     "training.workers", "training.cache_gb",

@@ -25,8 +25,8 @@ from halo.settings import RUN_NAME
 log = logging.getLogger("halo.init")
 
 DESCRIPTION = """\
-Write a configuration for a table of labelled proteins, config.yaml, and the profile for Slurm,
-slurm/profile.yaml, into a folder, which is made if it does not exist.
+Write a configuration for a table of labelled proteins, config.yaml, and the profile for a cluster
+(slurm/profile.yaml) into a folder, which is made if it does not exist.
 
 The table is read first: which columns hold ids, sequences, UniProt accessions and labels, how many
 proteins each label has, and which records cannot be used. The comments of the configuration say
@@ -38,7 +38,9 @@ Examples:
   halo init project --proteins mine.fasta --labels labels.tsv
   halo init project --proteins mine.xlsx --id Name --label Compartment
 """
-CONFIGURATION, PROFILE = "config.yaml", "slurm/profile.yaml"
+CONFIGURATION = "config.yaml"
+# Folders of profiles, in the repository and in the working folder.
+PROFILES = {"slurm": "slurm", **{name: f"profiles/{name}" for name in ("kubernetes", "lsf", "pbs")}}
 COMMENTS_AT = 34  # column at which comments begin
 REASONS = 5  # of rejected records that are listed
 ALL_SHOWN = 12  # values that a list in a comment shows
@@ -62,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--label", metavar="COLUMN",
         help="column with names of labels (default: columns of 0 and 1, or by its name)",
     )  # fmt: skip
+    parser.add_argument(
+        "--profile", choices=PROFILES, default="slurm", help="the cluster (default: slurm)"
+    )
     parser.add_argument("--name", help="name of the run (default: that of the table)")
 
 
@@ -77,10 +82,9 @@ def job(arguments: argparse.Namespace) -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     name = arguments.name or run_name(arguments.proteins)
     write_text(file, configuration(name, arguments.folder, found, checked))
-    profile = arguments.folder / PROFILE
-    if not profile.exists():
-        profile.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(packaged_file(PROFILE), profile)
+    profile = PROFILES[arguments.profile]
+    if not (arguments.folder / profile).exists():
+        shutil.copytree(packaged_file(profile), arguments.folder / profile)
     for text in (*facts(found), *checked.facts()):
         log.info("%s", text)
     if checked.fault:

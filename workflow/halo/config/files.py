@@ -54,6 +54,8 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
         more = _find(resolved["embeddings"], ("embeddings", "model"), EITHER, base)
         names = f"; or give a published name, one of {', '.join(PUBLISHED)}"
         faults += [Fault(fault.path, fault.text + names) for fault in more]
+    if "://" not in (resolved["container"] or "://"):
+        faults += _find(resolved, ("container",), EITHER, base)
     faults += _own_split(resolved)
     bundle = resolved["bundle"] and Path(resolved["bundle"])
     if bundle and bundle.is_dir() and not (bundle / "bundle.json").is_file():

@@ -45,6 +45,12 @@ class RunConfig(BaseModel):
         "available, and a GPU that the job requests (slurm/profile.yaml) must be available; cuda "
         "requires one; cpu uses none",
     )
+    container: str | None = Field(
+        None,
+        description="container image of the jobs (--sdm apptainer): a file, a folder, or an "
+        "address such as docker://registry/halo; null for none",
+        min_length=1,
+    )
     pathvars: dict[str, str] | None = Field(
         None,
         description="Snakemake's path variables (results, logs, benchmarks), to place outputs "
