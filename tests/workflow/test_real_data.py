@@ -1,4 +1,4 @@
-"""The whole pipeline on 300 real proteins of DeepLoc 2.0, with real AlphaFold models."""
+"""The whole pipeline on 240 real proteins of DeepLoc 2.0, with real AlphaFold models."""
 
 import json
 
@@ -9,13 +9,13 @@ from halo.config import merged
 from pipeline import SMALL, snakemake
 from serve import AlphaFoldServer
 
-PROTEINS = 300
+PROTEINS = 240
 SEED = 1
 
 
 @pytest.fixture(scope="module")
 def sample(shared) -> pd.DataFrame:
-    """300 proteins chosen by a seed, among them all that have a model."""
+    """240 proteins chosen by a seed, among them all that have a model."""
     table = pd.read_csv(shared / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz", dtype=str)
     models = {path.name.split("-")[1] for path in (shared / "afdb").glob("*.pdb.gz")}
     with_model = table[table["ACC"].isin(models)]
@@ -32,7 +32,7 @@ def test_deeploc2_sample(shared, sample, tmp_path):
             "run": "real",
             "dataset": {"registry": "deeploc2", "proteins": "deeploc2.csv"},
             "network": {"hidden": 32},
-            "training": {"epochs": 12, "patience": 6, "learning_rate": 0.002},
+            "training": {"epochs": 8, "patience": 4, "learning_rate": 0.002},
         },
     )
     with AlphaFoldServer(shared / "afdb", port=0) as server:
