@@ -85,3 +85,11 @@ def test_uncertainty_is_the_nearness_to_the_own_threshold():
     assert halfway == pytest.approx([0.5])
     assert uncertainty(np.array([[0.4, 0.4, 0.2]]), np.ones(3), "singlelabel") == [1.0]
     assert uncertainty(np.array([[1.0, 0.0]]), np.ones(2), "singlelabel") == [0.0]
+    assert uncertainty(np.array([[0.7, 0.3]]), np.ones(2), "singlelabel") == pytest.approx([0.6])
+
+
+def test_uncertainty_at_the_ends_of_the_scale():
+    """A threshold of 1 that is reached leaves no room above it; a single label is certain."""
+    reached = uncertainty(np.array([[1.0, 0.0]]), np.array([1.0, 0.5]), "multilabel")
+    assert reached == [1.0]
+    assert uncertainty(np.array([[1.0]]), np.ones(1), "singlelabel") == [0.0]

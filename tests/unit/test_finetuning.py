@@ -215,6 +215,7 @@ def test_token_batches_of_nothing():
 # ---------------------------------------------------------------- the loop
 
 
+@pytest.mark.slow
 def test_it_learns_and_its_files_say_what_it_is(weights, tmp_path):
     finetune(weights, tmp_path, settings=replace(SETTINGS, epochs=12, patience=12))
     folder = tmp_path / "out"
@@ -536,6 +537,17 @@ def test_a_model_is_refused_where_it_knows_too_much(tmp_path, before, now, allow
     else:
         with pytest.raises(HaloError, match=r"renamed.*finetune.refresh"):
             require_no_leak(tmp_path / "training.csv", changed, parts)
+
+
+@pytest.mark.parametrize(("count", "named"), [(5, "p004)"), (6, "p004 and others)")])
+def test_five_leaking_proteins_are_named(tmp_path, count, named):
+    proteins, parts = make_proteins(), FoldParts("0", PARTS.copy())
+    write_training(tmp_path / "training.csv", proteins, parts)
+    parts.part[:count] = "test"
+    with pytest.raises(HaloError) as leak:
+        require_no_leak(tmp_path / "training.csv", proteins, parts)
+    assert f"on {count} proteins" in str(leak.value)
+    assert f"p003, {named}" in str(leak.value)
 
 
 def test_proteins_that_are_gone_are_no_leak(tmp_path):

@@ -120,6 +120,7 @@ def test_the_banner_is_there_for_simulated_data_alone(run, text):
     assert 'class="banner"' not in other
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_figures(run, tmp_path):
     make_report(run)
     first = {f.name: f.read_bytes() for f in run.path("evaluation/figures").iterdir()}

@@ -64,6 +64,16 @@ def test_a_wrong_assignment_is_caught(homologs, tmp_path):
     assert identity.dropna().index.tolist() == ["p6", "p7"]
 
 
+def test_a_coverage_that_equals_the_rule_s_counts(rng, tmp_path):
+    parent = random_sequence(rng, 120)
+    twin = parent[:40] + mutated(rng, parent[40:80], 0.5) + parent[80:]
+    table = proteins([*(random_sequence(rng, 150) for _ in range(3)), parent, twin])
+    findings = audited(table, assigned(table, "ttttT"), tmp_path, Rule(coverage=1.0))
+    assert findings.n_leaking == 2
+    identity = findings.identity.set_index("id")["max_cross_identity"]
+    assert identity.dropna().index.tolist() == ["p3", "p4"]
+
+
 @pytest.mark.parametrize("fold", ["tttttttt", "ttttttTT", "tttttttr", "ttttttrt", "TTTTTTrr"])
 def test_a_right_assignment_is_clean(homologs, tmp_path, fold):
     findings = audited(homologs, assigned(homologs, fold), tmp_path)

@@ -184,6 +184,7 @@ def test_the_demo(demo, mode, tmp_path):
     assert result.leakage["pairs_above_threshold"] == 0
 
 
+@pytest.mark.slow
 @needs_deeploc
 @pytest.mark.parametrize("which", ["random", "hard"])
 def test_real_proteins(which, searched, tmp_path):
@@ -258,6 +259,7 @@ def test_six_kinds_of_repeats_are_seen_by_the_audit(audit, tmp_path):
     assert {frozenset(table["id"][i : i + 2]) for i in range(0, 12, 2)} <= found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [20_000, 70_000])
 def test_long_proteins_are_aligned_to_their_end(length, searched, tmp_path):
     rng = np.random.default_rng(9)

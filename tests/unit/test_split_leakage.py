@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from halo.split.audit import Auditor
-from halo.split.leakage import label_deviation, leakage_report
+from halo.split.audit import Auditor, Findings
+from halo.split.leakage import label_deviation, leak_message, leakage_report
 from halo.split.settings import AuditSettings, Rule, SplitSettings
 from made_proteins import protein_table, random_sequence
 
@@ -45,8 +45,23 @@ def test_proteins_of_each_part_are_counted(report):
     assert (report["n_removed"], report["n_removed_from_a_fold"]) == (1, 2)
     assert (report["n_groups"], report["largest_group"], report["n_proteins"]) == (7, 2, 8)
     assert report["n_too_short"] == 1
+    assert report["label_deviation"] == {"A": 0.3333}  # 2 and 1 in the tests of two folds
     assert report["audited_by"]["all_pairs"]
     assert report["audited_by"]["sample"] is None
+
+
+@pytest.mark.parametrize(("count", "last"), [(50, "p49"), (51, "and 1 more")])
+def test_the_message_lists_fifty_pairs(count, last):
+    names = [f"p{number}" for number in range(count)]
+    leaks = pd.DataFrame({"id_a": names, "id_b": "q", "folds": "0 1"})
+    leaks = leaks.assign(identity=0.5, coverage=0.9, evalue=1e-9)
+    found = Findings(leaks, pd.DataFrame(), count, 0, 2, 1, 0)
+    lines = leak_message(found, "Do this.").splitlines()
+    assert f"finds {count} pairs" in lines[0]
+    assert "identity 0.500, coverage 0.90, E 1.0e-09, apart in fold 0, 1" in lines[1]
+    assert last in lines[-3]
+    assert lines[-2].startswith("2 sequences and 1 families")
+    assert "p50" not in "".join(lines)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,7 @@ def test_partitions_of_the_authors_are_audited_and_repaired(families, tmp_path, 
         assert not (parts == "removed").any()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEEPLOC.exists(), reason="DeepLoc 2.0 is not there")
 def test_deeploc_2(tmp_path):
     table = pd.read_csv(DEEPLOC).sample(400, random_state=1)

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -28,6 +27,7 @@ from halo.structures.parse import parse_structure
 from halo.structures.search import Result
 from halo.structures.settings import StructureSettings, TransportSettings
 from halo.structures.staging import Staging
+from pipeline import forks
 
 from .test_structures_server import (
     AlphaFoldServer,
@@ -47,7 +47,7 @@ def no_proxy(monkeypatch):
 
 
 def script(name, *arguments):
-    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
+    command = [forks().python, str(ROOT / "scripts" / name), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -161,6 +161,7 @@ def test_only_old_leftovers_of_killed_jobs_are_removed(tmp_path):
     assert [path.name for path in folder.iterdir()] == [".young"]
 
 
+@pytest.mark.slow
 def test_settling_while_others_land_loses_nothing(tmp_path):
     store, staging = staging_in(tmp_path)
     names = [sha256_of_text(str(number)) for number in range(2000)]
@@ -177,6 +178,7 @@ def test_settling_while_others_land_loses_nothing(tmp_path):
 # ------------------------------------------------------------------------ killed jobs
 
 
+@pytest.mark.slow
 def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
     """SIGKILL at ten random moments: the same content, and nothing finished fetched twice."""
     some = {f"P{number}": sequence_of(number, 80) for number in range(20000, 22000)}
@@ -203,7 +205,7 @@ def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
 
     with AlphaFoldServer(sequences) as server:
         undisturbed = start(server, "undisturbed")
-        assert undisturbed.wait(60) == 0, undisturbed.stdout.read()
+        assert undisturbed.wait(600) == 0, undisturbed.stdout.read()
         server.requests.clear()
         for _ in range(10):
             before = len(server.requests)
@@ -216,7 +218,7 @@ def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
             done = {hashes[name] for name in finished()}
             so_far = len(server.requests)
         job = start(server, "killed")
-        assert job.wait(60) == 0, job.stdout.read()
+        assert job.wait(600) == 0, job.stdout.read()
         late = [path for path in server.requests[so_far:] if any(name in path for name in done)]
         assert 0 < len(done) < len(sequences)
         assert late == []
@@ -224,7 +226,7 @@ def test_killed_ten_times_it_ends_as_if_undisturbed(tmp_path):
         assert len(server.requests) <= 2 * (len(sequences) + 10 * 3)
         again = start(server, "killed")
         count = len(server.requests)
-        assert again.wait(60) == 0
+        assert again.wait(600) == 0
         assert len(server.requests) == count
 
     assert (tmp_path / "killed.csv").read_text() == (tmp_path / "undisturbed.csv").read_text()
@@ -351,14 +353,14 @@ def test_the_scripts_make_a_manifest_with_every_record(tmp_path):
                 json.dumps({"sources": [source]}),
             ),
         )
-        assert job.wait(60) == 0, job.stdout.read()
+        assert job.wait(600) == 0, job.stdout.read()
     job = script(
         "structures_manifest.py",
         *("--parts", tmp_path / "a.csv", tmp_path / "b.csv"),
         *("--proteins", tmp_path / "proteins.csv", "--manifest", tmp_path / "manifest.csv"),
         *("--store", tmp_path / "store", "--settings", json.dumps({"sources": [source]})),
     )
-    assert job.wait(60) == 0, job.stdout.read()
+    assert job.wait(600) == 0, job.stdout.read()
     manifest = pd.read_csv(tmp_path / "manifest.csv", keep_default_na=False)
     assert manifest["id"].tolist() == table["id"].tolist()
     assert manifest["status"].tolist() == ["ok"] * 4 + ["mismatch", "missing", "ok"]

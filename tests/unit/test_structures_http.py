@@ -378,6 +378,7 @@ def test_a_server_that_is_not_there_ends_the_job(tmp_path):
         fetch(server, tmp_path, {name: sequence_of(name) for name in ACCESSIONS}, retries=1)
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_down_ends_the_job_and_keeps_what_was_found(server, tmp_path):
     """After ten proteins nothing but 503: the job gives up long before the last protein."""
     served = Counter()
@@ -420,6 +421,7 @@ def test_connections_are_pooled_and_no_more_than_allowed(server):
     assert server.connections == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="shared/data/afdb is not there")
 def test_all_real_models_arrive_through_random_faults(tmp_path):
     """370 models with 20 % faults: all stored, the manifest and the content exact."""

@@ -80,6 +80,7 @@ def running(server, tmp_path, monkeypatch):
         thread.join(10)
 
 
+@pytest.mark.slow
 def test_http2_is_used_where_it_is_served(tmp_path, monkeypatch):
     server = Http2Server({name: sequence_of(name) for name in ACCESSIONS})
     server.cut = {f"/files/AF-{name}-F1-model_v4.cif" for name in ACCESSIONS[:5]}

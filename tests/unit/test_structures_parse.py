@@ -241,6 +241,7 @@ def by_biopython(text):
     return letters, np.array(atoms), np.array([r["CA"].bfactor for r in residues], np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="shared/data/afdb is not there")
 def test_all_real_models_equal_an_independent_parse():
     """Sequence, N, CA, C and pLDDT of every model, every tenth as Biopython reads it, too."""

@@ -239,6 +239,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, monkeypatch, caplog):
     """Killed in two epochs and resumed each time; a state of other settings is left alone."""
     run(setting, tmp_path / "quiet")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from halo.config import merged
 from halo.predict.run import predict_sequences
 from halo.predict.settings import PredictSettings
-from pipeline import ROOT, SMALL, snakemake
+from pipeline import ROOT, SMALL, forks, snakemake
 from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
 
 QUERIES = queries(20)  # some of the training and some new, half with a structure
@@ -88,7 +87,7 @@ def test_command_line_and_python_agree_with_the_rule(run, tmp_path):
     options = ["--structures", DEMO / "afdb", "--no-download", "--language-model", CHECKPOINT]
     words = ["-m", "halo", "predict", run / "new.fasta", "--bundle", bundle, "-o", tmp_path]
     done = subprocess.run(
-        list(map(str, [sys.executable, *words, *options])),
+        list(map(str, [forks().python, *words, *options])),
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"},
