@@ -26,6 +26,7 @@ except HaloError as error:
 USED = relevant(config)
 PLAN = Plan.from_config(config)
 STORE = Untracked(config["store"])
+FROM_FILE = config["embeddings"]["source"] == "file"
 EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
 # With finetune.keep_embeddings: false, embeddings of folds are removed after the trainings.
 DROPPED = PLAN.finetuned and not config["finetune"]["keep_embeddings"]

@@ -1,34 +1,65 @@
-# The language model, and embeddings of all proteins by it or by the fine-tuned one of each fold.
+# The language model, and embeddings of all proteins by it or by the fine-tuned one of each fold, or
+# from a file.
 
 
 include: "functions/embeddings.smk"
 
 
-# A checkpoint: Snakemake evaluates the DAG again when the language model is known, for rules that
-# depend on its content (rules/finetune.smk).
-checkpoint language_model:
-    input:
-        local_checkpoint,
-    output:
-        "<results>/language_model.json",
-    log:
-        "<logs>/language_model.log",
-    benchmark:
-        "<benchmarks>/language_model.tsv"
-    localrule: True
-    conda:
-        "../envs/download.yaml"
-    resources:
-        language_model=1,
-    params:
-        run=RUN,
-        store=STORE,
-        model=as_it_is(config["embeddings"]["model"]),
-        sha256=option("sha256", config["embeddings"]["sha256"]),
-        code=script_digest("language_model.py"),
-    shell:
-        "{params.run}/language_model.py --model {params.model:q} {params.sha256}"
-        " --store {params.store:q} --out {output} --log {log}"
+if FROM_FILE:
+
+    # In place of a language model. It reads the whole file once, so that what cannot be used is
+    # rejected by the ingest.
+    rule embedding_file:
+        input:
+            embedding_source(),
+        output:
+            language_model="<results>/language_model.json",
+            index="<results>/embedding_index.csv",
+        log:
+            "<logs>/embedding_file.log",
+        benchmark:
+            "<benchmarks>/embedding_file.tsv"
+        conda:
+            "../envs/embeddings.yaml"
+        params:
+            run=RUN,
+            embeddings=lambda wildcards: Untracked(shlex.quote(config["embeddings"]["path"])),
+            pattern=as_it_is(split_pattern(config["embeddings"]["path"])[1] or ""),
+            files=embedding_listing,
+            made_by=as_it_is(config["embeddings"]["made_by"]),
+            layer=config["embeddings"]["layer"],
+            code=script_digest("embedding_file.py"),
+        shell:
+            "{params.run}/embedding_file.py --embeddings {params.embeddings} --layer {params.layer}"
+            " --made-by {params.made_by:q} --index {output.index} --out {output.language_model} --log {log}"
+
+else:
+
+    # A checkpoint: Snakemake evaluates the DAG again when the language model is known, for rules that
+    # depend on its content (rules/finetune.smk).
+    checkpoint language_model:
+        input:
+            local_checkpoint,
+        output:
+            "<results>/language_model.json",
+        log:
+            "<logs>/language_model.log",
+        benchmark:
+            "<benchmarks>/language_model.tsv"
+        localrule: True
+        conda:
+            "../envs/download.yaml"
+        resources:
+            language_model=1,
+        params:
+            run=RUN,
+            store=STORE,
+            model=as_it_is(config["embeddings"]["model"]),
+            sha256=option("sha256", config["embeddings"]["sha256"]),
+            code=script_digest("language_model.py"),
+        shell:
+            "{params.run}/language_model.py --model {params.model:q} {params.sha256}"
+            " --store {params.store:q} --out {output} --log {log}"
 
 
 # Embeds with the pretrained language model, or with that of a fold; `place` is empty or
@@ -49,16 +80,16 @@ rule embeddings:
         place=rf"({PLAN.split}/\d+/)?",
     conda:
         "../envs/embeddings.yaml"
-    threads: 8
+    threads: 1 if FROM_FILE else 8
     resources:
-        gpu=gpus_of_a_job(),
+        gpu=gpus_of_a_job(0 if FROM_FILE else 1),
     params:
         run=RUN,
         device=device,
         store=STORE,
         buckets=shard_buckets,
         digest=shard_digest,
-        settings=as_json(chosen(USED["embeddings"], *stage_settings.EMBEDDING)),
+        settings=as_json(stage_settings.embedding_settings(USED)),
         execution=Untracked(json.dumps(chosen(config["embeddings"], "tokens_per_batch"))),
         code=script_digest("embeddings.py"),
     shell:

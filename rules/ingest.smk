@@ -46,6 +46,7 @@ checkpoint ingest:
         mappings=uniprot_mappings(),
         test=dataset_file(TEST_SET),
         test_labels=labels_file(TEST_SET),
+        embedding_index="<results>/embedding_index.csv" if FROM_FILE else [],
     output:
         proteins="<results>/proteins.csv",
         rejected="<results>/rejected.csv",
@@ -61,14 +62,16 @@ checkpoint ingest:
     params:
         run=RUN,
         settings=as_json(stage_settings.ingest_settings(USED)),
-        plan=Untracked(json.dumps({**PLAN.counts, "model": config["embeddings"]["model"]})),
+        plan=Untracked(json.dumps({**PLAN.counts, "model": stage_settings.embedding_model(config)})),
         labels=lambda wildcards, input: option("labels", input.labels),
         test=lambda wildcards, input: option("test-input", input.test),
         test_labels=lambda wildcards, input: option("test-labels", input.test_labels),
+        embeddings=lambda wildcards, input: option("embedding-index", input.embedding_index),
+        embedding_file=Untracked(option("embedding-file", config["embeddings"]["path"])),
         long_labels="--long-labels" if LONG_LABELS else "",
         code=script_digest("ingest.py"),
     shell:
         "{params.run}/ingest.py --input {input.table:q} {params.labels} {params.test} {params.test_labels}"
-        " {params.long_labels} --proteins {output.proteins} --rejected {output.rejected}"
+        " {params.embeddings} {params.embedding_file} {params.long_labels} --proteins {output.proteins} --rejected {output.rejected}"
         " --members {output.members} --digests {output.digests} --settings {params.settings:q}"
         " --plan {params.plan:q} --log {log}"

@@ -47,6 +47,7 @@ rule predict_fetch:
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         # An added structure changes the modification time of the folder.
         structures=file_of(PREDICT, "structures"),
+        embeddings=embeddings_to_predict(),
     output:
         f"{PREDICTIONS}/fetched.json",
     log:

@@ -1,34 +1,46 @@
-"""Embed the proteins of some buckets that are not in the store yet, with ESM-2."""
+"""Embed the proteins of some buckets that are not in the store yet, or read them from a file."""
 
 import argparse
 from pathlib import Path
 
-import torch
-
 from halo.cli import job_parser, run_job
-from halo.device import DEVICES, choose_device
-from halo.embeddings.embed import embed_buckets
+from halo.embeddings.convert import convert_buckets
 from halo.embeddings.layout import EmbeddingSettings
-from halo.embeddings.weights import read_weights
+from halo.embeddings.weights import FILE, Weights, read_weights
+from halo.machine import DEVICES
 from halo.malloc import keep_freed_memory
-from halo.proteins.members import read_members
+from halo.proteins.members import Member, read_members
 from halo.shards import write_shard
+from halo.store import Store
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Embed the proteins and write the shard file."""
+    members = read_members(arguments.members, arguments.buckets)
+    weights = read_weights(arguments.language_model, arguments.store)
+    settings = EmbeddingSettings(**arguments.settings, **arguments.execution)
+    if weights.source == FILE:
+        store = convert_buckets(members, arguments.store, weights, settings, arguments.shard)
+    else:
+        store = _computed(members, weights, settings, arguments)
+    write_shard(arguments.shard, store, members)
+
+
+def _computed(
+    members: dict[str, list[Member]],
+    weights: Weights,
+    settings: EmbeddingSettings,
+    arguments: argparse.Namespace,
+) -> Store:
+    import torch  # takes seconds, and a file needs no language model
+
+    from halo.device import choose_device
+    from halo.embeddings.embed import embed_buckets
+
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    members = read_members(arguments.members, arguments.buckets)
-    store = embed_buckets(
-        members,
-        arguments.store,
-        read_weights(arguments.language_model, arguments.store),
-        EmbeddingSettings(**arguments.settings, **arguments.execution),
-        choose_device(arguments.device),
-        shard=arguments.shard,
-    )
-    write_shard(arguments.shard, store, members)
+    device = choose_device(arguments.device)
+    return embed_buckets(members, arguments.store, weights, settings, device, shard=arguments.shard)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from halo.cli import job_parser, run_job
-from halo.device import DEVICES
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.weights import read_weights
 from halo.finetuning.processes import processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.finetuning.stage import finetune_fold
 from halo.fold_parts import read_parts
+from halo.machine import DEVICES
 from halo.malloc import keep_freed_memory
 from halo.proteins.table import read_proteins
 

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from halo.cli import job_parser, run_job
+from halo.embeddings.embedded import only_embedded
+from halo.embeddings.index import read_index
 from halo.files import write_table
 from halo.proteins.datasets import DataFiles, read_datasets
 from halo.proteins.ingest import rejected_table
@@ -22,6 +24,10 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.input, arguments.labels, arguments.test_input, arguments.test_labels
     )
     proteins, rejected = read_datasets(files, arguments.settings)
+    if arguments.embedding_index:
+        index = read_index(arguments.embedding_index)
+        proteins, without = only_embedded(proteins, arguments.embedding_file, index)
+        rejected += without
     write_proteins(arguments.proteins, proteins, arguments.long_labels)
     write_table(arguments.rejected, rejected_table(rejected))
     write_members(arguments.members, arguments.digests, proteins.table)
@@ -40,6 +46,10 @@ if __name__ == "__main__":
     parser.add_argument("--test-input", type=Path, help="external test set")
     parser.add_argument("--test-labels", type=Path, help="its table of labels")
     parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
+    parser.add_argument(
+        "--embedding-index", type=Path, help="embedding_index.csv, to reject others"
+    )
+    parser.add_argument("--embedding-file", help="name of its file, for messages")
     parser.add_argument("--proteins", type=Path, required=True, help="proteins.csv to write")
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv to write")
     parser.add_argument(

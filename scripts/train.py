@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from halo.cli import job_parser, run_job
-from halo.device import DEVICES, choose_device
+from halo.device import choose_device
 from halo.fold_parts import read_parts
+from halo.machine import DEVICES
 from halo.malloc import keep_freed_memory
 from halo.methods import NETWORKS
 from halo.model_key import ModelKey

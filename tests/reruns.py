@@ -4,12 +4,16 @@ python tests/reruns.py        writes it
 """
 
 import json
+import pickle
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pandas as pd
 
 from dry_runs import EmptyRun
@@ -25,7 +29,8 @@ HEAD = "| key | beside it | jobs that run again |\n|---|---|---|\n"
 TARGETS = ("all", "bundle", "predict")
 PIPELINE = (
     "download_dataset", "download_uniprot", "ingest", "split", "structures",
-    "structures_manifest", "language_model", "finetune", "embeddings", "join_embeddings", "graphs",
+    "structures_manifest", "embedding_file", "language_model",
+    "finetune", "embeddings", "join_embeddings", "graphs",
     "join_graphs", "train", "esm", "drop_embeddings", "baseline", "join_methods", "evaluate",
     "provenance", "report", "bundle", "predict_fetch", "predict",
 )  # fmt: skip
@@ -54,6 +59,9 @@ CONFIG: dict[str, Any] = {
         "majority": {"class": "majority"},
     },
 }
+
+
+FROM_FILE = {"source": "file", "path": "embeddings.h5", "made_by": "model"}
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,10 @@ RUNS = {
             },
         },
         "files of UniProt as data and test",
+    ),
+    "file": Run(
+        {**CONFIG, "embeddings": FROM_FILE, "finetune": {"model": "pretrained"}},
+        "`embeddings.source: file`",
     ),
 }
 
@@ -185,7 +197,14 @@ CHANGES: dict[str, Change] = {
     "container": Change("docker://registry.example.org/halo"),
     "dataset.split": Change("partition"),
     "bundle": Change("given"),
+    "embeddings.made_by": Change("other", "file"),
     "embeddings.model": Change("other.pt"),
+    "embeddings.path": Change("other.h5", "file"),
+    "embeddings.source": Change(
+        "model",
+        "file",
+        {"embeddings.path": None, "embeddings.made_by": None, "embeddings.model": "model.pt"},
+    ),
     "embeddings.sha256": Change("0" * 64),
     "evaluation.main": Change("majority"),
     "fasta": Change("other.fasta"),
@@ -197,6 +216,7 @@ CHANGES: dict[str, Change] = {
     "network.hidden": Change(64),
     "network.modalities": Change(["embedding"]),
     "pathvars": Change({"results": "results/elsewhere"}),
+    "predict.embeddings": Change("other.h5", "file"),
     "predict.language_model": Change("other.pt"),
     "predict.structures": Change("models"),
     "release.folds": Change(["0"]),
@@ -264,7 +284,12 @@ def write_inputs(folder: Path) -> None:
         (folder / name).write_text(">P12345\nMKV\n")
     (folder / "models/AF-P12345-F1-model_v4.pdb").write_text("MODEL\n")
     for name in ("model.pt", "other.pt"):
-        (folder / name).write_bytes(b"weights")
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr(f"{name}/data.pkl", pickle.dumps({}))
+    for name, value in (("embeddings.h5", 1), ("other.h5", 2)):
+        with h5py.File(folder / name, "w") as file:
+            for own, text in zip(demo["id"][:40], demo["sequence"][:40], strict=True):
+                file[own] = np.full((len(text), 2), value, np.float16)
     (folder / "given").mkdir()
     (folder / "given/bundle.json").write_text('{"language_model": {"name": "model"}}')
 

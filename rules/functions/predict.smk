@@ -1,6 +1,7 @@
 # Inputs and parameters of the rules in ../predict.smk.
 import re
 
+from halo.embeddings.hub import model_name
 from halo.methods import NETWORKS
 
 PREDICT = config["predict"]
@@ -55,7 +56,23 @@ def own_language_model():
     if not description.is_file():
         return None
     name = json.loads(description.read_text())["language_model"]["name"]
-    return local if name == Path(local).stem else None
+    return local if name == model_name(local) else None
+
+
+def prediction_embeddings():
+    """The file of embeddings of the proteins, of `predict` or, for bundles on them, of the run."""
+    if PREDICT["embeddings"] or not FROM_FILE or config["bundle"] is None:
+        return PREDICT["embeddings"] or (config["embeddings"]["path"] if FROM_FILE else None)
+    description = Path(config["bundle"]) / "bundle.json"
+    model = json.loads(description.read_text())["language_model"] if description.is_file() else {}
+    own = model.get("source") == "file" and model["name"] == config["embeddings"]["made_by"]
+    return config["embeddings"]["path"] if own else None
+
+
+def embeddings_to_predict():
+    """Its file or folder, as an input."""
+    path = prediction_embeddings()
+    return literal(split_pattern(path)[0]) if path else []
 
 
 def prediction_settings(wildcards):
@@ -72,6 +89,7 @@ def predict_options(wildcards):
                 option("structures", PREDICT["structures"]),
                 option("confidence", PREDICT["confidence"]),
                 option("language-model", PREDICT["language_model"] or own_language_model()),
+                option("embeddings", prediction_embeddings()),
                 option("chunk", PREDICT["chunk"]),
                 "" if PREDICT["download"] else "--no-download",
             ]

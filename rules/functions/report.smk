@@ -6,7 +6,8 @@ def benchmark_files(wildcards):
     """
     methods = PLAN.methods
     folds = PLAN.folds if PLAN.finetuned else ()
-    names = ["ingest", "split", "structures/manifest", "language_model", "evaluate"]
+    names = ["ingest", "split", "structures/manifest", "evaluate"]
+    names += ["embedding_file" if FROM_FILE else "language_model"]
     names += ["structures/{shard}", "graphs/{shard}"]
     names += [f"embeddings/{place_of(fold)}{{shard}}" for fold in (None, *folds)]
     names += [f"finetune/{PLAN.split}-{fold}" for fold in folds]

@@ -303,7 +303,7 @@ def bundle_description() -> dict:
         "task": "multilabel",
         "labels": LABELS,
         "simulated": True,
-        "language_model": {"name": "x", "sha256": "0" * 64},
+        "language_model": {"name": "x", "sha256": "0" * 64, "source": "model"},
         "embeddings": vars(EmbeddingSettings()),
         "graphs": vars(GraphSettings()),
         "structures": {"min_identity": 0.95, "min_coverage": 0.5, "max_length": 1000},

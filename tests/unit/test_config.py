@@ -24,6 +24,7 @@ from halo.network.classes import NETWORKS as NETWORK_CLASSES
 
 MINIMAL = {"run": "mine", "dataset": {"proteins": "x.csv"}}
 FINETUNED = {"finetune": {"model": "finetuned"}}
+FROM_FILE = {"embeddings": {"source": "file", "path": "a/{id}.npy", "made_by": "m"}}
 TEST_SET = {"dataset": {"test": {"proteins": "t.csv"}}}
 GIVEN = {"dataset": {"split": "part"}}
 
@@ -179,7 +180,15 @@ FAULTS = [
     (split(val_fraction=0.5, cal_fraction=0.5), "split.val_fraction: with cal_fraction it leaves"),
     (split(repair=True), "split.repair: the mode kfold keeps similar proteins apart already"),
     (split(name="members"), "split.name: the results have a folder 'members' for something else"),
+    ({"embeddings": {"source": "file", "made_by": "m"}}, "embeddings.path: needed with source: fi"),
+    ({"embeddings": {"source": "file", "path": "a.h5"}}, "embeddings.made_by: needed with source:"),
+    ({"embeddings": {"path": "a.h5"}}, "embeddings.path: belongs to embeddings of a file; set sou"),
+    ({"embeddings": {"made_by": "m"}}, "embeddings.made_by: belongs to embeddings of a file; set "),
     # Between sections.
+    (
+        merged(FROM_FILE, {"finetune": {"model": "finetuned"}}),
+        "finetune.model: finetuned, but embeddings.source: file has no language model",
+    ),
     ({"embeddings": {"layer": 40}}, "embeddings.layer: 40, but esm2_t33_650M_UR50D has 33 layers"),
     (
         {"finetune": {"model": "finetuned", "last_layers": 34}},
@@ -357,6 +366,8 @@ FILES = [
     ),
     ({"embeddings": {"model": "none.pt"}}, "embeddings.model: there is no file or folder 'none.pt"),
     ({"embeddings": {"model": "esm2_t33_650M"}}, "or give a published name, one of esm2_t6_8M_UR5"),
+    (FROM_FILE, "embeddings.path: there is no file or folder 'a/{id}.npy'"),
+    ({"predict": {"embeddings": "no.h5"}}, "predict.embeddings: there is no file or folder"),
     (split(base="no.csv"), "split.base: there is no file or folder 'no.csv'"),
     ({"fasta": "no.fasta"}, "fasta: there is no file or folder 'no.fasta'"),
     ({"bundle": "x.csv"}, "bundle: 'x.csv' is a file, and a folder is expected"),

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Movable = TypeVar("Movable", Tensor, Any)  # a tensor, or what has its methods
 
-DEVICES = ("auto", "cuda", "cpu")
 BFLOAT16_FROM = (8, 0)  # compute capability; older GPUs emulate it, far slower than float16
 DRIVER = Path("/dev/nvidiactl")
 # Messages of CUDA libraries for exhausted memory, other than `torch.OutOfMemoryError`.

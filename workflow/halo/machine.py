@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 
+DEVICES = ("auto", "cuda", "cpu")
 PATIENCE = 10.0  # seconds; nvidia-smi may hang if the driver has failed
 
 

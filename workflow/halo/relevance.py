@@ -19,7 +19,11 @@ EXECUTION = (
 FILES = (
     "dataset.proteins", "dataset.labels.table", "dataset.test.proteins",
     "dataset.test.labels.table", "split.base", "structures.names", "structures.sequences",
+    "embeddings.path",
 )  # fmt: skip
+# Keys of `embeddings` that only one of its sources uses.
+MODEL_ONLY = ("model", "sha256", "window", "overlap", "precision")
+FILE_ONLY = ("source", "path", "made_by")
 # Keys of `split` that only some of its modes use.
 OF_MODES = {
     "folds": ("kfold", "predefined"),
@@ -37,6 +41,9 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     classes = {method["class"] for method in kept["methods"].values()}
     mode = kept["split"]["mode"]
     unused = [f"split.{key}" for key, modes in OF_MODES.items() if mode not in modes]
+    from_file = kept["embeddings"]["source"] == "file"
+    of_source = MODEL_ONLY if from_file else FILE_ONLY
+    unused += [f"embeddings.{key}" for key in of_source]
     if kept["finetune"]["model"] != "finetuned":
         unused.append("finetune")
     if not classes & set(JOINING):

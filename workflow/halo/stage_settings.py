@@ -55,12 +55,23 @@ def training_execution(config: Config, method: str) -> Config:
     return chosen(section, "workers", "cache_gb")
 
 
+def embedding_model(config: Mapping[str, Any]) -> str:
+    """Name of the language model that makes the embeddings, or has made those of the file."""
+    section = config["embeddings"]
+    return section["made_by"] if section["source"] == "file" else section["model"]
+
+
+def embedding_settings(used: Config) -> Config:
+    """Settings that influence embeddings; those of a file have fewer."""
+    return {key: used["embeddings"][key] for key in EMBEDDING if key in used["embeddings"]}
+
+
 def finetune_settings(used: Config) -> Config:
     """Settings that influence a fine-tuned language model."""
     section = used.get("finetune", {})
     return {
         "finetune": {key: section[key] for key in section if key not in ("model", "refresh")},
-        "embeddings": chosen(used["embeddings"], *EMBEDDING),
+        "embeddings": embedding_settings(used),
     }
 
 

@@ -9,6 +9,7 @@ from halo.benchmark.runs import BenchmarkRun
 from halo.config import Config, folds, load_yaml
 from halo.methods import NETWORKS
 from halo.proteins.plan import DIMENSIONS, disk_bytes, size_text
+from halo.stage_settings import embedding_model
 
 # Parameters of the published language models (Lin et al. 2023), by the layers in their names.
 PARAMETERS = {"t6": 8e6, "t12": 35e6, "t30": 150e6, "t33": 650e6, "t36": 3e9}
@@ -47,7 +48,7 @@ def size_of(config: Config, registry: Mapping[str, Any]) -> Size:
     residues = _residues(config["dataset"], registry)
     if residues is None:
         return Size(jobs, None, None)
-    model = config["embeddings"]["model"]
+    model = embedding_model(config)
     layers = next((name for name in DIMENSIONS if f"_{name}_" in model), "")
     encoding = residues * PARAMETERS.get(layers, SMALL) / EMBEDDING_RATE  # seconds, once
     seconds = embedded * encoding

@@ -8,11 +8,16 @@ from typing import Any
 from halo.config.fault import Fault
 from halo.config.fault import Path as KeyPath
 from halo.config.merge import Config
+from halo.embeddings.checkpoint_file import checkpoint_fault
+from halo.embeddings.hub import cache_folder, cached, model_folder
+from halo.embeddings.pattern import split_pattern
 from halo.embeddings.published import PUBLISHED
+from halo.errors import HaloError
 
 LARGEST = 20 << 20  # bytes; larger data are not read before the first job
 
 FILE, FOLDER, FILES, EITHER = "file", "folder", "files by wildcards", "either"
+EMBEDDINGS = "a file, or a folder that may be followed by a pattern of file names"
 SOURCE_KINDS = {"afdb": EITHER, "folder": FOLDER, "archive": FILES, "contacts": EITHER}
 # Keys that name a file or folder of the user, and which of the two.
 PATHS: dict[KeyPath, str] = {
@@ -29,7 +34,8 @@ PATHS: dict[KeyPath, str] = {
     ("bundle",): FOLDER,
     ("release", "licence"): FILE,
     ("predict", "structures"): FOLDER,
-    ("predict", "language_model"): FILE,
+    ("predict", "language_model"): EITHER,
+    ("predict", "embeddings"): EMBEDDINGS,
 }
 
 
@@ -50,10 +56,10 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
         if source["path"]:
             path = ("structures", "sources", number, "path")
             faults += _find(source, path, SOURCE_KINDS[source["kind"]], base)
-    if resolved["embeddings"]["model"] not in PUBLISHED:
-        more = _find(resolved["embeddings"], ("embeddings", "model"), EITHER, base)
-        names = f"; or give a published name, one of {', '.join(PUBLISHED)}"
-        faults += [Fault(fault.path, fault.text + names) for fault in more]
+    if resolved["embeddings"]["source"] == "file":
+        faults += _find(resolved["embeddings"], ("embeddings", "path"), EMBEDDINGS, base)
+    elif resolved["embeddings"]["model"] not in PUBLISHED:
+        faults += _language_model_faults(resolved["embeddings"], base)
     if "://" not in (resolved["container"] or "://"):
         faults += _find(resolved, ("container",), EITHER, base)
     faults += _own_split(resolved)
@@ -65,6 +71,27 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
     if store.exists() and not store.is_dir():
         faults.append(Fault(("store",), f"{resolved['store']!r} is a file; name a folder"))
     return resolved, faults
+
+
+def _language_model_faults(section: dict[str, Any], base: Path) -> list[Fault]:
+    """Faults of ``embeddings.model`` where it is no published name; the file is not read whole."""
+    path = ("embeddings", "model")
+    try:
+        folder = None if Path(section["model"]).exists() else cached(section["model"])
+        if folder is None:
+            missing = _find(section, path, EITHER, base)
+            if missing:
+                names = (
+                    f"; or give a published name, one of {', '.join(PUBLISHED)}, or a model in the "
+                    f"cache of Hugging Face ({cache_folder()}) as organization/name"
+                )
+                return [Fault(fault.path, fault.text + names) for fault in missing]
+            folder = Path(section["model"])
+            folder = model_folder(folder) if folder.is_dir() else folder
+        fault = checkpoint_fault(folder, whole=False)
+    except (HaloError, OSError, ValueError) as error:
+        return [Fault(path, str(error))]
+    return [Fault(path, f"{section['model']}: {fault}")] if fault else []
 
 
 def _data_faults(config: Config) -> list[Fault]:
@@ -118,6 +145,8 @@ def _exists(place: Path, kind: str) -> bool:
     try:
         if kind == FILES:
             return any(place.parent.glob(place.name))
+        if kind == EMBEDDINGS:
+            place, _ = split_pattern(place)
         return place.exists()
     except (OSError, ValueError):  # not a valid file name
         return False

@@ -225,8 +225,20 @@ def _something_to_see(config: RunConfig) -> Iterator[Fault]:
 
 
 @reads("embeddings", "finetune")
+def _something_to_fine_tune(config: RunConfig) -> Iterator[Fault]:
+    if config.embeddings.source == "file" and config.finetune.model == "finetuned":
+        yield Fault(
+            ("finetune", "model"),
+            "finetuned, but embeddings.source: file has no language model; set embeddings.source: "
+            "model, or finetune.model: pretrained",
+        )
+
+
+@reads("embeddings", "finetune")
 def _layers(config: RunConfig) -> Iterator[Fault]:
     """Layers of published models, by the number in their name; others are checked when loaded."""
+    if config.embeddings.source == "file":
+        return
     layers_in_name = re.search(r"_t(\d+)_", config.embeddings.model)
     if config.embeddings.model not in PUBLISHED or layers_in_name is None:
         return

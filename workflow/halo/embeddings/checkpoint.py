@@ -1,4 +1,4 @@
-"""Load ESM-2 checkpoints in fair-esm's format safely, without running code from them."""
+"""Load ESM-2, ESM-1b and ESM-1v safely, without running code from their files."""
 
 import argparse
 import pickle
@@ -11,7 +11,8 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 
 from halo.embeddings.checkpoint_file import REPLACE, require_checkpoint
-from halo.embeddings.esm2 import build_esm2
+from halo.embeddings.esm2 import build_esm2, fair_esm_architecture
+from halo.embeddings.hugging_face import read_folder
 from halo.errors import HaloError
 
 # Part of PyTorch's message when it refuses an object.
@@ -19,23 +20,27 @@ REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def load_esm2(path: Path) -> tuple[ESM2, Alphabet]:
-    """Load an ESM-2 checkpoint in fair-esm's format, in float32 and in eval mode.
+    """Load a checkpoint in fair-esm's format or a folder in Hugging Face's, in eval mode.
 
-    The architecture is read from the checkpoint, so the file can have any name, and no
-    contact-regression file is needed. Only tensors and the configuration are unpickled
-    (``weights_only``). Weights are in memory only once.
+    The model is in float32. The architecture is read from the checkpoint, so the file can have any
+    name, and no contact-regression file is needed. Only tensors and the configuration are
+    unpickled (``weights_only``). Weights are in memory only once.
 
     Raises
     ------
     HaloError
-        if the file is missing, damaged, not an ESM-2 checkpoint, or has weights that are NaN or
-        infinite
+        if the file is missing, damaged, another model, or has weights that are NaN or infinite
     """
     path = Path(path)
     require_checkpoint(path)
+    if path.is_dir():
+        try:
+            return build_esm2(*read_folder(path))
+        except ValueError as error:
+            raise HaloError(f"{path}: {error}; download the model again") from None
     content = _unpickle(path)
     try:
-        return build_esm2(content)
+        return build_esm2(fair_esm_architecture(content), content["model"])
     except (KeyError, TypeError, AttributeError) as error:
         raise HaloError(
             f"{path}: no ESM-2 checkpoint in fair-esm's format ({error} is missing); {REPLACE}"

@@ -1,4 +1,4 @@
-"""Validate checkpoint files by their bytes, without PyTorch and without unpickling.
+"""Validate checkpoints by their bytes, without PyTorch and without unpickling.
 
 A checkpoint is a zip archive written by PyTorch, whose records have CRC-32 checksums. The names of
 its parameters are strings in the record ``data.pkl``.
@@ -18,15 +18,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
+from halo.embeddings.hub import CONFIG, weight_files
 from halo.embeddings.published import PUBLISHED, URL
 from halo.errors import HaloError
 
 HEAD = 4096  # first bytes, by which the type of a file is recognized
 REPLACE = (
-    "HALO reads ESM-2 in fair-esm's format: set embeddings.model to a published name, "
+    "HALO reads ESM-2, ESM-1b and ESM-1v: set embeddings.model to a published name, "
     f"{min(PUBLISHED, key=lambda name: PUBLISHED[name].layers)} to "
     f"{max(PUBLISHED, key=lambda name: PUBLISHED[name].layers)}, to have it downloaded, or give "
-    f"the path of such a file ({URL.format(name='NAME')})"
+    f"the path of a file in fair-esm's format ({URL.format(name='NAME')}) or of a folder in "
+    "Hugging Face's (config.json and model.safetensors); embeddings by other models are read from "
+    "files (embeddings.source: file)"
 )
 AGAIN = "download it again"
 ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
@@ -52,8 +55,9 @@ FAMILIES = {
     "trunk.structure_module": "ESMFold",
     "gvp": "ESM-IF1",
     "bert.encoder.layer": "a BERT such as ProtBert",
-    HUGGING_FACE: "ESM-2 in Hugging Face's format",
-    "embed_positions": "ESM-1, ESM-1b or ESM-1v",
+    HUGGING_FACE: "ESM in Hugging Face's format, which is read with config.json: give the folder",
+    "embed_out": "ESM-1",
+    "_float_tensor": "ESM-1",
 }
 
 
@@ -76,31 +80,42 @@ def require_checkpoint(path: Path, fix: str = AGAIN) -> None:
         raise HaloError(f"{path}: {fault}")
 
 
-def checkpoint_fault(path: Path, fix: str = AGAIN) -> str | None:
-    """The fault of a file, as the second part of a message after its name, or None."""
+def checkpoint_fault(path: Path, fix: str = AGAIN, whole: bool = True) -> str | None:
+    """The fault of a file or folder, as the second part of a message after its name, or None.
+
+    Without `whole`, only its beginning and its names are read, which takes no time.
+    """
     if path.is_dir():
-        return _folder_fault(path)
-    size = path.stat().st_size
-    if not size:
-        return f"the file is empty; {fix}"
+        return _folder_fault(path, fix)
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith(ZIP):
-        return _archive_fault(path, fix)
+        return _archive_fault(path, fix, whole)
     if head.startswith(LEGACY_PICKLE):
         return _legacy_fault(path, fix)  # PyTorch before 1.6: no checksums
+    fault = foreign_fault(head, fix)
+    if fault is not None:
+        return fault
+    if head[8:9] == b"{":
+        other = _other_model(_safetensors(path)[0])
+        return other or f"a safetensors file without config.json; {REPLACE}"
+    return f"not a PyTorch checkpoint; {REPLACE}"
+
+
+def foreign_fault(head: bytes, fix: str, expected: str = "a checkpoint") -> str | None:
+    """What a file is by its first bytes, if it holds no data of any program; None otherwise."""
+    if not head:
+        return f"the file is empty; {fix}"
     if head.startswith(b"version https://git-lfs"):
         return "a pointer of Git LFS, not the file itself; fetch it with git lfs pull"
     if head.lstrip().startswith(b"<"):
-        return f"a web page{_title(head)}, not a checkpoint; {fix}, without a sign-in in between"
+        return f"a web page{_title(head)}, not {expected}; {fix}, without a sign-in in between"
     if head.lstrip().startswith((b"{", b"[")):
-        return f"a message of a server or another text, not a checkpoint; {fix}"
+        return f"a message of a server or another text, not {expected}; {fix}"
     for magic, program in PACKED.items():
         if head.startswith(magic):
             return f"packed with {program}; unpack it first"
-    if head[8:9] == b"{":
-        return _other_model(_safetensors(path)) or f"a safetensors file; {REPLACE}"
-    return f"not a PyTorch checkpoint; {REPLACE}"
+    return None
 
 
 @lru_cache(maxsize=16)
@@ -108,13 +123,13 @@ def _fault(path: Path, size: int, modified_ns: int, fix: str) -> str | None:
     return checkpoint_fault(path, fix)
 
 
-def _archive_fault(path: Path, fix: str) -> str | None:
+def _archive_fault(path: Path, fix: str, whole: bool) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             records = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if not records:
                 return f"a zip archive, but not of PyTorch; unpack it, or: {REPLACE}"
-            damaged = archive.testzip()
+            damaged = archive.testzip() if whole else None
             if damaged is not None:
                 return f"damaged: {damaged} does not have its checksum (CRC-32); {fix}"
             pickled = archive.read(records[0])
@@ -173,14 +188,18 @@ def _parameters(pickled: bytes) -> Iterator[tuple[str, list[int]]]:
     yield name, numbers
 
 
-def _safetensors(path: Path) -> dict[str, list[int]]:
+def _safetensors(path: Path) -> tuple[dict[str, list[int]], int]:
+    """Shapes of the tensors by their names, and the size that the file has to have."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:
             header = json.loads(file.read(min(length, 1 << 26)))
-            return {name: entry.get("shape", []) for name, entry in header.items()}
-        except (ValueError, AttributeError, RecursionError):
-            return {}
+            header.pop("__metadata__", None)
+            ends = (int(entry["data_offsets"][1]) for entry in header.values())
+            shapes = {name: entry.get("shape", []) for name, entry in header.items()}
+            return shapes, 8 + length + max(ends, default=0)
+        except (ValueError, AttributeError, RecursionError, KeyError, TypeError, IndexError):
+            return {}, 0
 
 
 def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
@@ -202,22 +221,37 @@ def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
     return None
 
 
-def _folder_fault(path: Path) -> str:
-    config = path / "config.json"
+def _folder_fault(path: Path, fix: str) -> str | None:
+    config = path / CONFIG
     if not config.is_file():
         return f"a folder, not a checkpoint; {REPLACE}"
     try:
-        told: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError:
-        told = {}
+        told: dict[str, Any] = dict(json.loads(config.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        return f"its {CONFIG} is damaged; {fix}"
     if told.get("vocab_size") == SAPROT_TOKENS:
         return f"a folder with SaProt, which reads structures too; {REPLACE}"
     if told.get("model_type") != "esm":
         return f"a folder in Hugging Face's format ({told.get('model_type')}); {REPLACE}"
-    layers = told.get("num_hidden_layers")
-    same = [name for name, known in PUBLISHED.items() if known.layers == layers]
-    hint = f"set embeddings.model to {same[0]}, which is the same model; " if same else ""
-    return f"a folder in Hugging Face's format; {hint}{REPLACE}"
+    if told.get("is_folding_model"):
+        return f"a folder with ESMFold; {REPLACE}"
+    try:
+        files = weight_files(path)
+    except HaloError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return next(filter(None, (_weights_fault(file, fix) for file in files)), None)
+
+
+def _weights_fault(file: Path, fix: str) -> str | None:
+    """The fault of ``model.safetensors`` in a folder."""
+    with file.open("rb") as opened:
+        fault = foreign_fault(opened.read(HEAD), fix)
+    if fault is not None:
+        return f"{file.name} is {fault}"
+    shapes, size = _safetensors(file)
+    if not shapes or size != file.stat().st_size:
+        return f"{file.name} is truncated or damaged, it has {file.stat().st_size:,} bytes; {fix}"
+    return None
 
 
 def _title(head: bytes) -> str:

@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from halo.embeddings.tokens import SPECIAL_TOKENS
+from halo.errors import HaloError
+
 MASKED_IN_TRAINING = 0.15 * 0.8  # fraction of <mask> tokens in the training of ESM-2
 
 
@@ -39,10 +42,14 @@ def encode(
     """
     index = layer % (model.num_layers + 1)
     padding = tokens.eq(model.padding_idx)
-    hidden = embedded(model, tokens, padding)
+    require_window(model, tokens.shape[1] - SPECIAL_TOKENS)
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    hidden = embedded(model, tokens, padding, places)
     # Whether there is padding is not asked of `tokens`: the CPU would wait for the GPU.
     mask = ~padding[:, None, None, :] if padded else None
-    turns = rotation(frequencies(model), tokens.shape[1], hidden.device) if index else None
+    turns = None
+    if index and is_rotary(model):
+        turns = rotation(frequencies(model), tokens.shape[1], hidden.device)
     for module in model.layers[:index]:
         if checkpointing:
             hidden = checkpoint(_layer, module, hidden, turns, mask, use_reentrant=False)
@@ -51,15 +58,39 @@ def encode(
     return model.emb_layer_norm_after(hidden) if index == model.num_layers else hidden
 
 
-def embedded(model: ESM2, tokens: Tensor, padding: Tensor) -> Tensor:
-    """Token embeddings, [B, T, dim], scaled for the fraction of <mask> tokens."""
+def embedded(model: ESM2, tokens: Tensor, padding: Tensor, places: Tensor) -> Tensor:
+    """Token embeddings, [B, T, dim], scaled for the fraction of <mask> tokens.
+
+    `places` is the number of each token in its sequence, int64 [T] or [B, T]; it is used by models
+    with learned positions (ESM-1b, ESM-1v).
+    """
     hidden = model.embed_scale * model.embed_tokens(tokens)
     if model.token_dropout:
         masked = tokens.eq(model.mask_idx)
         hidden = hidden.masked_fill(masked[:, :, None], 0.0)
         share = masked.sum(dim=1) / (~padding).sum(dim=1)
         hidden = hidden * ((1 - MASKED_IN_TRAINING) / (1 - share))[:, None, None].to(hidden.dtype)
+    if not is_rotary(model):
+        hidden = hidden + model.embed_positions(places + model.padding_idx + 1)
+        hidden = model.emb_layer_norm_before(hidden)
     return hidden.masked_fill(padding[:, :, None], 0.0)
+
+
+def is_rotary(model: ESM2) -> bool:
+    """Whether the positions are rotary (ESM-2) and not learned (ESM-1b, ESM-1v)."""
+    return not hasattr(model, "embed_positions")
+
+
+def require_window(model: ESM2, residues: int) -> None:
+    """Raise a HaloError if the model has no positions for windows of so many residues."""
+    if is_rotary(model):
+        return
+    most = model.embed_positions.num_embeddings - (model.padding_idx + 1) - SPECIAL_TOKENS
+    if residues > most:
+        raise HaloError(
+            f"embeddings.window: {residues}, but this language model has positions for {most} "
+            "residues; lower it"
+        )
 
 
 def _layer(
@@ -94,7 +125,8 @@ def rotation(frequencies: Tensor, length: int, device: torch.device) -> tuple[Te
 
 
 def _rotated(states: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
-    assert turns is not None  # they are computed for any layer
+    if turns is None:  # of learned positions
+        return states
     cosines, sines = (part.to(states.dtype) for part in turns)
     first, second = states.chunk(2, dim=-1)
     return states * cosines + torch.cat([-second, first], dim=-1) * sines

@@ -1,42 +1,96 @@
-"""Build ESM-2 from the content of a checkpoint in fair-esm's format."""
+"""Build ESM-2, ESM-1b and ESM-1v from the modules of fair-esm."""
 
 from typing import Any
 
 import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
+from esm.modules import ESM1bLayerNorm
+from torch import nn
 from torch.overrides import TorchFunctionMode
+
+from halo.embeddings.architecture import Architecture
 
 PREFIXES = ("encoder.sentence_encoder.", "encoder.")
 CONTACT_HEAD = "contact_head."
+CONSTANT = "rot_emb.inv_freq"  # computed, not learned; not in every file
 
 
-def build_esm2(content: dict[str, Any]) -> tuple[ESM2, Alphabet]:
-    """The model, float32 on the CPU and in eval mode, and its alphabet.
+class ESM1b(ESM2):
+    """ESM-1b or ESM-1v: the modules of ESM-2 with learned positions in place of rotary ones."""
 
-    The tensors of ``content["model"]`` become parameters of the model, and the mapping is emptied:
-    tensors of another dtype are converted one by one, so that weights are never in memory twice.
-    The contact head, which is not used, is zero.
+    def __init__(self, architecture: Architecture, alphabet: Alphabet) -> None:
+        shape = (architecture.layers, architecture.dim, architecture.heads)
+        super().__init__(*shape, alphabet, architecture.token_dropout)
+        for layer in self.layers:
+            layer.self_attn.rot_emb = None
+        self.embed_positions = nn.Embedding(
+            architecture.positions, architecture.dim, self.padding_idx
+        )
+        norm = ESM1bLayerNorm(architecture.dim) if architecture.norm_before else nn.Identity()
+        self.emb_layer_norm_before = norm
+
+
+def fair_esm_architecture(content: dict[str, Any]) -> Architecture:
+    """The architecture of a checkpoint in fair-esm's format.
 
     Raises
     ------
     KeyError, TypeError, AttributeError
-        if the architecture is missing or wrong
+        if it is missing
+    ValueError
+        if it is another model
+    """
+    if "cfg" in content:
+        config = content["cfg"]["model"]
+        return Architecture(
+            config.encoder_layers,
+            config.encoder_embed_dim,
+            config.encoder_attention_heads,
+            config.token_dropout,
+        )
+    config = {name.removeprefix("encoder_"): value for name, value in vars(content["args"]).items()}
+    if config["arch"] != "roberta_large":
+        raise ValueError(f"the architecture {config['arch']} is none of ESM-2, ESM-1b and ESM-1v")
+    prefix = "encoder.sentence_encoder."
+    return Architecture(
+        config["layers"],
+        config["embed_dim"],
+        config["attention_heads"],
+        config.get("token_dropout", False),
+        content["model"][f"{prefix}embed_positions.weight"].shape[0],
+        f"{prefix}emb_layer_norm_before.weight" in content["model"],
+    )
+
+
+def build_esm2(
+    architecture: Architecture, weights: dict[str, torch.Tensor]
+) -> tuple[ESM2, Alphabet]:
+    """The model, float32 on the CPU and in eval mode, and its alphabet.
+
+    The tensors of `weights` become parameters of the model, and the mapping is emptied: tensors
+    of another dtype are converted one by one, so that weights are never in memory twice.
+    The contact head, which is not used, is zero.
+
+    Raises
+    ------
     ValueError
         if the weights do not fit the architecture, or are NaN or infinite
     """
-    config = content["cfg"]["model"]
-    shape = (config.encoder_layers, config.encoder_embed_dim, config.encoder_attention_heads)
     alphabet = Alphabet.from_architecture("ESM-1b")  # ESM-2 uses the alphabet of ESM-1b
+    shape = (architecture.layers, architecture.dim, architecture.heads)
     with _NoFirstWeights():
-        model = ESM2(*shape, alphabet, config.token_dropout)
-    try:
-        missing, unexpected = model.load_state_dict(
-            _state(content["model"]), strict=False, assign=True
+        model = (
+            ESM2(*shape, alphabet, architecture.token_dropout)
+            if architecture.positions is None
+            else ESM1b(architecture, alphabet)
         )
+    try:
+        missing, unexpected = model.load_state_dict(_state(weights), strict=False, assign=True)
     except RuntimeError as error:
         raise ValueError(_misfit(str(error).splitlines()[1].strip())) from None
     missing = [name for name in missing if not name.startswith(CONTACT_HEAD)]
+    missing = [name for name in missing if not name.endswith(CONSTANT)]
     if missing or unexpected:
         raise ValueError(_misfit(f"such as {(missing + unexpected)[0]}"))
     for value in model.contact_head.parameters():

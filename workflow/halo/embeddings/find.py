@@ -1,23 +1,24 @@
-"""Find the checkpoint of a language model: a local file, or a download of fair-esm's."""
+"""Find a language model: a file or folder, Hugging Face's cache, or fair-esm's download."""
 
 import logging
 from pathlib import Path
 
 from halo.download import download
 from halo.embeddings.checkpoint_file import AGAIN, checkpoint_fault, require_checkpoint
+from halo.embeddings.hub import cache_folder, cached, digest_of, model_folder, model_name
 from halo.embeddings.published import PUBLISHED, URL
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
-from halo.files import sha256_of_file
 
 log = logging.getLogger(__name__)
 
 
 def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
-    """The checkpoint `model`: the path of a local file or a published name.
+    """The checkpoint `model`: the path of a file or folder, or a name.
 
-    A published checkpoint is downloaded to `folder` once, and kept only if it has the published
-    checksum, or `sha256` if given.
+    ``organization/name`` is looked up in the cache of Hugging Face. A published checkpoint is
+    downloaded to `folder` once, and kept only if it has the published checksum, or `sha256` if
+    given.
 
     Raises
     ------
@@ -36,19 +37,31 @@ def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
             download(URL.format(name=model), path, expected, published.max_bytes, checkpoint_fault)
         fix = f"delete {path}, it is then downloaded again"
     elif not path.exists():
-        raise HaloError(
-            f"embeddings.model: {model!r} is neither a file nor one of {', '.join(PUBLISHED)}; "
-            "on a machine without internet download the checkpoint elsewhere and give its path"
-        )
+        path = found_in_cache(model)
+    path = model_folder(path) if path.is_dir() else path
     require_checkpoint(path, fix)
-    digest = sha256_of_file(path)
+    digest = digest_of(path)
     if expected is not None and digest != expected:
         raise HaloError(
             f"{path}: the sha256 is {digest}, but {wanted} is {expected}; the file is "
             f"truncated or a different one: {fix}, or correct embeddings.sha256"
         )
-    known = PUBLISHED.get(path.stem)
+    name = model_name(path)
+    known = PUBLISHED.get(name)
     if known is not None and digest != known.sha256:
         log.warning("%s: not the published file of that name, its sha256 is another one", path)
     log.info("language model %s, sha256 %s", path, digest)
-    return Weights(path.stem, str(path), digest)
+    return Weights(name, str(path), digest)
+
+
+def found_in_cache(model: str) -> Path:
+    """The folder of ``organization/name`` in the cache of Hugging Face; HaloError without one."""
+    folder = cached(model)
+    if folder is not None:
+        return folder
+    where = f"; nor is it in Hugging Face's cache, {cache_folder()}" if "/" in model else ""
+    raise HaloError(
+        f"embeddings.model: {model!r} is neither a file or folder nor one of "
+        f"{', '.join(PUBLISHED)}{where}; on a machine without internet download the checkpoint "
+        "elsewhere and give its path"
+    )

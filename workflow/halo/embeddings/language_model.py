@@ -8,9 +8,10 @@ from esm.model.esm2 import ESM2
 
 from halo.embeddings.adapter_file import apply
 from halo.embeddings.checkpoint import load_esm2
+from halo.embeddings.hub import digest_of
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
-from halo.files import sha256_of_file
+from halo.files import listing_digest
 
 
 def load_language_model(weights: Weights) -> tuple[ESM2, Alphabet]:
@@ -43,14 +44,12 @@ def require_layer(model: ESM2, layer: int) -> None:
 
 
 def _require_same(path: str, sha256: str | None, since: str, fix: str) -> None:
-    file = Path(path)
-    if not file.is_file():
+    if not Path(path).exists():
         raise HaloError(f"{path}: there is no such file any more; put it back, or {fix}")
-    state = file.stat()
-    if _sha256(path, state.st_size, state.st_mtime_ns) != sha256:
+    if _sha256(path, listing_digest([Path(path)])) != sha256:
         raise HaloError(f"{path}: changed since {since}; put the old file back, or {fix}")
 
 
 @lru_cache(maxsize=64)
-def _sha256(path: str, size: int, modified_ns: int) -> str:
-    return sha256_of_file(Path(path))
+def _sha256(path: str, listing: str) -> str:
+    return digest_of(Path(path))

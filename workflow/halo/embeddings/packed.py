@@ -18,7 +18,7 @@ from esm.modules import TransformerLayer
 from torch import Tensor
 
 from halo.embeddings.attention import attention
-from halo.embeddings.encoder import embedded, frequencies, rotation
+from halo.embeddings.encoder import embedded, frequencies, is_rotary, require_window, rotation
 from halo.embeddings.onednn import linear
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
@@ -77,7 +77,7 @@ class PackedEncoder:
         self.heads = model.attention_heads
         index = layer % (model.num_layers + 1)
         self.is_last = index == model.num_layers
-        self.frequencies = frequencies(model)
+        self.frequencies = frequencies(model) if is_rotary(model) else None
         self.layers = []
         with torch.inference_mode():
             for number in range(index):
@@ -103,11 +103,14 @@ class PackedEncoder:
         tokens = self.tokenizer.packed(sequences)
         # One row: to the embedding layer, a batch without any padding.
         padding = torch.zeros_like(tokens[None], dtype=torch.bool)
-        hidden = embedded(self.model, tokens[None], padding)[0]
-        cosines, sines = rotation(self.frequencies, max(lengths), hidden.device)
-        half = cosines.shape[1] // 2
-        turn = torch.complex(cosines[:, :half], sines[:, :half])
-        turns = torch.cat([turn[:length] for length in lengths])[:, None, None]
+        require_window(self.model, max(lengths) - SPECIAL_TOKENS)
+        places = torch.cat([torch.arange(length) for length in lengths])
+        hidden = embedded(self.model, tokens[None], padding, places)[0]
+        turns = None
+        if self.frequencies is not None:
+            cosines, sines = rotation(self.frequencies, max(lengths), hidden.device)
+            half = cosines.shape[1] // 2
+            turns = torch.complex(cosines[:, :half], sines[:, :half])[places, None, None]
         for layer in self.layers:
             projected = layer.project(layer.attention_norm(hidden))
             hidden = hidden + layer.join(self._mixed(projected, lengths, turns))
@@ -116,11 +119,14 @@ class PackedEncoder:
             hidden = self.model.emb_layer_norm_after(hidden)
         return [part[1:-1] for part in hidden.split(lengths)]
 
-    def _mixed(self, projected: Tensor, lengths: list[int], turns: Tensor) -> Tensor:
+    def _mixed(self, projected: Tensor, lengths: list[int], turns: Tensor | None) -> Tensor:
         """Attention of each sequence to itself; [N, 3 * dim] to [N, dim]."""
         parts = projected.unflatten(1, (3, self.heads, -1))
-        pairs = torch.view_as_complex(parts[:, :2].unflatten(3, (-1, 2)))
-        query, key = torch.view_as_real(pairs * turns).flatten(3).unbind(1)
+        if turns is None:
+            query, key = parts[:, :2].unbind(1)
+        else:
+            pairs = torch.view_as_complex(parts[:, :2].unflatten(3, (-1, 2)))
+            query, key = torch.view_as_real(pairs * turns).flatten(3).unbind(1)
         mixed = [
             attention(*protein)
             for protein in zip(

@@ -50,7 +50,8 @@ class PaddedEncoder:
 
         The returned function waits for the result: the states of the residues of each sequence on
         the CPU, float32 [length, dim]; float16 from a GPU, unless they exceed its range. It raises
-        `NotFinite` for NaN and infinities from a GPU. The next batch can be started before the result is fetched.
+        `NotFinite` for NaN and infinities from a GPU. The next batch can be started before the
+        result is fetched.
         """
         tokens, _ = self.tokenizer.padded(sequences)
         lengths = [len(text) for text in sequences]

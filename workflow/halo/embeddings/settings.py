@@ -59,8 +59,23 @@ class AdapterSettings:
 
 @dataclass(frozen=True)
 class LanguageModelSettings:
-    """The language model: the other part of the section ``embeddings``."""
+    """The language model, or its embeddings: the other part of the section ``embeddings``."""
 
+    source: Literal["model", "file"] = setting(
+        "model",
+        "model: embeddings are computed with a language model; file: they are read from path",
+    )
+    path: str | None = setting(
+        None,
+        "with source: file, an HDF5 file of residue embeddings, or a folder of .npy or .pt files, "
+        "such as embeddings/{id}.npy",
+        min_length=1,
+    )
+    made_by: str | None = setting(
+        None,
+        "with source: file, the name of the language model that made them, such as prot_t5_xl_u50",
+        min_length=1,
+    )
     model: str = setting(
         "esm2_t33_650M_UR50D",
         "path of a checkpoint in fair-esm's format, or a published name such as "
@@ -75,3 +90,19 @@ class LanguageModelSettings:
 @dataclass(frozen=True)
 class EmbeddingSection(EmbeddingSettings, LanguageModelSettings):
     """The section ``embeddings`` of the configuration."""
+
+    def faults(self) -> Faults:
+        """Faults of combinations of keys."""
+        found = super().faults()
+        if self.source == "file":
+            if self.path is None:
+                found.append(("path", "needed with source: file; give the file of embeddings"))
+            if self.made_by is None:
+                found.append(
+                    ("made_by", "needed with source: file; name the model that made the embeddings")
+                )
+            return found
+        for key, value in (("path", self.path), ("made_by", self.made_by)):
+            if value is not None:
+                found.append((key, "belongs to embeddings of a file; set source: file, too"))
+        return found

@@ -15,8 +15,9 @@ from halo import __version__
 from halo.biochemistry import SCALES_FILE
 from halo.cascade.calibration import calibrate
 from halo.content_versions import CONTENT_VERSIONS
+from halo.embeddings.hub import CONFIG, INDEX, weight_files
 from halo.embeddings.layout import EmbeddingSettings, store_names
-from halo.embeddings.weights import Weights, read_weights
+from halo.embeddings.weights import FILE, Weights, read_weights
 from halo.errors import HaloError
 from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
@@ -31,6 +32,7 @@ from halo.predict.bundle import (
     DESCRIPTION,
     FORMAT,
     LANGUAGE_MODEL,
+    LANGUAGE_MODEL_FOLDER,
     MANIFEST,
     MODELS,
     SCALES,
@@ -156,6 +158,7 @@ def build_bundle(
                 "name": weights.name,
                 "sha256": weights.sha256,
                 "included": settings.language_model,
+                "source": weights.source,
             },
             "embeddings": dict(settings.embeddings),
             "graphs": dict(settings.graphs),
@@ -169,7 +172,7 @@ def build_bundle(
         if settings.sequences:
             _write_training(work / TRAINING, proteins, trained)
         if settings.language_model:
-            shutil.copyfile(weights.path, work / LANGUAGE_MODEL)
+            _copy_language_model(weights, work)
         shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
         write_json(work / "metrics.json", measured["methods"][first.method])
@@ -313,6 +316,24 @@ def _require_same_settings(
 def _portable(structures: Mapping[str, Any]) -> dict[str, Any]:
     """Requirements of structures, without the sources of the run."""
     return {key: structures[key] for key in ("min_identity", "min_coverage", "max_length")}
+
+
+def _copy_language_model(weights: Weights, work: Path) -> None:
+    """Copy a checkpoint, or the files of a folder in Hugging Face's format."""
+    source = Path(weights.path)
+    if weights.source == FILE:
+        raise HaloError(
+            "release.language_model: true, but the embeddings are from a file; set it to false"
+        )
+    if not source.is_dir():
+        shutil.copyfile(source, work / LANGUAGE_MODEL)
+        return
+    folder = work / LANGUAGE_MODEL_FOLDER
+    folder.mkdir()
+    for file in (source / CONFIG, *weight_files(source)):
+        shutil.copyfile(file, folder / file.name)
+    if (source / INDEX).is_file():
+        shutil.copyfile(source / INDEX, folder / INDEX)
 
 
 def _training(

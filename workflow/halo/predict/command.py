@@ -74,6 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoint of ESM-2; by default, the published one is downloaded once",
     )  # fmt: skip
     machine.add_argument(
+        "--embeddings", metavar="FILE",
+        help="residue embeddings of the proteins by the same model: HDF5, or a folder of .npy or "
+        ".pt files; no language model is needed",
+    )  # fmt: skip
+    machine.add_argument(
         "--store", type=Path,
         help="keep structures, embeddings and graphs in this store, which can be shared",
     )  # fmt: skip
@@ -110,6 +115,7 @@ def job(arguments: argparse.Namespace) -> None:
         download=not arguments.no_download,
         store=arguments.store,
         language_model=arguments.language_model,
+        embeddings=arguments.embeddings,
         device=arguments.device,
         precision=arguments.precision,
         threads=arguments.threads,

@@ -29,11 +29,12 @@ class _Part(BaseModel):
 
 
 class LanguageModel(_Part):
-    """Which language model is needed."""
+    """Which language model is needed, or whose embeddings."""
 
     name: str
     sha256: Sha256
     included: bool = False
+    source: Literal["model", "file"]
 
 
 class Structures(_Part):

@@ -45,14 +45,11 @@ def _head(description: Mapping[str, Any], licence: str) -> str:
         "",
         f"A model bundle of HALO {description['halo']}: {composition}, method "
         f"`{description['method']}` ({description['class']}), fold {folds}.",
-        f"Language model: {description['language_model']['name']} "
-        f"(sha256 {description['language_model']['sha256']}), "
-        + ("" if description["language_model"]["included"] else "not ")
-        + "in the bundle"
-        + (", as are its adapters." if description["models"][0]["adapter"] else "."),
+        _language_model(description),
         f"Licence: {licence} (`LICENSE`).",
         "",
-        "    halo predict proteins.fasta --bundle this/folder -o out/",
+        "    halo predict proteins.fasta --bundle this/folder -o out/"
+        + (" --embeddings FILE" if description["language_model"]["source"] == "file" else ""),
     ]
     if description["simulated"]:
         lines += [
@@ -60,6 +57,21 @@ def _head(description: Mapping[str, Any], licence: str) -> str:
             "**Trained on simulated data: predictions of real proteins are meaningless.**",
         ]
     return "\n".join(lines)
+
+
+def _language_model(description: Mapping[str, Any]) -> str:
+    model = description["language_model"]
+    if model["source"] == "file":
+        return (
+            f"Trained on embeddings by {model['name']} from a file (sha256 {model['sha256']}). "
+            "Predictions need embeddings by the same model."
+        )
+    included = "" if model["included"] else "not "
+    adapters = ", as are its adapters" if description["models"][0]["adapter"] else ""
+    return (
+        f"Language model: {model['name']} (sha256 {model['sha256']}), {included}in the "
+        f"bundle{adapters}."
+    )
 
 
 def _overall(

@@ -22,6 +22,11 @@ class PredictOptions:
         None,
         "checkpoint of the language model of another run's bundle; null to download it",
     )
+    embeddings: str | None = setting(
+        None,
+        "file or folder of residue embeddings of the proteins to predict, as embeddings.path; null "
+        "to compute them",
+    )
     chunk: int = setting(1000, "proteins per chunk; fewer need less memory", ge=1)
     page: int = setting(
         100,

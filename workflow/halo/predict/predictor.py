@@ -13,9 +13,11 @@ import torch
 
 from halo.decisions import decide, uncertainty
 from halo.device import choose_device
+from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
+from halo.embeddings.files import opened
 from halo.embeddings.layout import EmbeddingSettings
-from halo.embeddings.weights import Weights
+from halo.embeddings.weights import FILE, Weights
 from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
 from halo.graphs.build import GraphSettings
@@ -24,6 +26,7 @@ from halo.homologues.rule import Evidence, HomologueRule
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
+from halo.predict.embedded import require_same_embeddings
 from halo.predict.ensemble import Ensemble, EnsemblePrediction
 from halo.predict.explanation import Explanation, backbone, explained_labels
 from halo.predict.nearest import Neighbour, TrainingSequences
@@ -31,7 +34,7 @@ from halo.predict.output import Chunk
 from halo.predict.settings import PredictSettings
 from halo.predict.sources import find_language_model, find_structures
 from halo.proteins.ingest import Rejected
-from halo.proteins.members import members_of
+from halo.proteins.members import Member, members_of
 from halo.store import Store
 from halo.structures.layout import Note
 from halo.tables.readers import LINE
@@ -77,6 +80,10 @@ class Predictor:
         weights = find_language_model(bundle, settings)
         self._weights = [_adapted(weights, model) for model in self.ensemble.models]
         self._encoder_of = OneEncoder()
+        if weights.source == FILE:
+            networks = [one.network for model in self.ensemble.models for one in model.members]
+            file = opened(weights.path, self._embedding.layer)
+            require_same_embeddings(bundle, networks, file)
         self._scratch = TemporaryDirectory(prefix="halo.")
         given = description.get("homologues")
         self._rule = HomologueRule(**given) if given else None
@@ -187,12 +194,7 @@ class Predictor:
         graphs = None
         if structures is not None:
             graphs = build_graphs(members, self.own_store, structures, self._graphs)
-        embeddings = [
-            embed_buckets(
-                members, self.own_store, weights, self._embedding, self.device, self._encoder_of
-            )
-            for weights in self._weights
-        ]
+        embeddings = [self._embedded(members, weights) for weights in self._weights]
         hashes = table["seq_hash"].to_numpy(dtype=object)
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
@@ -235,6 +237,13 @@ class Predictor:
             sets=sets,
             decided_by=decided_by,
             alone=np.where(chosen[:, None], alone.probabilities, np.nan),
+        )
+
+    def _embedded(self, members: dict[str, list[Member]], weights: Weights) -> Store:
+        if weights.source == FILE:
+            return convert_buckets(members, self.own_store, weights, self._embedding)
+        return embed_buckets(
+            members, self.own_store, weights, self._embedding, self.device, self._encoder_of
         )
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:

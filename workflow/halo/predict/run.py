@@ -17,9 +17,12 @@ import pandas as pd
 from halo import __version__
 from halo.cli import Progress, log
 from halo.code_digest import code_digest
+from halo.embeddings.files import opened
+from halo.embeddings.pattern import split_pattern
 from halo.errors import HaloError
 from halo.files import write_json
 from halo.predict.bundle import Bundle, read_bundle
+from halo.predict.embedded import embedded_queries
 from halo.predict.folder import (
     CHUNKS,
     CSV_FILE,
@@ -154,6 +157,8 @@ def _folder(
 ) -> Iterator[OutputFolder]:
     """The output folder; raises a HaloError if an input would be overwritten."""
     given = [proteins, bundle, settings.structures, settings.language_model]
+    if settings.embeddings is not None:
+        given.append(split_pattern(settings.embeddings)[0])
     if settings.store is not None:
         given += [settings.store, *(settings.store / kind for kind in STORED)]
     with path_faults(), output_folder(Path(out), [Path(path) for path in given if path]) as folder:
@@ -167,7 +172,11 @@ def _inputs(
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
     known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
-    return model, read_queries(proteins, transport, known, settings.max_length)
+    queries = read_queries(proteins, transport, known, settings.max_length)
+    if settings.embeddings is not None:
+        layer = model.description["embeddings"]["layer"]
+        queries = embedded_queries(queries, opened(settings.embeddings, layer))
+    return model, queries
 
 
 def _predict_parts(
@@ -224,6 +233,8 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
         "bundle": bundle.sha256,
         "structures": [source.description() for source in settings.sources()],
         "precision": settings.precision,
+        "embeddings": settings.embeddings
+        and opened(settings.embeddings, bundle.description["embeddings"]["layer"]).digest,
     }
 
 

@@ -29,6 +29,8 @@ class PredictSettings(PredictOptions):
         folder, and the latter two are removed when they are no longer needed.
     language_model
         Path of the checkpoint; None to download the published one once.
+    embeddings
+        File or folder of residue embeddings, see `halo.embeddings.files`; None to compute them.
     device
         ``cpu`` or ``cuda``; None or ``auto`` for a GPU if available.
     precision

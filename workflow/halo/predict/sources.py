@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from halo.embeddings.files import opened
 from halo.embeddings.find import find_weights
 from halo.embeddings.published import PUBLISHED
-from halo.embeddings.weights import DOWNLOADS, Weights
+from halo.embeddings.weights import DOWNLOADS, FILE, Weights
 from halo.errors import HaloError
 from halo.predict.bundle import Bundle
 from halo.predict.settings import PATTERNS, PREDICT, PredictSettings
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
-    """The pretrained language model of the bundle, verified by its sha256.
+    """The pretrained language model of the bundle, verified by its sha256, or a given file.
 
     Raises
     ------
@@ -33,6 +34,13 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
     """
     wanted = bundle.description["language_model"]
     given = settings.language_model or bundle.language_model
+    if settings.embeddings is not None:
+        return _embedding_file(bundle, settings.embeddings)
+    if wanted["source"] == FILE:
+        raise HaloError(
+            f"{bundle.folder}: trained on embeddings by {wanted['name']}, which HALO does not "
+            "compute; give a file of its embeddings of the proteins: --embeddings"
+        )
     if given is not None and not given.exists():
         raise HaloError(f"--language-model: there is no file {given}; correct the path")
     if given is None and wanted["name"] not in PUBLISHED:
@@ -49,6 +57,17 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
             "(--language-model), or delete this one if it is a damaged download"
         )
     return weights
+
+
+def _embedding_file(bundle: Bundle, path: str) -> Weights:
+    """The file of embeddings; HaloError if the bundle needs those of fine-tuned models."""
+    if any(model["adapter"] for model in bundle.description["models"]):
+        raise HaloError(
+            f"--embeddings: the bundle {bundle.folder} has fine-tuned language models, whose "
+            "embeddings no file has; leave the option out"
+        )
+    file = opened(path, bundle.description["embeddings"]["layer"])
+    return Weights(bundle.description["language_model"]["name"], path, file.digest, source=FILE)
 
 
 def find_structures(

@@ -1,0 +1,153 @@
+"""Find the embeddings of proteins in a file, and say why others have none."""
+
+import hashlib
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from halo.embeddings.files import EmbeddingFile, Entry, UnusableEmbedding
+from halo.errors import HaloError
+from halo.files import read_text_table, write_table
+from halo.proteins.identifiers import forms
+from halo.proteins.members import Member
+
+log = logging.getLogger(__name__)
+
+DIGEST = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}")  # md5 or sha256
+# Rows of special tokens at the start and the end, by the number of rows beyond the residues:
+# T5 (ProtT5, Ankh) ends with one; ESM and BERT start and end with one, as ProstT5 does.
+SPECIAL = {0: (0, 0), 1: (0, 1), 2: (1, 1)}
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """An embedding of a file: rows and columns, or the reason why it cannot be used."""
+
+    entry: Entry
+    rows: int = 0
+    dim: int = 0
+    fault: str = ""
+
+
+class Names:
+    """Embeddings by all names that a protein may have in the file."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_name: dict[str, list[Entry]] = {}
+        for entry in entries:
+            first = entry.name.split(maxsplit=1)[0] if entry.name.strip() else entry.name
+            texts = {entry.name, first, *forms(entry.name), *forms(first)}
+            if DIGEST.fullmatch(entry.key):
+                texts.add(entry.key)
+            for text in texts:
+                own = text.lower() if DIGEST.fullmatch(text) else text
+                self._by_name.setdefault(own, []).append(entry)
+
+    def of(self, member: Member) -> list[Entry]:
+        """The embeddings of a protein: of its sequence, else of its names, else of their forms."""
+        for texts in self._texts(member):
+            found = [entry for text in texts for entry in self._by_name.get(text, ())]
+            if found:
+                return list(dict.fromkeys(found))
+        return []
+
+    @staticmethod
+    def _texts(member: Member) -> Iterable[Sequence[str]]:
+        yield (member.seq_hash, hashlib.md5(member.sequence.encode()).hexdigest())
+        yield member.accessions
+        yield [re.sub(r"[./]", "_", name) for name in member.accessions]  # as ProtTrans writes ids
+        yield [form for name in member.accessions for form in forms(name)]
+
+
+def index_of(file: EmbeddingFile, entries: Iterable[Entry], values: bool) -> list[Indexed]:
+    """Shapes of embeddings; with `values`, all numbers are read, to find NaN."""
+    found = []
+    for entry in entries:
+        try:
+            rows, dim = file.read(entry).shape if values else file.shape(entry)
+        except UnusableEmbedding as error:
+            found.append(Indexed(entry, fault=str(error)))
+        else:
+            found.append(Indexed(entry, rows, dim))
+    return found
+
+
+def faults(
+    file: str | Path, index: Sequence[Indexed], members: Iterable[Member]
+) -> dict[str, tuple[str, str]]:
+    """Reason and details for each protein, by its hash, whose embedding cannot be used.
+
+    Of the numbers of rows beyond the residues that `SPECIAL` tokens explain, the most frequent one
+    is that of the file.
+    """
+    names, of = Names(each.entry for each in index), {each.entry: each for each in index}
+    found: dict[str, tuple[str, str]] = {}
+    fitting: list[tuple[Member, Indexed]] = []
+    dims = Counter(each.dim for each in index if not each.fault)
+    dim = dims.most_common(1)[0][0] if dims else 0
+    for member in members:
+        entries = names.of(member)
+        if not entries:
+            found[member.seq_hash] = ("no embedding", f"{file} has none of this protein")
+            continue
+        one = of[entries[0]]
+        if len(entries) > 1:
+            named = " and ".join(entry.key for entry in entries[:2])
+            found[member.seq_hash] = ("unusable embedding", f"{file} has several: {named}")
+        elif one.fault:
+            found[member.seq_hash] = ("unusable embedding", f"{one.entry.key}: {one.fault}")
+        elif one.dim != dim:
+            found[member.seq_hash] = (
+                "unusable embedding",
+                f"{one.entry.key} has {one.dim:,} columns, and most others have {dim:,}",
+            )
+        else:
+            fitting.append((member, one))
+    extra = Counter(
+        one.rows - len(member.sequence)
+        for member, one in fitting
+        if one.rows - len(member.sequence) in SPECIAL
+    )
+    usual = max(extra, key=lambda rows: (extra[rows], -rows), default=0)
+    for member, one in fitting:
+        if one.rows - len(member.sequence) != usual:
+            found[member.seq_hash] = (
+                "unusable embedding",
+                f"{one.entry.key} has {one.rows:,} rows, and the sequence {len(member.sequence):,} "
+                "residues" + (f" and {usual} special tokens" if usual else ""),
+            )
+    if usual:
+        start, end = SPECIAL[usual]
+        log.info(
+            "%s: the embeddings have %s more rows than residues: the first %s and the last %s are "
+            "taken for special tokens and not used",
+            *(file, usual, start, end),
+        )
+    return found
+
+
+def write_index(path: Path, index: Sequence[Indexed]) -> None:
+    """Write an index as a table."""
+    rows = [(i.entry.key, i.entry.name, i.rows, i.dim, i.fault) for i in index]
+    write_table(path, pd.DataFrame(rows, columns=["key", "name", "rows", "dim", "fault"]))
+
+
+def read_index(path: Path) -> list[Indexed]:
+    """Read what `write_index` wrote."""
+    rows = read_text_table(path).itertuples(index=False)
+    return [Indexed(Entry(r.key, r.name), int(r.rows), int(r.dim), r.fault) for r in rows]
+
+
+def require_usable(file: EmbeddingFile, index: Sequence[Indexed]) -> None:
+    """Raise a HaloError if no embedding of a file can be used; the first fault says why."""
+    if index and all(each.fault for each in index):
+        first = index[0]
+        raise HaloError(
+            f"{file.path}: none of {len(index):,} embeddings can be used; the first, "
+            f"{first.entry.key}: {first.fault}"
+        )
