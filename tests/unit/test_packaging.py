@@ -209,7 +209,7 @@ def rules() -> dict[str, tuple[str, str]]:
     """Environment and script of each rule, as ``rules/*.smk`` name them."""
     found = {}
     for path in sorted((ROOT / "rules").glob("*.smk")):
-        _, *blocks = re.split(r"^(?=rule \w|checkpoint \w)", path.read_text(), flags=re.MULTILINE)
+        _, *blocks = re.split(r"^ *(?=rule \w|checkpoint \w)", path.read_text(), flags=re.M)
         for block in blocks:
             name = block[: block.index(":")].split()[1]
             environment = re.search(r'"\.\./envs/(\w+\.yaml)"', block)
