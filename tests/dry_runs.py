@@ -12,10 +12,9 @@ import yaml
 from forks import Forks
 from pipeline import ROOT, Outcome, snakemake_in
 
-# In the place of Python: it runs the ingest and what it needs. Of other scripts, it writes the files
-# that they would.
-# The description of the language model has the name and the checksum of its file, and that of a
-# fine-tuned one is another each time.
+# In the place of Python: it runs the ingest and what it needs, and of other scripts writes the
+# files that they would. The description of the language model has the name and the checksum of its
+# file, and that of a fine-tuned one is another each time.
 STAND_IN = """#!/bin/sh
 case "$1" in */ingest.py | */embedding_file.py) exec {python} "$@" ;; esac
 for log; do :; done

@@ -186,6 +186,10 @@ FAULTS = [
     ({"embeddings": {"made_by": "m"}}, "embeddings.made_by: belongs to embeddings of a file; set "),
     # Between sections.
     (
+        merged(FROM_FILE, {"release": {"language_model": True}}),
+        "release.language_model: true, but embeddings.source: file has no language model",
+    ),
+    (
         merged(FROM_FILE, {"finetune": {"model": "finetuned"}}),
         "finetune.model: finetuned, but embeddings.source: file has no language model",
     ),

@@ -157,7 +157,6 @@ KEYS = (
     "models.0.members", "models.0.band", "models.0.conformal", "models.0.adapter",
     "models.1.members.0.thresholds", "models.1.members.0.shifts", "models.1.members.1.temperature",
     "models.1.members.1.class", "models.1.members.1.folder", "language_model.sha256",
-    "language_model.source",
     "search.evalue", "structures.max_length", "models.0.members.0.thresholds.Nucleus",
 )  # fmt: skip
 

@@ -224,6 +224,15 @@ def _something_to_see(config: RunConfig) -> Iterator[Fault]:
             )
 
 
+@reads("embeddings", "release")
+def _a_language_model_to_release(config: RunConfig) -> Iterator[Fault]:
+    if config.embeddings.source == "file" and config.release.language_model:
+        yield Fault(
+            ("release", "language_model"),
+            "true, but embeddings.source: file has no language model; set it to false",
+        )
+
+
 @reads("embeddings", "finetune")
 def _something_to_fine_tune(config: RunConfig) -> Iterator[Fault]:
     if config.embeddings.source == "file" and config.finetune.model == "finetuned":

@@ -14,6 +14,7 @@ from typing import Any
 
 from halo import __version__
 from halo.content_versions import CONTENT_VERSIONS
+from halo.embeddings.hub import CONFIG
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.predict.description import description_fault
@@ -21,7 +22,7 @@ from halo.predict.description import description_fault
 FORMAT = 2
 DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
 TRAINING = "training.fasta.xz"
-LANGUAGE_MODEL = "language_model.pt"
+LANGUAGE_MODEL, LANGUAGE_MODEL_FOLDER = "language_model.pt", "language_model"
 SCALES = "amino_acids.csv"  # the scales that the networks were trained with
 MODELS = "models"
 
@@ -69,6 +70,8 @@ class Bundle:
     @property
     def language_model(self) -> Path | None:
         """Checkpoint of the language model, None if the bundle does not include it."""
+        if f"{LANGUAGE_MODEL_FOLDER}/{CONFIG}" in self.files:
+            return self.folder / LANGUAGE_MODEL_FOLDER
         return self.folder / LANGUAGE_MODEL if LANGUAGE_MODEL in self.files else None
 
     @property

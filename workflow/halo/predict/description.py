@@ -34,7 +34,7 @@ class LanguageModel(_Part):
     name: str
     sha256: Sha256
     included: bool = False
-    source: Literal["model", "file"]
+    source: Literal["model", "file"] = "model"
 
 
 class Structures(_Part):

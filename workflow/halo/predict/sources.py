@@ -36,7 +36,7 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
     given = settings.language_model or bundle.language_model
     if settings.embeddings is not None:
         return _embedding_file(bundle, settings.embeddings)
-    if wanted["source"] == FILE:
+    if wanted.get("source") == FILE:
         raise HaloError(
             f"{bundle.folder}: trained on embeddings by {wanted['name']}, which HALO does not "
             "compute; give a file of its embeddings of the proteins: --embeddings"
@@ -56,7 +56,7 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
             f"trained with {wanted['name']}, sha256 {wanted['sha256']}; give that checkpoint "
             "(--language-model), or delete this one if it is a damaged download"
         )
-    return weights
+    return replace(weights, name=wanted["name"])
 
 
 def _embedding_file(bundle: Bundle, path: str) -> Weights:
