@@ -43,6 +43,14 @@ def log_as_without_commands() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def cpu_without_bfloat16() -> Iterator[None]:
+    """Embeddings are computed in float32 on every CPU; runs of the workflow set it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("halo.machine.cpu_flags", frozenset)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def end_of_forks() -> Iterator[None]:
     """What runs of the workflow share ends with the tests."""
     yield

@@ -24,7 +24,7 @@ SMALL = {
     "network": {"hidden": 16, "layers": 1, "heads": 2, "pooling_heads": 2},
     "training": {"epochs": 3, "patience": 3},
     "evaluation": {"resamples": 100},
-    "embeddings": {"model": "resources/demo/esm2_demo.pt"},
+    "embeddings": {"model": "resources/demo/esm2_demo.pt", "precision": "float32"},
 }
 
 

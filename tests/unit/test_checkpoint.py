@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch.nn.utils import parametrize
 
 from child import User
-from halo.embeddings import find
+from halo.embeddings import find, known_states
 from halo.embeddings.adapter_file import FORMAT, AdapterDescription
 from halo.embeddings.adapters import adapt
 from halo.embeddings.checkpoint import load_esm2
@@ -43,11 +43,11 @@ from halo.typed_json import write_typed
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in &amp; go on</title></head></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 2604537549\n"
-ESM1B = {
-    "args": argparse.Namespace(arch="roberta_large"),
+ESM1 = {
+    "args": argparse.Namespace(arch="protein_bert_base"),
     "model": {
-        "encoder.sentence_encoder.embed_positions.weight": torch.zeros(3, 4),
-        "encoder.sentence_encoder.layers.0.self_attn.q_proj.weight": torch.zeros(4, 4),
+        "decoder.embed_positions._float_tensor": torch.zeros(1),
+        "decoder.layers.0.self_attn.q_proj.weight": torch.zeros(4, 4),
     },
 }
 CONTACTS = {"model": {"contact_head.regression.weight": torch.zeros(1, 660)}}
@@ -110,18 +110,18 @@ FAULTS = {
     "folder": (a_folder(None), "a folder, not a checkpoint"),
     "hf folder": (
         a_folder({"model_type": "esm", "num_hidden_layers": 33, "vocab_size": 33}),
-        "Hugging Face's format; set embeddings.model to esm2_t33_650M_UR50D, which is the same",
+        "a folder in Hugging Face's format without model.safetensors",
     ),
     "saprot folder": (a_folder({"model_type": "esm", "vocab_size": 446}), "SaProt"),
     "t5 folder": (a_folder({"model_type": "t5"}), r"Hugging Face's format \(t5\)"),
-    "hf file": (saved({WORDS: torch.zeros(33, 8)}), "ESM-2 in Hugging Face's format"),
+    "hf file": (saved({WORDS: torch.zeros(33, 8)}), "in Hugging Face's format.*give the folder"),
     "hf safetensors": (
         lambda path, _: save_file({WORDS: torch.zeros(33, 8)}, path),
-        "ESM-2 in Hugging Face's format",
+        "ESM in Hugging Face's format, which is read with config.json: give the folder",
     ),
     "saprot file": (saved({"model": {WORDS: torch.zeros(446, 8)}}), "SaProt"),
     "saprot safetensors": (lambda path, _: save_file({WORDS: torch.zeros(446, 8)}, path), "SaProt"),
-    "esm-1b": (saved(ESM1B), "ESM-1b or ESM-1v"),
+    "esm-1": (saved(ESM1), "it holds ESM-1; HALO reads"),
     "esm c": (saved(ESMC), "ESM C or ESM3"),
     "prott5": (saved(T5), "a T5 such as ProtT5"),
     "contacts": (saved(CONTACTS), "the contact regression of a model"),
@@ -181,6 +181,7 @@ def test_a_whole_checkpoint_passes(root, whole, tmp_path, monkeypatch):
 def test_a_store_may_be_moved_with_the_checkpoint_in_it(root, whole, tmp_path, monkeypatch):
     """Snakemake does not find the checkpoint again then: the store's place is no parameter."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(known_states, "known_states", dict)  # it is another one of that name
     path = Path("before/language_models/esm2_t6_8M_UR50D.pt")
     path.parent.mkdir(parents=True)
     path.write_bytes(whole)
@@ -201,7 +202,7 @@ def test_what_the_configuration_says_is_no_reason_to_take_it_for_another_model(w
     path = tmp_path / "esm2.pt"
     path.write_bytes(whole)
     content = torch.load(path, weights_only=False)
-    content["cfg"]["model"].data = "embed_positions/gvp.layernorm_qkv"
+    content["cfg"]["model"].data = "embed_out/gvp.layernorm_qkv"
     torch.save(content, path)
     assert find_weights(str(path), tmp_path, None).name == "esm2"
     load_esm2(path)

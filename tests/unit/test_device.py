@@ -1,5 +1,6 @@
 """Handling of GPUs, tested without a GPU: selection, memory, synchronization."""
 
+import logging
 import weakref
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from halo import machine
 from halo.cli import process_number
 from halo.device import (
     choose_device,
@@ -160,6 +162,23 @@ def test_what_failed_is_gone_before_the_cache_is_emptied(error, monkeypatch):
     assert is_out_of_memory(error)
     assert within_memory(work) is None
     assert alive == [False]
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ({"avx512f", "amx_bf16"}, torch.bfloat16),
+        ({"avx512_bf16"}, torch.bfloat16),
+        ({"avx512f", "avx2"}, torch.float32),
+        (set(), torch.float32),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_cpu_has_it_and_says_so(flags, dtype, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
+    assert matrix_dtype("auto", "cpu") == dtype
+    assert ("computed in bfloat16" in caplog.text) == (dtype == torch.bfloat16)
+    assert matrix_dtype("float32", "cpu") == torch.float32
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory")])

@@ -29,7 +29,7 @@ from halo.embeddings.windows import blend, windows
 from halo.errors import HaloError
 from halo.files import sha256_of_file, sha256_of_text
 from halo.proteins.members import Member
-from halo.store import Writer, bucket_of
+from halo.store import Store, Writer, bucket_of
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data"
 LETTERS = list("ACDEFGHIKLMNPQRSTVWYXBUZO")
@@ -372,6 +372,33 @@ def test_only_what_is_missing_is_computed(checkpoint, tmp_path):
     assert len(after) == 2
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert store.read(two.seq_hash)["residues"].shape == (len(two.sequence), 32)
+
+
+def test_a_resumed_job_computes_each_missing_protein_once(tmp_path):
+    members, computed = random_members(9, 40, seed=8), []
+
+    class Counting(Answers):
+        def start(self, sequences):
+            computed.extend(sequences)
+            return super().start(sequences)
+
+    def run(some: list[Member]) -> Store:
+        buckets: dict[str, list[Member]] = {}
+        for one in some:
+            buckets.setdefault(bucket_of(one.seq_hash), []).append(one)
+        weights, encoder = Weights("none", "", "0" * 64), Counting(len(some))
+        settings = EmbeddingSettings(tokens_per_batch=64)
+        return embed_buckets(buckets, tmp_path, weights, settings, "cpu", lambda *_: encoder)
+
+    run(members[2:6])
+    computed.clear()
+    store = run(members)
+    missing = [*members[:2], *members[6:]]
+    assert sorted(computed) == sorted(one.sequence for one in missing)
+    assert store.missing(one.seq_hash for one in members) == []
+    computed.clear()
+    run(members)
+    assert computed == []
 
 
 def test_nothing_missing_needs_no_checkpoint(tmp_path):

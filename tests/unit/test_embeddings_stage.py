@@ -50,13 +50,14 @@ class Job:
         weights = find_weights(str(root / CHECKPOINT), folder, None)
         write_weights(folder / "language_model.json", weights)
 
-    def start(self, python: str) -> subprocess.Popen:
+    def start(self, python: str, *before: str) -> subprocess.Popen:
         folder = self.folder
         arguments = ["--members", folder / "members", "--buckets", *self.buckets]
         arguments += ["--language-model", folder / "language_model.json", "--store", folder]
-        arguments += ["--shard", folder / "shard.json", "--settings", "{}"]
+        arguments += ["--shard", folder / "shard.json", "--settings"]
+        arguments.append('{"precision": "float32"}')
         return subprocess.Popen(
-            [python, str(self.root / "scripts/embeddings.py"), *map(str, arguments)],
+            [python, *before, str(self.root / "scripts/embeddings.py"), *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(self.root / "workflow"), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             text=True,
@@ -70,34 +71,47 @@ class Job:
         return open_store([self.folder / "shard.json"], LAYOUT, self.folder)
 
 
+# Runs the script with a segment for every few proteins; in a real job it is one for many.
+SMALL_FLUSHES = """
+import functools, runpy, sys
+from halo.store import Store
+Store.writer = functools.partialmethod(Store.writer, flush_bytes=50_000)
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.slow
-def test_killed_at_random_moments_it_goes_on(root, tmp_path):
-    """Every segment opens, finished proteins are kept, and the end is that of a quiet run."""
+def test_killed_after_some_segments_it_goes_on(root, tmp_path):
+    """Every segment opens, what it has is kept, and the rest is computed again and no more."""
     rng = np.random.default_rng(3)
-    sequences = random_sequences(rng.integers(50, 800, 120), seed=1)
+    sequences = random_sequences(rng.integers(50, 400, 80), seed=1)
     quiet = Job(root, tmp_path / "quiet", sequences).finish()
     job = Job(root, tmp_path / "killed", sequences)
-    kept: set[Path] = set()
-    for _ in range(3):
-        process = job.start(forks().python)
-        for line in process.stderr:
-            if "to embed" in line:
-                break
-        time.sleep(rng.uniform(0.1, 1.0))
+    kept: dict[Path, int] = {}
+    for _ in range(2):
+        process = job.start(forks().python, "-c", SMALL_FLUSHES)
+        while len(list(job.folder.glob("embeddings/*/*/*.h5"))) <= len(kept) + 2:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        segments = set((tmp_path / "killed").glob("embeddings/*/*/*.h5"))
-        assert kept <= segments
-        for segment in segments:
+        segments = {}
+        for segment in job.folder.glob("embeddings/*/*/*.h5"):
             with h5py.File(segment) as file:
                 assert file["offset"][-1, 0] == len(file["residues"])
+                segments[segment] = len(file["hash"])
+        assert kept.keys() < segments.keys()  # something more was kept
         kept = segments
+    assert sum(kept.values()) < len(job.names)  # and something was lost
     store = job.finish()
-    assert kept <= set(store.path.glob("*/*.h5"))
+    assert kept.keys() < set(store.path.glob("*/*.h5"))
+    rows = [len(store.hashes(bucket)) for bucket in job.buckets]
+    assert sum(rows) == len(job.names)
     for name, text in job.names.items():
-        rows = store.read(name)["residues"]
-        assert len(rows) == len(text)
-        np.testing.assert_array_equal(rows, quiet.read(name)["residues"])
+        found = store.read(name)["residues"]
+        assert len(found) == len(text)
+        np.testing.assert_array_equal(found, quiet.read(name)["residues"])
 
 
 @pytest.mark.slow

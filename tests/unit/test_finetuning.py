@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from halo.embeddings.adapters import PROJECTIONS, adapt, merge
+from halo.embeddings.adapters import PROJECTIONS, LowRank, adapt, merge
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.encoder import encode
@@ -121,6 +121,15 @@ def test_an_adapter_starts_at_nothing_and_is_merged_exactly(weights, method):
     names = set(load_esm2(Path(weights.path))[0].state_dict())
     assert set(merge(model).state_dict()) == names
     torch.testing.assert_close(encode(model, tokens), changed)
+
+
+def test_the_update_of_low_rank_has_the_scale_of_alpha_and_rank():
+    layer = LowRank(torch.ones(2, 3), rank=4, alpha=6.0)
+    with torch.no_grad():
+        layer.up.copy_(torch.arange(8).view(2, 4))
+        layer.down.copy_(torch.eye(4, 3))
+    expected = 1 + 1.5 * torch.tensor([[0.0, 1.0, 2.0], [4.0, 5.0, 6.0]])
+    torch.testing.assert_close(layer(torch.ones(2, 3)), expected)
 
 
 def test_only_what_is_asked_for_is_trained(weights):

@@ -30,6 +30,7 @@ COMMANDS = {
     "init": Command("write a configuration for a table of labelled proteins", "halo.commands.init"),
     "run": Command("run the workflow: split, train, evaluate", "halo.commands.run"),
     "store": Command("check, compact and clean the store", "halo.commands.store"),
+    "check-model": Command("check a language model", "halo.commands.check_model"),
     "doctor": Command("check this machine and installation", "halo.commands.doctor"),
 }
 

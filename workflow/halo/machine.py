@@ -2,9 +2,22 @@
 
 import shutil
 import subprocess
+from functools import cache
+from pathlib import Path
 
 DEVICES = ("auto", "cuda", "cpu")
 PATIENCE = 10.0  # seconds; nvidia-smi may hang if the driver has failed
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of the processor by their names in Linux; empty on other systems."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    lines = (line for line in text.splitlines() if line.startswith("flags"))
+    return frozenset(next(lines, "").partition(":")[2].split())
 
 
 def gpus() -> list[str]:

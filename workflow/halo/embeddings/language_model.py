@@ -9,6 +9,7 @@ from esm.model.esm2 import ESM2
 from halo.embeddings.adapter_file import apply
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.hub import digest_of
+from halo.embeddings.known_states import require_known_states
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 from halo.files import listing_digest
@@ -20,10 +21,12 @@ def load_language_model(weights: Weights) -> tuple[ESM2, Alphabet]:
     Raises
     ------
     HaloError
-        if the checkpoint or the adapter is not the one of `weights`
+        if the checkpoint or the adapter is not the one of `weights`, or the checkpoint has the name
+        of a published model and other states
     """
     _require_same(weights.path, weights.sha256, "it was found", "run again")
     model, alphabet = load_esm2(Path(weights.path))
+    require_known_states(model, alphabet, weights.name, weights.path)
     if weights.adapter is None:
         return model, alphabet
     _require_same(

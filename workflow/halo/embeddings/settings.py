@@ -25,8 +25,8 @@ class EmbeddingSettings:
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
-        "precision of matrix products; auto is bfloat16 (float16 on older GPUs) on a GPU, and "
-        "float32 on a CPU",
+        "precision of matrix products; auto is bfloat16 on GPUs and CPUs that support it, else "
+        "float16 on a GPU and float32 on a CPU",
     )
 
     def faults(self) -> Faults:

@@ -15,8 +15,7 @@ from halo import __version__
 from halo.code_digest import code_digest
 from halo.device import needing_memory
 from halo.embeddings.adapter_file import FORMAT, NAME, AdapterDescription
-from halo.embeddings.checkpoint import load_esm2
-from halo.embeddings.language_model import require_layer
+from halo.embeddings.language_model import load_language_model, require_layer
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.leakage import write_training
 from halo.embeddings.weights import Weights, write_weights
@@ -60,7 +59,7 @@ def finetune_fold(
     """
     parts.require(TRAIN, "val")
     examples = {name: _examples(proteins, parts.is_in(name)) for name in (TRAIN, "val")}
-    model, alphabet = load_esm2(Path(weights.path))
+    model, alphabet = load_language_model(weights)
     require_layer(model, embedding.layer)
     learner = Learner(model, alphabet, len(proteins.label_names), embedding, settings, seed)
     note = _description(proteins, parts, weights, seed, embedding, settings)
