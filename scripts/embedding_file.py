@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from halo.cli import job_parser, run_job
-from halo.embeddings.files import EmbeddingFile
-from halo.embeddings.index import index_of, require_usable, write_index
+from halo.embeddings.files import EmbeddingFile, index_of, require_usable
+from halo.embeddings.index import write_index
 from halo.embeddings.weights import FILE, Weights, write_weights
 
 

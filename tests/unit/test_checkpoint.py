@@ -98,7 +98,7 @@ def flipped(whole: bytes) -> bytes:
 
 # How a file is made, and what its message must say.
 FAULTS = {
-    "missing": (lambda path, _: None, "neither a file nor one of"),
+    "missing": (lambda path, _: None, "neither a file nor a folder nor one of"),
     "empty": (written(b""), "the file is empty"),
     "page": (written(PAGE), r"a web page \(Sign in & go on\), not a checkpoint"),
     "answer": (written(b'{"error": "not found"}'), "a message of a server"),

@@ -17,8 +17,8 @@ import torch
 
 from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embedded import only_embedded
-from halo.embeddings.files import EmbeddingFile
-from halo.embeddings.index import faults, index_of, read_index, require_usable, write_index
+from halo.embeddings.files import EmbeddingFile, index_of, require_usable
+from halo.embeddings.index import faults, read_index, write_index
 from halo.embeddings.layout import read_embedding
 from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import FILE, Weights

@@ -444,7 +444,7 @@ def test_weights_are_found_by_path_and_checked(checkpoint, tmp_path):
     assert find_weights(str(checkpoint), tmp_path, digest).sha256 == digest
     with pytest.raises(HaloError, match="truncated or a different"):
         find_weights(str(checkpoint), tmp_path, "0" * 64)
-    with pytest.raises(HaloError, match="neither a file nor one of"):
+    with pytest.raises(HaloError, match="neither a file nor a folder nor one of"):
         find_weights("esm2_t5_unknown", tmp_path, None)
 
 

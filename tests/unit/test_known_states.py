@@ -67,7 +67,7 @@ def test_the_known_states_are_those_of_their_source(shared):
 
 def test_another_model_with_a_published_name_is_refused(random_model, tmp_path):
     weights = find_weights(str(random_model), tmp_path, None)
-    words = rf"{NAME}.pt: not the published {NAME}.*by 1\.\d+ of their size, and at most 0.02"
+    words = rf"{NAME}.pt: not the published {NAME}.*by \d\.\d+ of their size, and at most 0.01"
     with pytest.raises(HaloError, match=words):
         load_language_model(weights)
     # With another name it is the user's own model.
@@ -83,7 +83,7 @@ def test_a_published_model_passes_and_a_damaged_one_does_not(as_published, tmp_p
     assert found.difference < TOLERANCE / 100
     assert compare(model, alphabet, "own") is None
     with torch.no_grad():
-        model.layers[1].fc2.weight[:40] *= 1.5
+        model.layers[1].fc2.weight *= 1.5
     damaged = compare(model, alphabet, NAME)
     assert damaged is not None
     assert not damaged.same
@@ -108,5 +108,5 @@ def test_the_command_says_what_a_file_is(as_published, root, capsys):
 def test_the_command_refuses_what_has_to_be_another_model(random_model):
     with pytest.raises(HaloError, match=f"not the published {NAME}"):
         call(str(random_model))
-    with pytest.raises(HaloError, match="neither a file or folder nor one of"):
+    with pytest.raises(HaloError, match="neither a file nor a folder nor one of"):
         call("none.pt")

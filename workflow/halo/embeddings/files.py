@@ -13,8 +13,7 @@ only. Nothing is unpickled that could run a program.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import h5py
 import numpy as np
 
 from halo.embeddings.checkpoint_file import HEAD, foreign_fault
+from halo.embeddings.index import Entry, Indexed
 from halo.embeddings.pattern import ID, split_pattern
 from halo.errors import HaloError
 from halo.files import listing_digest, sha256_of_file
@@ -36,22 +36,6 @@ MADE = "make the file again"
 
 class UnusableEmbedding(ValueError):
     """An embedding cannot be used; the message says why."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One embedding of a file, not read yet.
-
-    Attributes
-    ----------
-    key
-        Name of the data set, or of the file in the folder.
-    name
-        Id of the protein in the file, or a digest of its sequence.
-    """
-
-    key: str
-    name: str
 
 
 class EmbeddingFile:
@@ -239,3 +223,26 @@ def _require_hdf5(path: Path) -> None:
         "not an HDF5 file; give one, or a folder of .npy or .pt files"
     )
     raise HaloError(f"{path}: {what}")
+
+
+def index_of(file: EmbeddingFile, entries: Iterable[Entry], values: bool) -> list[Indexed]:
+    """Shapes of embeddings; with `values`, all numbers are read, to find NaN."""
+    found = []
+    for entry in entries:
+        try:
+            rows, dim = file.read(entry).shape if values else file.shape(entry)
+        except UnusableEmbedding as error:
+            found.append(Indexed(entry, fault=str(error)))
+        else:
+            found.append(Indexed(entry, rows, dim))
+    return found
+
+
+def require_usable(file: EmbeddingFile, index: Sequence[Indexed]) -> None:
+    """Raise a HaloError if no embedding of a file can be used; the first fault says why."""
+    if index and all(each.fault for each in index):
+        first = index[0]
+        raise HaloError(
+            f"{file.path}: none of {len(index):,} embeddings can be used; the first, "
+            f"{first.entry.key}: {first.fault}"
+        )

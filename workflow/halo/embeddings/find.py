@@ -5,7 +5,7 @@ from pathlib import Path
 
 from halo.download import download
 from halo.embeddings.checkpoint_file import AGAIN, checkpoint_fault, require_checkpoint
-from halo.embeddings.hub import cache_folder, cached, digest_of, model_folder, model_name
+from halo.embeddings.hub import NAME, cache_folder, cached, digest_of, model_folder, model_name
 from halo.embeddings.published import PUBLISHED, URL
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
@@ -59,9 +59,9 @@ def found_in_cache(model: str) -> Path:
     folder = cached(model)
     if folder is not None:
         return folder
-    where = f"; nor is it in Hugging Face's cache, {cache_folder()}" if "/" in model else ""
+    where = f", and not in Hugging Face's cache, {cache_folder()}" if NAME.fullmatch(model) else ""
     raise HaloError(
-        f"embeddings.model: {model!r} is neither a file or folder nor one of "
+        f"embeddings.model: {model!r} is neither a file nor a folder nor one of "
         f"{', '.join(PUBLISHED)}{where}; on a machine without internet download the checkpoint "
         "elsewhere and give its path"
     )

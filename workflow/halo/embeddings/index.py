@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from halo.embeddings.files import EmbeddingFile, Entry, UnusableEmbedding
-from halo.errors import HaloError
 from halo.files import read_text_table, write_table
 from halo.proteins.identifiers import forms
 from halo.proteins.members import Member
@@ -22,6 +20,22 @@ DIGEST = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}")  # md5 or sha256
 # Rows of special tokens at the start and the end, by the number of rows beyond the residues:
 # T5 (ProtT5, Ankh) ends with one; ESM and BERT start and end with one, as ProstT5 does.
 SPECIAL = {0: (0, 0), 1: (0, 1), 2: (1, 1)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One embedding of a file.
+
+    Attributes
+    ----------
+    key
+        Name of the data set, or of the file in the folder.
+    name
+        Id of the protein in the file, or a digest of its sequence.
+    """
+
+    key: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -62,19 +76,6 @@ class Names:
         yield member.accessions
         yield [re.sub(r"[./]", "_", name) for name in member.accessions]  # as ProtTrans writes ids
         yield [form for name in member.accessions for form in forms(name)]
-
-
-def index_of(file: EmbeddingFile, entries: Iterable[Entry], values: bool) -> list[Indexed]:
-    """Shapes of embeddings; with `values`, all numbers are read, to find NaN."""
-    found = []
-    for entry in entries:
-        try:
-            rows, dim = file.read(entry).shape if values else file.shape(entry)
-        except UnusableEmbedding as error:
-            found.append(Indexed(entry, fault=str(error)))
-        else:
-            found.append(Indexed(entry, rows, dim))
-    return found
 
 
 def faults(
@@ -141,13 +142,3 @@ def read_index(path: Path) -> list[Indexed]:
     """Read what `write_index` wrote."""
     rows = read_text_table(path).itertuples(index=False)
     return [Indexed(Entry(r.key, r.name), int(r.rows), int(r.dim), r.fault) for r in rows]
-
-
-def require_usable(file: EmbeddingFile, index: Sequence[Indexed]) -> None:
-    """Raise a HaloError if no embedding of a file can be used; the first fault says why."""
-    if index and all(each.fault for each in index):
-        first = index[0]
-        raise HaloError(
-            f"{file.path}: none of {len(index):,} embeddings can be used; the first, "
-            f"{first.entry.key}: {first.fault}"
-        )

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from halo.embeddings.files import EmbeddingFile, UnusableEmbedding
-from halo.embeddings.index import Names, faults, index_of
+from halo.embeddings.files import EmbeddingFile, UnusableEmbedding, index_of
+from halo.embeddings.index import Names, faults
 from halo.errors import HaloError
 from halo.network.standardize import StandardizeEmbedding
 from halo.predict.bundle import Bundle
