@@ -22,6 +22,7 @@ class ESM1b(ESM2):
     def __init__(self, architecture: Architecture, alphabet: Alphabet) -> None:
         shape = (architecture.layers, architecture.dim, architecture.heads)
         super().__init__(*shape, alphabet, architecture.token_dropout)
+        assert architecture.positions is not None
         for layer in self.layers:
             layer.self_attn.rot_emb = None
         self.embed_positions = nn.Embedding(
