@@ -205,6 +205,12 @@ FAULTS = [
         ),
         "dataset.test.sha256: not that of dataset",
     ),
+    (split(mode="external", test=["3"], val=["3"]), "split.val[0]: '3' is in test, too; remove"),
+    (split(mode="predefined", test=["4"], val=["3"]), "split.folds: with val there is one divisi"),
+    (
+        merged(TEST_SET, split(mode="external", val=["3"])),
+        "split.val: author partitions, which a run with dataset.test does not divide by",
+    ),
     (TEST_SET, "split.mode: kfold, but there is a test set in dataset.test"),
     (merged(TEST_SET, split(mode="fractions")), "split.mode: fractions, but there is a test set"),
     (

@@ -50,6 +50,7 @@ def by_scikit_learn(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float
             "micro_precision": sk.precision_score(truth, decisions, average="micro", **prf),
             "micro_recall": sk.recall_score(truth, decisions, average="micro", **prf),
             "labels_predicted": decisions.sum(axis=1).mean(),
+            "micro_mcc": sk.matthews_corrcoef(truth.ravel(), decisions.ravel()),
         }
         if defined.any():
             rows = truth[:, defined], decisions[:, defined]
@@ -84,9 +85,16 @@ def test_decisions_agree_with_scikit_learn_in_every_resample(outcome):
 def test_rankings_agree_with_scikit_learn_in_every_resample(outcome):
     truth, probabilities, groups = outcome
     bootstrap = GroupBootstrap(groups, RESAMPLES, 1)
-    found = probability_replicates(truth, probabilities, bootstrap).labels
+    replicates = probability_replicates(truth, probabilities, bootstrap)
+    found = replicates.labels
     for column in range(1 + RESAMPLES):
         rows = resampled(bootstrap, column)
+        micro, pairs = replicates.overall["micro_auroc"][column], truth[rows].ravel()
+        if pairs.all() or not pairs.any():
+            assert np.isnan(micro)
+        else:
+            expected = sk.roc_auc_score(pairs, probabilities[rows].ravel())
+            assert micro == pytest.approx(expected, abs=1e-6)
         for label in range(truth.shape[1]):
             t, p = truth[rows, label], probabilities[rows, label]
             auroc, average = (found[n][label, column] for n in ("auroc", "average_precision"))

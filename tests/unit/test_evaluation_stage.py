@@ -1,6 +1,7 @@
 """The evaluate stage on a simulated run: only test proteins are used, and nothing leaks."""
 
 import shutil
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def test_val_and_cal_rows_do_not_enter(run, evaluated, tmp_path):
 
         return evaluate_run(run, paths=change_predictions(run, tmp_path / part, change))
 
-    metrics, table = evaluated
+    metrics, table = deepcopy(evaluated)
     without_val, table_without_val = spoil("val")
     assert without_val == metrics
     assert table_without_val.equals(table)
@@ -110,6 +111,7 @@ def test_val_and_cal_rows_do_not_enter(run, evaluated, tmp_path):
     for found in (without_cal, metrics):
         ways = found["thresholds"]["halo"]
         del ways["overall"]["tuned"], ways["differences"]["tuned"], ways["values"]
+        del found["threshold_sweep"]["halo"]["chosen"]
     assert without_cal == metrics
     assert spoil("test")[0] != metrics
 
@@ -122,6 +124,45 @@ def test_learned_thresholds_are_compared_with_the_others_in_pairs(run):
             learned, other = (ways["overall"][which][name] for which in ("learned", way))
             assert found["value"] == pytest.approx(learned["value"] - other["value"], abs=2e-6)
             assert found["low"] <= found["value"] <= found["high"]
+
+
+def test_one_threshold_for_all_labels(run, evaluated):
+    """The curves are those of the test, by hand; the choice is that of cal."""
+    sweep = evaluated[0]["threshold_sweep"]
+    assert list(sweep) == ["halo"]
+    found = sweep["halo"]
+    place = found["thresholds"].index(0.7)
+    by_hand, of_cal = {name: [] for name in ("macro", "micro")}, []
+    for path in run.models:
+        if path.parts[-2] == "halo":
+            rows = pd.read_csv(path).query("part == 'cal'").set_index("id")
+            index = pd.Index(run.proteins.ids).get_indexer(rows.index)
+            scores = rows[probability_columns(run.proteins.label_names)].to_numpy()
+            truth = run.proteins.labels[index]
+            kept = truth.any(axis=0)
+            of_cal.append(
+                [
+                    f1_score(truth[:, kept], scores[:, kept] >= t, average="macro", zero_division=0)
+                    for t in found["thresholds"]
+                ]
+            )
+    for seed in ("1", "2"):
+        decided = np.zeros(run.proteins.labels.shape, dtype=bool)
+        for path in run.models:
+            if path.parts[-2] == "halo" and path.parts[-3] == seed:
+                rows = pd.read_csv(path).query("part == 'test'").set_index("id")
+                index = pd.Index(run.proteins.ids).get_indexer(rows.index)
+                scores = rows[probability_columns(run.proteins.label_names)].to_numpy()
+                decided[index] = scores >= 0.7
+        for name, values in by_hand.items():
+            values.append(f1_score(run.proteins.labels, decided, average=name))
+    for name, values in by_hand.items():
+        assert found[f"{name}_f1"][place] == pytest.approx(np.mean(values), abs=1e-6)
+    best = int(np.argmax(np.mean(of_cal, axis=0)))
+    assert found["chosen"]["threshold"] == found["thresholds"][best]
+    chosen = found["chosen"]["micro_mcc"]
+    assert chosen["value"] == found["micro_mcc"][best]
+    assert chosen["low"] < chosen["value"] < chosen["high"]
 
 
 def test_tuned_thresholds_know_the_labels_of_cal_alone(run):

@@ -16,6 +16,7 @@ from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
 from halo.homologues.rule import Evidence, HomologueRule
 from halo.predict.bundle import read_bundle
 from halo.predict.description import description_fault
+from halo.predict.model_card import _homologues
 from halo.predict.nearest import TrainingSequences
 from halo.predict.run import predict, predict_sequences
 from halo.split.alignment import align
@@ -123,6 +124,19 @@ def test_the_labels_are_part_of_the_prediction(bundle, predicted, trained):
         given = [n for n in labels if entry["probabilities"][n] >= content["thresholds"][n]]
         assert entry["labels"] == given
         assert entry["set"] == [n for n in labels if entry["probabilities"][n] >= rule.cut]
+
+
+def test_the_card_says_what_it_does(bundle):
+    card = (bundle / "README.md").read_text()
+    assert "its labels are part of the decision" in card
+    metrics = json.loads((bundle / "metrics.json").read_text())
+    values = {name: {"value": 0.5, "low": 0.25, "high": 0.75} for name in ("macro_f1",)}
+    found = {"proteins": 1200, **dict.fromkeys(("alone", "homologue", "joined"), values)}
+    metrics["homologues"] = {"bins": {"0.3 to 0.4": found}}
+    description = {"homologues": {}, **json.loads((bundle / "bundle.json").read_text())}
+    table = _homologues(metrics, description)
+    assert "| 0.3 to 0.4 | 1,200 | 0.500 (0.250–0.750) |" in table
+    assert "no rule for them" in _homologues(metrics, {"homologues": None})
 
 
 def test_the_json_is_that_of_its_schema(predicted, root):

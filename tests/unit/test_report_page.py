@@ -70,7 +70,7 @@ def test_the_page_has_every_part(page):
     ]  # fmt: skip
     links = [a["href"] for a in page.all("a")]
     assert links == [f"#{section}" for section in sections]
-    assert len(page.all("svg")) == 12
+    assert len(page.all("svg")) == 13
 
 
 def test_every_id_is_there_once(page):
@@ -109,6 +109,10 @@ def test_the_numbers_are_those_of_the_metrics(run, page):
         for name in ("macro_f1", "exact_match", "calibration_error"):
             for number in method["overall"][name].values():
                 assert formatting.score(number) in page.text
+    chosen = metrics["threshold_sweep"]["halo"]["chosen"]
+    assert f"{chosen['threshold']:.2f} (chosen)" in page.text
+    for number in chosen["micro_mcc"].values():
+        assert formatting.score(number) in page.text
     assert "Similar pairs across parts: 0." in page.text
     assert "illegal residue letters" in page.text
 

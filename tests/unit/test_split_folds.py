@@ -136,9 +136,32 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
         assert not ((a != b) & (a != REMOVED) & (b != REMOVED)).any()
 
 
+@pytest.mark.parametrize(("mode", "safe"), [("external", True), ("predefined", False)])
+def test_chosen_partitions_are_test_and_validation(mode, safe):
+    homology = random_homology(5, n=200, density=0.004)
+    values = np.array([str(i % 5) for i in range(len(homology.sequence_of))], dtype=object)
+    settings = SplitSettings(mode=mode, folds=1, test=("4",), val=("3",))
+    parts = author_parts(homology, author_folds(values, settings), safe, settings)
+    assert parts.shape[1] == 1
+    assert (parts[values == "4", 0] == TEST).all()
+    removed = {REMOVED} if safe else set()
+    assert set(parts[values == "3", 0]) == {VAL, CAL} | removed
+    assert set(parts[np.isin(values, list("012")), 0]) == {TRAIN} | removed
+
+
 @pytest.mark.parametrize(
     ("values", "settings", "message"),
     [
+        (
+            ["1", "2", "3"],
+            SplitSettings(mode="external", test=("3",), val=("4",)),
+            r"split.val: no protein is in 4; .*name those of the validation",
+        ),
+        (
+            ["1", "2", ""],
+            SplitSettings(mode="predefined", folds=1, test=("2",), val=("1",)),
+            "nothing is left to train on",
+        ),
         (["", ""], SplitSettings(mode="predefined"), "name their column in dataset.split"),
         (["a", "b"], SplitSettings(mode="external"), "no protein is in test.*name those of the"),
         (["a", "b"], SplitSettings(mode="external", test=("a", "c")), "no protein is in c; .*'a'"),

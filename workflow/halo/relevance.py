@@ -28,7 +28,8 @@ FILE_ONLY = ("source", "path", "made_by")
 OF_MODES = {
     "folds": ("kfold", "predefined"),
     "fractions": ("fractions",),
-    "test": ("external",),
+    "test": ("external", "predefined"),
+    "val": ("external", "predefined"),
     "val_fraction": ("kfold", "external", "predefined"),
     "cal_fraction": ("kfold", "external", "predefined"),
     "repair": ("predefined",),

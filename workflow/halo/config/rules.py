@@ -105,6 +105,11 @@ def _test_set_and_mode(config: RunConfig) -> Iterator[Fault]:
                 f"{mode}, but there is a test set in dataset.test, which this mode would train on; "
                 "set mode: external, or remove dataset.test",
             )
+        if config.split.val is not None:
+            yield Fault(
+                ("split", "val"),
+                "author partitions, which a run with dataset.test does not divide by; leave it out",
+            )
         if config.split.test != ("test",):
             yield Fault(
                 ("split", "test"),

@@ -5,6 +5,8 @@ are functions of sums over proteins; the sums of all resamples are a matrix prod
 each group and the number of times that each group was drawn.
 """
 
+from copy import copy
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -42,6 +44,12 @@ class GroupBootstrap:
     def restricted(self, chosen: np.ndarray) -> "GroupBootstrap":
         """A new bootstrap of the groups of the proteins in `chosen` (bool [n])."""
         return GroupBootstrap(self.group[chosen], self.resamples, self.seed)
+
+    def repeated(self, times: int) -> "GroupBootstrap":
+        """The same resamples of a table in which each protein has `times` rows, one by one."""
+        other = copy(self)
+        other.group = np.repeat(self.group, times)
+        return other
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sums over proteins of `values` [n, k], float64 [k, 1 + resamples]."""

@@ -80,6 +80,7 @@ def decision_replicates(
         "micro_f1": _ratio(2 * all_hits, all_predicted + all_positive),
         "micro_precision": _ratio(all_hits, all_predicted),
         "micro_recall": _ratio(all_hits, all_positive),
+        "micro_mcc": _mcc(all_hits, all_predicted, all_positive, bootstrap.sums(known).sum(axis=0)),
         **macro(labels),
         "labels_predicted": predicted_sum / n,
     }
@@ -94,6 +95,8 @@ def probability_replicates(
 ) -> Replicates:
     """Metrics of probabilities: AUROC, average precision, expected calibration error.
 
+    The micro-AUROC ranks all pairs of protein and label together.
+
     The calibration error is the mean, over `BINS` equal-width bins weighted by their size, of the
     difference between mean probability and frequency of the label; overall, all pairs of protein
     and label are binned together. Labels that are not `known`, bool [n, n_labels], are ignored.
@@ -104,6 +107,9 @@ def probability_replicates(
         ranking_replicates(truth[:, label], probabilities[:, label], bootstrap, known[:, label])
         for label in range(n_labels)
     ]
+    micro_auroc, _ = ranking_replicates(
+        truth.ravel(), probabilities.ravel(), bootstrap.repeated(n_labels), known.ravel()
+    )
     excess = bootstrap.sums(_binned((probabilities - truth) * known, probabilities).reshape(n, -1))
     excess = excess.reshape(n_labels, BINS, -1)
     count = bootstrap.sums(known)
@@ -115,7 +121,8 @@ def probability_replicates(
         error = np.abs(excess).sum(axis=1) / count
         pooled = np.abs(excess.sum(axis=0)).sum(axis=0) / count.sum(axis=0)
     return Replicates(
-        {**macro(labels), "calibration_error": pooled}, {**labels, "calibration_error": error}
+        {**macro(labels), "micro_auroc": micro_auroc, "calibration_error": pooled},
+        {**labels, "calibration_error": error},
     )
 
 

@@ -29,6 +29,7 @@ from halo.evaluation.summary import (
     overall_estimates,
     reliability_table,
 )
+from halo.evaluation.sweep import threshold_sweep
 from halo.evaluation.table import prediction_table
 from halo.proteins.table import Proteins
 
@@ -127,6 +128,7 @@ def evaluate_models(
         "methods": methods,
         "differences": differences(measured, proteins.label_names),
         "thresholds": threshold_comparison(models, proteins, truth, bootstrap, known),
+        "threshold_sweep": threshold_sweep(models, proteins, truth, bootstrap, known),
         "strata": _by_stratum(truth, pools, strata, rows, bootstrap, known),
     }  # fmt: skip
     return metrics, prediction_table(pools, proteins)

@@ -30,6 +30,7 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
         _overall(method, metrics, description),
         _labels(method, metrics),
         _conformal(method),
+        _homologues(method, description),
         _data(description, metrics),
         _use(description),
     )
@@ -113,6 +114,32 @@ def _conformal(method: Mapping[str, Any]) -> str:
         f"and an observed one of {sets['observed']:.1%} on the test, with {sets['size']:.1f} "
         "labels per set."
     )
+
+
+def _homologues(method: Mapping[str, Any], description: Mapping[str, Any]) -> str:
+    """What the labels of a similar training protein add, by identity."""
+    if description.get("homologues") is None:
+        return (
+            "The labels of similar training proteins are not part of the decisions: the bundle has "
+            "no rule for them."
+        )
+    text = (
+        "If a training protein is similar, its labels are part of the decision, and `decided_by` "
+        "ends with `homology`. The metrics above are without it."
+    )
+    bins = method.get("homologues", {}).get("bins")
+    if not bins:
+        return text
+    lines = [
+        f"{text} On test proteins that are similar to another protein, macro-F1 by identity:",
+        "",
+        "| identity | test proteins | model alone | homologue's labels | both |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in bins.items():
+        values = (_text(found[way]["macro_f1"]) for way in ("alone", "homologue", "joined"))
+        lines.append(f"| {name} | {found['proteins']:,} | {' | '.join(values)} |")
+    return "\n".join(lines)
 
 
 def _data(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

@@ -133,6 +133,15 @@ def _result_figures(run: RunResults) -> Iterator[Drawn]:
         f"{main} (the mean of its seeds); the nearer to the labels that go together, the better.",
         plots_results.confusion(run.predictions, metrics, "decisions"),
     )
+    sweep = metrics["threshold_sweep"].get(main)
+    if sweep is not None:
+        yield Drawn(
+            "threshold_sweep",
+            "One threshold for all labels",
+            f"Metrics of {main} on the test proteins if all labels have the same threshold. The "
+            "dashed line is the threshold with the best macro-F1 on the calibration part.",
+            plots_results.threshold_sweep(sweep),
+        )
     if metrics["methods"][main].get("modality_weights"):
         yield Drawn(
             "modality_weights",

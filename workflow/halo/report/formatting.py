@@ -16,7 +16,12 @@ METRICS = {
     "macro_recall": ("Recall", "how many of the true labels are given, averaged over labels"),
     "micro_precision": ("Micro-precision", "how many of all given labels are true"),
     "micro_recall": ("Micro-recall", "how many of all true labels are given"),
+    "micro_mcc": ("Overall MCC", "correlation over all pairs of protein and label together"),
     "macro_auroc": ("AUROC", "chance that a protein with the label is ranked above one without"),
+    "micro_auroc": (
+        "Micro-AUROC", "chance that a pair of protein and label that is true is ranked above one "
+        "that is not",
+    ),
     "macro_average_precision": (
         "Average precision", "area below the curve of precision over recall, averaged over labels",
     ),

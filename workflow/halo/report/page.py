@@ -17,6 +17,7 @@ from halo.report.svg import inline_svg
 
 TEMPLATE = data_file("report/template.html")
 NOT_KNOWN = "not known"  # column with the numbers of unknown labels
+SWEPT = ("macro_f1", "micro_f1", "micro_mcc")
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 
 
@@ -82,6 +83,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         "joined_rows": [n for n in dict.fromkeys([*members, *joined]) if n in methods],
         "label_metric_names": formatting.LABEL_METRICS,
         "compared": COMPARED,
+        "swept": SWEPT,
         "data": data_facts(run),
         "folds": fold_table(run),
         "by_fold": {

@@ -13,6 +13,7 @@ from halo.model_key import ModelKey
 from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure
 
 MOST_LABELS = 30  # rows of a figure; of more labels the most frequent are drawn
+SWEPT_NAMES = {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "micro_mcc": "overall MCC"}
 METRIC_NAMES = {"f1": "F1", "mcc": "Matthews correlation (MCC)"}
 
 
@@ -81,6 +82,28 @@ def reliability(metrics: Mapping[str, Any]) -> Figure:
     lower.set(xlabel="predicted probability", ylabel="pairs", yscale="log", ylim=(0.8, None))
     lower.yaxis.set_minor_formatter(NullFormatter())
     lower.set_xlim(0, 1)
+    return figure
+
+
+def threshold_sweep(sweep: Mapping[str, Any]) -> Figure:
+    """Metrics of a method against one common threshold; the chosen one is marked."""
+    figure = new_figure(3.6)
+    axes = figure.subplots()
+    for index, (name, title) in enumerate(SWEPT_NAMES.items()):
+        colour = cycle(COLOURS, index)
+        axes.plot(
+            sweep["thresholds"], sweep[name], label=title, color=colour,
+            linestyle=cycle(DASHES, index),
+        )  # fmt: skip
+        if sweep["chosen"] is not None:
+            axes.plot(
+                sweep["chosen"]["threshold"], sweep["chosen"][name]["value"], color=colour,
+                marker=cycle(MARKERS, index), markersize=6,
+            )  # fmt: skip
+    if sweep["chosen"] is not None:
+        axes.axvline(sweep["chosen"]["threshold"], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set(xlabel="threshold of all labels", ylabel="value on the test", xlim=(0, 1))
+    figure.legend(loc="outside upper center", ncols=3)
     return figure
 
 

@@ -51,8 +51,8 @@ def author_folds(values: np.ndarray, settings: SplitSettings) -> list[AuthorFold
             "column in dataset.split"
         )
     parts = {value: PART_OF.get(value.lower()) for value in present}
-    if settings.mode == "external":
-        return [_external(values, parts, settings)]
+    if settings.mode == "external" or settings.val is not None:
+        return [_chosen(values, parts, settings)]
     if any(parts.values()):
         _require_part_names(values, parts)
         return [_by_part_names(values, parts, settings)]
@@ -69,25 +69,32 @@ def author_folds(values: np.ndarray, settings: SplitSettings) -> list[AuthorFold
     ]
 
 
-def _external(
+def _chosen(
     values: np.ndarray, parts: dict[str, str | None], settings: SplitSettings
 ) -> AuthorFold:
-    absent = [value for value in settings.test if value not in parts]
-    if absent:
+    """The division by `settings.test` and `settings.val`; all others are for training."""
+    held_out = {"test": settings.test, "val": settings.val or ()}
+    for key, names in held_out.items():
+        absent = [value for value in names if value not in parts]
+        if absent:
+            raise HaloError(
+                f"split.{key}: no protein is in {', '.join(absent)}; the column of dataset.split "
+                f"has {_sizes(values, list(parts))}: name those of the "
+                f"{'external test' if key == 'test' else 'validation'}"
+            )
+    rest = {v: r for v, r in parts.items() if v not in (*settings.test, *held_out["val"])}
+    if any(rest.values()):
+        _require_part_names(values, rest)
+    test, val = (np.isin(values, list(names)) for names in held_out.values())
+    train = ~test & ~val
+    if settings.mode == "predefined":  # a blank is no partition
+        train &= values != ""
+    if not train.any():
         raise HaloError(
-            f"split.test: no protein is in {', '.join(absent)}; the column of dataset.split has "
-            f"{_sizes(values, list(parts))}: name those of the external test"
+            f"split.test: {', '.join([*settings.test, *held_out['val']])} is all that the column "
+            "of dataset.split has, and nothing is left to train on; name fewer"
         )
-    if any(part for value, part in parts.items() if value not in settings.test):
-        _require_part_names(values, {v: r for v, r in parts.items() if v not in settings.test})
-    test = np.isin(values, list(settings.test))
-    if test.all():
-        raise HaloError(
-            f"split.test: {', '.join(settings.test)} is all that the column of dataset.split has, "
-            "and nothing is left to train on; name fewer"
-        )
-    none = np.zeros(len(values), dtype=bool)
-    return AuthorFold(~test, none, none, test)
+    return AuthorFold(train, val, np.zeros(len(values), dtype=bool), test)
 
 
 def _require_part_names(values: np.ndarray, parts: dict[str, str | None]) -> None:

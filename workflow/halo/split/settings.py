@@ -102,7 +102,14 @@ class SplitMode:
     fractions: Fractions = setting(Fractions, "shares of the parts (mode fractions); they sum to 1")
     test: tuple[str, ...] = setting(
         ("test",),
-        "author partitions that are the test set (mode external)",
+        "author partitions that are the test set (mode external, and predefined with val)",
+        min_length=1,
+        unique=True,
+    )
+    val: tuple[str, ...] | None = setting(
+        None,
+        "author partitions for validation, which `test` is not part of and the others are training "
+        "(modes external and predefined, which then has one fold); null for a share of the rest",
         min_length=1,
         unique=True,
     )
@@ -185,6 +192,14 @@ class SplitSettings(Rule, SplitMode):
                     "null",
                 )
             )
+        if self.val is not None and self.mode in ("external", "predefined"):
+            faults += [
+                (f"val[{number}]", f"{name!r} is in test, too; remove it from one of them")
+                for number, name in enumerate(self.val)
+                if name in self.test
+            ]
+            if self.mode == "predefined" and self.folds != 1:
+                faults.append(("folds", "with val there is one division; set it to 1"))
         if self.repair and self.mode != "predefined":
             faults.append(
                 (
