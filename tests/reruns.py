@@ -31,7 +31,7 @@ PIPELINE = (
     "download_dataset", "download_uniprot", "ingest", "split", "structures",
     "structures_manifest", "embedding_file", "language_model",
     "finetune", "embeddings", "join_embeddings", "graphs",
-    "join_graphs", "train", "esm", "drop_embeddings", "baseline", "join_methods", "evaluate",
+    "join_graphs", "train", "esm", "drop_embeddings", "baseline", "nearest_neighbour", "join_methods", "evaluate",
     "provenance", "report", "bundle", "predict_fetch", "predict",
 )  # fmt: skip
 LABELS = ["Cytoplasm", "Nucleus", "Extracellular"]
@@ -235,6 +235,7 @@ CHANGES: dict[str, Change] = {
     "split.name": Change("other"),
     "split.repair": Change(True, "predefined"),
     "split.test": Change(["test", "dev"], "partitions"),
+    "split.val": Change(["dev"], "partitions"),
     "structures.max_length": Change(1000),
     "structures.names": Change("others.csv"),
     "structures.sequences": Change("other.fasta"),
