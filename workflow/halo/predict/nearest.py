@@ -6,10 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from halo.files import sha256_of_text
-from halo.split.alignment import align
+from halo.split.alignment import NEAR, align, pair_tasks
 from halo.split.binary import run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
 from halo.split.settings import Rule
@@ -21,7 +22,7 @@ from halo.text import open_text
 # neighbours alone and with others.
 EXHAUSTIVE = 1_000_000
 MOST = 300  # candidates per query that MMseqs2 aligns
-EXACT = 10  # best of them that are aligned exactly, until one is similar
+EXACT = 3  # best of them that are aligned exactly, if MMseqs2's values are near the thresholds
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",
            "evalue", "bits")  # fmt: skip
 
@@ -82,7 +83,7 @@ class TrainingSequences:
     def nearest(self, sequences: Sequence[str]) -> list[Neighbour | None]:
         """The nearest training protein of each sequence; None if MMseqs2 finds no alignment.
 
-        It is the best hit of MMseqs2 that is similar, or else the best one.
+        It is the best alignment of a similar protein, or else the best hit of MMseqs2.
         """
         exact = [self._exact.get(sha256_of_text(sequence)) for sequence in sequences]
         others = [row for row, same in enumerate(exact) if same is None]
@@ -123,33 +124,39 @@ class TrainingSequences:
             )
             table = pd.read_csv(work / "hits.tsv", sep="\t", header=None, names=list(COLUMNS))
         table = table.sort_values(["query", "bits", "fident", "target"], ascending=[1, 0, 0, 1])
-        hits = {int(number): found for number, found in table.groupby("query")}
-        return [
-            self._nearest(sequence, hits[number]) if number in hits else None
-            for number, sequence in enumerate(sequences)
-        ]
+        spans = table["qend"] - table["qstart"] + 1, table["tend"] - table["tstart"] + 1
+        of_shorter = np.where(table["qlen"] < table["tlen"], *spans)
+        table["coverage"] = of_shorter / np.minimum(table["qlen"], table["tlen"])
+        best = table.drop_duplicates("query")
+        nearest = {int(row.query): self._found(row) for row in best.itertuples()}
+        nearest |= self._similar(sequences, table)
+        return [nearest.get(number) for number in range(len(sequences))]
 
-    def _nearest(self, sequence: str, hits: pd.DataFrame) -> Neighbour:
-        """The nearest of the hits of one sequence, of which the best is first."""
-        search = self._search
-        rule = Rule(search["identity"], coverage=search["coverage"], evalue=search["evalue"])
-        residues = self._residues + len(sequence)
-        for target in hits["target"].astype(int)[:EXACT]:
-            pair = [sequence, self._sequences[target]]
-            for found in align(pair, [(0, [1])], rule, residues, processes=1).itertuples():
-                if found.similar:
-                    return Neighbour(
-                        *self._entries[target],
-                        round(found.identity, 3), round(found.coverage, 3), found.evalue,
-                        similar=True,
-                    )  # fmt: skip
-        return self._neighbour(next(hits.itertuples()))
-
-    def _neighbour(self, row: Any) -> Neighbour:
-        """A hit of MMseqs2."""
-        spans = {row.qlen: row.qend - row.qstart + 1, row.tlen: row.tend - row.tstart + 1}
-        coverage = spans[min(spans)] / min(spans)
+    def _found(self, row: Any) -> Neighbour:
+        """A hit with the values of MMseqs2."""
         return Neighbour(
             *self._entries[int(row.target)],
-            round(float(row.fident), 3), round(coverage, 3), float(row.evalue), similar=False,
+            round(float(row.fident), 3), round(float(row.coverage), 3), float(row.evalue),
+            similar=False,
         )  # fmt: skip
+
+    def _similar(self, sequences: Sequence[str], hits: pd.DataFrame) -> dict[int, Neighbour]:
+        """The best alignment of a similar protein among the first hits of each sequence."""
+        rule = Rule(self._search["identity"], coverage=self._search["coverage"],
+                    evalue=self._search["evalue"])  # fmt: skip
+        near = hits[
+            (hits["fident"] >= rule.identity - NEAR) & (hits["coverage"] >= rule.coverage - NEAR)
+        ]
+        near = near.groupby("query").head(EXACT)
+        targets, place = np.unique(near["target"].to_numpy(dtype=int), return_inverse=True)
+        texts = [*sequences, *(self._sequences[target] for target in targets)]
+        pairs = np.column_stack([near["query"].to_numpy(dtype=int), len(sequences) + place])
+        aligned = align(texts, pair_tasks(pairs), rule, self._residues, processes=1)
+        similar = aligned[aligned["similar"]].sort_values("score", ascending=False, kind="stable")
+        return {
+            row.a: Neighbour(
+                *self._entries[targets[row.b - len(sequences)]],
+                round(row.identity, 3), round(row.coverage, 3), row.evalue, similar=True,
+            )
+            for row in similar.drop_duplicates("a").itertuples()
+        }  # fmt: skip
