@@ -30,6 +30,8 @@ FROM_FILE = config["embeddings"]["source"] == "file"
 EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
 # With finetune.keep_embeddings: false, embeddings of folds are removed after the trainings.
 DROPPED = PLAN.finetuned and not config["finetune"]["keep_embeddings"]
+# Regions of the data set, if it has any.
+REGIONS = ["<results>/regions.csv"] * bool(config["dataset"]["regions"])
 LOST = set()  # shard files whose proteins the store does not hold any more
 
 
@@ -101,6 +103,11 @@ def model_files(name, keys):
 def files_of_all(name):
     """An input function: a file of every model of the run, those of the main method first."""
     return lambda wildcards: model_files(name, PLAN.models(PLAN.compared))
+
+
+def region_files(wildcards):
+    """Regions that the networks predict, if the data set has regions."""
+    return model_files("regions.csv", PLAN.models(PLAN.methods.networks)) if REGIONS else []
 
 
 def shard_buckets(wildcards):

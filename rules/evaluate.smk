@@ -9,6 +9,8 @@ rule evaluate:
         descriptions=files_of_all("model.json"),
         shards=joined_shards(),
         published=published_language_model,
+        regions=REGIONS,
+        predicted_regions=region_files,
     output:
         metrics=report(
             "<results>/evaluation/metrics.json",
@@ -30,10 +32,11 @@ rule evaluate:
         run=RUN,
         # In this order: the first method is the main one.
         models=lambda wildcards: f"methods {' '.join(PLAN.compared)}",
+        regions=lambda wildcards, input: option("regions", input.regions),
         settings=as_json(stage_settings.evaluation_settings(config, USED)),
         code=script_digest("evaluate.py"),
     shell:
         "{params.run}/evaluate.py --proteins {input.proteins} --assignments {input.assignments}"
         " --identity {input.identity} --hits {input.hits} --structures {input.structures} --models {input.models}"
-        " --metrics {output.metrics} --predictions {output.predictions}"
+        " {params.regions} --metrics {output.metrics} --predictions {output.predictions}"
         " --settings {params.settings:q} --log {log}"

@@ -39,6 +39,28 @@ rule download_uniprot:
         "{params.run}/download_uniprot.py --settings {params.settings:q} --out {output:q} --log {log}"
 
 
+rule regions:
+    input:
+        proteins="<results>/proteins.csv",
+        table=file_of(DATASET["regions"] or {"table": None}, "table"),
+    output:
+        "<results>/regions.csv",
+        "<results>/regions.json",
+    log:
+        "<logs>/regions.log",
+    benchmark:
+        "<benchmarks>/regions.tsv"
+    conda:
+        "../envs/ingest.yaml"
+    params:
+        run=RUN,
+        settings=as_json(USED["dataset"]["regions"]),
+        code=script_digest("regions.py"),
+    shell:
+        "{params.run}/regions.py --input {input.table:q} --proteins {input.proteins}"
+        " --out {output[0]} --settings {params.settings:q} --log {log}"
+
+
 checkpoint ingest:
     input:
         table=dataset_file(DATASET),

@@ -6,6 +6,7 @@ from pathlib import Path
 from halo.baselines.stage import read_hits
 from halo.cli import job_parser, run_job
 from halo.evaluation.models import by_method, read_model
+from halo.evaluation.regions import evaluate_regions
 from halo.evaluation.stage import EvaluationSettings, evaluate_models
 from halo.evaluation.strata import make_strata
 from halo.files import read_text_table, write_json, write_table
@@ -13,6 +14,7 @@ from halo.fold_parts import read_assignments
 from halo.homologues.gain import measure_gains
 from halo.homologues.pairs import Similarity
 from halo.proteins.table import read_proteins
+from halo.regions.table import read_regions
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -34,6 +36,15 @@ def job(arguments: argparse.Namespace) -> None:
         gains = measure_gains(models, proteins, assignments, hits, similarity, risk, settings)
         for method, gain in gains.items():
             metrics["methods"][method]["homologues"] = gain
+    if arguments.regions:
+        metrics["regions"] = evaluate_regions(
+            proteins,
+            assignments,
+            read_regions(arguments.regions),
+            arguments.models,
+            strata,
+            settings,
+        )
     write_table(arguments.predictions, table)
     write_json(arguments.metrics, metrics)
 
@@ -54,6 +65,7 @@ if __name__ == "__main__":
     parser.add_argument("--structures", type=Path, help="the structures' manifest.csv")
     parser.add_argument("--identity", type=Path, help="the split's identity.csv")
     parser.add_argument("--hits", type=Path, help="the split's hits.csv.gz")
+    parser.add_argument("--regions", type=Path, help="regions.csv of the data set, if it has any")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json to write")
     parser.add_argument("--predictions", type=Path, required=True, help="table to write")
     run_job(parser, job)

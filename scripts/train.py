@@ -27,7 +27,13 @@ def job(arguments: argparse.Namespace) -> None:
     train_fold(
         proteins,
         read_parts(arguments.assignments, arguments.fold, proteins.ids),
-        Inputs(arguments.graphs, arguments.embeddings, arguments.store, arguments.language_model),
+        Inputs(
+            arguments.graphs,
+            arguments.embeddings,
+            arguments.store,
+            arguments.language_model,
+            arguments.regions,
+        ),
         ModelKey(arguments.split, arguments.fold, arguments.seed, arguments.method),
         arguments.method_class,
         NetworkSettings(**arguments.settings["network"]),
@@ -49,6 +55,7 @@ if __name__ == "__main__":
         type=Path,
         help="language_model.json of the fold's fine-tuned one, with training.csv beside it",
     )
+    parser.add_argument("--regions", type=Path, help="regions.csv, if the data set has regions")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--fold", required=True, help="fold that is tested")
     parser.add_argument("--seed", type=int, required=True, help="seed of weights and batches")

@@ -23,7 +23,10 @@ from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.settings import PredictSettings
 from halo.proteins.ingest import DatasetSettings, ingest
 from halo.proteins.members import members_of
+from halo.proteins.settings import RegionsSettings
 from halo.proteins.table import Proteins, read_proteins, write_proteins
+from halo.regions.read import read_user_regions
+from halo.regions.table import write_regions
 from halo.shards import write_shard
 from halo.structures.fetch import fetch_structures
 from halo.structures.settings import StructureSettings, TransportSettings
@@ -37,6 +40,8 @@ FOLDS = ("0", "1")
 KINDS = {"plain": "mean_embedding", "halo": "network"}
 STRUCTURES = {"sources": [{"kind": "folder", "path": str(DEMO / "afdb")}]}
 SEARCH = {"identity": 0.3, "coverage": 0.8, "evalue": 1e-3, "sensitivity": 5.7}
+REGION_KINDS = ("signal peptide", "presequence")
+OTHER_SIGNALS = tuple(sorted(set(pd.read_csv(DEMO / "signals.csv")["signal"]) - set(REGION_KINDS)))
 EMBEDDINGS = {"layer": -1, "window": 60, "overlap": 20, "tokens_per_batch": 2048}
 # Structures from the demo's folder, and nothing from the internet.
 OFFLINE = PredictSettings(
@@ -115,6 +120,11 @@ def make_small_run(folder: Path, count: int = 60) -> None:
     settings = EmbeddingSettings(**EMBEDDINGS, precision="float32")
     embeddings = embed_buckets(members, store, weights, settings, "cpu")
     write_shard(folder / "graphs.json", graphs, members)
+    signals = RegionsSettings(
+        str(DEMO / "signals.csv"), kind="signal", kinds=REGION_KINDS, unknown=OTHER_SIGNALS
+    )
+    regions = read_user_regions(DEMO / "signals.csv", signals, proteins.table)
+    write_regions(folder / "regions.csv", regions)
     write_shard(folder / "embeddings.json", embeddings, members)
     for fold in FOLDS:
         for method, kind in KINDS.items():
@@ -123,7 +133,12 @@ def make_small_run(folder: Path, count: int = 60) -> None:
             train_fold(
                 proteins,
                 FoldParts.of_fold(assignments, fold, proteins.ids),
-                Inputs([folder / "graphs.json"], [folder / "embeddings.json"], store),
+                Inputs(
+                    [folder / "graphs.json"],
+                    [folder / "embeddings.json"],
+                    store,
+                    regions=folder / "regions.csv",
+                ),
                 ModelKey("kfold", fold, 1, method),
                 kind,
                 NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2),

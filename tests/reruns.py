@@ -28,7 +28,7 @@ HEADING = "## Every key\n\n"
 HEAD = "| key | beside it | jobs that run again |\n|---|---|---|\n"
 TARGETS = ("all", "bundle", "predict")
 PIPELINE = (
-    "download_dataset", "download_uniprot", "ingest", "split", "structures",
+    "download_dataset", "download_uniprot", "ingest", "regions", "split", "structures",
     "structures_manifest", "embedding_file", "language_model",
     "finetune", "embeddings", "join_embeddings", "graphs",
     "join_graphs", "train", "esm", "drop_embeddings", "baseline", "nearest_neighbour", "join_methods", "evaluate",
@@ -105,6 +105,9 @@ RUNS = {
             },
         },
         "`split.mode: external`, `dataset.test`",
+    ),
+    "regions": Run(
+        merged(CONFIG, {"dataset": {"regions": {"table": "regions.csv"}}}), "`dataset.regions`"
     ),
     "uniprot": Run(
         {
@@ -196,6 +199,17 @@ CHANGES: dict[str, Change] = {
     **of_data("dataset.test", "columns of the test", "names"),
     "container": Change("docker://registry.example.org/halo"),
     "dataset.split": Change("partition"),
+    "dataset.regions.table": Change("regions_2.csv", "regions"),
+    "dataset.regions.id": Change("id2", "regions"),
+    "dataset.regions.start": Change("start2", "regions"),
+    "dataset.regions.end": Change("end2", "regions"),
+    "dataset.regions.kind": Change("kind2", "regions"),
+    "dataset.regions.kinds": Change(["SP"], "regions"),
+    "dataset.regions.none": Change(["noTP"], "regions"),
+    "dataset.regions.unknown": Change(["?"], "regions"),
+    "dataset.regions.outside": Change("unknown", "regions"),
+    "dataset.regions.letters": Change({"S": "SP"}, "regions"),
+    "training.region_weight": Change(2.0, "regions"),
     "bundle": Change("given"),
     "embeddings.made_by": Change("other", "file"),
     "embeddings.model": Change("other.pt"),
@@ -258,6 +272,10 @@ def write_inputs(folder: Path) -> None:
         "test_2.csv": demo[41:60],
     }.items():  # fmt: skip
         rows.to_csv(folder / name, index=False)
+    for name in ("regions.csv", "regions_2.csv"):
+        pd.DataFrame({"id": demo["id"][:40], "start": 1, "end": 9, "kind": "SP"}).to_csv(
+            folder / name, index=False
+        )
     names = pd.DataFrame({"id": demo["id"][:60], "id2": demo["id"][:60], "evidence": "EXP"})
     names["location"] = [LABELS[row % 2] for row in range(60)]
     names["location2"] = [LABELS[1 - row % 2] for row in range(60)]

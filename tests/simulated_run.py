@@ -5,6 +5,7 @@ The predictions of the "network" are drawn around the truth; the baselines are t
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -296,7 +297,12 @@ def benchmark_names(n_folds: int, seeds: tuple[int, ...]) -> list[str]:
     return names + trained
 
 
-def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100) -> Path:
+def make_report(
+    run: SimulatedRun,
+    simulated: bool = True,
+    resamples: int = 100,
+    regions: dict[str, Any] | None = None,
+) -> Path:
     """Evaluate the run and write its report with the real code; the path of the page."""
     assignments = run.assignments.set_index("id")
     structures = pd.read_csv(run.path("structures/manifest.csv"), dtype=str, keep_default_na=False)
@@ -308,6 +314,8 @@ def make_report(run: SimulatedRun, simulated: bool = True, resamples: int = 100)
         make_strata(run.proteins, structures, identity),
         EvaluationSettings(resamples=resamples),
     )
+    if regions:
+        metrics["regions"] = regions
     write_json(run.path("evaluation/metrics.json"), metrics)
     write_table(run.path("evaluation/predictions.csv"), predictions)
     config = {

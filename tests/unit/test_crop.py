@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halo.network.batch import Batch, Data
@@ -26,6 +26,7 @@ def protein(length: int, edges: list[tuple[int, int]]) -> Data:
         present=torch.tensor([[True, True, True]]),
         y=torch.tensor([[1.0, 0.0]]),
         row=torch.tensor([7]),
+        region=torch.arange(length),
     )
 
 
@@ -39,6 +40,7 @@ def test_both_ends_are_kept_with_the_edges_within_and_between_them():
     assert cropped.y.tolist() == [[1.0, 0.0]]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(2, 50), st.data())
 def test_residues_and_edges_are_those_of_the_whole_protein(length, longest, data):
     residue = st.integers(0, length - 1)
@@ -49,7 +51,7 @@ def test_residues_and_edges_are_those_of_the_whole_protein(length, longest, data
     n_first = (longest + 1) // 2
     assert kept == [r for r in range(length) if r < n_first or r >= length - (longest - n_first)]
     assert cropped.num_nodes == len(kept) == min(length, longest)
-    for name in ("structure", "coordinates", "biochemistry"):
+    for name in ("structure", "coordinates", "biochemistry", "region"):
         assert torch.equal(cropped[name], whole[name][kept])
     ends = [(kept[a], kept[b]) for a, b in cropped.edge_index.T.tolist()]
     numbers = [n for n, (a, b) in enumerate(edges) if a in kept and b in kept]

@@ -18,9 +18,10 @@ from jsonschema import Draft202012Validator
 from torch import nn
 
 from halo.errors import HaloError
+from halo.files import read_json, write_json
 from halo.predict import ensemble, nearest
 from halo.predict import predictor as predictor_module
-from halo.predict.bundle import read_bundle
+from halo.predict.bundle import listed, read_bundle
 from halo.predict.output import table_of
 from halo.predict.predictor import Predictor
 from halo.predict.records import KnownSequences, read_queries
@@ -170,9 +171,41 @@ def test_other_methods(small, fasta, tmp_path, method):
     decided = {"average": {"plain;halo"}}.get(method, {method})
     assert set(found["decided_by"]) == decided
     assert (found["set"] != "").any()
+    content = json.loads((tmp_path / "out/predictions.json").read_text())
+    assert (content["region_kinds"] is None) == (method == "plain")
     # Without the training sequences nothing is said of them.
     assert set(found["nearest_training"]) == {""}
     assert set(found["far"]) == {""}
+
+
+def test_regions_are_those_of_the_mean_of_the_models(small, bundle, fasta, expected, tmp_path):
+    """Each network predicts the regions of its own held-out proteins in the training."""
+    content = json.loads((expected / "predictions.json").read_text())
+    assert content["region_kinds"] == ["signal peptide", "presequence"]
+    assert all(isinstance(entry["predicted_regions"], list) for entry in content["proteins"])
+    trained = small.folder / "kfold/0/1/halo"
+    own = pd.read_csv(trained / "regions.csv")
+    assert len(own)
+    only = small.bundle(tmp_path / "bundle", "halo")
+    description = read_json(only / "bundle.json")
+    description["models"] = [m for m in description["models"] if m["fold"] == "0"]
+    write_json(only / "bundle.json", description)
+    write_json(only / "manifest.json", {"format": 2, "files": listed(only)})
+    chosen = small.proteins.table.set_index("id").loc[own["id"].unique()]
+    queried = write_fasta(
+        tmp_path / "own.fasta", dict(zip(chosen["accession"], chosen["sequence"], strict=True))
+    )
+    predict(queried, only, tmp_path / "out", OFFLINE)
+    found = {
+        entry["id"]: entry["predicted_regions"]
+        for entry in json.loads((tmp_path / "out/predictions.json").read_text())["proteins"]
+    }
+    for name, rows in own.groupby("id"):
+        got = pd.DataFrame(found[chosen.loc[name, "accession"]])
+        assert got[["start", "end", "kind"]].values.tolist() == (
+            rows[["start", "end", "kind"]].values.tolist()
+        )
+        np.testing.assert_allclose(got["confidence"], rows["confidence"], atol=1e-3)
 
 
 def test_the_nearest_training_protein(small, bundle, expected, monkeypatch):

@@ -143,6 +143,28 @@ def test_what_stands_in_the_data_is_no_html(tmp_path):
     assert "&lt;script&gt;" in text
 
 
+def test_regions_have_a_section(run, text):
+    assert 'id="regions"' not in text
+    estimate = {"value": 0.5, "low": 0.25, "high": 0.75}
+    names = dict.fromkeys(formatting.REGION_METRICS, estimate)
+    none = {name: {"value": None, "low": None, "high": None} for name in names}
+    kinds = {
+        "signal peptide": {
+            "proteins": 1200, "with": 300, **names, "mcc": {**estimate, "value": 0.875},
+        },
+        "<transit>": {"proteins": 1200, "with": 0, **none},
+    }  # fmt: skip
+    strata = {"kingdom": {"Fungi": kinds, "Metazoa": kinds}}
+    regions = {"near": 3, "methods": {"halo": {"kinds": kinds, "strata": strata}}}
+    found = Page(make_report(run, regions=regions).read_text(encoding="utf-8"))
+    assert "0.875" in found.text
+    assert "300 of 1,200" in found.text
+    assert "<transit>" in found.text  # a text, not a tag
+    assert "within 3 residues" in found.text
+    assert found.text.count("Metazoa") >= 2
+    assert any(each.get("href") == "#regions" for each in found.all("a"))
+
+
 def test_a_run_of_single_labels(tmp_path):
     page = Page(make_report(make_run(tmp_path, task="singlelabel", seeds=(1,))).read_text())
     assert "there are no thresholds" in page.text

@@ -27,12 +27,15 @@ from halo.network.classes import NETWORKS
 from halo.network.model import HaloNetwork, NetworkSettings
 from halo.predict.ensemble import network_outputs
 from halo.proteins.table import Proteins
+from halo.regions.decode import decode
+from halo.regions.table import Region, Regions, read_regions, write_regions
+from halo.shards import open_store
 from halo.store import Store
 from halo.training import stage
 from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import macro_f1_error
-from halo.training.loop import Training
+from halo.training.loop import Training, region_probabilities
 from halo.training.settings import TrainingSettings
 from halo.training.stage import Inputs, train_fold
 from halo.training.state import Position
@@ -84,7 +87,13 @@ def run(setting, folder: Path, **change) -> None:
     train_fold(
         proteins,
         FoldParts("0", change.get("parts", parts).to_numpy(dtype=object)),
-        Inputs([root / "graphs.json"], [root / "embeddings.json"], root, change.get("own")),
+        Inputs(
+            [root / "graphs.json"],
+            [root / "embeddings.json"],
+            root,
+            change.get("own"),
+            change.get("regions"),
+        ),
         KEY,
         change.get("method_class", "network"),
         NETWORK,
@@ -288,7 +297,8 @@ def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_pat
     table = proteins.table.iloc[rows]
     hashes = table["seq_hash"].to_numpy(dtype=object)
     dataset = ProteinDataset(hashes, proteins.labels[rows], *stores)
-    predicted, _ = network_outputs(network, dataset, table["length"].to_numpy(), "cpu")
+    outputs = network_outputs(network, dataset, table["length"].to_numpy(), "cpu")
+    predicted = outputs.logits
     np.testing.assert_allclose(predicted.sigmoid(), scored[["p:A", "p:B"]], rtol=0, atol=1e-5)
 
 
@@ -351,6 +361,60 @@ def test_the_middle_of_long_proteins_is_cropped_in_training_only(tmp_path, monke
     run(setting_of(tmp_path, rng, sequences, labels, parts), tmp_path / "out", training=settings)
     assert {longest for training, longest in seen if training} == {64}
     assert {longest for training, longest in seen if not training} == {600}
+
+
+@pytest.fixture(scope="module")
+def regions(setting, tmp_path_factory) -> Path:
+    """Label A's first residues are a region; each fifth protein is not annotated."""
+    table = setting[0].table
+    of_protein = {
+        name: (Region(1, 5, "start"), Region(6, len(sequence), ""))
+        if sequence.startswith("KKKKK")
+        else (Region(1, len(sequence), ""),)
+        for number, (name, sequence) in enumerate(zip(table["id"], table["sequence"], strict=True))
+        if number % 5
+    }
+    file = tmp_path_factory.mktemp("regions") / "regions.csv"
+    write_regions(file, Regions(("start",), of_protein))
+    return file
+
+
+def test_regions_are_learned_with_the_labels(setting, regions, tmp_path):
+    proteins, parts, root = setting
+    settings = replace(TRAINING, epochs=25, patience=25, region_weight=2.0)
+    run(setting, tmp_path, training=settings, regions=regions)
+    true = read_regions(regions)
+    held_out = [name for name in parts.index[parts != "train"] if name in true.of_protein]
+    found = pd.read_csv(tmp_path / "regions.csv")
+    assert set(found["id"]) <= set(held_out)  # no training protein, and no unknown one
+    assert found["confidence"].between(0.5, 1).all()
+    with_region = {name for name in held_out if true.named(name)}
+    assert len(with_region & set(found["id"])) > 0.8 * len(with_region)
+    assert len(set(found["id"]) - with_region) < 0.2 * len(with_region)
+    assert found["end"].between(3, 7).mean() > 0.8
+    network, description = load_model(tmp_path)
+    assert description.regions.kinds == ["start"]
+    dataset = ProteinDataset(
+        proteins.table["seq_hash"].to_numpy(object), proteins.targets,
+        open_store([root / "graphs.json"], GRAPHS, root),
+        open_store([root / "embeddings.json"], EMBEDDINGS, root),
+    )  # fmt: skip
+    lengths = proteins.table["length"].to_numpy()
+    row = int(np.flatnonzero(proteins.ids == found["id"].iat[0])[0])
+    [(_, p)] = region_probabilities(network, dataset, lengths, [row], settings)
+    assert p.shape == (lengths[row], 2)
+    first = decode(p, ["start"], description.regions.transitions)[0]
+    assert (first.start, first.end) == tuple(found[["start", "end"]].iloc[0])
+    assert first.confidence == pytest.approx(found["confidence"].iat[0], abs=1e-3)
+
+
+def test_a_network_without_regions_writes_none(setting, regions, tmp_path):
+    settings = replace(TRAINING, epochs=1)
+    run(setting, tmp_path, method_class="mean_embedding", training=settings, regions=regions)
+    assert pd.read_csv(tmp_path / "regions.csv").columns.tolist() == [
+        "id", "start", "end", "kind", "confidence",
+    ]  # fmt: skip
+    assert load_model(tmp_path)[1].regions is None
 
 
 def test_a_part_without_proteins_is_an_error(setting, tmp_path):

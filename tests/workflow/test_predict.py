@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from halo.config import merged
 from halo.predict.run import predict_sequences
 from halo.predict.settings import PredictSettings
 from pipeline import ROOT, SMALL, forks, snakemake
-from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
+from predict_bundle import CHECKPOINT, DEMO, OTHER_SIGNALS, queries, write_fasta
 
 QUERIES = queries(20)  # some of the training and some new, half with a structure
 SETTINGS = PredictSettings(structures=DEMO / "afdb", download=False, language_model=CHECKPOINT)
@@ -29,6 +30,12 @@ CONFIG = merged(
             "accession": "accession",
             "annotations": ["kingdom"],
             "simulated": True,
+            "regions": {
+                "table": "signals.csv",
+                "kind": "signal",
+                "kinds": ["signal peptide", "presequence"],
+                "unknown": [*OTHER_SIGNALS],
+            },
         },
         "structures": {"sources": [{"kind": "folder", "path": str(DEMO / "afdb")}]},
         "finetune": {"model": "finetuned", "epochs": 2, "rank": 2, "hidden": 16},
@@ -55,6 +62,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     demo = pd.read_csv(DEMO / "proteins.csv", dtype=str, keep_default_na=False)
     demo.head(90).to_csv(folder / "proteins.csv", index=False)
+    shutil.copy(DEMO / "signals.csv", folder)
     write_fasta(folder / "new.fasta", QUERIES)
     outcome = snakemake(folder, CONFIG, "--config", "fasta=new.fasta", "--", "predict")
     assert outcome.status == 0, outcome.output
@@ -77,6 +85,12 @@ def test_the_rule_makes_the_bundle_and_predicts(run):
     assert (bundle / "models/1/finetune/adapter.safetensors").is_file()
     card = (bundle / "README.md").read_text()
     assert "but its adapters are" in card
+    kinds = CONFIG["dataset"]["regions"]["kinds"]
+    measured = json.loads((run / "results/small/evaluation/metrics.json").read_text())["regions"]
+    assert set(measured["methods"]) == {"halo"}
+    assert set(measured["methods"]["halo"]["kinds"]) == set(kinds)
+    predicted = json.loads((run / "results/small/predict/new/predictions.json").read_text())
+    assert predicted["region_kinds"] == kinds
     again = snakemake(run, CONFIG, "--config", "fasta=new.fasta", "--", "predict")
     assert again.nothing_to_do
 
@@ -104,7 +118,7 @@ def test_a_bundle_of_elsewhere(run, tmp_path):
     """Another working folder, and no labelled data."""
     config = {
         "run": "elsewhere",
-        "dataset": CONFIG["dataset"] | {"proteins": str(run / "proteins.csv")},
+        "dataset": CONFIG["dataset"] | {"proteins": str(run / "proteins.csv"), "regions": None},
         "embeddings": {"model": str(CHECKPOINT)},
         "predict": CONFIG["predict"],
     }

@@ -78,6 +78,28 @@ def test_everything_of_every_protein_is_drawn(opened):
             assert opened.execute_script(DRAWN) > 20
 
 
+def test_predicted_regions_are_drawn_along_the_sequence(opened):
+    choose(opened, 0)
+    opened.execute_script(
+        "current().predicted_regions = [{start: 1, end: 20, kind: DATA.kinds[0], confidence: 0.9}];"
+        "choose(0)"
+    )
+    found = opened.execute_script(
+        "const bar = document.querySelector('#tracks rect.predicted');"
+        "const svg = bar.closest('svg').viewBox.baseVal;"
+        "return [Number(bar.getAttribute('width')) / svg.width, current().length, "
+        "bar.querySelector('title').textContent, "
+        "Number(bar.getAttribute('y')) + 14 <= svg.height]"
+    )
+    assert found[0] == pytest.approx(20 / found[1], rel=0.01)
+    assert found[2] == "signal peptide, 1–20, 90 %"
+    assert found[3]
+    facts = opened.find_element("id", "facts").text
+    assert "signal peptide 1–20 (90 %)" in facts
+    opened.execute_script("current().predicted_regions = []; choose(0)")
+    assert "predicted regions: none" in opened.find_element("id", "tracks").text
+
+
 def test_the_structure_is_turned_and_coloured(opened):
     row = next(i for i, entry in enumerate(proteins(opened)) if entry["trace"])
     choose(opened, row)

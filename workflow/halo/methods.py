@@ -16,6 +16,8 @@ NETWORKS = {
     "light_attention": "halo.network.baselines:LightAttention",
     "mean_embedding": "halo.network.baselines:MeanEmbedding",
 }
+# Networks that also predict regions, if the data set has them.
+WITH_REGIONS = ("network",)
 # Neither trained nor made of others.
 BASELINES = {
     "majority": "halo.baselines.methods:majority",

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
 from halo import __version__
 from halo.methods import CLASSES
 from halo.model_key import ModelKey
 from halo.network.settings import NetworkSettings
+from halo.regions.decode import Transitions
 from halo.typed_json import Part, Versioned, read_typed, write_typed
 
 NAME = "model.json"
@@ -53,6 +55,26 @@ class Neighbourhood(Part):
     standardize: bool
 
 
+class RegionKinds(Part):
+    """Kinds of regions that a network predicts; see `halo.regions.decode.Transitions`."""
+
+    kinds: Annotated[list[str], Field(min_length=1)]
+    first: list[FiniteFloat]
+    next: list[list[FiniteFloat]]
+
+    @model_validator(mode="after")
+    def _has_a_number_for_each(self) -> "RegionKinds":
+        n = len(self.kinds) + 1
+        if {len(self.first), len(self.next), *map(len, self.next)} != {n}:
+            raise ValueError(f"regions has {n - 1} kinds, but not {n} numbers for each")
+        return self
+
+    @property
+    def transitions(self) -> Transitions:
+        """The transitions as arrays."""
+        return Transitions(np.array(self.first), np.array(self.next))
+
+
 class ModelDescription(Versioned):
     """The content of ``model.json``.
 
@@ -73,6 +95,8 @@ class ModelDescription(Versioned):
         For trained methods: number of trainable parameters, number of epochs.
     best_epoch
         For the method `esm`.
+    regions
+        For networks that predict regions: their kinds and transitions.
     members, band, conformal
         For a cascade or an average.
     neighbours
@@ -98,6 +122,7 @@ class ModelDescription(Versioned):
     modality_weights: dict[str, FiniteFloat] | None = None
     kept_epoch: int | None = None
     best_epoch: int | None = None
+    regions: RegionKinds | None = None
     members: list[JoinedMember] | None = None
     band: Band | None = None
     conformal: Conformal | None = None

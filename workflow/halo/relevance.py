@@ -18,7 +18,8 @@ EXECUTION = (
 # Files whose content matters (as an input), and not their path.
 FILES = (
     "dataset.proteins", "dataset.labels.table", "dataset.test.proteins",
-    "dataset.test.labels.table", "split.base", "structures.names", "structures.sequences",
+    "dataset.test.labels.table", "dataset.regions.table",
+    "split.base", "structures.names", "structures.sequences",
     "embeddings.path",
 )  # fmt: skip
 # Keys of `embeddings` that only one of its sources uses.
@@ -47,6 +48,8 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     unused += [f"embeddings.{key}" for key in of_source]
     if kept["finetune"]["model"] != "finetuned":
         unused.append("finetune")
+    if kept["dataset"]["regions"] is None:
+        unused.append("training.region_weight")
     if not classes & set(JOINING):
         unused.append("cascade")
     if not classes & set(NETWORKS):

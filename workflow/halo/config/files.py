@@ -24,6 +24,7 @@ PATHS: dict[KeyPath, str] = {
     ("dataset", "proteins"): FILE,
     ("dataset", "labels", "table"): FILE,
     ("dataset", "uniprot", "mapping"): FILE,
+    ("dataset", "regions", "table"): FILE,
     ("dataset", "test", "proteins"): FILE,
     ("dataset", "test", "uniprot", "mapping"): FILE,
     ("dataset", "test", "labels", "table"): FILE,

@@ -21,6 +21,17 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float, label_weights: Ten
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
+def region_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of the kind of region over residues.
+
+    `logits` are [N, n_kinds + 1], `targets` int64 [N]. Residues whose target is negative are
+    unknown and ignored; without others, the loss is 0.
+    """
+    known = (targets >= 0).sum().clamp(min=1)
+    total = functional.cross_entropy(logits, targets, ignore_index=-1, reduction="sum")
+    return total / known
+
+
 def softmax_focal_loss(logits: Tensor, targets: Tensor, gamma: float, weights: Tensor) -> Tensor:
     """Focal loss of the softmax, for exactly one label per protein; see `focal_loss`."""
     log_p = torch.log_softmax(logits, dim=1)

@@ -20,6 +20,7 @@ from halo.network.features import (
 )
 from halo.network.graph_attention import Edges, GraphAttention, segment, segment_softmax
 from halo.network.modalities import ModalityFusion
+from halo.network.region_head import RegionHead
 from halo.network.settings import NetworkSettings
 from halo.network.standardize import StandardizeEmbedding
 
@@ -30,6 +31,7 @@ class Output(NamedTuple):
     logits: Tensor  # [G, n_labels]
     modality_weights: Tensor  # [G, 3], in the order of MODALITIES
     attention: Tensor  # [N, pooling heads], sums to 1 over the residues of a protein
+    regions: Tensor | None = None  # [N, n_kinds + 1] logits of no region and of each kind
 
 
 class AttentionBlock(nn.Module):
@@ -123,13 +125,18 @@ class ProteinNorm(nn.BatchNorm1d):
 class HaloNetwork(nn.Module):
     """Modalities → fusion → graph attention → attention pooling → one logit per label.
 
+    With `n_kinds`, a convolution along the sequence also predicts the region of each residue.
+
     Args:
         embedding_dim: width of the language model's embeddings.
         n_labels: number of labels.
         settings: hyperparameters of the network.
+        n_kinds: number of kinds of regions to predict for each residue; 0 for none.
     """
 
-    def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
+    def __init__(
+        self, embedding_dim: int, n_labels: int, settings: NetworkSettings, n_kinds: int = 0
+    ) -> None:
         super().__init__()
         dimensions = dict(
             zip(MODALITIES, (embedding_dim, STRUCTURE_DIM, BIOCHEMISTRY_DIM), strict=True)
@@ -149,6 +156,7 @@ class HaloNetwork(nn.Module):
             Dropout(settings.dropout),
             nn.Linear(hidden, n_labels),
         )
+        self.region_head = RegionHead(hidden, n_kinds) if n_kinds else None
 
     def forward(self, batch: Batch) -> Output:
         """Compute the output for a batch of proteins from `halo.network.features.protein_data`.
@@ -166,8 +174,12 @@ class HaloNetwork(nn.Module):
         )
         for block in self.blocks:
             h = block(h, sequence, contacts)
-        pooled, attention = self.pooling(self.norm(h), batch.batch, batch.num_graphs)
-        return Output(self.head(pooled), weights, attention)
+        h = self.norm(h)
+        pooled, attention = self.pooling(h, batch.batch, batch.num_graphs)
+        regions = None
+        if self.region_head is not None:
+            regions = self.region_head(h, batch.batch, batch.num_graphs)
+        return Output(self.head(pooled), weights, attention, regions)
 
     def prepare(self, batch: Batch) -> Batch:
         """Prepare a batch for `forward`; best called on the CPU, before the batch is moved."""

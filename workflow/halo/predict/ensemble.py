@@ -18,6 +18,7 @@ from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
 from halo.finetuning.predict import head_logits, load_head
 from halo.methods import AVERAGE
+from halo.model_description import RegionKinds
 from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
 from halo.network.features import SCALES
@@ -29,6 +30,7 @@ from halo.predict.attribution import (
     steps_of,
 )
 from halo.predict.bundle import Bundle
+from halo.regions.decode import PredictedRegion, decode
 from halo.store import Store
 from halo.training.checkpoint import load_model
 from halo.training.data import ProteinDataset, ResidueBudget
@@ -51,6 +53,7 @@ class EnsemblePrediction:
     alone
         float64 [n, n_labels], probabilities of the models alone where a homologue is part of
         `probabilities`, NaN elsewhere; None without homologues
+    regions : predicted regions of each protein, or None if the networks predict none
     """
 
     probabilities: np.ndarray
@@ -58,6 +61,24 @@ class EnsemblePrediction:
     decided_by: np.ndarray
     weights: np.ndarray | None
     alone: np.ndarray | None = None
+    regions: list[list[PredictedRegion]] | None = None
+
+
+@dataclass(frozen=True)
+class NetworkOutputs:
+    """Outputs of a network for n proteins, on the CPU.
+
+    Attributes
+    ----------
+    logits : float32 [n, n_labels]
+    weights : float32 [n, 3], modality weights
+    regions : float32 [length, n_kinds + 1] of each protein, probabilities of no region and of each
+        kind; None if the network predicts no regions
+    """
+
+    logits: Tensor
+    weights: np.ndarray
+    regions: list[np.ndarray] | None
 
 
 class Member:
@@ -68,8 +89,14 @@ class Member:
         folder = bundle.folder / entry["folder"]
         self.method = entry["method"]
         self.is_network = entry["class"] != "esm"
+        self.regions: RegionKinds | None = None
         try:
-            network: Any = (load_model if self.is_network else load_head)(folder)[0]
+            network: Any
+            if self.is_network:
+                network, trained = load_model(folder)
+                self.regions = trained.regions
+            else:
+                network = load_head(folder)[0]
         except (KeyError, TypeError, ValueError) as error:  # of an incomplete description
             raise HaloError(f"{folder}: damaged ({error!r}); copy the bundle again") from None
         # The head processes one protein at a time, on the CPU.
@@ -84,15 +111,16 @@ class Member:
 
     def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
-    ) -> tuple[MemberPrediction, np.ndarray | None]:
-        """Calibrated probabilities of all proteins in `dataset`, and their modality weights."""
-        weights = None
+    ) -> tuple[MemberPrediction, NetworkOutputs | None]:
+        """Calibrated probabilities of all proteins in `dataset`, and a network's outputs."""
+        outputs = None
         if self.is_network:
-            logits, weights = network_outputs(self.network, dataset, lengths, self.device)
+            outputs = network_outputs(self.network, dataset, lengths, self.device)
+            logits = outputs.logits
         else:
             logits = head_logits(self.network, dataset.embeddings, dataset.hashes)
         calibrated = self.calibration(probabilities(logits, self.task).numpy())
-        return MemberPrediction(calibrated, self.thresholds, self.task), weights
+        return MemberPrediction(calibrated, self.thresholds, self.task), outputs
 
     def explain(self, dataset: ProteinDataset, labels: Sequence[int], steps: int) -> Attribution:
         """Attribution of `labels` to the residues of the only protein in `dataset`."""
@@ -133,19 +161,25 @@ class Model:
         """Whether a network is among the members."""
         return any(member.is_network for member in self.members)
 
+    @property
+    def regions(self) -> RegionKinds | None:
+        """Kinds of regions that the last network predicts, if any."""
+        networks = [member for member in self.members if member.is_network]
+        return networks[-1].regions if networks else None
+
     def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Probabilities, methods that decided, and modality weights."""
+    ) -> tuple[np.ndarray, np.ndarray, NetworkOutputs | None]:
+        """Probabilities, methods that decided, and outputs of the last network."""
         predictions = [member.predict(dataset, lengths) for member in self.members]
-        weights = next((each for _, each in reversed(predictions) if each is not None), None)
+        outputs = next((each for _, each in reversed(predictions) if each is not None), None)
         names = [member.method for member in self.members]
         joint = predictions[0][0]
         asked = np.zeros(len(dataset), dtype=bool)
         if self.band is not None:
             joint, asked = combine(predictions[0][0], predictions[1][0], self.band)
         second = ";".join(names) if self.method_class == AVERAGE else names[-1]
-        return joint.probabilities, np.where(asked, second, names[0]), weights
+        return joint.probabilities, np.where(asked, second, names[0]), outputs
 
 
 class Ensemble:
@@ -157,6 +191,7 @@ class Ensemble:
         cuts = [model.cut for model in self.models if model.cut is not None]
         self.cut = float(np.mean(cuts)) if len(cuts) == len(self.models) else None
         self.scales = _scales(bundle)
+        self.regions = _common_kinds([model.regions for model in self.models])
 
     @property
     def needs_graphs(self) -> bool:
@@ -183,13 +218,25 @@ class Ensemble:
         mean = np.mean([part for part, _, _ in predictions], axis=0)
         deciders = zip(*(names for _, names, _ in predictions), strict=True)
         decided_by = np.array([";".join(dict.fromkeys(names)) for names in deciders], dtype=object)
-        weights = [part for _, _, part in predictions if part is not None]
+        outputs = [part for _, _, part in predictions if part is not None]
         return EnsemblePrediction(
             mean,
             label_sets(mean, self.cut) if self.cut is not None else None,
             decided_by,
-            np.mean(weights, axis=0) if weights else None,
+            np.mean([part.weights for part in outputs], axis=0) if outputs else None,
+            regions=self._regions(outputs),
         )
+
+    def _regions(self, outputs: Sequence[NetworkOutputs]) -> list[list[PredictedRegion]] | None:
+        """Regions of each protein, from the mean probabilities of the models."""
+        if self.regions is None:
+            return None
+        of_models = [part.regions for part in outputs if part.regions is not None]
+        kinds, transitions = self.regions.kinds, self.regions.transitions
+        return [
+            decode(np.mean(parts, axis=0), kinds, transitions)
+            for parts in zip(*of_models, strict=True)
+        ]
 
     def explain(
         self,
@@ -209,6 +256,19 @@ class Ensemble:
         return mean_attribution(parts)
 
 
+def _common_kinds(of_models: Sequence[RegionKinds | None]) -> RegionKinds | None:
+    """Kinds of regions that all models predict, with mean transitions; None if they differ."""
+    known = [each for each in of_models if each is not None]
+    if len(known) < len(of_models) or any(each.kinds != known[0].kinds for each in known):
+        return None
+    first, following = (
+        np.logaddexp.reduce([getattr(each.transitions, name) for each in known])
+        - np.log(len(known))
+        for name in ("first", "next")
+    )
+    return known[0].model_copy(update={"first": first.tolist(), "next": following.tolist()})
+
+
 def _scales(bundle: Bundle) -> Tensor:
     """Amino-acid scales of the bundle; raises a HaloError if their number differs from HALO's."""
     scales = torch.from_numpy(biochemistry.scales(bundle.scales).to_numpy())
@@ -224,23 +284,34 @@ def _scales(bundle: Bundle) -> Tensor:
 @torch.inference_mode()
 def network_outputs(
     network: nn.Module, dataset: ProteinDataset, lengths: np.ndarray, device: str
-) -> tuple[Tensor, np.ndarray]:
-    """Logits [n, n_labels] and modality weights [n, 3] of all proteins, on the CPU."""
-    logits, weights = [], []
-    for rows in ResidueBudget(lengths, range(len(dataset)), RESIDUES, seed=0, shuffle=False):
-        for part in _forward(network, [dataset[row] for row in rows], device):
-            logits.append(part[0])
-            weights.append(part[1])
-    return torch.cat(logits), torch.cat(weights).numpy()
+) -> NetworkOutputs:
+    """Outputs of a network for all proteins."""
+    parts = [
+        part
+        for rows in ResidueBudget(lengths, range(len(dataset)), RESIDUES, seed=0, shuffle=False)
+        for part in _forward(network, [dataset[row] for row in rows], device)
+    ]
+    of_regions = [part.regions for part in parts if part.regions is not None]
+    return NetworkOutputs(
+        torch.cat([part.logits for part in parts]),
+        np.concatenate([part.weights for part in parts]),
+        [each for part in of_regions for each in part] if of_regions else None,
+    )
 
 
-def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[tuple[Tensor, Tensor]]:
+def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[NetworkOutputs]:
     """Outputs of a batch, which is halved if the GPU runs out of memory; at last, on the CPU."""
 
-    def work() -> list[tuple[Tensor, Tensor]]:
+    def work() -> list[NetworkOutputs]:
         batch = prepared(network, Batch.from_data_list(proteins))
         out = network(batch.to(device))
-        return [(out.logits.float().cpu(), out.modality_weights.float().cpu())]
+        regions = None
+        if out.regions is not None:
+            lengths = [protein.num_nodes for protein in proteins]
+            of_residues = torch.softmax(out.regions.float(), dim=1).cpu()
+            regions = [part.numpy() for part in of_residues.split(lengths)]
+        weights = out.modality_weights.float().cpu().numpy()
+        return [NetworkOutputs(out.logits.float().cpu(), weights, regions)]
 
     last = len(proteins) == 1 and device == "cpu"
     outputs = work() if last else within_memory(work)

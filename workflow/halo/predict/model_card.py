@@ -67,12 +67,11 @@ def _language_model(description: Mapping[str, Any]) -> str:
             f"Trained on embeddings by {model['name']} from a file (sha256 {model['sha256']}). "
             "Predictions need embeddings by the same model."
         )
-    included = "" if model["included"] else "not "
-    adapters = ", as are its adapters" if description["models"][0]["adapter"] else ""
-    return (
-        f"Language model: {model['name']} (sha256 {model['sha256']}), {included}in the "
-        f"bundle{adapters}."
-    )
+    adapted = bool(description["models"][0]["adapter"])
+    place = "in the bundle" + (", as are its adapters" if adapted else "")
+    if not model["included"]:
+        place = "not in the bundle" + (", but its adapters are" if adapted else "")
+    return f"Language model: {model['name']} (sha256 {model['sha256']}), {place}."
 
 
 def _overall(

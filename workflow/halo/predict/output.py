@@ -16,7 +16,7 @@ from halo.predict.explanation import Explanation, read_explanations, write_expla
 from halo.predict.folder import CSV_FILE, JSON_FILE, REJECTED_FILE, OutputFolder
 from halo.proteins.ingest import Rejected, rejected_table
 
-FORMAT = 1
+FORMAT = 2  # 2: region_kinds, predicted_regions
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,19 @@ def _columns(header: Mapping[str, Any]) -> list[str]:
     return [
         *("id", "labels", "set", "uncertainty", "decided_by"),
         *("structure", "structure_message", "nearest_training", "nearest_identity", "far"),
-        *("weight_embedding", "weight_structure", "weight_biochemistry"),
+        *("weight_embedding", "weight_structure", "weight_biochemistry", "predicted_regions"),
         *(f"p:{label}" for label in header["labels"]),
         *(f"threshold:{label}" for label in header["labels"]),
         *("halo", "bundle"),
     ]
+
+
+def regions_text(regions: Sequence[Mapping[str, Any]] | None) -> str:
+    """Predicted regions in one cell, such as ``signal peptide 1-23 (0.97)``."""
+    return "; ".join(
+        f"{region['kind']} {region['start']}-{region['end']} ({region['confidence']:.2f})"
+        for region in regions or ()
+    )
 
 
 def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,6 +179,7 @@ def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]
         "nearest_training": near.get("id", ""),
         "nearest_identity": near.get("identity", ""),
         "far": "" if record["far"] is None else str(record["far"]).lower(),
+        "predicted_regions": regions_text(record["predicted_regions"]),
         **{f"weight_{k}": v for k, v in (record["modality_weights"] or {}).items()},
         **{f"p:{label}": value for label, value in record["probabilities"].items()},
         **{f"threshold:{label}": value for label, value in header["thresholds"].items()},

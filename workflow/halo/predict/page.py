@@ -92,7 +92,7 @@ def render(
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
         data={"labels": header["labels"], "thresholds": header["thresholds"],
-              "task": header["task"], "class": method_class,
+              "task": header["task"], "class": method_class, "kinds": header["region_kinds"],
               "baseline": BASELINES.get(method_class, UNKNOWN), "proteins": proteins},
     )  # fmt: skip
 

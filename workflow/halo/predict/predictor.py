@@ -286,6 +286,7 @@ class Predictor:
             "nearest_training": asdict(near) if near is not None else None,
             "far": far,
             "regions": regions,
+            "predicted_regions": _predicted_regions(prediction, place),
         }
 
     def _alone(self, prediction: EnsemblePrediction, place: int) -> dict[str, float] | None:
@@ -310,11 +311,21 @@ class Predictor:
             ),
             "set_misses": conformal["risk"] if self.ensemble.cut is not None else None,
             "simulated": description["simulated"],
+            "region_kinds": self.ensemble.regions.kinds if self.ensemble.regions else None,
         }
 
 
 def _names(labels: list[str], chosen: np.ndarray) -> list[str]:
     return [name for name, given in zip(labels, chosen, strict=True) if given]
+
+
+def _predicted_regions(prediction: EnsemblePrediction, place: int) -> list[dict[str, Any]] | None:
+    if prediction.regions is None:
+        return None
+    return [
+        {**asdict(region), "confidence": round(region.confidence, DIGITS)}
+        for region in prediction.regions[place]
+    ]
 
 
 def _structure(note: Note | None) -> dict[str, Any]:

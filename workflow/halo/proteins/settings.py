@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from halo.settings import SHA256, URL, Faults, setting
+from halo.settings import REQUIRED, SHA256, URL, Faults, setting
 from halo.uniprot.settings import UniprotSettings
 
 # Names of other columns in tables that a run writes, which no label may have.
@@ -178,6 +178,56 @@ class DatasetSettings(Columns):
 
 
 @dataclass(frozen=True)
+class RegionsSettings:
+    """The section ``dataset.regions`` of the configuration."""
+
+    table: str = setting(
+        REQUIRED,
+        "path of a table with one region per row (1-based, both ends included), or of a FASTA with "
+        "a letter per residue after the sequence",
+        min_length=1,
+    )
+    id: str = setting("id", "column of the protein's id or accession", min_length=1)
+    start: str = setting("start", "column of the first residue", min_length=1)
+    end: str = setting("end", "column of the last residue", min_length=1)
+    kind: str = setting("kind", "column of the kind of region", min_length=1)
+    kinds: tuple[str, ...] | None = setting(
+        None,
+        "kinds to learn; null for all of the table",
+        min_length=1,
+        unique=True,
+    )
+    none: tuple[str, ...] = setting(
+        (),
+        "kinds that mean that a protein has no region, or, of a FASTA, letters of residues outside "
+        "of regions; such rows need no start and end",
+        unique=True,
+    )
+    unknown: tuple[str, ...] = setting(
+        (), "kinds, or letters, of residues about which nothing is known", unique=True
+    )
+    outside: Literal["none", "unknown"] = setting(
+        "none",
+        "whether the other residues of a protein in the table are in no region, or unknown; "
+        "proteins that are not in the table are unknown",
+    )
+    letters: dict[str, str] | None = setting(
+        None, "kind of each letter of a FASTA, such as {S: signal peptide}; null: the letters"
+    )
+
+    def faults(self) -> Faults:
+        """Faults of combinations of keys."""
+        given = {"kinds": self.kinds or (), "none": self.none, "unknown": self.unknown}
+        pairs = (("none", "kinds"), ("unknown", "kinds"), ("unknown", "none"))
+        return [
+            (key, f"{name!r} is in {other}, too; remove it from one of them")
+            for key, other in pairs
+            for name in given[key]
+            if name in given[other]
+        ]
+
+
+@dataclass(frozen=True)
 class ExternalSet(Columns, Source):
     """The section ``dataset.test`` of the configuration."""
 
@@ -189,5 +239,8 @@ class DatasetSection(DatasetSettings, Source):
     test: ExternalSet | None = setting(
         None,
         "external test set: a second data set used for the test only (split.mode external)",
+    )
+    regions: RegionsSettings | None = setting(
+        None, "regions of the sequence, such as signal peptides, to predict for each residue"
     )
     simulated: bool = setting(False, "whether the data are simulated, which the report then states")

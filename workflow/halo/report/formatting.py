@@ -30,6 +30,15 @@ METRICS = {
     ),
     "labels_predicted": ("Labels per protein", "mean number of labels that a protein is given"),
 }  # fmt: skip
+REGION_METRICS = {
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "mcc": "MCC",
+    "end_exact": "End exact",
+    "end_near": "End within 3",
+    "end_precision": "End exact, of predicted",
+}
 LABEL_METRICS = {
     "f1": "F1",
     "precision": "Precision",

@@ -82,6 +82,8 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         # A member may be a method that was not evaluated itself.
         "joined_rows": [n for n in dict.fromkeys([*members, *joined]) if n in methods],
         "label_metric_names": formatting.LABEL_METRICS,
+        "regions": run.metrics.get("regions"),
+        "region_metric_names": formatting.REGION_METRICS,
         "compared": COMPARED,
         "swept": SWEPT,
         "data": data_facts(run),

@@ -52,7 +52,8 @@ def _built(description: ModelDescription) -> nn.Module:
     sizes = [width, settings.hidden, settings.layers, settings.heads, settings.pooling_heads]
     if any(not 0 < size <= LARGEST for size in sizes):
         raise ValueError(f"the sizes {sizes} are not between 1 and {LARGEST:,}")
-    return NETWORKS[description.method_class](width, len(description.labels), settings)
+    kinds = {} if description.regions is None else {"n_kinds": len(description.regions.kinds)}
+    return NETWORKS[description.method_class](width, len(description.labels), settings, **kinds)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -5,7 +5,7 @@ from torch.utils.data import Dataset
 
 from halo.network.batch import Data
 
-RESIDUES = ("embedding", "structure", "coordinates", "biochemistry")  # tensors by residue
+RESIDUES = ("embedding", "structure", "coordinates", "biochemistry", "region")  # by residue
 
 
 def crop_middle(protein: Data, longest: int) -> Data:
@@ -32,7 +32,8 @@ def crop_middle(protein: Data, longest: int) -> Data:
     inside = (ends >= 0).all(dim=0)
     tensors = dict(protein)
     for name in RESIDUES:
-        tensors[name] = tensors[name][kept]
+        if name in tensors:
+            tensors[name] = tensors[name][kept]
     return Data(
         longest,
         **tensors

@@ -23,6 +23,8 @@ class ProteinDataset(Dataset[Data]):
     graphs, embeddings : the stores
     cache_bytes : size of the cache; proteins are cached after the first reading until it is full
     scales : amino-acid scales, see `halo.network.features.protein_data`
+    regions : kind of region of each residue of each protein, int8 [length], see
+        `halo.regions.table.Regions.targets`; None if the data set has no regions
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class ProteinDataset(Dataset[Data]):
         embeddings: Store,
         cache_bytes: float = 0,
         scales: torch.Tensor = SCALES,
+        regions: Sequence[np.ndarray] | None = None,
     ) -> None:
         self.hashes = hashes
         self.labels = torch.from_numpy(labels.astype(np.float32))
@@ -41,6 +44,7 @@ class ProteinDataset(Dataset[Data]):
         self._cache: dict[int, Data] = {}
         self._room = cache_bytes
         self._scales = scales
+        self.regions = regions
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -54,6 +58,8 @@ class ProteinDataset(Dataset[Data]):
         data = protein_data(self.graphs.read(name), embedding, self._scales)
         data.y = self.labels[row : row + 1]
         data.row = torch.tensor([row])
+        if self.regions is not None:
+            data.region = torch.from_numpy(self.regions[row].astype(np.int64))
         size = sum(value.nbytes for value in data.to_dict().values() if torch.is_tensor(value))
         if size <= self._room:
             self._room -= size

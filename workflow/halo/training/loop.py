@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from halo.errors import HaloError
 from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
 from halo.network.features import hide_embedding, hide_structure
-from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.network.loss import focal_loss, region_loss, softmax_focal_loss
 from halo.training.crop import CroppedProteins
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import (
@@ -146,9 +146,11 @@ class Training:
     def _step(self, batch: Batch) -> Tensor:
         """One step of the optimizer; returns the loss, on the device."""
         with mixed_precision(self.device, self.settings.precision):
-            logits = self.network(batch).logits
-        logits = logits.float()
-        loss = self.loss_of(logits, batch.y, self.settings.gamma, self.weights)
+            output = self.network(batch)
+        loss = self.loss_of(output.logits.float(), batch.y, self.settings.gamma, self.weights)
+        if output.regions is not None and self.settings.region_weight:
+            of_regions = region_loss(output.regions.float(), batch.region)
+            loss = loss + self.settings.region_weight * of_regions
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
@@ -241,6 +243,27 @@ def score(
         for batch in loader(dataset, sampler, 0)
     ]
     return torch.cat(logits).cpu(), dataset.labels[list(rows)]
+
+
+@torch.inference_mode()
+def region_probabilities(
+    network: nn.Module,
+    dataset: ProteinDataset,
+    lengths: np.ndarray,
+    rows: Sequence[int],
+    settings: TrainingSettings,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Row and probabilities of the kind of each residue, float32 [length, n_kinds + 1].
+
+    Computed in float32, like `score`.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    sampler = ResidueBudget(lengths, rows, settings.residues_per_batch, seed=0, shuffle=False)
+    for batch in loader(dataset, sampler, 0):
+        output = network(moved(prepared(network, batch), device))
+        parts = torch.softmax(output.regions, dim=1).cpu().split(batch.ptr.diff().tolist())
+        yield from zip(batch.row.tolist(), (part.numpy() for part in parts), strict=True)
 
 
 def drop_modalities(batch: Batch, settings: TrainingSettings) -> Batch:

@@ -28,6 +28,9 @@ class TrainingSettings:
         "are kept; null for whole proteins. Validation and test always use whole proteins",
         ge=64,
     )
+    region_weight: float = setting(
+        1.0, "weight of the loss of regions beside that of labels (dataset.regions)", ge=0
+    )
     gamma: float = setting(1.0, "exponent of the focal loss; 0 is plain cross-entropy", ge=0)
     structure_dropout: float = setting(
         0.15, "fraction of the proteins whose structure is hidden in training", ge=0, le=1

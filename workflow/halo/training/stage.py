@@ -1,6 +1,7 @@
 """The train stage: train one method on one fold with one seed, and predict its held-out parts."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,7 @@ from halo.embeddings.leakage import require_own_language_model
 from halo.files import write_table
 from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
-from halo.methods import modules_of
+from halo.methods import WITH_REGIONS, modules_of
 from halo.model_description import described, write_description
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
@@ -26,12 +27,14 @@ from halo.network.model import NetworkSettings
 from halo.network.standardize import PROTEINS, StandardizeEmbedding
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
+from halo.regions.table import read_regions
 from halo.shards import open_store
 from halo.store import fingerprint_of
 from halo.training.checkpoint import parameter_count, save_weights
 from halo.training.data import ProteinDataset
 from halo.training.decisions import probabilities
 from halo.training.loop import Training, score
+from halo.training.regions import predict_regions, write_predicted
 from halo.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -47,12 +50,14 @@ class Inputs:
     store : root of the store
     language_model : ``language_model.json`` of the fold's fine-tuned language model, see
         `require_own_language_model`
+    regions : ``regions.csv`` of the data set, if it has regions
     """
 
     graphs: list[Path]
     embeddings: list[Path]
     store: Path
     language_model: Path | None = None
+    regions: Path | None = None
 
 
 def train_fold(
@@ -68,6 +73,8 @@ def train_fold(
 ) -> None:
     """Write ``model.safetensors``, ``model.json``, ``history.csv`` and ``predictions.csv``.
 
+    And, for a data set with regions, ``regions.csv``, see `halo.training.regions`.
+
     `parts` is the part (train, val, cal, test, removed) of each protein, by id. HaloError if
     the embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
     """
@@ -77,19 +84,26 @@ def train_fold(
     embeddings = open_store(inputs.embeddings, EMBEDDINGS, inputs.store)
     require_own_language_model(embeddings.path, inputs.language_model, proteins, parts)
     lengths = proteins.table["length"].to_numpy()
+    regions = read_regions(inputs.regions) if inputs.regions else None
+    targets = None
+    if regions is not None:
+        targets = [regions.targets(*each) for each in zip(proteins.ids, lengths, strict=True)]
     dataset = ProteinDataset(
         proteins.table["seq_hash"].to_numpy(dtype=object),
         proteins.targets,
         graphs,
         embeddings,
         settings.cache_gb * 1e9,
+        regions=targets,
     )
     sizes = ", ".join(f"{count:,} {name}" for name, count in parts.counts.items())
     log.info("fold %s, seed %s: %s proteins", key.fold, key.seed, sizes)
     embedding_dim = dataset[int(train[0])].embedding.shape[1]
     torch.manual_seed(key.seed)
+    kinds = regions.kinds if regions and method_class in WITH_REGIONS else ()
+    more = {"n_kinds": len(kinds)} if kinds else {}
     network: Any = NETWORKS[method_class](
-        embedding_dim, len(proteins.label_names), network_settings
+        embedding_dim, len(proteins.label_names), network_settings, **more
     )
     fit_standardization(network, dataset, train)
     note = {
@@ -101,7 +115,7 @@ def train_fold(
         "graphs": graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
-    content = _content(proteins, parts, method_class)
+    content = _content(proteins, parts, method_class, targets if kinds else None)
     state = folder / f"state-{fingerprint_of(note | content)}.safetensors"
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
@@ -126,6 +140,11 @@ def train_fold(
     write_table(folder / "history.csv", pd.DataFrame(training.position.history))
     predicted = probabilities(logits, proteins.task).numpy()
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, predicted)
+    found_kinds = None
+    if regions is not None and kinds:
+        found_kinds = predict_regions(network, dataset, proteins, parts, regions, settings, folder)
+    elif regions is not None:
+        write_predicted(folder, [])  # this class of networks predicts none
     thresholds = training.tau.sigmoid().tolist()
     save_weights(folder, network)
     write_description(
@@ -146,6 +165,7 @@ def train_fold(
             parameters=parameter_count(network),
             epochs=len(training.position.history),
             kept_epoch=training.position.kept_epoch,
+            regions=found_kinds,
         ),
     )
     for file in folder.glob("state-*.safetensors"):
@@ -160,13 +180,21 @@ def fit_standardization(network: nn.Module, dataset: ProteinDataset, rows: np.nd
             module.fit(dataset[int(row)].embedding for row in chosen)
 
 
-def _content(proteins: Proteins, parts: FoldParts, method_class: str) -> dict[str, str]:
+def _content(
+    proteins: Proteins,
+    parts: FoldParts,
+    method_class: str,
+    regions: Sequence[np.ndarray] | None,
+) -> dict[str, str]:
     """Digests of the proteins and the code, on which a state depends besides the settings."""
     learned = parts.is_in(TRAIN, "val")
     table = proteins.table.loc[learned, ["seq_hash"]].assign(part=parts.part[learned])
     digest = sha256()
     digest.update(table.to_csv(index=False).encode())
     digest.update(np.ascontiguousarray(proteins.targets[learned]).tobytes())
+    if regions is not None:
+        for row in np.flatnonzero(learned).tolist():
+            digest.update(regions[row].tobytes())
     return {
         "proteins": digest.hexdigest(),
         "code": code_digest("halo.training.loop", *modules_of([method_class])),

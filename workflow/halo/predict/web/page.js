@@ -112,6 +112,7 @@ function drawPrediction(protein) {
     : "Calibrated probability of each label; the highest is given (blue, ✓).";
   const facts = [["Decided by", protein.decided_by.replaceAll(";", " and ")], ["Uncertainty", `${protein.uncertainty.toFixed(2)} (0 clear, 1 on a threshold)`]];
   if (set) facts.push(["Conformal set", set.length ? set.join(", ") : "empty"]);
+  if (protein.predicted_regions) facts.push(["Predicted regions", predictedRegions(protein)]);
   facts.push(["Nearest training protein", nearest(protein)], ["Structure", structureOf(protein)]);
   $("facts").replaceChildren(...facts.flatMap(([name, text]) => [make("dt", { textContent: name }), make("dd", { textContent: text })]));
   const weights = Object.keys(MODALITIES).map((name) => [name, (protein.modality_weights || {})[name] || 0])
@@ -120,6 +121,11 @@ function drawPrediction(protein) {
   $("shares").replaceChildren(...weights.map(([name, share]) => make("div", {
     style: `width:${100 * share}%;background:${MODALITIES[name]}`, title: `${name} ${percent(share)}`,
   }, make("span", { textContent: name }), make("br"), percent(share))));
+}
+
+function predictedRegions(protein) {
+  const texts = protein.predicted_regions.map((region) => `${region.kind} ${region.start}–${region.end} (${percent(region.confidence)})`);
+  return texts.length ? texts.join(", ") : "none";
 }
 
 function nearest(protein) {
@@ -151,6 +157,8 @@ function chooseTrack(index) {
     values: Float32Array.from(new Int8Array(bytes(track.values).buffer), (v) => v / 127),
     attention: Float32Array.from(bytes(protein.attention), (v) => v / 255),
     regions: protein.regions.filter((region) => region.label === track.label),
+    predicted: protein.predicted_regions,
+    kinds: DATA.kinds,
     highest: track.highest,
   };
   const whole = track.change < 0.5

@@ -46,13 +46,33 @@ function inRows(regions, x, width) {
   });
 }
 
-// holder: an element; protein: with values, attention (0..1), regions of the chosen label.
+const KIND_COLOURS = ["#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31"];
+
+// The predicted regions as bars below the axis, one row with a name in each bar that has room.
+function drawPredicted(svg, predicted, kinds, x, top) {
+  svg.append(svgElement("text", { x: 2, y: top - 4, "font-size": 12, fill: "#595959" },
+    predicted.length ? "predicted regions" : "predicted regions: none"));
+  for (const region of predicted) {
+    const from = x(region.start - 1), width = Math.max(2, x(region.end) - from);
+    const colour = KIND_COLOURS[kinds.indexOf(region.kind) % KIND_COLOURS.length];
+    const bar = svgElement("rect", { x: from, y: top, width, height: 14, fill: colour, class: "predicted" });
+    bar.append(svgElement("title", {}, `${region.kind}, ${region.start}–${region.end}, ${percent(region.confidence)}`));
+    svg.append(bar);
+    if (width > region.kind.length * 7) {
+      svg.append(svgElement("text", { x: from + 4, y: top + 11, "font-size": 11, fill: "#000" }, region.kind));
+    }
+  }
+}
+
+// holder: an element; protein: with values, attention (0..1), regions of the chosen label, and
+// predicted regions (null if the model predicts none) with all kinds.
 function drawTracks(holder, protein, shown, onPick) {
   const width = Math.max(240, holder.clientWidth), length = protein.sequence.length;
   const x = (residue) => (residue / length) * width;
   const brackets = inRows(protein.regions, x, width);
   const top = 6 + 22 * (1 + Math.max(-1, ...brackets.map((b) => b.row)));
-  const zero = top + 62, attention = zero + 110, height = attention + 30;
+  const zero = top + 62, attention = zero + 110, axis = attention + 30;
+  const height = axis + (protein.predicted ? 36 : 0);
   const svg = svgElement("svg", {
     viewBox: `0 0 ${width} ${height}`, height, role: "img",
     "aria-label": `Contribution of each of ${length} residues, and attention`,
@@ -79,6 +99,7 @@ function drawTracks(holder, protein, shown, onPick) {
       svgElement("text", { x: at, y, "font-size": 12, "text-anchor": "middle", fill: "#1c1c1c" }, text),
     );
   }
+  if (protein.predicted) drawPredicted(svg, protein.predicted, protein.kinds, x, axis + 16);
   const step = niceStep(length, width / 70);
   for (let tick = step; tick <= length; tick += step) {
     const at = x(tick - 0.5);

@@ -1,0 +1,1 @@
+"""Regions of the sequence, such as signal peptides: annotations, decoding and their metrics."""
