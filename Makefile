@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-notebooks test-engines wheel check-wheel check-container audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -84,10 +84,13 @@ check-container: wheel  ## build the image's file system in a bare Debian and ru
 	    debootstrap >/dev/null; }
 	@unshare --mount bash tests/deployment/container.sh dist/halo_localization-*.whl
 
+check-platforms: $(VENV)/.test  ## plan the installation of the locks on Linux (x86_64, aarch64) and macOS, Python 3.11 to 3.14
+	@python requirements/platforms.py
+
 audit: $(VENV)/.release  ## look for known vulnerabilities of the locked packages (pip-audit)
 	@for lock in lock torch slurm engines test docs; do \
 	  echo "requirements/$$lock.txt"; \
-	  pip-audit --disable-pip --no-deps --progress-spinner off --requirement requirements/$$lock.txt; \
+	  pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement requirements/$$lock.txt; \
 	done
 
 docs: $(VENV)/.docs  ## build the documentation's site into site/, strictly

@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
-# Build the file system of the image for CPUs in a bare Debian root, by the script of the recipes,
-# and run the workflow with its jobs in it, as Snakemake does with Apptainer:
-#   unshare --mount bash tests/deployment/container.sh dist/halo_localization-*.whl
+# Build the file system of an image in a bare Debian root, by the script of the recipes, and run the
+# workflow with its jobs in it, as Snakemake does with Apptainer:
+#   unshare --mount bash tests/deployment/container.sh dist/halo_localization-*.whl [cpu|cuda]
 # As root, with debootstrap. What is mounted disappears with the namespace.
 set -euo pipefail
 wheel=$(realpath "$1")
+build=${2:-cpu}
 here=$(realpath "$(dirname "$0")")
 repository=$(realpath "$here/../..")
 work=$(mktemp -d)
-trap 'cd /; umount --recursive "$root" 2>/dev/null || true; rm -rf --one-file-system "$work"' EXIT
 root=$work/root
 run=$work/run
+# Nothing is deleted as long as something is mounted below it.
+cleanup() {
+    cd /
+    if mountpoint --quiet "$root"; then umount --recursive "$root" || return; fi
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
 export PYTHONNOUSERSITE=1 OMP_NUM_THREADS=1
 
 step() { printf '\n== %s (after %d s)\n' "$1" "$SECONDS"; }
@@ -19,30 +26,36 @@ step "a bare Debian"
 release=$(sed -nE 's/^FROM debian:([a-z]+)-slim$/\1/p' "$repository/containers/Dockerfile")
 test "$release" = "$(sed -nE 's/^From: debian:([a-z]+)-slim$/\1/p' "$repository/containers/halo.def")"
 debootstrap --variant=minbase "$release" "$root" >/dev/null
+mount --bind "$root" "$root" # so that all mounts below are undone at once
 mount -t proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
 cp /etc/resolv.conf "$root/etc/"
-# What pip's own variables name on this machine: certificates, and a folder of wheels.
+# pip's variables of this machine are valid there, with copies of the files that they name.
 if [ -n "${PIP_CERT:-}" ]; then
     cp -L "$PIP_CERT" "$root/opt/certificates.crt"
     export PIP_CERT=/opt/certificates.crt
 fi
 if [ -d "${PIP_FIND_LINKS:-}" ]; then
-    mkdir -p "$root$PIP_FIND_LINKS"
-    mount --bind "$PIP_FIND_LINKS" "$root$PIP_FIND_LINKS"
+    mkdir -p "$root/opt/links"
+    cp -r "$PIP_FIND_LINKS/." "$root/opt/links/"
+    export PIP_FIND_LINKS=/opt/links
 fi
+mapfile -t variables < <(env | grep '^PIP_')
+in_root() {
+    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+        "${variables[@]}" chroot "$root" "$@"
+}
 
 step "the recipe's script"
 mkdir -p "$root/opt/halo/build"
 cp -r "$repository/requirements" "$repository/containers/install.sh" "$wheel" "$root/opt/halo/build/"
-chroot "$root" sh /opt/halo/build/install.sh cpu
+in_root sh /opt/halo/build/install.sh "$build"
 rm -r "$root/opt/halo/build"
 # The lines of the environment in both recipes.
 sed -n '/^%environment/,/^$/{s/^ *export/export/p}' "$repository/containers/halo.def" \
     > "$root/etc/halo-environment"
 grep -q "PATH=/opt/halo/venv/bin:" "$repository/containers/Dockerfile"
 du -sh "$root" | cut -f1
-chroot "$root" halo doctor --offline --store /tmp
+in_root halo doctor --offline --store /tmp
 
 step "a run with its jobs in the image"
 unset PIP_CERT PIP_FIND_LINKS
@@ -63,6 +76,7 @@ python -m halo run --cores 2 -- --quiet all --sdm apptainer \
     'methods={halo: {class: network}, majority: {class: majority}}'
 test -s results/mine/report.html
 # The interpreter of the jobs is the image's.
-version=$(chroot "$root" /opt/halo/venv/bin/python -c 'import platform; print(platform.python_version())')
+version=$(in_root /opt/halo/venv/bin/python -c \
+    'import platform; print(platform.python_version())')
 grep -q "\"python\": \"$version" results/mine/provenance.json
 step "passed"
