@@ -23,7 +23,7 @@ step "install for predictions"
 "$python" -m venv venv
 pip "$wheel"
 venv/bin/python -m pip check
-for name in snakemake parasail matplotlib; do
+for name in snakemake matplotlib; do
     if venv/bin/python -c "import $name" 2>/dev/null; then
         echo "$name is installed, which predictions do not need" >&2
         exit 1

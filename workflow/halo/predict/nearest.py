@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from halo.errors import HaloError
 from halo.files import sha256_of_text
-from halo.split.alignment import NEAR, align, pair_tasks
 from halo.split.binary import run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
 from halo.split.settings import Rule
@@ -142,6 +142,13 @@ class TrainingSequences:
 
     def _similar(self, sequences: Sequence[str], hits: pd.DataFrame) -> dict[int, Neighbour]:
         """The best alignment of a similar protein among the first hits of each sequence."""
+        try:
+            from halo.split.alignment import NEAR, align, pair_tasks
+        except ModuleNotFoundError as error:
+            raise HaloError(
+                f"{error.name} is not installed, which aligns the proteins with similar training "
+                "proteins: conda install -c conda-forge parasail-python"
+            ) from None
         rule = Rule(self._search["identity"], coverage=self._search["coverage"],
                     evalue=self._search["evalue"])  # fmt: skip
         near = hits[
