@@ -1,6 +1,6 @@
 """Combine the probability of a model with the labels of a homologue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -117,13 +117,20 @@ def fit_rule(
 
     bounds = [(0, None)] * len(alone)
     best = minimize(loss, alone, jac=True, method="L-BFGS-B", bounds=bounds).x
+    scale, present, by_identity, absent, absent_by_identity = map(float, best)
     fitted = HomologueRule(
-        *map(float, best), least=least, cut=0.0, proteins=len(truth), groups=len(sizes)
+        scale=scale,
+        present=present,
+        present_by_identity=by_identity,
+        absent=absent,
+        absent_by_identity=absent_by_identity,
+        least=least,
+        cut=0.0,
+        proteins=len(truth),
+        groups=len(sizes),
     )
     joint = fitted(probabilities, evidence, task)
-    return HomologueRule(
-        **{**vars(fitted), "cut": risk_control(joint, np.asarray(truth, dtype=bool), risk)}
-    )
+    return replace(fitted, cut=risk_control(joint, np.asarray(truth, dtype=bool), risk))
 
 
 def _features(logits: np.ndarray, evidence: Evidence, least: float) -> np.ndarray:

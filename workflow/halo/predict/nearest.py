@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,9 +89,7 @@ class TrainingSequences:
         hits = self._hits([sequences[row] for row in others])
         hit_of = dict(zip(others, hits, strict=True))
         return [
-            Neighbour(*self._entries[same], 1.0, 1.0, 0.0, similar=True)
-            if same is not None
-            else hit_of[row]
+            self._neighbour(same, 1.0, 1.0, 0.0, similar=True) if same is not None else hit_of[row]
             for row, same in enumerate(exact)
         ]
 
@@ -128,17 +125,21 @@ class TrainingSequences:
         of_shorter = np.where(table["qlen"] < table["tlen"], *spans)
         table["coverage"] = of_shorter / np.minimum(table["qlen"], table["tlen"])
         best = table.drop_duplicates("query")
-        nearest = {int(row.query): self._found(row) for row in best.itertuples()}
+        nearest = {
+            int(row.query): self._neighbour(
+                int(row.target), row.fident, row.coverage, row.evalue, similar=False
+            )
+            for row in best.itertuples()
+        }
         nearest |= self._similar(sequences, table)
         return [nearest.get(number) for number in range(len(sequences))]
 
-    def _found(self, row: Any) -> Neighbour:
-        """A hit with the values of MMseqs2."""
-        return Neighbour(
-            *self._entries[int(row.target)],
-            round(float(row.fident), 3), round(float(row.coverage), 3), float(row.evalue),
-            similar=False,
-        )  # fmt: skip
+    def _neighbour(
+        self, target: int, identity: float, coverage: float, evalue: float, similar: bool
+    ) -> Neighbour:
+        name, labels, unknown = self._entries[target]
+        digits = round(float(identity), 3), round(float(coverage), 3)
+        return Neighbour(name, labels, unknown, *digits, float(evalue), similar)
 
     def _similar(self, sequences: Sequence[str], hits: pd.DataFrame) -> dict[int, Neighbour]:
         """The best alignment of a similar protein among the first hits of each sequence."""
@@ -161,9 +162,9 @@ class TrainingSequences:
         aligned = align(texts, pair_tasks(pairs), rule, self._residues, processes=1)
         similar = aligned[aligned["similar"]].sort_values("score", ascending=False, kind="stable")
         return {
-            row.a: Neighbour(
-                *self._entries[targets[row.b - len(sequences)]],
-                round(row.identity, 3), round(row.coverage, 3), row.evalue, similar=True,
+            row.a: self._neighbour(
+                targets[row.b - len(sequences)],
+                row.identity, row.coverage, row.evalue, similar=True,
             )
             for row in similar.drop_duplicates("a").itertuples()
         }  # fmt: skip
