@@ -44,6 +44,7 @@ else:
     include: "rules/evaluate.smk"
     include: "rules/report.smk"
     include: "rules/predict.smk"
+    include: "rules/variants.smk"
 
     rule all:
         default_target: True

@@ -254,6 +254,7 @@ CHANGES: dict[str, Change] = {
     "structures.names": Change("others.csv"),
     "structures.sequences": Change("other.fasta"),
     "structures.sources": Change([{"kind": "afdb"}]),
+    "variants": Change("names.csv"),
 }
 
 

@@ -27,6 +27,7 @@ class Command:
 
 COMMANDS = {
     "predict": Command("predict new proteins", "halo.predict.command"),
+    "variants": Command("compare variants with their wild types", "halo.variants.command"),
     "init": Command("write a configuration for a table of labelled proteins", "halo.commands.init"),
     "run": Command("run the workflow: split, train, evaluate", "halo.commands.run"),
     "store": Command("check, compact and clean the store", "halo.commands.store"),

@@ -9,7 +9,8 @@ from halo.methods import JOINING, NETWORKS
 
 # Keys about execution, paths, and further use of the results.
 EXECUTION = (
-    "shards", "store", "device", "container", "fasta", "bundle", "predict", "release",
+    "shards", "store", "device", "container",
+    "fasta", "variants", "scan", "bundle", "predict", "release",
     "structures.transport",
     "embeddings.tokens_per_batch",
     "training.workers", "training.cache_gb",

@@ -32,6 +32,7 @@ PATHS: dict[KeyPath, str] = {
     ("structures", "names"): FILE,
     ("structures", "sequences"): FILE,
     ("fasta",): FILE,
+    ("variants",): FILE,
     ("bundle",): FOLDER,
     ("release", "licence"): FILE,
     ("predict", "structures"): FOLDER,

@@ -61,6 +61,14 @@ class RunConfig(BaseModel):
         description="proteins to predict (snakemake predict), a FASTA, a table or a list of "
         "accessions",
     )
+    variants: str | None = Field(
+        None,
+        description="variants of the proteins in `fasta` (snakemake variants), a list, a table, a "
+        "VCF or a FASTA",
+    )
+    scan: Literal["substitutions", "alanine", "deletions"] | None = Field(
+        None, description="scan of the proteins in `fasta` (snakemake variants), or null"
+    )
     bundle: str | None = Field(
         None, description="folder of the model bundle to predict with; null for the run's own"
     )

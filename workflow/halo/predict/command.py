@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from halo.predict.default_bundle import default_bundle
 from halo.predict.options import PredictOptions
@@ -46,6 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the model bundle (default: the one that is part of HALO)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
+    add_structures(parser)
+    parser.add_argument(
+        "--page", type=at_least(0), default=PredictOptions.page, metavar="N",
+        help="explain the first N proteins residue by residue, in predictions.html and structures/ "
+        "(default: %(default)s); the tables have the predictions of all proteins",
+    )  # fmt: skip
+    add_machine(parser)
+
+
+def add_structures(parser: argparse.ArgumentParser) -> Any:
+    """Add the options of structures; their group."""
     structures = parser.add_argument_group("structures")
     structures.add_argument(
         "--structures", type=Path, metavar="FOLDER",
@@ -59,11 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-download", action="store_true", help="do not download structures from AlphaFold DB"
     )
     structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
-    parser.add_argument(
-        "--page", type=at_least(0), default=PredictOptions.page, metavar="N",
-        help="explain the first N proteins residue by residue, in predictions.html and structures/ "
-        "(default: %(default)s); the tables have the predictions of all proteins",
-    )  # fmt: skip
+    return structures
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the language model and the machine."""
     parser.add_argument(
         "--max-length", type=at_least(1), default=40_000, metavar="RESIDUES",
         help="reject longer proteins; memory increases with length (default: 40000)",
@@ -102,14 +114,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def job(arguments: argparse.Namespace) -> None:
-    """Predict."""
-    from halo.predict.run import fetch, predict  # loads PyTorch: not for --help
-
+def predict_settings(arguments: argparse.Namespace) -> PredictSettings:
+    """The settings that the options say."""
     transport = dict(arguments.settings)
     if arguments.afdb:
         transport["base_url"] = arguments.afdb
-    settings = PredictSettings(
+    return PredictSettings(
         structures=arguments.structures,
         confidence=arguments.confidence,
         download=not arguments.no_download,
@@ -125,6 +135,13 @@ def job(arguments: argparse.Namespace) -> None:
         stage=arguments.stage,
         transport=TransportSettings(**transport),
     )
+
+
+def job(arguments: argparse.Namespace) -> None:
+    """Predict."""
+    from halo.predict.run import fetch, predict  # loads PyTorch: not for --help
+
+    settings = predict_settings(arguments)
     work = fetch if arguments.stage == FETCH else predict
     bundle = default_bundle() if arguments.bundle is None else arguments.bundle
     work(arguments.proteins, bundle, arguments.out, settings)

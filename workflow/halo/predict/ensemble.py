@@ -50,6 +50,7 @@ class EnsemblePrediction:
     sets : bool [n, n_labels], conformal sets, or None
     decided_by : text [n], methods that decided, joined by ``;``
     weights : float64 [n, 3], modality weights, or None without a network
+    of_models : float64 [n_models, n, n_labels], calibrated probabilities of each model
     alone
         float64 [n, n_labels], probabilities of the models alone where a homologue is part of
         `probabilities`, NaN elsewhere; None without homologues
@@ -60,6 +61,7 @@ class EnsemblePrediction:
     sets: np.ndarray | None
     decided_by: np.ndarray
     weights: np.ndarray | None
+    of_models: np.ndarray
     alone: np.ndarray | None = None
     regions: list[list[PredictedRegion]] | None = None
 
@@ -215,7 +217,8 @@ class Ensemble:
             model.predict(datasets[store.path], lengths)
             for model, store in zip(self.models, embeddings, strict=True)
         ]
-        mean = np.mean([part for part, _, _ in predictions], axis=0)
+        of_models = np.stack([part for part, _, _ in predictions])
+        mean = of_models.mean(axis=0)
         deciders = zip(*(names for _, names, _ in predictions), strict=True)
         decided_by = np.array([";".join(dict.fromkeys(names)) for names in deciders], dtype=object)
         outputs = [part for _, _, part in predictions if part is not None]
@@ -224,6 +227,7 @@ class Ensemble:
             label_sets(mean, self.cut) if self.cut is not None else None,
             decided_by,
             np.mean([part.weights for part in outputs], axis=0) if outputs else None,
+            of_models,
             regions=self._regions(outputs),
         )
 

@@ -22,9 +22,12 @@ CHUNKS, STORE, STRUCTURES = "chunks", "store", "structures"
 SEQUENCES, FETCHED = "sequences.fasta", "fetched.json"
 CSV_FILE, JSON_FILE, PAGE_FILE = "predictions.csv", "predictions.json", "predictions.html"
 REJECTED_FILE = "rejected.csv"
-# Everything that a prediction writes in its output folder.
+VARIANTS_CSV, VARIANTS_JSON, VARIANTS_PAGE = "variants.csv", "variants.json", "variants.html"
+SCAN_CSV, REJECTED_VARIANTS = "scan.csv", "rejected_variants.csv"
+# Everything that predictions of proteins and variants write in their output folder.
 NAMES = (
     CSV_FILE, JSON_FILE, PAGE_FILE, REJECTED_FILE, SEQUENCES, FETCHED, CHUNKS, STORE, STRUCTURES,
+    VARIANTS_CSV, VARIANTS_JSON, VARIANTS_PAGE, SCAN_CSV, REJECTED_VARIANTS,
 )  # fmt: skip
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 # Errors that a wrong path of the user causes.
@@ -78,7 +81,7 @@ class OutputFolder:
 
     def _write(self) -> None:
         content = {
-            "about": "files that `halo predict` has written here, and may replace or remove",
+            "about": "files that `halo` has written here, and may replace or remove",
             "halo": __version__,
             "made": self._made,
             "scratch": self._scratch,

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,8 @@ def write_predictions(
     refused.sort(key=lambda record: record.line)
     write_table(out.claim(REJECTED_FILE), rejected_table(refused))
     header = {"format": FORMAT, "halo": __version__, **read_chunk(chunks[0]).header}
-    _write_json(out.claim(JSON_FILE), header, chunks, refused)
+    sections = {"proteins": _records(chunks), "not_predicted": map(asdict, refused)}
+    write_sections(out.claim(JSON_FILE), header, sections)
     return _write_csv(out.claim(CSV_FILE), header, chunks)
 
 
@@ -112,26 +113,27 @@ def _records(chunks: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
         yield from read_chunk(file).records
 
 
-def _write_json(
-    file: Path, header: Mapping[str, Any], chunks: Sequence[Path], rejected: Sequence[Rejected]
+def write_sections(
+    file: Path, header: Mapping[str, Any], sections: Mapping[str, Iterable[Any]]
 ) -> None:
-    """Write JSON with one line per protein, so that large files can be viewed."""
+    """Write JSON: the keys of `header`, then lists by name.
+
+    Each key and each entry of a list is a line, so that large files can be viewed.
+    """
 
     def line(content: Any) -> str:
         return json.dumps(content, ensure_ascii=False)
 
     with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write("{\n" + "".join(f" {line(k)}: {line(v)},\n" for k, v in header.items()))
-        for name, entries in (
-            ("proteins", _records(chunks)),
-            ("not_predicted", map(asdict, rejected)),
-        ):
-            out.write(f' "{name}": [')
+        for number, (name, entries) in enumerate(sections.items()):
+            out.write((",\n" if number else "") + f" {line(name)}: [")
             separator = "\n  "
             for entry in entries:
                 out.write(separator + line(entry))
                 separator = ",\n  "
-            out.write("\n ]" + (",\n" if name == "proteins" else "\n}\n"))
+            out.write("\n ]")
+        out.write("\n}\n")
 
 
 def _write_csv(file: Path, header: Mapping[str, Any], chunks: Sequence[Path]) -> int:

@@ -61,6 +61,13 @@ class Predictor:
     settings : location of structures and language model, device
     store : root of the store of structures
     scratch : root of the store of graphs and embeddings; None for `store`
+
+    Attributes
+    ----------
+    ensemble : the models
+    weights : the language model of each of them
+    embedding_settings, graph_settings : how their input is computed
+    encoder_of : loads a language model, see `halo.embeddings.embed.OneEncoder`
     """
 
     def __init__(
@@ -72,17 +79,17 @@ class Predictor:
         description = bundle.description
         self.device = choose_device(settings.device or "auto")
         self.ensemble = Ensemble(bundle, self.device)
-        self._embedding = EmbeddingSettings(**description["embeddings"])
+        self.embedding_settings = EmbeddingSettings(**description["embeddings"])
         if settings.precision is not None:
             precision = cast(Any, settings.precision)  # one of those of the settings
-            self._embedding = replace(self._embedding, precision=precision)
-        self._graphs = GraphSettings(**description["graphs"])
+            self.embedding_settings = replace(self.embedding_settings, precision=precision)
+        self.graph_settings = GraphSettings(**description["graphs"])
         weights = find_language_model(bundle, settings)
-        self._weights = [_adapted(weights, model) for model in self.ensemble.models]
-        self._encoder_of = OneEncoder()
+        self.weights = [_adapted(weights, model) for model in self.ensemble.models]
+        self.encoder_of = OneEncoder()
         if weights.source == FILE:
             networks = [one.network for model in self.ensemble.models for one in model.members]
-            file = opened(weights.path, self._embedding.layer)
+            file = opened(weights.path, self.embedding_settings.layer)
             require_same_embeddings(bundle, networks, file)
         self._scratch = TemporaryDirectory(prefix="halo.")
         given = description.get("homologues")
@@ -193,8 +200,8 @@ class Predictor:
         members = members_of(table)
         graphs = None
         if structures is not None:
-            graphs = build_graphs(members, self.own_store, structures, self._graphs)
-        embeddings = [self._embedded(members, weights) for weights in self._weights]
+            graphs = build_graphs(members, self.own_store, structures, self.graph_settings)
+        embeddings = [self._embedded(members, weights) for weights in self.weights]
         hashes = table["seq_hash"].to_numpy(dtype=object)
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
@@ -241,9 +248,9 @@ class Predictor:
 
     def _embedded(self, members: dict[str, list[Member]], weights: Weights) -> Store:
         if weights.source == FILE:
-            return convert_buckets(members, self.own_store, weights, self._embedding)
+            return convert_buckets(members, self.own_store, weights, self.embedding_settings)
         return embed_buckets(
-            members, self.own_store, weights, self._embedding, self.device, self._encoder_of
+            members, self.own_store, weights, self.embedding_settings, self.device, self.encoder_of
         )
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:

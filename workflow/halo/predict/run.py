@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +81,9 @@ def predict(
         if nothing can be predicted; names the file, line or id, and the fix
     """
     settings = settings or PredictSettings()
-    with _folder(proteins, bundle, out, settings) as folder:
-        model, queries = _inputs(proteins, bundle, folder, settings)
-        parts = _parts(queries.table, folder.path, model, settings)
-        missing = [part for part in parts if not _finished(part.file)]
-        log.info(
-            "%s proteins, %s of %s chunks to do",
-            f"{len(queries.table):,}", f"{len(missing):,}", f"{len(parts):,}",
-        )  # fmt: skip
-        if missing:
-            _predict_parts(missing, model, settings, folder)
-        files = [part.file for part in parts]
+    with claimed_folder([proteins, bundle], out, settings) as folder:
+        model, queries = read_inputs(proteins, bundle, folder, settings)
+        files = predict_chunks(queries.table, model, folder, settings)
         count = write_predictions(folder, files, queries.rejected)
         if not count:
             raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
@@ -108,8 +100,8 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
     The parameters are those of `predict`, with a store and the stage `FETCH`. Returns the path of
     ``fetched.json``, a summary of the downloads.
     """
-    with _folder(proteins, bundle, out, settings) as folder:
-        model, queries = _inputs(proteins, bundle, folder, settings)
+    with claimed_folder([proteins, bundle], out, settings) as folder:
+        model, queries = read_inputs(proteins, bundle, folder, settings)
         weights = find_language_model(model, settings)
         assert settings.store is not None
         counts: Counter[str] = Counter()
@@ -152,11 +144,14 @@ def predict_sequences(
 
 
 @contextmanager
-def _folder(
-    proteins: Path, bundle: Path, out: Path, settings: PredictSettings
+def claimed_folder(
+    inputs: Sequence[Path], out: Path, settings: PredictSettings
 ) -> Iterator[OutputFolder]:
-    """The output folder; raises a HaloError if an input would be overwritten."""
-    given = [proteins, bundle, settings.structures, settings.language_model]
+    """The output folder `out`; raises a HaloError if an input would be overwritten.
+
+    `inputs` are files and folders that the user gives, in addition to those of `settings`.
+    """
+    given = [*inputs, settings.structures, settings.language_model]
     if settings.embeddings is not None:
         given.append(split_pattern(settings.embeddings)[0])
     if settings.store is not None:
@@ -165,9 +160,10 @@ def _folder(
         yield folder
 
 
-def _inputs(
+def read_inputs(
     proteins: Path, bundle: Path, out: OutputFolder, settings: PredictSettings
 ) -> tuple[Bundle, Queries]:
+    """The bundle, and the proteins to predict; see `halo.predict.records.read_queries`."""
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
@@ -177,6 +173,24 @@ def _inputs(
         layer = model.description["embeddings"]["layer"]
         queries = embedded_queries(queries, opened(settings.embeddings, layer))
     return model, queries
+
+
+def predict_chunks(
+    table: pd.DataFrame, bundle: Bundle, out: OutputFolder, settings: PredictSettings
+) -> list[Path]:
+    """Predict the proteins of `table` in chunks; the files of the chunks, in its order.
+
+    Chunks that are finished are kept.
+    """
+    parts = _parts(table, out.path, bundle, settings)
+    missing = [part for part in parts if not _finished(part.file)]
+    log.info(
+        "%s proteins, %s of %s chunks to do",
+        f"{len(table):,}", f"{len(missing):,}", f"{len(parts):,}",
+    )  # fmt: skip
+    if missing:
+        _predict_parts(missing, bundle, settings, out)
+    return [part.file for part in parts]
 
 
 def _predict_parts(
