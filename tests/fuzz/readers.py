@@ -67,7 +67,7 @@ from halo.uniprot.settings import UniprotSettings
 from halo.uniprot.vocabulary import Vocabulary
 from halo.variants.edits import edited, edits_of
 from halo.variants.notation import parse
-from halo.variants.read import read_variants
+from halo.variants.read import WildTypes, read_variants
 
 WANTED = frozenset({samples.ACCESSION, "P31946", "Q8N4C6"})
 # https://www.uniprot.org/help/accession_numbers, and the number of an isoform
@@ -193,7 +193,7 @@ def accessions(path: Path) -> None:
 def variants(path: Path) -> None:
     """Every variant is what its edits make of its wild type, and its notation says the same."""
     wildtypes = {"P1": samples.SEQUENCE, "P2": samples.SEQUENCE[::-1]}
-    for found in read_variants(path, wildtypes, MAX_LENGTH)[0]:
+    for found in read_variants(path, WildTypes(wildtypes), MAX_LENGTH)[0]:
         own = wildtypes[found.protein]
         made, origin = edited(own, edits_of(parse(found.notation), own, wildtypes))
         assert made == found.sequence, "another sequence"

@@ -14,6 +14,7 @@ from halo.config.reference import HEADING, PAGE, reference
 from halo.config.registry import with_registry
 from halo.config.schema import schema_of
 from halo.predict.command import add_arguments
+from halo.variants.command import add_arguments as add_variant_arguments
 
 
 def test_the_reference_of_the_configuration_is_that_of_the_model():
@@ -56,6 +57,15 @@ def test_the_reference_of_the_commands_has_every_option_of_halo_predict(root):
     section = (root / "docs/reference/commands.md").read_text().split("\n## ")[2]
     listed = set(re.findall(r"`(--?[a-z-]+)`", section.replace("halo --version", "")))
     assert listed - {"--log"} == options
+
+
+def test_the_reference_of_the_commands_has_every_option_of_halo_variants(root):
+    parser = argparse.ArgumentParser(add_help=False)
+    add_variant_arguments(parser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    text = (root / "docs/reference/commands.md").read_text()
+    section = text.split("\n## halo variants")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(--?[a-z-]+)`", section)) - {"--log"} == options
 
 
 @pytest.mark.parametrize("block", list(blocks("yaml")), ids=lambda block: block.page)

@@ -38,7 +38,7 @@ NOT_IMPORTED = {"python", "pip", "h2", "mmseqs2"}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
 WITH_TORCH = (
     "halo.device", "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict",
-    "halo.tensors", "halo.training",
+    "halo.tensors", "halo.training", "halo.variants",
 )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ from halo.variants.compute import Derived, VariantModel, derived_graph
 from halo.variants.edits import edited, edits_of
 from halo.variants.effects import interval, touched_regions
 from halo.variants.notation import parse
-from halo.variants.read import make_variant
-from halo.variants.run import variants
+from halo.variants.read import WildTypes, make_variant
+from halo.variants.run import predict_variants, variants
 from halo.variants.scan import scanned
 from halo.variants.settings import VariantSettings
 from halo.variants.structure import mapped_structure
@@ -68,11 +68,17 @@ def listed(folder: Path, texts: list[str]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bare(small_bundle, fasta, texts, tmp_path_factory) -> Path:
+def alone(small_run, tmp_path_factory) -> Path:
+    """A bundle without training sequences, so that `halo predict` uses the models alone, too."""
+    return small_run.bundle(tmp_path_factory.mktemp("alone") / "bundle", sequences=False)
+
+
+@pytest.fixture(scope="module")
+def bare(alone, fasta, texts, tmp_path_factory) -> Path:
     """The folder of a call without structures, with two lines that cannot be used."""
     folder = tmp_path_factory.mktemp("bare")
     file = listed(folder, [*texts, "unknown:A1C", texts[0].split(":")[0] + ":K9999A"])
-    variants(fasta, file, small_bundle, folder / "out", BARE)
+    variants(fasta, file, alone, folder / "out", BARE)
     return folder / "out"
 
 
@@ -87,13 +93,13 @@ def of(text: str, wildtypes: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def predicted(small_bundle, wildtypes, texts) -> pd.DataFrame:
+def predicted(alone, wildtypes, texts) -> pd.DataFrame:
     """What `halo predict` gives for the variants, the wild types, and random substitutions."""
     sequence = next(iter(wildtypes.values()))
     sequences = wildtypes | {text: of(text, wildtypes) for text in texts}
     for number, text in enumerate(random_substitutions(sequence, 1, RANDOM)):
         sequences[f"random {number}"] = text
-    return predict_sequences(sequences, small_bundle, BARE.predict).set_index("id")
+    return predict_sequences(sequences, alone, BARE.predict).set_index("id")
 
 
 def test_probabilities_are_those_of_the_predicted_sequences(bare, predicted, texts):
@@ -156,7 +162,7 @@ def test_the_json_fits_its_schema(bare, texts, root):
 
 
 def test_an_interrupted_call_is_resumed_with_the_same_files(
-    bare, small_bundle, fasta, texts, tmp_path, monkeypatch
+    bare, alone, fasta, texts, tmp_path, monkeypatch
 ):
     original, calls = VariantModel.predict, []
 
@@ -169,9 +175,9 @@ def test_an_interrupted_call_is_resumed_with_the_same_files(
     monkeypatch.setattr(VariantModel, "predict", counted)
     file = listed(tmp_path, texts)
     with pytest.raises(KeyboardInterrupt):
-        variants(fasta, file, small_bundle, tmp_path / "out", BARE)
+        variants(fasta, file, alone, tmp_path / "out", BARE)
     assert not (tmp_path / "out/variants.csv").exists()
-    variants(fasta, file, small_bundle, tmp_path / "out", BARE)
+    variants(fasta, file, alone, tmp_path / "out", BARE)
     whole = len(list((bare / "chunks").glob("*.variants.npz")))
     assert len(calls) == whole + 1  # the third one twice
     name = "variants.csv"
@@ -201,6 +207,11 @@ def test_a_variant_that_fails_does_not_end_the_run(
     records = json.loads((tmp_path / "out/variants.json").read_text())
     assert [one["regions"] is None for one in records["variants"]] == [False, False, True]
     assert set(found["p_value"]) == {""}
+    # Homologues are no part of it.
+    own = {one["protein"]: one["wildtype"] for one in records["variants"]}
+    for one in records["wildtypes"]:
+        models = one["probabilities_alone"] or one["probabilities"]
+        assert own[one["id"]] == pytest.approx(models, abs=TOLERANCE)
     expected = {"ok": {"kept", "mapped"}, "missing": {"none"}}
     status = {one["id"]: one["structure"]["status"] for one in records["wildtypes"]}
     for one in records["variants"]:
@@ -230,6 +241,15 @@ def test_a_scan_by_the_command(small_bundle, wildtypes, tmp_path, monkeypatch):
     expected = 127 * float(row[f"difference:{label}"]) / scan["highest"][0]
     assert shown[5, 3] == pytest.approx(expected, abs=1)
     assert (shown == -128).sum() == len(sequence)
+
+
+def test_in_python(bare, alone, wildtypes, texts):
+    found = predict_variants(wildtypes, texts[:1], alone, BARE)
+    expected = table(bare / "variants.csv")[:1]
+    assert found["id"].tolist() == expected["id"].tolist()
+    assert found["largest_difference"].tolist() == expected["largest_difference"].tolist()
+    with pytest.raises(HaloError, match="beyond the end"):
+        predict_variants(wildtypes, [*texts[:1], f"{next(iter(wildtypes))}:K9999A"], alone, BARE)
 
 
 def test_a_call_without_variants(small_bundle, fasta, tmp_path):
@@ -312,7 +332,7 @@ def test_substitutions_keep_the_structure():
     mapped = mapped_structure(structure, np.arange(len(WILDTYPE)), len(WILDTYPE))
     for name, array in structure.items():
         np.testing.assert_array_equal(mapped[name], array)
-    variant = make_variant("K2C", "P", {"P": WILDTYPE})
+    variant = make_variant("K2C", "P", WildTypes({"P": WILDTYPE}))
     graph = derived_graph(
         Derived(variant.sequence, variant.origin), structure, len(WILDTYPE), GraphSettings()
     )
@@ -323,7 +343,7 @@ def test_substitutions_keep_the_structure():
 
 def test_other_variants_have_the_structure_of_shared_residues():
     structure = structure_of(len(WILDTYPE))
-    variant = make_variant("K2_A4del;R10_G11insWWW;W17*", "P", {"P": WILDTYPE})
+    variant = make_variant("K2_A4del;R10_G11insWWW;W17*", "P", WildTypes({"P": WILDTYPE}))
     length = len(WILDTYPE)
     mapped = mapped_structure(structure, variant.origin, length)
     place = {int(old): new for new, old in enumerate(variant.origin) if old >= 0}
@@ -346,13 +366,13 @@ def test_other_variants_have_the_structure_of_shared_residues():
 
 
 def test_a_fragment_of_which_nothing_is_left_is_left_out():
-    variant = make_variant("Q9*", "P", {"P": WILDTYPE})
+    variant = make_variant("Q9*", "P", WildTypes({"P": WILDTYPE}))
     mapped = mapped_structure(structure_of(len(WILDTYPE)), variant.origin, len(WILDTYPE))
     assert mapped["fragment"].tolist() == [[0, 7]]
 
 
 def test_a_long_variant_computes_only_the_windows_that_differ(
-    small_bundle, wildtypes, tmp_path, monkeypatch
+    alone, wildtypes, tmp_path, monkeypatch
 ):
     sequence = "".join(wildtypes.values())
     computed: list[int] = []
@@ -363,7 +383,7 @@ def test_a_long_variant_computes_only_the_windows_that_differ(
         return embed(members, encoder, settings)
 
     monkeypatch.setattr(compute, "embed", counted)
-    with Predictor(read_bundle(small_bundle), BARE.predict, tmp_path / "store") as predictor:
+    with Predictor(read_bundle(alone), BARE.predict, tmp_path / "store") as predictor:
         model = VariantModel(predictor, sequence, None)
         origin = np.arange(len(sequence))
         mutant = "W" + sequence[1:]
@@ -373,7 +393,7 @@ def test_a_long_variant_computes_only_the_windows_that_differ(
     assert len(windows) > 2
     assert len(computed) == len(windows) + 1
     assert not failed
-    predicted = predict_sequences({"x": mutant}, small_bundle, BARE.predict)
+    predicted = predict_sequences({"x": mutant}, alone, BARE.predict)
     columns = [name for name in predicted if name.startswith("p:")]
     np.testing.assert_allclose(
         found[0].mean(axis=0), predicted[columns].to_numpy(dtype=float)[0], atol=TOLERANCE

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from halo.errors import HaloError
 from halo.variants.edits import NEW, changes_of, edited, edits_between, edits_of
 from halo.variants.notation import RESIDUES, NotationError, parse, written
-from halo.variants.read import read_variants
+from halo.variants.read import WildTypes, read_variants
 
 WILDTYPE = "MKTAYIAKQRGSVLEDWHCF"
 OTHERS = {"GFP": "MSKGEELFTG"}
@@ -197,7 +197,7 @@ WILDTYPES = {"P1": WILDTYPE, "GFP": OTHERS["GFP"]}
 def read(tmp_path, content, wildtypes=None, name="variants.txt"):
     file = tmp_path / name
     file.write_text(content)
-    return read_variants(file, wildtypes or {"P1": WILDTYPE}, 1000)
+    return read_variants(file, WildTypes(wildtypes or {"P1": WILDTYPE}), 1000)
 
 
 def found(variants):
@@ -221,8 +221,25 @@ def test_a_list_of_several_proteins(tmp_path):
         (5, "P1", "P1:GFP:1_4::1_5", "GFP:1_4::1_5"),
     ]
     assert variants[2].sequence == "MSKGMKTAY"
-    assert "of 2 wild types" in rejected[0].detail
+    assert "of which of 2 wild types" in rejected[0].detail
     assert "'P2' is not among the wild types" in rejected[1].detail
+
+
+def test_accessions_name_wild_types(tmp_path):
+    file = tmp_path / "variants.txt"
+    file.write_text("P12345:R10C\nsp|P12345|A_B:K2R\nsp|P12345|A_B K2C\nP12345:1_4::P99999:1_3\n")
+    known = WildTypes(
+        {"sp|P12345|A_B": WILDTYPE, "x:y": OTHERS["GFP"]},
+        {"P12345": "sp|P12345|A_B", "P99999": "x:y"},
+    )
+    variants, rejected = read_variants(file, known, 1000)
+    assert [(v.protein, v.notation) for v in variants] == [
+        ("sp|P12345|A_B", "R10C"), ("sp|P12345|A_B", "K2R"), ("sp|P12345|A_B", "K2C"),
+    ]  # fmt: skip
+    assert [r.line for r in rejected] == [4]  # a part of another protein begins the fusion
+    file.write_text("x:y:K3R\nP12345 1_4::P99999:1_3\n")
+    variants, _ = read_variants(file, known, 1000)
+    assert [v.sequence for v in variants] == ["MSRGEELFTG", "MKTAMSK"]
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";"])
@@ -295,6 +312,6 @@ def test_a_file_without_variants(tmp_path, text, name, message):
 def test_a_long_variant_is_rejected(tmp_path):
     file = tmp_path / "variants.txt"
     file.write_text("R10C\n*21extQQQQQ\n")
-    variants, rejected = read_variants(file, {"P1": WILDTYPE}, 22)
+    variants, rejected = read_variants(file, WildTypes({"P1": WILDTYPE}), 22)
     assert len(variants) == 1
     assert rejected[0].reason == "too long"

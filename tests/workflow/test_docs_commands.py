@@ -1,7 +1,8 @@
 """Every command of the documentation, in a copy of the checkout.
 
 What would take long is cut short: Snakemake makes a dry run, make prints what it would do, and
-`halo predict` downloads nothing. The commands of the tutorial run to the end in test_tutorial.py.
+`halo predict` and `halo variants` download nothing. The commands of the tutorial run to the end
+in test_tutorial.py.
 """
 
 import os
@@ -28,6 +29,7 @@ HERE = "changes the shell that it is called in"
 INSTALLS = "installs packages; tests/unit/test_commands.py does so with the wheel"
 RUNS = "tests/unit/test_commands.py runs the workflow of an installed package"
 PREDICT = ("--no-download", "--page", 0, "--language-model", CHECKPOINT)
+VARIANTS = ("--no-download", "--regions", 0, "--random", 1, "--language-model", CHECKPOINT)
 CONDA = "needs conda and its channels; `make test-envs` makes the environments"
 CONTAINER = "needs Docker or Apptainer; `make check-container` builds the image's file system"
 CONTAINERS = (
@@ -87,6 +89,9 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     text = "".join(f"{r['id']},{r['sequence']},{r['Nucleus']},{r['Plastid']}\n" for r in rows)
     (folder / "data/mine.csv").write_text("id,sequence,Nucleus,Plastid\n" + text)
     (folder / "proteins.fasta").write_text(f">{rows[0]['id']}\n{rows[0]['sequence']}\n")
+    wildtype = rows[0]["sequence"][:20]
+    (folder / "wildtype.fasta").write_text(f">wildtype\n{wildtype}\n")
+    (folder / "variants.txt").write_text(f"{wildtype[4]}5del\n")
     (folder / "config/mine.yaml").write_text(
         "run: mine\ndataset: {proteins: data/mine.csv}\nsplit: {folds: 3}\n"
     )
@@ -97,6 +102,7 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     halo.parent.mkdir()
     halo.write_text(
         f'#!/bin/sh\n[ "$1" != predict ] || set -- "$@" {" ".join(map(str, PREDICT))}\n'
+        f'[ "$1" != variants ] || set -- "$@" {" ".join(map(str, VARIANTS))}\n'
         f'exec {forks().python} -m halo "$@"\n'
     )
     make = folder / "bin/make"

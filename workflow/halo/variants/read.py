@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,33 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class WildTypes:
+    """Sequences of the wild types by id, and ids by accession."""
+
+    sequences: Mapping[str, str]
+    accessions: Mapping[str, str] = field(default_factory=dict)
+
+    def id_of(self, name: str) -> str | None:
+        """The id of the wild type with this id or accession, or None."""
+        return name if name in self.sequences else self.accessions.get(name)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All ids and accessions, the longest first."""
+        return sorted({*self.sequences, *self.accessions}, key=lambda name: (-len(name), name))
+
+    @cached_property
+    def by_name(self) -> dict[str, str]:
+        """Sequences by id and accession."""
+        return {name: self.sequences[self.id_of(name) or name] for name in self.names}
+
+    @property
+    def only(self) -> str | None:
+        """The id of the only wild type; None of several."""
+        return next(iter(self.sequences)) if len(self.sequences) == 1 else None
+
+
+@dataclass(frozen=True)
 class _Entry:
     """One notation of the input; `id` and `protein` are "" where they are not given."""
 
@@ -89,11 +117,11 @@ class _Entry:
 
 
 def make_variant(
-    text: str, protein: str, wildtypes: Mapping[str, str], line: int = 0, name: str = ""
+    text: str, protein: str, wildtypes: WildTypes, line: int = 0, name: str = ""
 ) -> Variant:
-    """The variant of the wild type `protein` that the notation `text` describes.
+    """The variant of the wild type with the id `protein` that the notation `text` describes.
 
-    `wildtypes` are sequences by id. `name` is the id of the variant; its notation if it is empty.
+    `name` is the id of the variant; its notation if it is empty.
 
     Raises
     ------
@@ -101,12 +129,12 @@ def make_variant(
         see `halo.variants.notation.parse` and `halo.variants.edits.edits_of`
     """
     changes = parse(text)
-    edits = edits_of(changes, wildtypes[protein], wildtypes)
+    edits = edits_of(changes, wildtypes.sequences[protein], wildtypes.by_name)
     return _variant(changes, edits, protein, wildtypes, line, name)
 
 
 def read_variants(
-    path: Path, wildtypes: Mapping[str, str], max_length: int
+    path: Path, wildtypes: WildTypes, max_length: int
 ) -> tuple[list[Variant], list[Rejected]]:
     """The variants in `path`, in its order, and the records that cannot be used.
 
@@ -114,7 +142,7 @@ def read_variants(
     ----------
     path : list with a notation in each line, table with a column of notations, VCF with
         annotations, or FASTA of variants; ``-`` is the standard input
-    wildtypes : sequences by id, not empty
+    wildtypes : at least one
     max_length : longer variants are rejected (residues)
 
     Raises
@@ -157,7 +185,7 @@ def _checked(
     return found
 
 
-def _read(path: Path, wildtypes: Mapping[str, str]) -> Iterator[Variant | Rejected]:
+def _read(path: Path, wildtypes: WildTypes) -> Iterator[Variant | Rejected]:
     if is_workbook(path):
         entries = _in_table(path)
     else:
@@ -205,13 +233,13 @@ def _in_table(path: Path) -> Iterator[_Entry]:
         yield _Entry(int(line), text, protein, name)
 
 
-def _in_list(lines: Sequence[str], wildtypes: Mapping[str, str]) -> Iterator[_Entry]:
+def _in_list(lines: Sequence[str], wildtypes: WildTypes) -> Iterator[_Entry]:
     for number, line in enumerate(lines, start=1):
         text = _COMMENT.sub("", line.strip().strip(UNSEEN)).strip()
         if not text:
             continue
         word, _, rest = text.replace("\t", " ").partition(" ")
-        if word in wildtypes and rest.strip():
+        if wildtypes.id_of(word) and rest.strip():
             yield _Entry(number, rest.strip(), word)
         else:
             yield _Entry(number, text)
@@ -235,7 +263,7 @@ def _in_vcf(path: Path, lines: Sequence[str]) -> Iterator[_Entry]:
         )
 
 
-def _of_notation(entry: _Entry, wildtypes: Mapping[str, str]) -> Variant | Rejected:
+def _of_notation(entry: _Entry, wildtypes: WildTypes) -> Variant | Rejected:
     try:
         protein, text = _protein_of(entry, wildtypes)
         return make_variant(text, protein, wildtypes, entry.line, entry.id)
@@ -243,44 +271,51 @@ def _of_notation(entry: _Entry, wildtypes: Mapping[str, str]) -> Variant | Rejec
         return Rejected(entry.id or entry.text, entry.line, "notation", str(error))
 
 
-def _protein_of(entry: _Entry, wildtypes: Mapping[str, str]) -> tuple[str, str]:
-    """The wild type of a notation, and the notation without its name."""
+def _protein_of(entry: _Entry, wildtypes: WildTypes) -> tuple[str, str]:
+    """The id of the wild type of a notation, and the notation without its name."""
     name, text = entry.protein, entry.text
-    before, colon, after = text.partition(":")
-    # A range of another protein begins a fusion, GFP:1_238::1_97.
-    if (
-        colon
-        and not after.startswith(":")
-        and not re.match(r"[A-Za-z*]*\d+_[A-Za-z*]*\d+::", after)
-    ):
-        if name and name != before:
+    before, after = _divided(text, wildtypes)
+    if before:
+        same = wildtypes.id_of(name) == wildtypes.id_of(before)
+        if name and name != before and not (same and wildtypes.id_of(name)):
             raise NotationError(f"{text!r}: of the protein {before!r}, but the row names {name!r}")
         name, text = before, after
-    if name and name not in wildtypes:
-        some = ", ".join(list(wildtypes)[:3])
+    found = wildtypes.id_of(name) if name else wildtypes.only
+    if found is not None:
+        return found, text
+    some = ", ".join(list(wildtypes.sequences)[:3])
+    if name:
         raise NotationError(
             f"{entry.text!r}: the protein {name!r} is not among the wild types ({some}); correct "
             "the name, or add its sequence"
         )
-    if not name and len(wildtypes) > 1:
-        raise NotationError(
-            f"{text!r}: says not of which of {len(wildtypes)} wild types; write the id before it, "
-            f"as in {next(iter(wildtypes))}:R97C"
-        )
-    return name or next(iter(wildtypes)), text
+    raise NotationError(
+        f"{text!r}: does not say of which of {len(wildtypes.sequences)} wild types ({some}); write "
+        f"the id before it, as in {next(iter(wildtypes.sequences))}:R97C"
+    )
+
+
+def _divided(text: str, wildtypes: WildTypes) -> tuple[str, str]:
+    """The name of the protein before a notation, "" if there is none, and the notation."""
+    names = (name for name in wildtypes.names if text.startswith(f"{name}:"))
+    name = next(names, text.partition(":")[0])
+    after = text[len(name) + 1 :]
+    if not after or after.startswith(":") or _FUSED.match(after):
+        return "", text
+    return name, after
 
 
 def _variant(
     changes: tuple[Change, ...],
     edits: Sequence[Edit],
     protein: str,
-    wildtypes: Mapping[str, str],
+    wildtypes: WildTypes,
     line: int,
     name: str,
 ) -> Variant:
-    sequence, origin = edited(wildtypes[protein], edits)
+    sequence, origin = edited(wildtypes.sequences[protein], edits)
     label = written(changes, short=True)
-    own = label if len(wildtypes) == 1 else f"{protein}:{label}"
+    own = label if wildtypes.only else f"{protein}:{label}"
     return Variant(name or own, protein, line, changes, tuple(edits), sequence, origin)
 
 
@@ -288,7 +323,7 @@ def _variant(
 
 
 def _in_fasta(
-    path: Path, lines: Sequence[str], wildtypes: Mapping[str, str]
+    path: Path, lines: Sequence[str], wildtypes: WildTypes
 ) -> Iterator[Variant | Rejected]:
     for record in fasta_records(lines, path):
         name = record.id or f"line {record.line}"
@@ -307,44 +342,42 @@ def _in_fasta(
 
 
 def _of_sequence(
-    name: str, record: FastaRecord, sequence: str, wildtypes: Mapping[str, str]
+    name: str, record: FastaRecord, sequence: str, wildtypes: WildTypes
 ) -> Variant | Rejected:
     protein, paired_by = _pair(name, record.description, sequence, wildtypes)
     if protein is None:
         detail = (
             f"no wild type has its name or {LEAST_IDENTITY:.0%} identical residues; begin its id "
-            f"with that of the wild type, as in {next(iter(wildtypes))}_1"
+            f"with that of the wild type, as in {next(iter(wildtypes.sequences))}_1"
         )
         return Rejected(name, record.line, "no wild type", detail)
-    edits = edits_between(wildtypes[protein], sequence)
+    wildtype = wildtypes.sequences[protein]
+    edits = edits_between(wildtype, sequence)
     if not edits:
         detail = f"the sequence is that of the wild type {protein}; remove it"
         return Rejected(name, record.line, "no change", detail)
-    changes = changes_of(edits, wildtypes[protein])
+    changes = changes_of(edits, wildtype)
     variant = _variant(changes, edits, protein, wildtypes, record.line, name)
     return replace(variant, paired_by=paired_by)
 
 
 def _pair(
-    name: str, description: str, sequence: str, wildtypes: Mapping[str, str]
+    name: str, description: str, sequence: str, wildtypes: WildTypes
 ) -> tuple[str | None, str]:
     """The wild type of a sequence, and how it was found.
 
-    By name: ``wildtype=ID`` in the description, or an id that is that of the wild type, or begins
-    with it and one of ``_-:/|.``; the longest such id. Else the only wild type, or the nearest one.
+    By name: ``wildtype=ID`` in the description, or an id that is that of the wild type (or its
+    accession), or begins with it and one of ``_-:/|.``; the longest such name. Else the only wild
+    type, or the nearest one.
     """
     stated = re.search(r"(?:^|\s)wildtype=(\S+)", description)
-    if stated and stated[1] in wildtypes:
-        return stated[1], "name"
-    begun = [
-        one
-        for one in wildtypes
-        if name.startswith(one) and name[len(one) : len(one) + 1] in ("", *"_-:/|.")
-    ]
-    if begun:
-        return max(begun, key=len), "name"
-    shares = {one: identity(text, sequence) for one, text in wildtypes.items()}
+    if stated and (found := wildtypes.id_of(stated[1])):
+        return found, "name"
+    for one in wildtypes.names:
+        if name.startswith(one) and name[len(one) : len(one) + 1] in ("", *"_-:/|."):
+            return wildtypes.id_of(one), "name"
+    shares = {one: identity(text, sequence) for one, text in wildtypes.sequences.items()}
     best = max(shares, key=lambda one: shares[one])
     if shares[best] < LEAST_IDENTITY:
         return None, ""
-    return best, "only" if len(wildtypes) == 1 else "nearest"
+    return best, "only" if wildtypes.only else "nearest"

@@ -28,6 +28,7 @@ from halo.predict.folder import (
 )
 from halo.predict.output import read_chunk, write_sections
 from halo.predict.predictor import Predictor
+from halo.predict.records import STANDARD_INPUT
 from halo.predict.run import claimed_folder, predict_chunks, read_inputs
 from halo.predict.sources import find_structures
 from halo.proteins.ingest import Rejected, rejected_table
@@ -38,7 +39,7 @@ from halo.variants.effects import CONFIDENCE, Background, Labels, effect, touche
 from halo.variants.notation import written
 from halo.variants.output import FORMAT, write_rows
 from halo.variants.page import PAGE_VARIANTS, ShownProtein, summarized, write_page
-from halo.variants.read import Variant, make_variant, read_variants
+from halo.variants.read import Variant, WildTypes, make_variant, read_variants
 from halo.variants.results import ChunkResults, chunk_name, read_results, write_results
 from halo.variants.scan import scanned
 from halo.variants.settings import VariantSettings
@@ -119,6 +120,8 @@ def variants(
     settings = settings or VariantSettings()
     if listed is None and settings.scan is None:
         raise HaloError("no variants: give a file of variants, or --scan")
+    if listed == wildtypes == STANDARD_INPUT:
+        raise HaloError("-: wild types and variants cannot both be the standard input")
     inputs = [wildtypes, bundle, *([listed] if listed else [])]
     with claimed_folder(inputs, out, settings.predict) as folder:
         model, queries = read_inputs(wildtypes, bundle, folder, settings.predict)
@@ -127,7 +130,10 @@ def variants(
         proteins = {name: Protein(name, text) for name, text in sequences.items()}
         rejected: list[Rejected] = []
         if listed is not None:
-            found, rejected = read_variants(listed, sequences, settings.predict.max_length)
+            names = rows[rows["accession"] != ""].drop_duplicates("accession", keep=False)
+            accessions = dict(zip(names["accession"], names["id"], strict=True))
+            known = WildTypes(sequences, accessions)
+            found, rejected = read_variants(listed, known, settings.predict.max_length)
             for variant in found:
                 proteins[variant.protein].listed.append(variant)
         if settings.scan is not None:
@@ -140,6 +146,7 @@ def variants(
         used = [protein for protein in used if protein.id not in failed]
         results, failures = _results(used, model, folder, settings)
         rejected += failures
+        used = [protein for protein in used if len(protein.probabilities)]
         _write(folder, header, used, results, rejected, settings)
     page = Path(out) / VARIANTS_PAGE
     log.info("results, for a browser: %s", page)
@@ -180,7 +187,7 @@ def predict_variants(
 
 def _scan(protein: Protein, settings: VariantSettings) -> list[Variant]:
     assert settings.scan is not None
-    own = {protein.id: protein.sequence}
+    own = WildTypes({protein.id: protein.sequence})
     texts = scanned(protein.sequence, settings.scan, settings.window)
     return [make_variant(text, protein.id, own) for text in texts]
 
@@ -298,17 +305,21 @@ def _results(
         results.add(chunk)
     rejected = []
     for protein in proteins:
-        itself = results.of(protein, _unchanged(protein, protein.sequence))
+        wildtype = _unchanged(protein, protein.sequence)
+        itself = results.of(protein, wildtype)
+        for variant in [*protein.listed, *protein.scanned]:
+            reason = results.failed.get((protein.id, derived(variant).key))
+            if itself is None:
+                reason = f"{protein.id}: {results.failed[protein.id, wildtype.key]}"
+            if reason:
+                rejected.append(Rejected(variant.id, variant.line, "failed", reason))
         if itself is None:
-            raise HaloError(f"{protein.id}: the wild type cannot be predicted; see the messages")
+            continue
         protein.probabilities = itself
         for number in {number for name, number in random if name == protein.id}:
             found = [results.of(protein, item) for item in random[protein.id, number]]
             means = [each.mean(axis=0) - itself.mean(axis=0) for each in found if each is not None]
             protein.backgrounds[number] = Background(np.array(means))
-        for variant in [*protein.listed, *protein.scanned]:
-            if reason := results.failed.get((protein.id, derived(variant).key)):
-                rejected.append(Rejected(variant.id, variant.line, "failed", reason))
     return results, rejected
 
 
@@ -341,12 +352,16 @@ def _compute(
 def records(
     proteins: Sequence[Protein], results: Results, labels: Labels, scan: bool
 ) -> Iterator[dict[str, Any]]:
-    """The records of all variants that were computed, of the input or of the scan."""
-    for protein in proteins:
-        for variant in protein.scanned if scan else protein.listed:
-            probabilities = results.of(protein, derived(variant))
-            if probabilities is not None:
-                yield _record(protein, variant, probabilities, labels)
+    """Records of all variants that were computed: of the scan or, in its order, of the input."""
+    pairs = [
+        (protein, variant)
+        for protein in proteins
+        for variant in (protein.scanned if scan else protein.listed)
+    ]
+    for protein, variant in sorted(pairs, key=lambda pair: pair[1].line):
+        probabilities = results.of(protein, derived(variant))
+        if probabilities is not None:
+            yield _record(protein, variant, probabilities, labels)
 
 
 def _record(
@@ -371,6 +386,13 @@ def _record(
         "wildtype": labels.by_name(before),
         **effect(protein.probabilities, probabilities, labels, background),
     }
+
+
+def _of_models(protein: Protein, labels: Labels) -> dict[str, Any]:
+    """The record of a wild type, with the prediction of the models alone, without homologues."""
+    before = protein.probabilities.mean(axis=0)
+    own = {"labels": labels.given(before), "probabilities": labels.by_name(before)}
+    return {**protein.record, **own}
 
 
 def _write(
@@ -399,11 +421,12 @@ def _write(
         "window": settings.window if settings.scan == "deletions" else None,
     }
     listed = any(protein.listed for protein in proteins)
-    if listed:
-        file = folder.claim(VARIANTS_CSV)
-        write_rows(file, about, records(proteins, results, labels, scan=False))
-    if settings.scan is not None:
-        write_rows(folder.claim(SCAN_CSV), about, records(proteins, results, labels, scan=True))
+    for name, given in ((VARIANTS_CSV, listed), (SCAN_CSV, settings.scan is not None)):
+        file = folder.claim(name)
+        if given:
+            write_rows(file, about, records(proteins, results, labels, scan=name == SCAN_CSV))
+        else:
+            file.unlink(missing_ok=True)  # of an earlier call
     sections = {
         "wildtypes": (protein.record for protein in proteins),
         "variants": records(proteins, results, labels, scan=False),
@@ -416,7 +439,7 @@ def _write(
         room -= len(first)
         own = list(records([protein], results, labels, scan=True))
         if first or own:
-            shown.append(ShownProtein(protein.sequence, protein.record, first, own))
+            shown.append(ShownProtein(protein.sequence, _of_models(protein, labels), first, own))
     summary = summarized(records(proteins, results, labels, scan=False))
     summary["rejected"] = len(rejected)
     write_page(folder.claim(VARIANTS_PAGE), about, shown, summary)
