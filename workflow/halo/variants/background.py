@@ -1,7 +1,5 @@
 """Random substitutions of a wild type, to which variants are compared."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from halo.files import sha256_of_text
@@ -40,8 +38,3 @@ def p_values(changes: np.ndarray, random: np.ndarray) -> np.ndarray:
     random : float [n, ...], those of the random substitutions
     """
     return (1 + (random >= changes).sum(axis=0)) / (1 + len(random))
-
-
-def needed(places: Sequence[int], length: int) -> list[int]:
-    """The distinct numbers of places, of which random substitutions are needed."""
-    return sorted({min(number, length) for number in places})

@@ -33,7 +33,7 @@ from halo.predict.run import claimed_folder, predict_chunks, read_inputs
 from halo.predict.sources import find_structures
 from halo.proteins.ingest import Rejected, rejected_table
 from halo.proteins.members import members_of
-from halo.variants.background import SEED, needed, random_substitutions
+from halo.variants.background import SEED, random_substitutions
 from halo.variants.compute import Derived, VariantModel, batches
 from halo.variants.effects import CONFIDENCE, Background, Labels, effect, touched_regions
 from halo.variants.notation import written
@@ -276,7 +276,7 @@ def _results(
     proteins: Sequence[Protein], model: Bundle, folder: OutputFolder, settings: VariantSettings
 ) -> tuple[Results, list[Rejected]]:
     """Compute what is missing; sets `probabilities` and `backgrounds` of the proteins."""
-    random: dict[tuple[str, int], list[Derived]] = {}
+    random: dict[str, dict[int, list[Derived]]] = {}
     chunks: list[Chunk] = []
     common = {
         "halo": __version__,
@@ -286,12 +286,11 @@ def _results(
     }
     for protein in proteins:
         everything = [*protein.listed, *protein.scanned]
-        places = needed([variant.places for variant in everything], len(protein.sequence))
-        for number in places if settings.random else ():
+        own = random[protein.id] = {}
+        for number in sorted(set(map(protein.places, everything))) if settings.random else ():
             texts = random_substitutions(protein.sequence, number, settings.random)
-            random[protein.id, number] = [_unchanged(protein, text) for text in texts]
-        groups = [[_unchanged(protein, protein.sequence)]]
-        groups += [random[protein.id, number] for number in places if settings.random]
+            own[number] = [_unchanged(protein, text) for text in texts]
+        groups = [[_unchanged(protein, protein.sequence)], *own.values()]
         groups += [list(map(derived, protein.listed)), list(map(derived, protein.scanned))]
         for group in groups:
             distinct = list({item.key: item for item in group}.values())
@@ -316,8 +315,8 @@ def _results(
         if itself is None:
             continue
         protein.probabilities = itself
-        for number in {number for name, number in random if name == protein.id}:
-            found = [results.of(protein, item) for item in random[protein.id, number]]
+        for number, items in random[protein.id].items():
+            found = [results.of(protein, item) for item in items]
             means = [each.mean(axis=0) - itself.mean(axis=0) for each in found if each is not None]
             protein.backgrounds[number] = Background(np.array(means))
     return results, rejected

@@ -85,9 +85,9 @@ function drawScan() {
   pen.textAlign = "center";
   for (let column = 0; column < length; column += 1) {
     const left = LEFT + size * column;
-    if (!(column % 10) || column + 1 === length) {
+    if (!column || !((column + 1) % (size < 4 ? 50 : 10))) {
       pen.fillStyle = "#595959";
-      if (!(column % 10)) pen.fillText(column + 1, left + size / 2, 7);
+      pen.fillText(column + 1, left + size / 2, 7);
     }
     if (size >= 8) {
       pen.fillStyle = "#1c1c1c";
