@@ -53,7 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="explain the first N proteins residue by residue, in predictions.html and structures/ "
         "(default: %(default)s); the tables have the predictions of all proteins",
     )  # fmt: skip
-    add_machine(parser)
+    machine = add_machine(parser)
+    machine.add_argument(
+        "--embeddings", metavar="FILE",
+        help="residue embeddings of the proteins by the same model: HDF5, or a folder of .npy or "
+        ".pt files; no language model is needed",
+    )  # fmt: skip
 
 
 def add_structures(parser: argparse.ArgumentParser) -> Any:
@@ -74,8 +79,8 @@ def add_structures(parser: argparse.ArgumentParser) -> Any:
     return structures
 
 
-def add_machine(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the language model and the machine."""
+def add_machine(parser: argparse.ArgumentParser) -> Any:
+    """Add the options of the language model and the machine; their group."""
     parser.add_argument(
         "--max-length", type=at_least(1), default=40_000, metavar="RESIDUES",
         help="reject longer proteins; memory increases with length (default: 40000)",
@@ -84,11 +89,6 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--language-model", type=Path, metavar="FILE",
         help="checkpoint of ESM-2; by default, the published one is downloaded once",
-    )  # fmt: skip
-    machine.add_argument(
-        "--embeddings", metavar="FILE",
-        help="residue embeddings of the proteins by the same model: HDF5, or a folder of .npy or "
-        ".pt files; no language model is needed",
     )  # fmt: skip
     machine.add_argument(
         "--store", type=Path,
@@ -112,6 +112,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--chunk", type=at_least(1), default=PredictOptions.chunk,
         help="proteins per chunk (default: %(default)s); fewer need less memory",
     )  # fmt: skip
+    return machine
 
 
 def predict_settings(arguments: argparse.Namespace) -> PredictSettings:

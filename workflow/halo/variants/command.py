@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )  # fmt: skip
     add_machine(parser)
+    parser.set_defaults(embeddings=None)  # a file has none of variants
 
 
 def job(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,15 @@ def columns(labels: Iterable[str]) -> list[str]:
     """Columns of the tables."""
     return [
         *("id", "protein", "variant", "hgvs", "line", "position", "changed", "length"),
-        *("structure", "regions", "labels_wildtype", "labels", "gained", "lost"),
+        *(
+            "structure",
+            "regions",
+            "predicted_regions",
+            "labels_wildtype",
+            "labels",
+            "gained",
+            "lost",
+        ),
         *("largest", "largest_difference", "p_value"),
         *(f"{kind}:{label}" for kind in BY_LABEL for label in labels),
         *("halo", "bundle"),
@@ -35,13 +43,11 @@ def row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
         "high": {label: bounds[1] for label, bounds in lows.items()},
         "p_value": highs,
     }
-    regions = record["regions"]
     return {
         **{name: record[name] for name in ("id", "protein", "variant", "hgvs", "line")},
         **{name: record[name] for name in ("position", "changed", "length", "structure")},
-        "regions": ""
-        if regions is None
-        else ";".join(f"{one['label']} {one['start']}-{one['end']}" for one in regions),
+        "regions": _ranges(record["regions"], "label"),
+        "predicted_regions": _ranges(record["predicted_regions"], "kind"),
         **{
             name: ";".join(record[name]) for name in ("labels_wildtype", "labels", "gained", "lost")
         },
@@ -56,6 +62,10 @@ def row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
         "halo": __version__,
         "bundle": f"{bundle['name']} {bundle['version']} {bundle['sha256'][:12]}",
     }
+
+
+def _ranges(regions: Iterable[Mapping[str, Any]] | None, name: str) -> str:
+    return ";".join(f"{one[name]} {one['start']}-{one['end']}" for one in regions or ())
 
 
 def write_rows(file: Path, header: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> None:

@@ -114,6 +114,7 @@ def _variant(record: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]
         **{name: record[name] for name in ("id", "variant", "hgvs", "changed", "length")},
         **{name: record[name] for name in ("structure", "gained", "lost", "labels", "p_value")},
         "regions": record["regions"],
+        "predicted": record["predicted_regions"],
         "largest": labels.index(record["largest"]),
         "p": numbers(record["probabilities"]),
         "difference": numbers(record["difference"]),

@@ -13,6 +13,7 @@ import pandas as pd
 from halo import __version__
 from halo.cli import Progress, log
 from halo.code_digest import code_digest
+from halo.embeddings.weights import FILE
 from halo.errors import HaloError
 from halo.files import read_text_table, write_table, write_text
 from halo.predict.bundle import Bundle
@@ -125,6 +126,11 @@ def variants(
     inputs = [wildtypes, bundle, *([listed] if listed else [])]
     with claimed_folder(inputs, out, settings.predict) as folder:
         model, queries = read_inputs(wildtypes, bundle, folder, settings.predict)
+        if model.description["language_model"].get("source") == FILE:
+            raise HaloError(
+                f"{bundle}: trained on embeddings of a file, and HALO does not compute those of "
+                "variants; use a bundle whose language model HALO computes"
+            )
         rows = queries.table.set_index("id", drop=False)
         sequences = dict(zip(rows["id"], rows["sequence"], strict=True))
         proteins = {name: Protein(name, text) for name, text in sequences.items()}
@@ -366,7 +372,7 @@ def records(
 def _record(
     protein: Protein, variant: Variant, probabilities: np.ndarray, labels: Labels
 ) -> dict[str, Any]:
-    regions = protein.record["regions"]
+    regions, predicted = protein.record["regions"], protein.record["predicted_regions"]
     before = protein.probabilities.mean(axis=0)
     background = protein.backgrounds.get(protein.places(variant))
     return {
@@ -381,6 +387,9 @@ def _record(
         "length": len(variant.sequence),
         "structure": rule(protein.structure, variant.origin, len(protein.sequence)),
         "regions": None if regions is None else touched_regions(variant.edits, regions),
+        "predicted_regions": None
+        if predicted is None
+        else touched_regions(variant.edits, predicted),
         "labels_wildtype": labels.given(before),
         "wildtype": labels.by_name(before),
         **effect(protein.probabilities, probabilities, labels, background),

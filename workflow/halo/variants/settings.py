@@ -39,6 +39,11 @@ class VariantSettings:
         for name, lowest in (("window", 1), ("random", 0)):
             if getattr(self, name) < lowest:
                 raise HaloError(f"{name}: {getattr(self, name)} is below {lowest}; give more")
+        if self.predict.embeddings is not None:
+            raise HaloError(
+                "--embeddings: a file has no embeddings of variants; leave it out, and use a "
+                "bundle whose language model HALO computes"
+            )
         if not self.structure:
             own = replace(self.predict, structures=None, download=False)
             object.__setattr__(self, "predict", own)

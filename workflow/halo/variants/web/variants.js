@@ -162,7 +162,7 @@ function fits(variant) {
   return words.every((word) => text.includes(word))
     && (kind !== "lost" || variant.lost.length) && (kind !== "gained" || variant.gained.length)
     && (kind !== "rare" || (variant.p_value !== null && variant.p_value <= RARE))
-    && (kind !== "region" || (variant.regions || []).length);
+    && (kind !== "region" || (variant.regions || []).length || (variant.predicted || []).length);
 }
 
 function filter() {
@@ -204,7 +204,7 @@ function choose(variant) {
   }));
   const regions = variant.regions === null ? "unknown" : variant.regions.map((one) => `${one.label} ${one.start}–${one.end}`).join(", ") || "none";
   const facts = [["Labels", variant.labels.join(", ") || "none"], ["Changed residues", variant.changed], ["Residues", variant.length],
-    ["Regions", regions], ["Structure", { kept: "that of the wild type", mapped: "that of the wild type, for the residues that it has", none: "none" }[variant.structure]]];
+    ["Regions of attribution", regions], ...(variant.predicted === null ? [] : [["Predicted regions", variant.predicted.map((one) => `${one.kind} ${one.start}–${one.end}`).join(", ") || "none"]]), ["Structure", { kept: "that of the wild type", mapped: "that of the wild type, for the residues that it has", none: "none" }[variant.structure]]];
   if (variant.p_value !== null) facts.push(["p", `${variant.p_value.toFixed(3)}: share of ${DATA.random} random substitutions that change a label as much`]);
   $("facts").replaceChildren(...facts.flatMap(([name, text]) => [make("dt", { textContent: name }), make("dd", { textContent: text })]));
 }
