@@ -103,13 +103,19 @@ def mutants(
     }
 
 
+def names_of(proteins: Proteins) -> np.ndarray:
+    """Accessions, by which structures are found, or ids, object [n_proteins]."""
+    accessions = proteins.table["accession"].to_numpy(dtype=object)
+    return np.where(accessions != "", accessions, proteins.ids)
+
+
 def cases(proteins: Proteins, rows: np.ndarray, random: np.random.Generator) -> pd.DataFrame:
     """The mutants of these proteins: id, label, kind, whether of the signal, and notation."""
     signals = dict(list(pd.read_csv(DEMO / "signals.csv").groupby("id")))
     found = []
     for row in rows:
-        name, sequence = proteins.ids[row], proteins.table["sequence"].iat[row]
-        own = signals.get(name)
+        name, sequence = names_of(proteins)[row], proteins.table["sequence"].iat[row]
+        own = signals.get(proteins.ids[row])
         if own is None:
             continue
         everything = marked(own, len(sequence), None)
@@ -134,7 +140,7 @@ def measure(run: Path, method: str, count: int) -> dict[str, object]:
         rows = np.flatnonzero(folds == fold)[:count]
         table = cases(proteins, rows, random).drop_duplicates(["id", "label", "kind", "signal"])
         sequences = dict(
-            zip(proteins.ids[rows], proteins.table["sequence"].iloc[rows], strict=True)
+            zip(names_of(proteins)[rows], proteins.table["sequence"].iloc[rows], strict=True)
         )
         with TemporaryDirectory() as scratch:
             bundle = bundle_of(run, fold, method, Path(scratch, "bundle"))
