@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -57,6 +57,9 @@ test-browser: $(VENV)/.test chromium  ## test the pages in Chromium, which is in
 test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which is installed as root
 	@PATH="$$PATH:/usr/sbin:/sbin" unshare --mount --pid --fork --kill-child --mount-proc sh -c \
 	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster'
+
+test-gpu: $(VENV)/.test  ## compare what a GPU computes with the CPU, within tolerance
+	@pytest -m gpu tests/gpu
 
 test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local channels
 	@OMP_NUM_THREADS=1 pytest -m envs
@@ -140,6 +143,8 @@ bench-train: $(VENV)/.test  ## compare training with graphs that are rebuilt eac
 
 bench-variants: $(VENV)/.test  ## compare mutants of planted signals with others, in the results of the demo
 	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/variants.py results/demo
+bench-gpu: $(VENV)/.test  ## run the benchmarks on a GPU, and print the ratio of each
+	@PYTHONPATH=workflow python tests/benchmarks/bench_gpu.py
 
 bench-dag: $(VENV)/.run  ## measure Snakemake's dry run for 500,000 proteins
 	@PYTHONPATH=workflow python tests/benchmarks/bench_dag.py

@@ -29,9 +29,9 @@ HEAD = "| key | beside it | jobs that run again |\n|---|---|---|\n"
 TARGETS = ("all", "bundle", "predict")
 PIPELINE = (
     "download_dataset", "download_uniprot", "ingest", "regions", "split", "structures",
-    "structures_manifest", "embedding_file", "language_model",
-    "finetune", "embeddings", "join_embeddings", "graphs",
-    "join_graphs", "train", "esm", "drop_embeddings", "baseline", "nearest_neighbour", "join_methods", "evaluate",
+    "structures_manifest", "embedding_file", "language_model", "finetune", "embeddings",
+    "join_embeddings", "graphs", "join_graphs", "train", "esm", "drop_embeddings", "baseline",
+    "nearest_neighbour", "join_methods", "evaluate",
     "provenance", "report", "bundle", "predict_fetch", "predict",
 )  # fmt: skip
 LABELS = ["Cytoplasm", "Nucleus", "Extracellular"]

@@ -12,6 +12,7 @@ import lzma
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,7 @@ from fuzz.mutations import (
 from halo.biochemistry import SCALES_FILE
 from halo.config import checked_config, key_lines, load_yaml
 from halo.embeddings.checkpoint import load_esm2
+from halo.embeddings.files import EmbeddingFile, index_of
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.predict.accession_list import find_list
@@ -497,6 +499,26 @@ def language_model(path: Path) -> None:
         model(torch.tensor([[0, 5, 6, 2]]), repr_layers=[model.num_layers])
 
 
+def embeddings(path: Path) -> None:
+    """Every embedding is of finite numbers, or has a fault."""
+    file = EmbeddingFile(path)
+    with closing(file):
+        for one in index_of(file, file.entries, values=True):
+            assert bool(one.fault) != (one.rows > 0 < one.dim), "neither rows nor a fault"
+
+
+def embedding_in_folder(ending: str) -> Callable[[Path], None]:
+    """A reader of a folder with one file."""
+
+    def read(path: Path) -> None:
+        folder = path.with_name("embeddings")
+        folder.mkdir(exist_ok=True)
+        (folder / f"P12345{ending}").write_bytes(path.read_bytes())
+        embeddings(folder)
+
+    return read
+
+
 def _encoded(plain: str) -> Callable[[Path], list[bytes]]:
     def make(_: Path) -> list[bytes]:
         data = plain.encode()
@@ -585,5 +607,14 @@ READERS: dict[str, Reader] = {
     ),
     "chunk": Reader(lambda _: [_json(samples.chunk())], chunk, _JSON_WORDS, (JSON,)),
     "staged": Reader(lambda _: [samples.staged()], staged, _JSON_WORDS, (STAGED,)),
+    "embeddings": Reader(lambda _: [samples.embeddings()], embeddings),
+    "embedding array": Reader(
+        lambda _: [samples.embedding_array()],
+        embedding_in_folder(".npy"),
+        ("'<f4'", "|O", "(3, 4)", "True", "(2,)"),
+    ),
+    "embedding tensor": Reader(
+        lambda _: [samples.embedding_tensor()], embedding_in_folder(".pt"), (), (ZIP,)
+    ),
     "language model": Reader(lambda _: samples.language_model(), language_model, (), (ZIP,)),
 }

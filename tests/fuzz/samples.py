@@ -274,6 +274,30 @@ def tensors() -> bytes:
     return save({"a": torch.ones(2), "b": torch.zeros(1, 3)}, {"position": "{}"})
 
 
+def embeddings() -> bytes:
+    """An HDF5 file of two embeddings."""
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        file["P12345"] = np.ones((3, 4), np.float16)
+        file.create_dataset("0", data=np.ones((2, 4), np.float32), compression="gzip")
+        file["0"].attrs["original_id"] = "Q9Y277"
+    return out.getvalue()
+
+
+def embedding_array() -> bytes:
+    """An embedding in numpy's format."""
+    out = io.BytesIO()
+    np.save(out, np.ones((3, 4), np.float32))
+    return out.getvalue()
+
+
+def embedding_tensor() -> bytes:
+    """An embedding in PyTorch's format, as fair-esm's extract.py writes it."""
+    out = io.BytesIO()
+    torch.save({"label": "P12345", "representations": {6: torch.ones(3, 4)}}, out)
+    return out.getvalue()
+
+
 def language_model() -> list[bytes]:
     """A checkpoint of ESM-2, in PyTorch's format and in the one before 1.6."""
     alphabet = Alphabet.from_architecture("ESM-1b")

@@ -173,12 +173,15 @@ class Harmful:
 def unusable(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     """Files in which the embedding of the protein `ONE` cannot be used, and why."""
     rows = rows_of(ONE)
-    folders = {name: tmp_path / name for name in ("harmful", "pickled", "none", "layer")}
+    folders = {name: tmp_path / name for name in ("harmful", "pickled", "none", "layer", "header")}
     for folder in folders.values():
         folder.mkdir()
     torch.save(Harmful(), folders["harmful"] / "P12345.pt")
     (folders["pickled"] / "P12345.npy").write_bytes(pickle.dumps([1]))
     (folders["none"] / "Q9Y277.npy").write_bytes(b"")
+    header = b"{'descr': '<f4', 'shape': (3, 4"  # a bracket is missing
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (folders["header"] / "P12345.npy").write_bytes(content)
     torch.save({"mean_representations": {6: torch.zeros(DIM)}}, folders["layer"] / "P12345.pt")
     nan = rows.copy()
     nan[2, 3] = np.nan
@@ -199,8 +202,17 @@ def unusable(tmp_path: Path) -> dict[str, tuple[Path, str]]:
         "program": (folders["harmful"], "not read safely"),
         "pickled": (folders["pickled"], "not an array of numpy"),
         "empty": (folders["none"], "none of this protein"),
+        "header": (folders["header"], "not an array of numpy"),
+        "large": (with_shape(tmp_path / "10.h5", (1 << 20, 1 << 12)), "too large for a protein"),
         "means": (folders["layer"], "no tensor and no 'representations'"),
     }
+
+
+def with_shape(path: Path, shape: tuple[int, int]) -> Path:
+    """A file with a data set of that shape that nothing was written to."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("P12345", shape, np.float16, chunks=(64, 64))
+    return path
 
 
 def test_what_cannot_be_used_is_told_of_the_protein(tmp_path, capsys):

@@ -13,6 +13,7 @@ only. Nothing is unpickled that could run a program.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -32,6 +33,9 @@ ENDINGS = (".npy", ".pt")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 REPRESENTATIONS = "representations"  # by layer, in the files of fair-esm's extract.py
 MADE = "make the file again"
+MOST_NUMBERS = 1 << 30  # of an embedding; titin has 88 million of ESM-2 with 3B parameters
+# What h5py raises for damaged files, and for types that numpy does not have.
+DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
 
 
 class UnusableEmbedding(ValueError):
@@ -94,7 +98,7 @@ class EmbeddingFile:
         """All embeddings; HaloError if there is none."""
         try:
             found = list(self._in_folder() if self.pattern is not None else self._in_hdf5())
-        except (RuntimeError, ValueError, KeyError) as error:
+        except DAMAGED as error:
             raise HaloError(f"{self.path}: damaged HDF5 file ({error}); {MADE}") from None
         if not found:
             what = f"no file {self.pattern}.npy or .pt" if self.pattern else "no data set"
@@ -134,7 +138,7 @@ class EmbeddingFile:
         """An embedding [rows, dim], float16 or float32; raises `UnusableEmbedding`."""
         try:
             rows = np.asarray(self._open(entry)[...])
-        except (OSError, RuntimeError) as error:  # of HDF5
+        except (*DAMAGED, MemoryError) as error:
             raise UnusableEmbedding(f"it cannot be read ({error})") from None
         rows = rows.reshape(rows.shape[-2:])
         if rows.dtype != np.float16:
@@ -149,14 +153,16 @@ class EmbeddingFile:
         if self.pattern is None:
             try:
                 return _checked(self._hdf5[entry.key])
-            except (KeyError, RuntimeError) as error:
+            except UnusableEmbedding:
+                raise
+            except DAMAGED as error:
                 raise UnusableEmbedding(f"it cannot be read ({error})") from None
         file = self.path / entry.key
         if file.suffix == ".pt":
             return _checked(_tensor(file, self.layer))
         try:
             array = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, TypeError, SyntaxError) as error:
+        except Exception as error:  # numpy raises exceptions of many types for damaged files
             raise UnusableEmbedding(f"it is not an array of numpy ({error})") from None
         return _checked(array)
 
@@ -181,6 +187,8 @@ def _checked(values: Any) -> Any:
             f"it is one vector of {shape[0]:,} numbers for the whole protein; HALO needs one for "
             "each residue"
         )
+    if math.prod(shape) > MOST_NUMBERS:
+        raise UnusableEmbedding(f"its shape is {tuple(shape)}, too large for a protein")
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1) or 0 in shape:
         raise UnusableEmbedding(f"its shape is {tuple(shape)}, not [residues, dim]")
     return values
