@@ -380,6 +380,7 @@ FILES = [
     ({"predict": {"embeddings": "no.h5"}}, "predict.embeddings: there is no file or folder"),
     (split(base="no.csv"), "split.base: there is no file or folder 'no.csv'"),
     ({"fasta": "no.fasta"}, "fasta: there is no file or folder 'no.fasta'"),
+    ({"container": "no.sif"}, "container: there is no file or folder 'no.sif'"),
     ({"bundle": "x.csv"}, "bundle: 'x.csv' is a file, and a folder is expected"),
     ({"bundle": "folder"}, "bundle: 'folder' has no bundle.json; name the folder of a model"),
     ({"release": {"licence": "no"}}, "release.licence: there is no file or folder 'no'"),
