@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves sorting-signals reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -172,6 +172,9 @@ ablation: $(VENV)/.run  ## measure the contribution of each part of HALO on real
 
 learning-curves: $(VENV)/.run  ## measure the parts of HALO at 500 to all training proteins of DeepLoc 2.0 (CURVES=options)
 	@PYTHONPATH=workflow python tests/benchmarks/learning_curves.py $(CURVES)
+
+sorting-signals: $(VENV)/.run  ## predict the sorting signals of TargetP 2.0 in a held-out partition (SIGNALS=options)
+	@PYTHONPATH=workflow python tests/benchmarks/sorting_signals.py $(SIGNALS)
 
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)
 	@python tests/benchmarks/reproduce.py --cores $(CORES) $(if $(DATA),--data $(DATA))
