@@ -62,7 +62,7 @@ Method: Any = TypedDict(
             changes_of(TrainingSettings),
             Field(description="keys of training that differ for this method"),
         ],
-        "neighbours": Annotated[  # type: ignore[misc]  # a type that is made at run time
+        "neighbours": Annotated[
             keys_of(NeighbourSettings),
             Field(description="of the class nearest_neighbour"),
         ],
