@@ -253,8 +253,16 @@ def test_a_table(tmp_path, separator):
 
 
 def test_a_table_of_one_column(tmp_path):
-    variants, _ = read(tmp_path, "variant\nR10C\n", name="variants.csv")
+    variants, rejected = read(tmp_path, "variant\nR10C\n", name="variants.csv")
     assert found(variants) == [(2, "P1", "R10C", "R10C")]
+    assert rejected == []
+
+
+def test_a_table_with_quotation_marks_and_the_variants_last(tmp_path):
+    text = '\ufeff"id","protein","Variant"\r\n"x","P1","R10C;K2del"\r\n'
+    variants, rejected = read(tmp_path, text, WILDTYPES, "variants.csv")
+    assert found(variants) == [(2, "P1", "x", "K2del;R10C")]
+    assert rejected == []
 
 
 VCF = """\

@@ -128,7 +128,7 @@ def make_variant(
     NotationError
         see `halo.variants.notation.parse` and `halo.variants.edits.edits_of`
     """
-    changes = parse(text)
+    changes = tuple(sorted(parse(text), key=lambda one: one.first.position if one.first else 0))
     edits = edits_of(changes, wildtypes.sequences[protein], wildtypes.by_name)
     return _variant(changes, edits, protein, wildtypes, line, name)
 
@@ -211,7 +211,8 @@ def _read(path: Path, wildtypes: WildTypes) -> Iterator[Variant | Rejected]:
 
 def _is_header(line: str) -> bool:
     """Whether a line is the header of a table of variants."""
-    fields = [field.strip(f" \t\"'{UNSEEN}").lower() for field in re.split(r"[,;\t|]", line)]
+    texts = re.split(r"[,;\t|]", line.strip().strip(UNSEEN))
+    fields = [text.strip().strip("\"'").strip().lower() for text in texts]
     return any(field in NOTATIONS for field in fields)
 
 
