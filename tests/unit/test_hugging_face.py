@@ -175,6 +175,24 @@ def test_the_base_model_without_an_output_layer(tmp_path):
     torch.testing.assert_close(states_of(folder)["packed"], whole)
 
 
+def test_the_names_that_transformers_5_writes(tmp_path):
+    """It writes norms of layers by older names, and the constants once for all layers."""
+    folder = hugging_face_folder("esm2", tmp_path / "model")
+    whole = states_of(folder)["packed"]
+    state = {}
+    for key, value in weights_of(random_model("esm2")).items():
+        name = hugging_face_name(key)
+        if name.endswith("inv_freq"):
+            name = "esm.encoder.layer.*.attention.self.rotary_embeddings.inv_freq"
+        if "LayerNorm" in name:
+            name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
+        if name != "lm_head.decoder.weight":
+            state[name] = value
+    assert "esm.encoder.layer.1.attention.LayerNorm.beta" in state
+    save_file(state, folder / "model.safetensors")
+    torch.testing.assert_close(states_of(folder)["packed"], whole)
+
+
 def test_a_window_beyond_the_learned_positions_is_an_error(tmp_path):
     path = fair_esm_file("esm1b", tmp_path / "model.pt")
     for encoder in (

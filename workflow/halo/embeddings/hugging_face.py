@@ -34,10 +34,18 @@ _OTHER = {
     "lm_head.layer_norm": "lm_head.layer_norm",
     "lm_head.decoder": "lm_head",
 }
+# Names of norms that transformers 5 writes, and the constants that it writes once for all layers.
+_OLD_KINDS = {".gamma": ".weight", ".beta": ".bias"}
+_OF_ALL_LAYERS = ".layer.*."
 _UNUSED = ("contact_head.", "pooler.", "embeddings.position_ids")
 _IN_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(\w+)")
 # What a configuration has to say for the numbers to be those of fair-esm's modules.
-_EXPECTED = {"hidden_act": "gelu", "layer_norm_eps": 1e-5, "vocab_size": 33}
+_EXPECTED = {
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-5,
+    "rope_theta": 10_000.0,
+    "vocab_size": 33,
+}
 
 
 def read_folder(folder: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
@@ -69,8 +77,11 @@ def read_folder(folder: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
 def _own_names(name: str) -> Iterator[str]:
     """The name of a parameter of fair-esm, if it has that."""
     name = name.removeprefix("esm.")
-    if name.startswith(_UNUSED):
+    if name.startswith(_UNUSED) or _OF_ALL_LAYERS in name:
         return
+    for old, new in _OLD_KINDS.items():
+        if name.endswith(old):
+            name = name.removesuffix(old) + new
     if match := _IN_LAYER.fullmatch(name):
         number, module, kind = match.groups()
         yield f"layers.{number}.{_LAYER.get(module, module)}.{kind}"
