@@ -19,7 +19,9 @@ from halo.homologues.rule import Evidence, HomologueRule, fit_rule
 from halo.proteins.table import Proteins
 from simulated_run import make_run
 
-RULE = HomologueRule(0.8, 1.5, 2.0, 0.5, 1.0, least=0.3, cut=0.2, proteins=90, groups=40)
+RULE = HomologueRule(
+    *(0.8, 1.5, 2.0, 0.5, 1.0), least=0.3, threshold=0.6, cut=0.2, proteins=90, groups=40
+)
 SIMILARITY = Similarity(0.3, 0.8)
 UNIT = st.floats(0.001, 0.999)
 
@@ -39,6 +41,15 @@ def test_the_rule_by_hand():
     np.testing.assert_allclose(found, [[expit(1.5), expit(-0.5)], [expit(3.5), expit(-1.5)]])
     half = RULE(np.array([[0.9]]), evidence([0.65], [[1]]), "multilabel")
     np.testing.assert_allclose(half, [[expit(0.8 * np.log(9) + 2.5)]])
+
+
+def test_a_label_reaches_its_threshold_where_it_reaches_that_of_the_rule():
+    thresholds = np.array([0.3, 0.45])
+    joint = np.array([[0.59, 0.61], [0.61, 0.44]])
+    known = [[True, True], [True, False]]
+    found = RULE.on_scale_of(thresholds, joint, evidence([0.5] * 2, joint > 0, known), "multilabel")
+    assert (found >= thresholds).tolist() == [[False, True], [True, False]]
+    assert found[1, 1] == 0.44  # an unknown label stays as it is
 
 
 def test_an_unknown_label_of_the_homologue_changes_nothing():

@@ -118,12 +118,14 @@ def test_the_labels_are_part_of_the_prediction(bundle, predicted, trained):
         evidence = Evidence(
             np.array([near["identity"]]), known[None], np.ones((1, len(labels)), bool)
         )
-        expected = rule(alone[None], evidence, content["task"])[0]
+        joint = rule(alone[None], evidence, content["task"])
+        thresholds = np.array([content["thresholds"][name] for name in labels])
+        expected = rule.on_scale_of(thresholds, joint, evidence, content["task"])[0]
         np.testing.assert_allclose(own, expected, atol=2e-5)
         assert not np.allclose(own, alone, atol=1e-3)
         given = [n for n in labels if entry["probabilities"][n] >= content["thresholds"][n]]
         assert entry["labels"] == given
-        assert entry["set"] == [n for n in labels if entry["probabilities"][n] >= rule.cut]
+        assert entry["set"] == [n for n, p in zip(labels, joint[0], strict=True) if p >= rule.cut]
 
 
 def test_the_card_says_what_it_does(bundle):

@@ -121,10 +121,13 @@ def _tested(
     homologues = find_homologues(similar, proteins, model.rows[test], everything)
     evidence = homologues.evidence(proteins)
     alone = prediction.probabilities[test][homologues.found]
-    joint = alone if rule is None else rule(alone, evidence, proteins.task)
+    joint = scores = alone
+    if rule is not None:
+        joint = rule(alone, evidence, proteins.task)
+        scores = rule.on_scale_of(prediction.thresholds, joint, evidence, proteins.task)
     decisions = {
         "alone": decide(alone, prediction.thresholds, proteins.task),
-        "joined": decide(joint, prediction.thresholds, proteins.task),
+        "joined": decide(scores, prediction.thresholds, proteins.task),
         "homologue": evidence.labels,
     }
     sets = None if rule is None else label_sets(joint, rule.cut)

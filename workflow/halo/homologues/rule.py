@@ -7,6 +7,8 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 
 from halo.cascade.calibration import to_logits, to_probabilities
 from halo.evaluation.conformal import risk_control
+from halo.evaluation.sweep import GRID
+from halo.evaluation.thresholds import FIXED
 
 FEWEST = 30  # homology groups; with fewer, no rule is fitted
 DEVIATION = 1.0  # standard deviation of the prior of each parameter, around the model alone
@@ -44,6 +46,7 @@ class HomologueRule:
     present, present_by_identity : :math:`b_0`, :math:`b_1`
     absent, absent_by_identity : :math:`c_0`, :math:`c_1`
     least : smallest identity of similar proteins
+    threshold : a label is given if its combined probability is at least this
     cut : cut of the conformal sets of proteins with a homologue
     proteins, groups : number of proteins and homology groups that it was fitted to
     """
@@ -54,6 +57,7 @@ class HomologueRule:
     absent: float
     absent_by_identity: float
     least: float
+    threshold: float
     cut: float
     proteins: int
     groups: int
@@ -67,6 +71,20 @@ class HomologueRule:
         )
         joint = _features(logits, evidence, self.least) @ np.array(weights)
         return to_probabilities(np.where(evidence.known, joint, logits), task)
+
+    def on_scale_of(
+        self, thresholds: np.ndarray, joint: np.ndarray, evidence: Evidence, task: str
+    ) -> np.ndarray:
+        """Combined probabilities on the scale of the model's thresholds, float64 [n, n_labels].
+
+        A label reaches its threshold where its combined probability reaches that of the rule: with
+        a homologue, other thresholds are the best.
+        """
+        if task == "singlelabel":
+            return joint
+        shift = to_logits(thresholds, task) - to_logits(np.array([self.threshold]), task)
+        shifted = to_probabilities(to_logits(joint, task) + shift, task)
+        return np.where(evidence.known, shifted, joint)
 
 
 def fit_rule(
@@ -125,12 +143,29 @@ def fit_rule(
         absent=absent,
         absent_by_identity=absent_by_identity,
         least=least,
+        threshold=FIXED,
         cut=0.0,
         proteins=len(truth),
         groups=len(sizes),
     )
     joint = fitted(probabilities, evidence, task)
-    return replace(fitted, cut=risk_control(joint, np.asarray(truth, dtype=bool), risk))
+    return replace(
+        fitted,
+        threshold=_best_threshold(joint, truth & used, used),
+        cut=risk_control(joint, np.asarray(truth, dtype=bool), risk),
+    )
+
+
+def _best_threshold(joint: np.ndarray, truth: np.ndarray, used: np.ndarray) -> float:
+    """The common threshold with the best macro-F1; of equal ones the nearest to `FIXED`."""
+
+    def macro_f1(threshold: float) -> float:
+        given = (joint >= threshold) & used
+        occurs = truth.any(axis=0)
+        size = np.maximum(given.sum(axis=0) + truth.sum(axis=0), 1)
+        return float((2 * (given & truth).sum(axis=0) / size)[occurs].mean()) if occurs.any() else 0
+
+    return max(GRID, key=lambda threshold: (macro_f1(threshold), -abs(threshold - FIXED)))
 
 
 def _features(logits: np.ndarray, evidence: Evidence, least: float) -> np.ndarray:

@@ -92,6 +92,7 @@ class Homologues(_Part):
     absent: NonNegative
     absent_by_identity: NonNegative
     least: Share
+    threshold: Share
     cut: Share
     proteins: int
     groups: int

@@ -232,7 +232,9 @@ class Predictor:
         )
         joint = self._rule(alone.probabilities[chosen], evidence, self.bundle.task)
         probabilities, decided_by = alone.probabilities.copy(), alone.decided_by.copy()
-        probabilities[chosen] = joint
+        probabilities[chosen] = self._rule.on_scale_of(
+            self.ensemble.thresholds, joint, evidence, self.bundle.task
+        )
         decided_by[chosen] = decided_by[chosen] + f";{HOMOLOGY}"
         sets = alone.sets
         if sets is not None:
