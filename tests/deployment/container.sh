@@ -54,7 +54,7 @@ rm -r "$root/opt/halo/build"
 sed -n '/^%environment/,/^$/{s/^ *export/export/p}' "$repository/containers/halo.def" \
     > "$root/etc/halo-environment"
 grep -q "PATH=/opt/halo/venv/bin:" "$repository/containers/Dockerfile"
-du -sh "$root" | cut -f1
+du -sxh "$root" | cut -f1
 in_root halo doctor --offline --store /tmp
 
 step "a run with its jobs in the image"
