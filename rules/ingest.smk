@@ -44,8 +44,8 @@ rule regions:
         proteins="<results>/proteins.csv",
         table=file_of(DATASET["regions"] or {"table": None}, "table"),
     output:
-        "<results>/regions.csv",
-        "<results>/regions.json",
+        regions="<results>/regions.csv",
+        kinds="<results>/regions.json",
     log:
         "<logs>/regions.log",
     benchmark:
@@ -58,7 +58,7 @@ rule regions:
         code=script_digest("regions.py"),
     shell:
         "{params.run}/regions.py --input {input.table:q} --proteins {input.proteins}"
-        " --out {output[0]} --settings {params.settings:q} --log {log}"
+        " --out {output.regions} --settings {params.settings:q} --log {log}"
 
 
 checkpoint ingest:
