@@ -13,7 +13,6 @@ from halo.structures.settings import TransportSettings
 DESCRIPTION = "Predict the subcellular localization of proteins with a model bundle."
 EPILOG = """\
 Examples:
-  halo predict proteins.fasta -o out/                           with the bundle in HALO
   halo predict proteins.fasta --bundle bundle/ -o out/
   halo predict accessions.txt --bundle bundle/ -o out/          one UniProt accession per line
   halo predict proteins.fasta --bundle bundle/ -o out/ --structures models/ --no-download
@@ -44,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--bundle", type=Path, metavar="FOLDER",
-        help="the model bundle (default: the one that is part of HALO)",
+        help="the model bundle (default: the one in the package, if it has one)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
     add_structures(parser)

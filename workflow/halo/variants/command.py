@@ -12,7 +12,6 @@ from halo.variants.settings import RANDOM, VariantSettings
 DESCRIPTION = "Predict what changes of the sequence do to the localization of proteins."
 EPILOG = """\
 Examples:
-  halo variants wildtype.fasta variants.txt -o out/             with the bundle in HALO
   halo variants wildtype.fasta variants.csv --bundle bundle/ -o out/
   halo variants wildtype.fasta mutants.fasta --bundle bundle/ -o out/ --no-structure
   halo variants wildtype.fasta --scan --bundle bundle/ -o out/
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--bundle", type=Path, metavar="FOLDER",
-        help="the model bundle (default: the one that is part of HALO)",
+        help="the model bundle (default: the one in the package, if it has one)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
     parser.add_argument(
