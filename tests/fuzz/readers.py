@@ -38,7 +38,7 @@ from fuzz.mutations import (
 from halo.biochemistry import SCALES_FILE
 from halo.config import checked_config, key_lines, load_yaml
 from halo.embeddings.checkpoint import load_esm2
-from halo.embeddings.files import EmbeddingFile, index_of
+from halo.embeddings.files import EmbeddingFile, index_of, require_usable
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.predict.accession_list import find_list
@@ -503,8 +503,10 @@ def embeddings(path: Path) -> None:
     """Every embedding is of finite numbers, or has a fault."""
     file = EmbeddingFile(path)
     with closing(file):
-        for one in index_of(file, file.entries, values=True):
+        index = index_of(file, file.entries, values=True)
+        for one in index:
             assert bool(one.fault) != (one.rows > 0 < one.dim), "neither rows nor a fault"
+        require_usable(file, index)
 
 
 def embedding_in_folder(ending: str) -> Callable[[Path], None]:

@@ -331,7 +331,7 @@ def bundle_description() -> dict:
         "embeddings": vars(EmbeddingSettings()),
         "graphs": vars(GraphSettings()),
         "structures": {"min_identity": 0.95, "min_coverage": 0.5, "max_length": 1000},
-        "search": {"evalue": 0.001, "sensitivity": 5.7},
+        "search": {"identity": 0.3, "coverage": 0.8, "evalue": 0.001, "sensitivity": 5.7},
         "content": dict(CONTENT_VERSIONS),
         "models": [{**model, "conformal": {"risk": 0.1, "cut": 0.5}}],
     }

@@ -25,7 +25,7 @@ def settings(change: dict) -> dict:
     given = {"run": "x", "dataset": {"proteins": "x.csv", "annotations": ["part"]}}
     config = checked_config(merged(given, change))
     section = {"train": dict(config["dataset"])}
-    for key in ("registry", "proteins", "url", "sha256", "simulated"):
+    for key in ("registry", "proteins", "url", "sha256", "simulated", "regions"):
         section["train"].pop(key)
     test = section["train"].pop("test")
     if test is not None:

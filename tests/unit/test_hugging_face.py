@@ -286,9 +286,11 @@ def test_missing_and_foreign_shards_are_refused(tmp_path):
     folder = hugging_face_folder("esm2", tmp_path / "model", 2)
     index = folder / "model.safetensors.index.json"
     content = json.loads(index.read_text())
-    (folder / "model-00002-of-00002.safetensors").rename(tmp_path / "outside.safetensors")
+    shard = folder / "model-00002-of-00002.safetensors"
+    shard.rename(tmp_path / "outside.safetensors")
     with pytest.raises(HaloError, match=r"00002-of-00002.*missing, though"):
         load_esm2(folder)
+    (tmp_path / "outside.safetensors").rename(shard)
     content["weight_map"]["x"] = "../outside.safetensors"
     index.write_text(json.dumps(content))
     with pytest.raises(HaloError, match="outside of the folder"):

@@ -381,4 +381,7 @@ def test_baselines_of_a_batch_that_is_prepared_before_give_the_same(kind):
     batch = Batch.from_data_list([protein(n, seed) for seed, n in enumerate((5, 60, 1, 33))])
     with torch.inference_mode():
         for found, expected in zip(net(prepared(net, batch)), net(batch), strict=True):
-            assert torch.equal(found, expected)
+            if expected is None:  # these networks predict no regions
+                assert found is None
+            else:
+                assert torch.equal(found, expected)

@@ -362,10 +362,14 @@ def test_from_a_pipe_and_interrupted(root, small_bundle, fasta, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "halo", "predict", "-", "--bundle", small_bundle, "-o"]
 
+    def heed_interrupts() -> None:
+        """A shell ignores Ctrl-C for tests in the background, and so would their children."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def start(out: Path) -> subprocess.Popen:
         return subprocess.Popen(
             [*map(str, (*words, out, *OPTIONS, "--log", out / "log"))], env=environment,
-            stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, preexec_fn=heed_interrupts,
         )  # fmt: skip
 
     piped, waiting = start(tmp_path / "piped"), start(tmp_path / "waiting")

@@ -53,6 +53,9 @@ LEFT_OUT = {
     "pip install --no-deps --require-hashes -r requirements/slurm.txt": INSTALLS,
     "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
     **dict.fromkeys(("halo run -- --dry-run", "halo run", "halo run bundle"), RUNS),
+    "halo predict new.fasta --bundle results/prott5/bundle --embeddings new.h5 -o out/": (
+        "tests/unit/test_predict_embeddings.py predicts with such a bundle"
+    ),
     "bash .ci/run": "runs all tests, and this one among them",
     "pip install build && python -m build": INSTALLS,
     **dict.fromkeys(CONTAINERS, CONTAINER),

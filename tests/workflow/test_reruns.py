@@ -47,6 +47,11 @@ CONFIG = {
 }
 
 
+# Of two language models.
+WEIGHTS = (ROOT / "resources/demo/esm2_demo.pt").read_bytes()
+OTHER_WEIGHTS = (ROOT / "resources/language_model/esm2_offline.pt").read_bytes()
+
+
 def write_inputs(folder: Path) -> None:
     """The files that the configuration names; the table has more than Snakemake's megabyte."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +60,7 @@ def write_inputs(folder: Path) -> None:
     (folder / "names.csv").write_text("name,accession\nDEMO0001,P12345\n")
     (folder / "models").mkdir()
     (folder / "models/AF-P12345-F1-model_v4.pdb").write_text("MODEL\n")
-    (folder / "model.pt").write_bytes(b"weights")
+    (folder / "model.pt").write_bytes(WEIGHTS)
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +181,9 @@ FROM_EMBEDDINGS = {"embeddings", "join_embeddings", "train", "esm", "join_method
 @pytest.mark.parametrize(
     ("model", "content", "computed"),
     [
-        ("other.pt", b"weights", {"finetune", *FROM_EMBEDDINGS}),
-        ("model.pt", b"other weights", {"finetune", *FROM_EMBEDDINGS}),
-        ("moved/model.pt", b"weights", {"provenance", "report", "all"}),
+        ("other.pt", WEIGHTS, {"finetune", *FROM_EMBEDDINGS}),
+        ("model.pt", OTHER_WEIGHTS, {"finetune", *FROM_EMBEDDINGS}),
+        ("moved/model.pt", WEIGHTS, {"provenance", "report", "all"}),
     ],
     ids=["another", "another content", "moved"],
 )

@@ -5,10 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import halo
+from halo import __version__
+from halo.data_files import PACKAGE
 from halo.errors import HaloError
 
-PACKAGE = Path(halo.__file__).resolve().parent
 CARRIED = PACKAGE / "repository"  # in a wheel
 CHECKOUT = PACKAGE.parents[1]
 COPIES = Path(".snakemake/halo")  # below the working folder
@@ -39,7 +39,7 @@ def workflow_folder(directory: Path) -> Path:
                 "halo-localization again, or call the command in a clone of the repository"
             )
         return CHECKOUT
-    folder = Path(directory).resolve() / COPIES / f"{halo.__version__}-{_digest(PACKAGE)}"
+    folder = Path(directory).resolve() / COPIES / f"{__version__}-{_digest(PACKAGE)}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
