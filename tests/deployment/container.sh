@@ -14,7 +14,12 @@ run=$work/run
 # Nothing is deleted as long as something is mounted below it.
 cleanup() {
     cd /
-    if mountpoint --quiet "$root"; then umount --recursive "$root" || return; fi
+    if mountpoint --quiet "$root"; then umount --recursive "$root" || true; fi
+    # `--one-file-system` of rm does not stop at a bind mount of the same file system.
+    if grep -qF " $work/" /proc/self/mounts; then
+        echo "something is still mounted below $work; unmount it and delete the folder" >&2
+        return
+    fi
     rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
