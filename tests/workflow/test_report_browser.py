@@ -28,7 +28,7 @@ def test_every_figure_is_drawn(opened):
         " const box = svg.getBoundingClientRect(), drawn = svg.getBBox();"
         " return [svg.closest('figure').id, box.width, box.height, drawn.width, drawn.height]; })"
     )
-    assert len(sizes) == 12
+    assert len(sizes) == 13
     for name, *lengths in sizes:
         assert min(lengths) > 50, name
 
