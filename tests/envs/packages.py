@@ -1,7 +1,7 @@
 """Python packages installed beside the tests, by their names on conda-forge."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import Distribution, distribution
 from typing import Any
 
@@ -60,12 +60,19 @@ def conda_name(name: str) -> str:
     return CONDA_NAMES.get(name, name)
 
 
-def requirements(of: Distribution) -> Iterator[Requirement]:
-    """What a distribution requires on this computer, without its extras."""
+def requirements(of: Distribution, extras: Collection[str] = ()) -> Iterator[Requirement]:
+    """What a distribution requires on this computer, with these extras.
+
+    For a requirement that has extras itself, such as the CUDA libraries of PyPI's PyTorch, those
+    that they add follow it.
+    """
     for text in of.requires or ():
         requirement = Requirement(text)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             yield requirement
+            if requirement.extras:
+                yield from requirements(distribution(requirement.name), requirement.extras)
 
 
 def modules(of: Distribution) -> set[str]:
