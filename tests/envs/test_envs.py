@@ -13,6 +13,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -44,7 +46,10 @@ CONFIG = merged(
         "run": "small",
         "shards": 1,
         "fasta": "proteins.csv",
-        "dataset": {"accession": "accession", "annotations": ["kingdom"], "split": "part"},
+        "dataset": {
+            "accession": "accession", "annotations": ["kingdom"], "split": "part",
+            "regions": {"table": "regions.csv"},
+        },
         "structures": {"transport": {"requests_per_second": 500}},
         "finetune": {
             "model": "finetuned", "epochs": 1, "rank": 2, "hidden": 16, "keep_embeddings": False
@@ -72,13 +77,18 @@ def conda():
 
 @dataclass(frozen=True)
 class Run:
-    """What Snakemake has said, in a first call, in a second one, of UniProt, and of a benchmark."""
+    """What Snakemake has said: in a first call, in a second one, and of other runs.
+
+    The other ones are of UniProt, of a benchmark, of variants, and of a file of embeddings.
+    """
 
     folder: Path
     first: str
     second: str
     uniprot: str
     benchmark: str
+    variants: str
+    file: str
 
     @property
     def prefixes(self) -> dict[str, Path]:
@@ -90,7 +100,8 @@ class Run:
     def jobs(self) -> list[tuple[str, Path, str]]:
         """Rule, environment and script of each job; with one core they come one by one."""
         start = re.compile(r"^ *(?:local)?(?:rule|checkpoint) (\w+):$", re.MULTILINE)
-        _, *parts = start.split(self.first + self.uniprot + self.benchmark)
+        others = self.uniprot + self.benchmark + self.variants + self.file
+        _, *parts = start.split(self.first + others)
         found = []
         for rule, said in zip(parts[::2], parts[1::2], strict=True):
             places = re.findall(r"^Activating conda environment: (.+)$", said, re.MULTILINE)
@@ -109,6 +120,14 @@ def run(conda):
     table = table.head(90)
     table["part"] = [str(number % 3) for number in range(len(table))]
     table.to_csv(folder / "proteins.csv", index=False)
+    regions = pd.DataFrame({"id": table["id"], "start": 1, "end": 9, "kind": "start"})
+    regions.to_csv(folder / "regions.csv", index=False)
+    wildtype = table["sequence"].iat[0]
+    (folder / "wildtype.fasta").write_text(f">wildtype\n{wildtype}\n")
+    (folder / "variants.txt").write_text(f"{wildtype[4]}5del\n")
+    with h5py.File(folder / "embeddings.h5", "w") as file:
+        for name, text in zip(table["id"], table["sequence"], strict=True):
+            file[name] = np.ones((len(text), 2), np.float16)
     with (
         web_server(folder) as url,
         AlphaFoldServer(ROOT / "resources/demo/afdb") as structures,
@@ -121,7 +140,10 @@ def run(conda):
         (folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, addresses)))
         (folder / "benchmark.yaml").write_text(yaml.safe_dump(BENCHMARK))
         entries = {"uniprot": {"base_url": uniprot.base_url}}
-        columns = {"accession": None, "annotations": [], "split": None}
+        source = {"source": "file", "path": "embeddings.h5", "made_by": "ones", "model": None}
+        of_file = {"run": "file", "embeddings": source, "finetune": {"model": "pretrained"}}
+        (folder / "file.yaml").write_text(yaml.safe_dump(of_file))
+        columns = {"accession": None, "annotations": [], "split": None, "regions": None}
         from_uniprot = {"run": "uniprot", "dataset": {**columns, **entries}}
         (folder / "uniprot.yaml").write_text(yaml.safe_dump(from_uniprot))
         call = functools.partial(
@@ -136,6 +158,8 @@ def run(conda):
             call("--", *TARGETS),
             call(folder / "uniprot.yaml", "--", "results/uniprot/proteins.csv"),
             call(folder / "benchmark.yaml", "--", "benchmark"),
+            call("--config", "fasta=wildtype.fasta", "variants=variants.txt", "--", "variants"),
+            call(folder / "file.yaml", "--", "results/file/language_model.json"),
         )
 
 
