@@ -140,7 +140,7 @@ def run(conda):
         (folder / "config.yaml").write_text(yaml.safe_dump(merged(CONFIG, addresses)))
         (folder / "benchmark.yaml").write_text(yaml.safe_dump(BENCHMARK))
         entries = {"uniprot": {"base_url": uniprot.base_url}}
-        source = {"source": "file", "path": "embeddings.h5", "made_by": "ones", "model": None}
+        source = {"source": "file", "path": "embeddings.h5", "made_by": "ones"}
         of_file = {"run": "file", "embeddings": source, "finetune": {"model": "pretrained"}}
         (folder / "file.yaml").write_text(yaml.safe_dump(of_file))
         columns = {"accession": None, "annotations": [], "split": None, "regions": None}
