@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -122,12 +123,11 @@ def write_beside_segments(root: Path, tar: Path, url: str, snakemake_makes: bool
     adopt_folder(root / "downloads")
     download(url, root / "downloads/table.csv", None, 100_000)
     download(url, root / "language_models/model.pt", None, 100_000)
-    halo.uniprot.download._pages = lambda settings: [
-        SimpleNamespace(
-            headers={"X-Total-Results": "1"}, json=lambda: {"results": [{"primaryAccession": "A"}]}
-        )
-    ]
-    download_entries(UniprotSettings(query="kinase"), root / "downloads/uniprot.jsonl.gz")
+    page = SimpleNamespace(
+        headers={"X-Total-Results": "1"}, json=lambda: {"results": [{"primaryAccession": "A"}]}
+    )
+    with patch.object(halo.uniprot.download, "_pages", lambda settings: [page]):
+        download_entries(UniprotSettings(query="kinase"), root / "downloads/uniprot.jsonl.gz")
     assert read_index(tar, root / "archives").name.tolist() == [MODEL.encode()]
     assert fasta_of_archive(tar, root / "archives").exists()
     save_state(root / "finetune/a/state.safetensors", Position(), {}, shared=True)
