@@ -408,9 +408,10 @@ def test_regions_are_learned_with_the_labels(setting, regions, tmp_path):
     assert first.confidence == pytest.approx(found["confidence"].iat[0], abs=1e-3)
 
 
-def test_a_network_without_regions_writes_none(setting, regions, tmp_path):
-    settings = replace(TRAINING, epochs=1)
-    run(setting, tmp_path, method_class="mean_embedding", training=settings, regions=regions)
+@pytest.mark.parametrize(("method_class", "weight"), [("mean_embedding", 1.0), ("network", 0.0)])
+def test_a_network_without_regions_writes_none(setting, regions, tmp_path, method_class, weight):
+    settings = replace(TRAINING, epochs=1, region_weight=weight)
+    run(setting, tmp_path, method_class=method_class, training=settings, regions=regions)
     assert pd.read_csv(tmp_path / "regions.csv").columns.tolist() == [
         "id", "start", "end", "kind", "confidence",
     ]  # fmt: skip

@@ -148,7 +148,7 @@ class Training:
         with mixed_precision(self.device, self.settings.precision):
             output = self.network(batch)
         loss = self.loss_of(output.logits.float(), batch.y, self.settings.gamma, self.weights)
-        if output.regions is not None and self.settings.region_weight:
+        if output.regions is not None:
             of_regions = region_loss(output.regions.float(), batch.region)
             loss = loss + self.settings.region_weight * of_regions
         self.optimizer.zero_grad()

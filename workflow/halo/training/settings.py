@@ -29,7 +29,10 @@ class TrainingSettings:
         ge=64,
     )
     region_weight: float = setting(
-        1.0, "weight of the loss of regions beside that of labels (dataset.regions)", ge=0
+        1.0,
+        "weight of the loss of regions beside that of labels (dataset.regions); with 0, no regions "
+        "are predicted",
+        ge=0,
     )
     gamma: float = setting(1.0, "exponent of the focal loss; 0 is plain cross-entropy", ge=0)
     structure_dropout: float = setting(

@@ -100,7 +100,8 @@ def train_fold(
     log.info("fold %s, seed %s: %s proteins", key.fold, key.seed, sizes)
     embedding_dim = dataset[int(train[0])].embedding.shape[1]
     torch.manual_seed(key.seed)
-    kinds = regions.kinds if regions and method_class in WITH_REGIONS else ()
+    learned = method_class in WITH_REGIONS and settings.region_weight > 0
+    kinds = regions.kinds if regions and learned else ()
     more = {"n_kinds": len(kinds)} if kinds else {}
     network: Any = NETWORKS[method_class](
         embedding_dim, len(proteins.label_names), network_settings, **more
@@ -144,7 +145,7 @@ def train_fold(
     if regions is not None and kinds:
         found_kinds = predict_regions(network, dataset, proteins, parts, regions, settings, folder)
     elif regions is not None:
-        write_predicted(folder, [])  # this class of networks predicts none
+        write_predicted(folder, [])  # this network predicts none
     thresholds = training.tau.sigmoid().tolist()
     save_weights(folder, network)
     write_description(
