@@ -32,14 +32,14 @@ class _Module:
     data: tuple[str, ...]
 
 
-def code_digest(*sources: str | Path, data: bool = True) -> str:
+def code_digest(*sources: str | Path) -> str:
     """Digest of `sources`, of every module of the package that they import, and of their data.
 
     A source is a module name (``"halo.graphs.build"``) or the path of a script. Imports, including
     those within functions, are followed in the source text without running it. The digest is over
     syntax trees without docstrings, so that it does not depend on comments, line breaks and the
-    version number, and over the bytes of files that are read through `halo.data_files.data_file`,
-    unless `data` is false. Returns the first 16 hexadecimal digits of a SHA-256.
+    version number, and over the bytes of files that are read through `halo.data_files.data_file`.
+    Returns the first 16 hexadecimal digits of a SHA-256.
     """
     paths: set[Path] = set()
     for source in sources:
@@ -48,7 +48,7 @@ def code_digest(*sources: str | Path, data: bool = True) -> str:
     for path in paths:
         module = _parsed(path.read_bytes())
         digests.append(_sha256(path.name, module.digest))
-        for name in module.data if data else ():
+        for name in module.data:
             digests += [_sha256(name, digest) for digest in _data_digests(PACKAGE / name)]
     return hashlib.sha256("".join(sorted(set(digests))).encode()).hexdigest()[:16]
 
