@@ -67,6 +67,19 @@ def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
     return counts
 
 
+def templates(folder: Path) -> Environment:
+    """The templates of pages in `folder`, whose values are escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = count
+    return environment
+
+
 def render(
     header: Mapping[str, Any],
     summary: Mapping[str, int],
@@ -74,15 +87,7 @@ def render(
     method_class: str,
 ) -> str:
     """Render the HTML; `proteins` are records with the fields that `_explained` adds."""
-    environment = Environment(
-        loader=FileSystemLoader(WEB),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = count
-    return environment.get_template("page.html").render(
+    return templates(WEB).get_template("page.html").render(
         header=header,
         summary=summary,
         proteins=proteins,

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from halo import __version__
 from halo.data_files import data_file
 from halo.files import write_text
-from halo.report.formatting import count
+from halo.predict.page import templates
 from halo.residues import STANDARD
 
 WEB, STYLE = data_file("variants/web"), data_file("predict/web") / "page.css"
@@ -58,14 +57,6 @@ def write_page(
         cells += len(protein.scanned) * len(labels)
         scan = _heat_map(protein, about) if protein.scanned and cells <= PAGE_CELLS else None
         shown.append({**_wildtype(protein, labels), "scan": scan})
-    environment = Environment(
-        loader=FileSystemLoader(WEB),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = count
     data = {
         "labels": labels,
         "thresholds": [about["thresholds"][label] for label in labels],
@@ -73,17 +64,21 @@ def write_page(
         "proteins": shown,
         "random": about["random"],
     }
-    text = environment.get_template("variants.html").render(
-        about=about,
-        summary=summary,
-        shown=sum(len(protein.listed) for protein in proteins),
-        maps=sum(one["scan"] is not None for one in shown),
-        halo=__version__,
-        significant=SIGNIFICANT,
-        style=STYLE.read_text(encoding="utf-8")
-        + (WEB / "variants.css").read_text(encoding="utf-8"),
-        script=(WEB / "variants.js").read_text(encoding="utf-8"),
-        data=data,
+    text = (
+        templates(WEB)
+        .get_template("variants.html")
+        .render(
+            about=about,
+            summary=summary,
+            shown=sum(len(protein.listed) for protein in proteins),
+            maps=sum(one["scan"] is not None for one in shown),
+            halo=__version__,
+            significant=SIGNIFICANT,
+            style=STYLE.read_text(encoding="utf-8")
+            + (WEB / "variants.css").read_text(encoding="utf-8"),
+            script=(WEB / "variants.js").read_text(encoding="utf-8"),
+            data=data,
+        )
     )
     write_text(file, text)
 
