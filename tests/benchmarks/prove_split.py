@@ -2,7 +2,7 @@
 
 The search that the splits are made of is done once, and so is the audit's, with all alignments:
 neither depends on the mode. With ``--folder`` they are kept there, and a later call goes on
-where an earlier one ended. Each line of
+where an earlier one ended; a pair that both searches propose is then aligned once. Each line of
 the table is one split: how many pairs of similar proteins each audit found in different parts
 (the last number must be 0, save where the authors' partitions are reported as they are), what was
 removed, and how far a label's count is from an equal share. The last line is one JSON object.
@@ -31,6 +31,7 @@ from samples import DEEPLOC, deeploc_sample  # noqa: E402
 
 from halo.files import atomic_path  # noqa: E402
 from halo.split import audit, run  # noqa: E402
+from halo.split.alignment import pair_tasks  # noqa: E402
 from halo.split.audit import Auditor  # noqa: E402
 from halo.split.run import SplitResult, relate, split_and_audit  # noqa: E402
 from halo.split.settings import AuditSettings, SplitSettings  # noqa: E402
@@ -40,15 +41,17 @@ BASE_SHARE = 0.9  # of the proteins are in the frozen base, the others come late
 
 
 BLOCK = 100  # proteins that are aligned with all others before what was found is kept
+PAIRS = 1_000_000  # pairs that are aligned before what was found is kept
 
 
 def keep_searches(folder: Path) -> None:
     """Keep in `folder` what the split and the audit search and align, and take it from there."""
     folder.mkdir(parents=True, exist_ok=True)
-    run.propose = _kept_pairs(run.propose, folder / "proposed.npy")
-    run.align = _kept_table(run.align, folder / "hits.csv.gz")
+    of_split = folder / "proposed.npy", folder / "hits.csv.gz"
+    run.propose = _kept_pairs(run.propose, of_split[0])
+    run.align = _kept_table(run.align, of_split[1])
     audit.search = _kept_pairs(audit.search, folder / "audit_proposed.npy")
-    audit.align = _kept_table(audit.align, folder / "audit_hits.csv.gz")
+    audit.align = _kept_rest(audit.align, folder / "audit_hits", *of_split, folder / "with_all")
     audit.align_with_all = _kept_blocks(audit.align_with_all, folder / "with_all")
 
 
@@ -72,12 +75,67 @@ def _kept_table(align: Callable[..., pd.DataFrame], file: Path) -> Callable[...,
     return kept
 
 
+def _kept_rest(
+    align: Callable[..., pd.DataFrame], folder: Path, proposed: Path, hits: Path, with_all: Path
+) -> Callable[..., pd.DataFrame]:
+    """`align` of the audit, which leaves out the pairs that have been aligned already.
+
+    These are the pairs of the split (`proposed`, `hits`) and those with a protein that was aligned
+    with all others (`with_all`). Both number the distinct sequences in the order of their hashes.
+    The rows of so many pairs at a time are kept in `folder`.
+    """
+    folder.mkdir(exist_ok=True)
+
+    def kept(sequences: Sequence[str], tasks: Sequence[tuple], *how: Any) -> pd.DataFrame:
+        pairs = np.concatenate([np.column_stack([np.full(len(b), a), b]) for a, b in tasks])
+        codes = _codes(pairs, len(sequences))
+        of_split = np.load(proposed) if proposed.exists() else np.empty((0, 2), dtype=np.int64)
+        known = np.isin(codes, _codes(of_split, len(sequences)))
+        sampled = np.concatenate([[], *map(_numbers, with_all.glob("*.txt"))])
+        of_sample = np.isin(pairs, sampled).any(axis=1)
+        earlier = [np.load(file) for file in folder.glob("*.npy")]
+        done = np.isin(codes, np.concatenate(earlier) if earlier else [])
+        rest = pairs[~known & ~of_sample & ~done]
+        print(
+            f"audit: {len(pairs):,} pairs, of which the split has aligned {known.sum():,} and the "
+            f"sample {of_sample.sum():,}; {len(rest):,} are left",
+            flush=True,
+        )
+        for start in range(0, len(rest), PAIRS):
+            block = rest[start : start + PAIRS]
+            name = f"{block[0, 0]}_{block[0, 1]}_{len(block)}"
+            with timed(f"{name} of the audit"), atomic_path(folder / f"{name}.csv.gz") as temporary:
+                rows = align(sequences, pair_tasks(block), *how)
+                rows.to_csv(temporary, index=False, compression="gzip")
+            np.save(folder / f"{name}.npy", _codes(block, len(sequences)))
+        tables = [pd.read_csv(hits)] if len(of_split) else []
+        tables += [_rows_of(one) for one in (with_all, folder) if any(one.glob("*.csv.gz"))]
+        rows = pd.concat(tables).drop_duplicates(["a", "b"])
+        proposed_now = np.isin(_codes(rows[["a", "b"]].to_numpy(), len(sequences)), codes)
+        return rows[proposed_now].sort_values(["a", "b"], ignore_index=True)
+
+    return kept
+
+
+def _codes(pairs: np.ndarray, n: int) -> np.ndarray:
+    """One number for each of `pairs` of `n` sequences, whatever the order of the pair."""
+    return pairs.min(axis=1) * n + pairs.max(axis=1)
+
+
+def _numbers(file: Path) -> np.ndarray:
+    return np.loadtxt(file, dtype=np.int64, ndmin=1)
+
+
+def _rows_of(folder: Path) -> pd.DataFrame:
+    return pd.concat([pd.read_csv(file) for file in sorted(folder.glob("*.csv.gz"))])
+
+
 def _kept_blocks(align: Callable[..., pd.DataFrame], folder: Path) -> Callable[..., pd.DataFrame]:
     """`align_with_all`, of which the rows of so many proteins at a time are kept."""
     folder.mkdir(exist_ok=True)
 
     def kept(sequences: Sequence[str], queries: np.ndarray, *how: Any) -> pd.DataFrame:
-        done = [np.loadtxt(file, dtype=np.int64, ndmin=1) for file in folder.glob("*.txt")]
+        done = [_numbers(file) for file in folder.glob("*.txt")]
         todo = np.setdiff1d(queries, np.concatenate(done) if done else [])
         for start in range(0, len(todo), BLOCK):
             block = todo[start : start + BLOCK]
@@ -85,7 +143,7 @@ def _kept_blocks(align: Callable[..., pd.DataFrame], folder: Path) -> Callable[.
             with timed(f"{name} with all"), atomic_path(folder / f"{name}.csv.gz") as temporary:
                 align(sequences, block, *how).to_csv(temporary, index=False, compression="gzip")
             np.savetxt(folder / f"{name}.txt", block, fmt="%d")
-        rows = pd.concat([pd.read_csv(file) for file in folder.glob("*.csv.gz")])
+        rows = _rows_of(folder)
         rows = rows[np.isin(rows["a"], queries) | np.isin(rows["b"], queries)]
         return rows.drop_duplicates(["a", "b"]).sort_values(["a", "b"], ignore_index=True)
 
