@@ -170,6 +170,9 @@ compare-finetuning: $(VENV)/.run  ## compare fine-tuning on 2,000 real proteins 
 ablation: $(VENV)/.run  ## measure the contribution of each part of HALO on real human proteins (TESTED=3, 4 or dev)
 	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED) --proteins $(PROTEINS)
 
+external-test: $(VENV)/.run  ## test the package's bundle, or BUNDLE=folder, on the HPA test set
+	@PYTHONPATH=workflow python tests/benchmarks/external_test.py $(if $(BUNDLE),--bundle $(BUNDLE))
+
 learning-curves: $(VENV)/.run  ## measure the parts of HALO at 500 to all training proteins of DeepLoc 2.0 (CURVES=options)
 	@PYTHONPATH=workflow python tests/benchmarks/learning_curves.py $(CURVES)
 

@@ -12,6 +12,7 @@ from halo.content_versions import CONTENT_VERSIONS
 from halo.errors import HaloError
 from halo.files import read_json, write_json
 from halo.predict.bundle import read_bundle
+from halo.predict.model_card import _labels
 from halo.predict.sources import find_language_model
 from predict_bundle import CHECKPOINT, OFFLINE
 
@@ -51,13 +52,32 @@ def test_what_is_in_it(small, made):
 
 def test_the_card_has_the_metrics_of_every_label(small, made):
     card = (made / "README.md").read_text()
-    metrics = read_json(small.folder / "metrics.json")["methods"]["cascade"]
-    for label, found in metrics["labels"].items():
+    methods = read_json(small.folder / "metrics.json")["methods"]
+    for label, found in methods["cascade"]["labels"].items():
         line = next(line for line in card.splitlines() if line.startswith(f"| {label} |"))
         assert f"{found['f1']['value']:.3f}" in line
+    others = {name: found for name, found in methods.items() if name != "cascade"}
+    assert others
+    for name, found in others.items():
+        line = next(line for line in card.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {found['class']} | {found['overall']['macro_f1']['value']:.3f}" in line
     assert "simulated data" in card
     assert "Intended use" in card
     assert "MIT License" in card
+
+
+def test_the_card_compares_each_label_with_homology_transfer(small, made):
+    metrics = read_json(small.folder / "metrics.json")
+    label, *_ = metrics["labels"]
+    method = metrics["methods"]["cascade"]
+    assert "homology transfer" not in _labels(method, metrics)
+    found = {"f1": {"value": 0.125, "low": None}}
+    homology = {"class": "homology", "labels": dict.fromkeys(metrics["labels"], found)}
+    metrics["methods"]["by_homology"] = homology
+    header, _, first, *_ = _labels(method, metrics).splitlines()
+    assert header.endswith("| f1 of homology transfer |")
+    assert first.startswith(f"| {label} |")
+    assert first.endswith("| 0.125 |")
 
 
 def test_the_same_run_gives_the_same_bundle(small, made, tmp_path):

@@ -8,9 +8,16 @@ METRICS = ("f1", "precision", "recall", "mcc", "auroc")
 OVERALL = {
     "macro_f1": "macro-F1",
     "macro_mcc": "macro-MCC",
+    "micro_f1": "micro-F1",
+    "macro_average_precision": "average precision",
     "exact_match": "exact match",
     "jaccard": "Jaccard",
     "calibration_error": "calibration error",
+}
+BESIDE = {  # metrics of other methods of the run
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "macro_average_precision": "average precision",
 }
 
 
@@ -29,6 +36,7 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
         _head(description, title),
         _overall(method, metrics, description),
         _labels(method, metrics),
+        _others(metrics, description),
         _conformal(method),
         _homologues(method, description),
         _data(description, metrics),
@@ -94,13 +102,36 @@ def _overall(
 
 
 def _labels(method: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Metrics of each label, and the F1 of homology transfer where the run has it."""
+    homology = [one for one in metrics["methods"].values() if one["class"] == "homology"][:1]
+    titles = [*METRICS, *("f1 of homology transfer" for _ in homology)]
     lines = [
-        f"| label | test proteins | {' | '.join(METRICS)} |",
-        "|---|---|" + "---|" * len(METRICS),
+        f"| label | test proteins | {' | '.join(titles)} |",
+        "|---|---|" + "---|" * len(titles),
     ]
     for label in metrics["labels"]:
-        values = " | ".join(_text(method["labels"][label].get(name)) for name in METRICS)
-        lines.append(f"| {label} | {metrics['support'][label]:,} | {values} |")
+        values = [_text(method["labels"][label].get(name)) for name in METRICS]
+        values += [_text(one["labels"][label].get("f1")) for one in homology]
+        lines.append(f"| {label} | {metrics['support'][label]:,} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def _others(metrics: Mapping[str, Any], description: Mapping[str, Any]) -> str:
+    """Overall metrics of the other methods of the run."""
+    others = {
+        name: found for name, found in metrics["methods"].items() if name != description["method"]
+    }
+    if not others:
+        return ""
+    lines = [
+        "Other methods of the run, on the same proteins:",
+        "",
+        f"| method | class | {' | '.join(BESIDE.values())} |",
+        "|---|---|" + "---|" * len(BESIDE),
+    ]
+    for name, found in others.items():
+        values = " | ".join(_text(found["overall"].get(key)) for key in BESIDE)
+        lines.append(f"| `{name}` | {found['class']} | {values} |")
     return "\n".join(lines)
 
 
