@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation learning-curves sorting-signals reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation external-test learning-curves sorting-signals reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
