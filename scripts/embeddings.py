@@ -34,12 +34,12 @@ def _computed(
 ) -> Store:
     import torch  # takes seconds, and a file needs no language model
 
-    from halo.device import choose_device
+    from halo.device import claim_device
     from halo.embeddings.embed import embed_buckets
 
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    device = choose_device(arguments.device)
+    device = claim_device(arguments.device)
     return embed_buckets(members, arguments.store, weights, settings, device, shard=arguments.shard)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from halo.cli import job_parser, run_job
-from halo.device import choose_device
+from halo.device import claim_device
 from halo.fold_parts import read_parts
 from halo.machine import DEVICES
 from halo.malloc import keep_freed_memory
@@ -39,7 +39,7 @@ def job(arguments: argparse.Namespace) -> None:
         NetworkSettings(**arguments.settings["network"]),
         TrainingSettings(**arguments.settings["training"], **arguments.execution),
         arguments.out,
-        choose_device(arguments.device),
+        claim_device(arguments.device),
     )
 
 

@@ -1,8 +1,13 @@
 """Handling of GPUs, tested without a GPU: selection, memory, synchronization."""
 
 import logging
+import os
+import subprocess
+import sys
+import tempfile
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,10 +15,11 @@ from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from halo import machine
+from halo import device, machine
 from halo.cli import process_number
 from halo.device import (
     choose_device,
+    claim_device,
     is_out_of_memory,
     needing_memory,
     within_memory,
@@ -43,6 +49,61 @@ SEQUENCES = ["MKVLAA", "MK", "MSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGG"]
 @pytest.fixture(scope="module")
 def checkpoint(root) -> Path:
     return root / "resources/demo/esm2_demo.pt"
+
+
+# Several GPUs on one machine
+
+ANOTHER_JOB = """
+import sys, torch
+from types import SimpleNamespace
+from halo.device import claim_device
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: 2
+torch.cuda.get_device_properties = lambda number: SimpleNamespace(uuid=f"GPU-{number}")
+torch.cuda.set_device = lambda number: print(number, flush=True)
+claim_device()
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_jobs_on_one_machine_take_different_gpus(root, tmp_path, monkeypatch, caplog):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(root / "workflow")}
+    command = [sys.executable, "-c", ANOTHER_JOB]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=f"GPU-{number}")
+    )
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(device, "_claims", [])
+    with subprocess.Popen(command, env=environment, **pipes) as job:
+        assert job.stdout.readline() == "0\n"
+        assert job.stdout.readline() == "claimed\n"
+        assert claim_device() == "cuda"
+        claim_device()  # the same job once more
+        assert chosen == [1]
+        first = device._claims.pop()
+        with caplog.at_level("WARNING", "halo"):
+            claim_device()  # a third job
+        assert chosen == [1]
+        assert "all 2 GPUs are used" in caplog.text
+        job.kill()  # the claim of a killed job ends with it
+    claim_device()
+    assert chosen == [1, 0]
+    for file in (first, *device._claims):
+        file.close()
+
+
+def test_a_single_gpu_is_not_claimed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert claim_device() == "cuda"
+    assert not list(tmp_path.iterdir())
 
 
 # Which device, and which numbers

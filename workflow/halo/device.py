@@ -1,11 +1,13 @@
 """Choose the device of a job, and handle GPUs that run out of memory."""
 
+import fcntl
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import torch
 from torch import Tensor
@@ -48,6 +50,40 @@ def choose_device(wanted: str = "auto") -> str:
     if DRIVER.exists():
         log.warning("this machine has a GPU, but %s; using the CPU", reason)
     return "cpu"
+
+
+def claim_device(wanted: str = "auto") -> str:
+    """As `choose_device`; on a machine with several GPUs, one that no other job has claimed.
+
+    The claim is a lock on a file in the temporary directory, for the jobs of one user on this
+    machine, until the process ends. If all visible GPUs are claimed, the first is used.
+    """
+    device = choose_device(wanted)
+    if device == "cuda" and torch.cuda.device_count() > 1 and not _claims:
+        _claim_gpu(torch.cuda.device_count())
+    return device
+
+
+_claims: list[TextIO] = []  # locked files of this process
+
+
+def _claim_gpu(count: int) -> None:
+    """Make the first of `count` GPUs that is not claimed the current one."""
+    for number in range(count):
+        # The UUID, since each job may number the GPUs that it sees in its own way.
+        name = torch.cuda.get_device_properties(number).uuid
+        path = Path(tempfile.gettempdir(), f"halo-gpu-{os.getuid()}-{name}.lock")
+        file = path.open("w", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        _claims.append(file)
+        torch.cuda.set_device(number)
+        log.info("GPU %s of %s", number, count)
+        return
+    log.warning("all %s GPUs are used by other jobs of yours; this one uses the first", count)
 
 
 def _no_gpu() -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
-from halo.device import choose_device
+from halo.device import choose_device, claim_device
 from halo.errors import HaloError
 
 Item = TypeVar("Item")
@@ -64,10 +64,10 @@ def processes(wanted: str = "auto") -> Iterator[tuple[Processes, str]]:
     HaloError
         if there are more processes than GPUs
     """
-    device = choose_device(wanted)
     if not distributed.is_torchelastic_launched():
-        yield Processes(), device
+        yield Processes(), claim_device(wanted)
         return
+    device = choose_device(wanted)
     count = int(os.environ["WORLD_SIZE"])
     if device == "cuda":
         _require_gpus(int(os.environ["LOCAL_WORLD_SIZE"]))

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from halo.decisions import decide, uncertainty
-from halo.device import choose_device
+from halo.device import claim_device
 from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
 from halo.embeddings.files import opened
@@ -77,7 +77,7 @@ class Predictor:
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
         self.own_store = Path(scratch or store)
         description = bundle.description
-        self.device = choose_device(settings.device or "auto")
+        self.device = claim_device(settings.device or "auto")
         self.ensemble = Ensemble(bundle, self.device)
         self.embedding_settings = EmbeddingSettings(**description["embeddings"])
         if settings.precision is not None:
