@@ -86,7 +86,7 @@ def main() -> None:
     constraints = "\n".join([cpu_build(), *([current_pins()] if keep else [])])
     everything = resolved("--all-extras", constraints=constraints)
     pins = without_hashes(everything)
-    pipeline = resolved("--extra", "workflow", constraints=pins)
+    pipeline = resolved("--extra", "workflow", "--extra", "language-models", constraints=pins)
     # In order of preference: every other environment stands on that of the tests.
     extras = ("test", "docs", "slurm", "envs", "engines", "release")
     on_top = {name: resolved("--extra", name, constraints=pins) for name in extras}

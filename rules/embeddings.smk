@@ -70,6 +70,7 @@ rule embeddings:
         whole=whole_shard("embeddings"),
         language_model=embedding_model,
         published=published_language_model,
+        structures=embedded_structures,
     output:
         unless_dropped(EMBEDDINGS),
     log:
@@ -79,7 +80,7 @@ rule embeddings:
     wildcard_constraints:
         place=rf"({PLAN.split}/\d+/)?",
     conda:
-        "../envs/embeddings.yaml"
+        "../envs/embeddings.yaml" if MODEL_CLASS == ESM2 else "../envs/transformers.yaml"
     threads: 1 if FROM_FILE else 8
     resources:
         gpu=gpus_of_a_job(0 if FROM_FILE else 1),
@@ -91,11 +92,12 @@ rule embeddings:
         digest=shard_digest,
         settings=as_json(stage_settings.embedding_settings(USED)),
         execution=Untracked(json.dumps(chosen(config["embeddings"], "tokens_per_batch"))),
-        code=script_digest("embeddings.py"),
+        structures=lambda wildcards, input: Untracked(option("structures", input.structures)),
+        code=script_digest("embeddings.py", *LANGUAGE_MODELS[MODEL_CLASS].modules),
     shell:
         "{params.run}/embeddings.py --members {input.members} --buckets {params.buckets}"
         " --language-model {input.language_model} --store {params.store:q} --shard {output}"
-        " --threads {threads} --device {params.device} --settings {params.settings:q} --execution {params.execution:q}"
+        " {params.structures} --threads {threads} --device {params.device} --settings {params.settings:q} --execution {params.execution:q}"
         " --log {log}"
 
 

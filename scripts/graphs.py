@@ -5,10 +5,11 @@ from pathlib import Path
 
 from halo.cli import job_parser, run_job
 from halo.graphs.build import GraphSettings
-from halo.graphs.stage import build_graphs, versions_of
+from halo.graphs.stage import build_graphs
 from halo.proteins.members import read_members
 from halo.shards import open_store, write_shard
 from halo.structures.layout import LAYOUT as STRUCTURES
+from halo.structures.versions import versions_of
 
 
 def job(arguments: argparse.Namespace) -> None:

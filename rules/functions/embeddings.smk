@@ -1,6 +1,10 @@
 # Inputs and parameters of the rules in ../embeddings.smk.
+from halo.embeddings.find import class_of_model
 from halo.embeddings.pattern import split_pattern
+from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
 from halo.files import listing_digest
+
+MODEL_CLASS = ESM2 if FROM_FILE else class_of_model(config["embeddings"]["model"])
 
 
 def local_checkpoint(wildcards):
@@ -17,6 +21,12 @@ def embedding_source():
 def embedding_listing(wildcards):
     """Digest of names, sizes and times of the files of a folder, which its own time does not show."""
     return listing_digest([split_pattern(config["embeddings"]["path"])[0]])
+
+
+def embedded_structures(wildcards):
+    """The structures of a shard, if the language model reads them."""
+    reads = LANGUAGE_MODELS[MODEL_CLASS].reads_structures
+    return f"<results>/structures/{wildcards.shard}.json" if reads else []
 
 
 def embedding_model(wildcards):

@@ -5,8 +5,9 @@ from halo.embeddings.hub import model_name
 from halo.methods import NETWORKS
 
 PREDICT = config["predict"]
-# A bundle may have any network.
-PREDICT_DIGEST = script_digest("predict.py", *modules_of(NETWORKS))
+# A bundle may have any network and any language model.
+ANY_MODEL = sorted({module for known in LANGUAGE_MODELS.values() for module in known.modules})
+PREDICT_DIGEST = script_digest("predict.py", *modules_of(NETWORKS), *ANY_MODEL)
 
 
 def folder_of(fasta):

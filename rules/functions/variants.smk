@@ -1,5 +1,5 @@
 # Inputs and parameters of the rules in ../variants.smk.
-VARIANTS_DIGEST = script_digest("variants.py", *modules_of(NETWORKS))
+VARIANTS_DIGEST = script_digest("variants.py", *modules_of(NETWORKS), *ANY_MODEL)
 VARIANTS = f"<results>/variants/{folder_of(config['fasta'] or 'none')}"
 
 

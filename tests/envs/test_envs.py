@@ -38,7 +38,7 @@ FILES = {
 # By the name of an environment, the packages that its file names.
 NAMED = {name: by_conda | by_pip for name, (by_conda, by_pip) in FILES.items()}
 BY_PIP = set().union(*(by_pip for _, by_pip in FILES.values()))
-RULES = rules()  # the environment's file and the script of each
+RULES = rules()  # each with its environment's file and its script
 # A run that takes every rule: with a download, and with a language model of each fold.
 CONFIG = merged(
     SMALL,
@@ -181,9 +181,7 @@ def test_the_run_is_complete_and_a_second_call_has_nothing_to_do(run):
 def test_every_rule_ran_in_the_environment_of_its_file(run):
     assert run.prefixes.keys() == NAMED.keys()
     stages = {prefix: f"{name}.yaml" for name, prefix in run.prefixes.items()}
-    assert {(rule, stages[place], script) for rule, place, script in run.jobs} == {
-        (rule, environment, script) for rule, (environment, script) in RULES.items()
-    }
+    assert {(rule, stages[place], script) for rule, place, script in run.jobs} == RULES
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,7 @@ def probed(request, conda, run):
     """The probe's findings in an environment, called as the rules call their scripts."""
     name, prefix = request.param, run.prefixes[request.param].resolve()
     asked = {
-        "scripts": [f"{ROOT}/scripts/{s}" for env, s in RULES.values() if env == f"{name}.yaml"],
+        "scripts": [f"{ROOT}/scripts/{s}" for _, env, s in RULES if env == f"{name}.yaml"],
         "modules": sorted(set().union(*(conda.modules.get(each, set()) for each in NAMED[name]))),
         "absent": sorted(modules_of_others(name, conda)),
         "programs": ["python", *PROGRAMS.values()],

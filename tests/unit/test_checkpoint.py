@@ -113,7 +113,7 @@ FAULTS = {
         "a folder in Hugging Face's format without model.safetensors",
     ),
     "saprot folder": (a_folder({"model_type": "esm", "vocab_size": 446}), "SaProt"),
-    "t5 folder": (a_folder({"model_type": "t5"}), r"Hugging Face's format \(t5\)"),
+    "t5 folder": (a_folder({"model_type": "t5"}), r"or pytorch_model.bin \(ProtT5"),
     "hf file": (saved({WORDS: torch.zeros(33, 8)}), "in Hugging Face's format.*give the folder"),
     "hf safetensors": (
         lambda path, _: save_file({WORDS: torch.zeros(33, 8)}, path),

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from halo.embeddings import embed, layout
+from halo.embeddings import embed
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.embed import embed_buckets
 from halo.embeddings.layout import description, store_names
 from halo.embeddings.packed import PackedEncoder
 from halo.embeddings.padded import PaddedEncoder
+from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
 from halo.embeddings.settings import EmbeddingSettings
 from halo.embeddings.weights import Weights
 from halo.files import read_json, sha256_of_text
@@ -40,7 +41,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("encoder", ["packed", "padded"])
 def test_the_numbers_are_those_of_the_version(root, encoder):
-    """If this fails and the change is wanted, raise `ENCODER_VERSION` and add its values here."""
+    """If this fails and the change is wanted, raise ESM-2's version and add its values here."""
     model = load_esm2(root / "resources/demo/esm2_demo.pt")
     made = {
         "packed": lambda: PackedEncoder(*model, -1),
@@ -52,7 +53,7 @@ def test_the_numbers_are_those_of_the_version(root, encoder):
     for one in members:
         rows = found[one.seq_hash]
         values = rows[[0, 5, 19, -1]][:, [0, 7, -1]].ravel()
-        known = KNOWN[layout.ENCODER_VERSION][len(one.sequence)]
+        known = KNOWN[LANGUAGE_MODELS[ESM2].version][len(one.sequence)]
         np.testing.assert_allclose(values, known, atol=2e-5)
 
 

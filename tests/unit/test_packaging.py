@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 import halo
 from halo import methods
+from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "workflow"
@@ -33,8 +34,13 @@ PYPI_NAMES = {
     "msgpack-python": "msgpack",
     "python-isal": "isal",
 }
-# Packages that no module imports: the interpreter, httpx's HTTP/2, and a program.
-NOT_IMPORTED = {"python", "pip", "h2", "mmseqs2"}
+# Packages that no module imports: the interpreter, httpx's HTTP/2, readers of vocabularies that
+# transformers imports, and a program.
+NOT_IMPORTED = {"python", "pip", "h2", "protobuf", "sentencepiece", "mmseqs2"}
+# The classes of language models that are loaded by their names in an environment.
+MODEL_CLASSES = {
+    "embeddings.yaml": (ESM2,), "predict.yaml": LANGUAGE_MODELS, "transformers.yaml": LANGUAGE_MODELS
+}  # fmt: skip
 # The only stages that may import PyTorch: alone its import costs a job seconds.
 WITH_TORCH = (
     "halo.device", "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict",
@@ -102,7 +108,7 @@ def version(pin: Requirement) -> str:
     return next(iter(pin.specifier)).version
 
 
-PIPELINE = PROJECT["dependencies"] + EXTRAS["workflow"]
+PIPELINE = PROJECT["dependencies"] + EXTRAS["workflow"] + EXTRAS["language-models"]
 DECLARED = bounds(PIPELINE)
 
 
@@ -167,7 +173,7 @@ def test_environments_have_one_pytorch():
     for path in ENVIRONMENTS:
         by_conda, by_pip = by_installer(path)
         assert not {"fair-esm", "pytorch_scatter"} & bounds(by_conda).keys(), path
-        assert bounds(by_pip).keys() <= {"fair-esm"}, path
+        assert bounds(by_pip).keys() <= {"fair-esm", "mini3di"}, path
         wanted |= {text for text in by_conda if text.split()[0] == "pytorch"}
     assert len(wanted) == 1
     required = distribution("fair-esm").requires or ()
@@ -205,25 +211,28 @@ def needed(path: Path) -> set[str]:
     return {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in found}
 
 
-def rules() -> dict[str, tuple[str, str]]:
-    """Environment and script of each rule, as ``rules/*.smk`` name them."""
-    found = {}
+def rules() -> set[tuple[str, str, str]]:
+    """Rules with each of their environments and their script, as ``rules/*.smk`` name them."""
+    found = set()
     for path in sorted((ROOT / "rules").glob("*.smk")):
         _, *blocks = re.split(r"^ *(?=rule \w|checkpoint \w)", path.read_text(), flags=re.M)
         for block in blocks:
             name = block[: block.index(":")].split()[1]
-            environment = re.search(r'"\.\./envs/(\w+\.yaml)"', block)
+            environments = re.findall(r'"\.\./envs/(\w+\.yaml)"', block)
             script = re.search(r"\{params\.run\}/(\w+\.py)", block)
-            assert environment, f"{path.name}: rule {name} declares no environment"
+            assert environments, f"{path.name}: rule {name} declares no environment"
             assert script, f"{path.name}: rule {name} runs no script"
-            found[name] = (environment[1], script[1])
+            found |= {(name, environment, script[1]) for environment in environments}
     return found
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_environment_holds_what_its_rules_import_and_no_more(path):
-    scripts = {script for environment, script in rules().values() if environment == path.name}
-    used = set().union(*(needed(ROOT / "scripts" / script) for script in scripts))
+    files = [ROOT / "scripts" / script for _, used_by, script in rules() if used_by == path.name]
+    for name in MODEL_CLASSES.get(path.name, ()):
+        modules = LANGUAGE_MODELS[name].modules
+        files += [PACKAGE.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
+    used = set().union(*map(needed, files))
     assert conda_environment(path).keys() - NOT_IMPORTED == used
 
 
@@ -299,7 +308,7 @@ def test_the_version_is_the_same_everywhere():
 
 def test_profiles_name_rules_that_exist():
     profile = yaml.safe_load((ROOT / "slurm" / "profile.yaml").read_text())
-    assert profile["set-resources"].keys() <= rules().keys()
+    assert profile["set-resources"].keys() <= {name for name, _, _ in rules()}
 
 
 def test_memory_and_time_grow_with_each_try_on_slurm():

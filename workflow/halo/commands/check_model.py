@@ -6,7 +6,7 @@ from pathlib import Path
 from halo.embeddings.published import PUBLISHED
 
 DESCRIPTION = """\
-Check a language model: its file, its weights, and of a published ESM-2, what it computes.
+Check a language model: its files, its weights, and of a published ESM-2, what it computes.
 
 The states of the last layer for a short sequence are compared with those of the published model.
 """
@@ -32,15 +32,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def job(arguments: argparse.Namespace) -> None:
     """Check the model and print what it is; HaloError if it is damaged or not what it has to be."""
     # They load PyTorch: not for --help.
+    import torch
+
     from halo.embeddings.checkpoint import load_esm2
+    from halo.embeddings.checkpoint_file import require_checkpoint
     from halo.embeddings.encoder import is_rotary
     from halo.embeddings.find import found_in_cache
-    from halo.embeddings.hub import digest_of, model_folder, model_name
+    from halo.embeddings.hub import digest_of, model_class_of, model_folder, model_name
     from halo.embeddings.known_states import compare, difference_text, require_known_states
+    from halo.embeddings.registry import ESM2, LANGUAGE_MODELS, load_encoder
+    from halo.embeddings.weights import Weights
 
     path = Path(arguments.model)
     path = path if path.exists() else found_in_cache(arguments.model)
     path = model_folder(path) if path.is_dir() else path
+    require_checkpoint(path)
+    model_class = model_class_of(path)
+    if model_class is not None and model_class != ESM2:
+        weights = Weights(model_name(path), str(path), digest_of(path), model_class=model_class)
+        other = load_encoder(model_class)(weights, -1, "cpu", torch.float32).model
+        millions = sum(value.numel() for value in other.parameters()) / 1e6
+        shape = f"{other.config.num_hidden_layers} layers, {other.config.hidden_size} channels"
+        print(f"{path}: {LANGUAGE_MODELS[model_class].title}: {shape}, {millions:.1f}M")
+        print(f"sha256 {weights.sha256}")
+        print("no known states to compare it with")
+        return
     model, alphabet = load_esm2(path)
     weights = sum(value.numel() for value in model.layers.parameters()) / 1e6
     kind = "ESM-2" if is_rotary(model) else "ESM-1b or ESM-1v"

@@ -4,9 +4,11 @@ import argparse
 import logging
 from pathlib import Path
 
-from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.layout import layout_of
 from halo.errors import HaloError
+from halo.files import read_json
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.layout import Layout
 from halo.store_upkeep import check, compact, find_garbage, forget, remove_garbage, store_folders
 from halo.structures.layout import LAYOUT as STRUCTURES
 
@@ -22,7 +24,8 @@ gc        remove the stores that no run is registered in (without --yes: only li
 forget    remove the registrations of a deleted run (--run)
 """
 EPILOG = ""
-LAYOUTS = {"embeddings": EMBEDDINGS, "graphs": GRAPHS, "structures": STRUCTURES}
+EMBEDDINGS = "embeddings"
+LAYOUTS = {"graphs": GRAPHS, "structures": STRUCTURES}
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -34,7 +37,7 @@ def check_all(arguments: argparse.Namespace) -> None:
     """Check every store, and with --remove take damaged segments out; HaloError for the rest."""
     faults: list[str] = []
     for path in _known(arguments.store):
-        found = check(path, LAYOUTS[path.parent.name])
+        found = check(path, _layout(path))
         bad = len(found.damaged) + len(found.unread)
         log.info("%s: %s proteins are whole, %s segments are not", path, found.proteins, bad)
         faults += found.unread.values()
@@ -51,7 +54,7 @@ def check_all(arguments: argparse.Namespace) -> None:
 def compact_all(arguments: argparse.Namespace) -> None:
     """Join the segments of every store."""
     for path in _known(arguments.store):
-        log.info("%s: %s segments joined", path, compact(path, LAYOUTS[path.parent.name]))
+        log.info("%s: %s segments joined", path, compact(path, _layout(path)))
 
 
 def collect(arguments: argparse.Namespace) -> None:
@@ -73,7 +76,13 @@ def forget_run(arguments: argparse.Namespace) -> None:
 
 
 def _known(root: Path) -> list[Path]:
-    return [path for path in store_folders(root) if path.parent.name in LAYOUTS]
+    return [path for path in store_folders(root) if path.parent.name in (*LAYOUTS, EMBEDDINGS)]
+
+
+def _layout(path: Path) -> Layout:
+    if path.parent.name == EMBEDDINGS:
+        return layout_of(read_json(path / "fingerprint.json"))
+    return LAYOUTS[path.parent.name]
 
 
 COMMANDS = {"check": check_all, "compact": compact_all, "gc": collect, "forget": forget_run}

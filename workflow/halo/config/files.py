@@ -9,9 +9,10 @@ from halo.config.fault import Fault
 from halo.config.fault import Path as KeyPath
 from halo.config.merge import Config
 from halo.embeddings.checkpoint_file import checkpoint_fault
-from halo.embeddings.hub import cache_folder, cached, model_folder
+from halo.embeddings.hub import cache_folder, cached, model_class_of, model_folder
 from halo.embeddings.pattern import split_pattern
 from halo.embeddings.published import PUBLISHED
+from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
 from halo.errors import HaloError
 
 LARGEST = 20 << 20  # bytes; larger data are not read before the first job
@@ -61,7 +62,7 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
     if resolved["embeddings"]["source"] == "file":
         faults += _find(resolved["embeddings"], ("embeddings", "path"), EMBEDDINGS, base)
     elif resolved["embeddings"]["model"] not in PUBLISHED:
-        faults += _language_model_faults(resolved["embeddings"], base)
+        faults += _language_model_faults(resolved, base)
     if "://" not in (resolved["container"] or "://"):
         faults += _find(resolved, ("container",), EITHER, base)
     faults += _own_split(resolved)
@@ -75,9 +76,9 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
     return resolved, faults
 
 
-def _language_model_faults(section: dict[str, Any], base: Path) -> list[Fault]:
+def _language_model_faults(config: Config, base: Path) -> list[Fault]:
     """Faults of ``embeddings.model`` where it is no published name; the file is not read whole."""
-    path = ("embeddings", "model")
+    path, section = ("embeddings", "model"), config["embeddings"]
     try:
         folder = None if Path(section["model"]).exists() else cached(section["model"])
         if folder is None:
@@ -91,9 +92,16 @@ def _language_model_faults(section: dict[str, Any], base: Path) -> list[Fault]:
             folder = Path(section["model"])
             folder = model_folder(folder) if folder.is_dir() else folder
         fault = checkpoint_fault(folder, whole=False)
+        model_class = ESM2 if fault else model_class_of(folder) or ESM2
     except (HaloError, OSError, ValueError) as error:
         return [Fault(path, str(error))]
-    return [Fault(path, f"{section['model']}: {fault}")] if fault else []
+    if fault:
+        return [Fault(path, f"{section['model']}: {fault}")]
+    if model_class != ESM2 and config["finetune"]["model"] == "finetuned":
+        title = LANGUAGE_MODELS[model_class].title
+        text = f"finetuned, but HALO fine-tunes ESM-2 alone, and embeddings.model is {title}"
+        return [Fault(("finetune", "model"), f"{text}; set it to pretrained")]
+    return []
 
 
 def _data_faults(config: Config) -> list[Fault]:

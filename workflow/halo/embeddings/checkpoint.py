@@ -12,7 +12,9 @@ from esm.model.esm2 import ESM2
 
 from halo.embeddings.checkpoint_file import REPLACE, require_checkpoint
 from halo.embeddings.esm2 import build_esm2, fair_esm_architecture
+from halo.embeddings.hub import model_class_of
 from halo.embeddings.hugging_face import read_folder
+from halo.embeddings.registry import ESM2 as ESM2_CLASS
 from halo.errors import HaloError
 
 # Part of PyTorch's message when it refuses an object.
@@ -34,6 +36,8 @@ def load_esm2(path: Path) -> tuple[ESM2, Alphabet]:
     path = Path(path)
     require_checkpoint(path)
     if path.is_dir():
+        if model_class_of(path) != ESM2_CLASS:
+            raise HaloError(f"{path}: not ESM-2, ESM-1b or ESM-1v, which this needs")
         try:
             return build_esm2(*read_folder(path))
         except ValueError as error:

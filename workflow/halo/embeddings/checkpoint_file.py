@@ -16,20 +16,23 @@ from errno import EINVAL
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from halo.embeddings.hub import CONFIG, weight_files
+from halo.embeddings.hub import CONFIG, read_config, weight_files
 from halo.embeddings.published import PUBLISHED, URL
+from halo.embeddings.registry import ESM2, LANGUAGE_MODELS, ModelClass, class_of
 from halo.errors import HaloError
 
 HEAD = 4096  # first bytes, by which the type of a file is recognized
+OTHERS = ", ".join(known.title for name, known in LANGUAGE_MODELS.items() if name != ESM2)
 REPLACE = (
     "HALO reads ESM-2, ESM-1b and ESM-1v: set embeddings.model to a published name, "
     f"{min(PUBLISHED, key=lambda name: PUBLISHED[name].layers)} to "
     f"{max(PUBLISHED, key=lambda name: PUBLISHED[name].layers)}, to have it downloaded, or give "
     f"the path of a file in fair-esm's format ({URL.format(name='NAME')}) or of a folder in "
-    "Hugging Face's (config.json and model.safetensors); embeddings by other models are read from "
-    "files (embeddings.source: file)"
+    "Hugging Face's (config.json and model.safetensors). It reads "
+    f"{OTHERS} from such folders, too, and embeddings by other models from files "
+    "(embeddings.source: file)"
 )
 AGAIN = "download it again"
 ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
@@ -44,16 +47,18 @@ PACKED = {
     b"7z\xbc\xaf\x27\x1c": "7-zip",
 }
 ESM2_ALONE = ".layers.0.self_attn.rot_emb.inv_freq"  # of fair-esm's models
-SAPROT_TOKENS = 446  # pairs of a residue and a letter of its structure; ESM-2 has 33
+SAPROT_TOKENS = LANGUAGE_MODELS["saprot"].vocab_size
+FOLDER = "which is read from its folder, with config.json and its vocabulary: give the folder"
 HUGGING_FACE = "word_embeddings.weight"
 
 # Other models than fair-esm's ESM-2, by a part of a parameter name; the first match is used.
 FAMILIES = {
-    "SelfAttention.q.weight": "a T5 such as ProtT5 or ProstT5",
+    "SelfAttention.q.weight": f"a T5 such as ProtT5 or ProstT5, {FOLDER}",
     "layernorm_qkv": "ESM C or ESM3",
     "msa_position_embedding": "the MSA Transformer",
     "trunk.structure_module": "ESMFold",
     "gvp": "ESM-IF1",
+    "self_attn.q_norm": f"ESM C, {FOLDER}",
     "bert.encoder.layer": "a BERT such as ProtBert",
     HUGGING_FACE: "ESM in Hugging Face's format, which is read with config.json: give the folder",
     "embed_out": "ESM-1",
@@ -62,7 +67,7 @@ FAMILIES = {
 
 
 def require_checkpoint(path: Path, fix: str = AGAIN) -> None:
-    """Require an intact PyTorch file with weights of ESM-2.
+    """Require an intact PyTorch file with weights of ESM-2, or a folder of a registered model.
 
     The whole file is read, once per process. `fix` is the fix for a damaged file.
 
@@ -216,40 +221,63 @@ def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
         for name, numbers in parameters.items():
             if part in name:
                 if part == HUGGING_FACE and SAPROT_TOKENS in numbers:
-                    family = "SaProt, which reads structures too"
+                    family = f"SaProt, {FOLDER}"
                 return f"it holds {family}; {REPLACE}"
     return None
 
 
 def _folder_fault(path: Path, fix: str) -> str | None:
-    config = path / CONFIG
-    if not config.is_file():
+    if not (path / CONFIG).is_file():
         return f"a folder, not a checkpoint; {REPLACE}"
     try:
-        told: dict[str, Any] = dict(json.loads(config.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+        told = read_config(path)
+    except HaloError:
         return f"its {CONFIG} is damaged; {fix}"
-    if told.get("vocab_size") == SAPROT_TOKENS:
-        return f"a folder with SaProt, which reads structures too; {REPLACE}"
-    if told.get("model_type") != "esm":
+    model_class = class_of(told)
+    if model_class is None:
         return f"a folder in Hugging Face's format ({told.get('model_type')}); {REPLACE}"
     if told.get("is_folding_model"):
         return f"a folder with ESMFold; {REPLACE}"
     try:
-        files = weight_files(path)
+        files = weight_files(path, model_class)
     except HaloError as error:
         return str(error).removeprefix(f"{path}: ")
-    return next(filter(None, (_weights_fault(file, fix) for file in files)), None)
+    fault = next(filter(None, (_weights_fault(file, fix) for file in files)), None)
+    return fault or _vocabulary_fault(path, LANGUAGE_MODELS[model_class], fix)
+
+
+def _vocabulary_fault(path: Path, known: ModelClass, fix: str) -> str | None:
+    found = [path / name for name in known.vocabulary if (path / name).is_file()]
+    if known.vocabulary and not found:
+        names = " or ".join(known.vocabulary)
+        return (
+            f"a folder in Hugging Face's format without {names} ({known.title}); {fix}, with its "
+            "vocabulary"
+        )
+    for file in found:
+        with file.open("rb") as opened:
+            head = opened.read(HEAD)
+        # They begin as a message of a server and as a web page do.
+        is_one = head.startswith({".json": b"{", ".txt": b"<cls>"}.get(file.suffix, b"\n"))
+        fault = None if is_one else foreign_fault(head, fix, "a vocabulary")
+        if fault is not None:
+            return f"{file.name} is {fault}"
+    return None
 
 
 def _weights_fault(file: Path, fix: str) -> str | None:
-    """The fault of ``model.safetensors`` in a folder."""
+    """The fault of a file of weights in a folder."""
     with file.open("rb") as opened:
-        fault = foreign_fault(opened.read(HEAD), fix)
+        head = opened.read(HEAD)
+    fault = foreign_fault(head, fix)
     if fault is not None:
         return f"{file.name} is {fault}"
-    shapes, size = _safetensors(file)
-    if not shapes or size != file.stat().st_size:
+    if file.suffix == ".bin":  # of PyTorch
+        whole = head.startswith(LEGACY_PICKLE) or zipfile.is_zipfile(file)
+    else:
+        shapes, size = _safetensors(file)
+        whole = bool(shapes) and size == file.stat().st_size
+    if not whole:
         return f"{file.name} is truncated or damaged, it has {file.stat().st_size:,} bytes; {fix}"
     return None
 

@@ -16,12 +16,10 @@ from torch import Tensor
 
 from halo.cli import Progress
 from halo.device import within_memory
-from halo.embeddings.language_model import load_language_model, require_layer
-from halo.embeddings.layout import LAYOUT, EmbeddingSettings, description, stored
+from halo.embeddings.layout import STRUCTURE, EmbeddingSettings, description, layout_of, stored
 from halo.embeddings.limits import NotFinite, not_finite
-from halo.embeddings.packed import PackedEncoder
-from halo.embeddings.padded import PaddedEncoder
 from halo.embeddings.precision import matrix_dtype
+from halo.embeddings.registry import LANGUAGE_MODELS, load_encoder, load_inputs
 from halo.embeddings.tokens import SPECIAL_TOKENS
 from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
@@ -29,6 +27,7 @@ from halo.errors import HaloError
 from halo.malloc import give_back_freed_memory
 from halo.proteins.members import Member
 from halo.store import Store, Writer
+from halo.structures.versions import versions_of
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +50,12 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Window:
-    """Residues `start` to `stop` of one protein."""
+    """Residues `start` to `stop` of one protein, and the text of them that the model reads."""
 
     seq_hash: str
     start: int
     stop: int
-    residues: str
+    text: str
 
     @property
     def tokens(self) -> int:
@@ -67,11 +66,7 @@ class Window:
 def make_encoder(weights: Weights, layer: int, device: str, dtype: torch.dtype) -> Encoder:
     """Load the language model for `device`, with matrix products in `dtype`."""
     with give_back_freed_memory():
-        model, alphabet = load_language_model(weights)
-        require_layer(model, layer)
-        if device == "cpu" and dtype == torch.float32:
-            return PackedEncoder(model, alphabet, layer)
-        return PaddedEncoder(model, alphabet, layer, device, dtype)
+        return load_encoder(weights.model_class)(weights, layer, device, dtype)
 
 
 def embed_buckets(
@@ -82,26 +77,65 @@ def embed_buckets(
     device: str,
     encoder_of: Callable[[Weights, int, str, torch.dtype], Encoder] = make_encoder,
     shard: Path | None = None,
+    structures: Store | None = None,
 ) -> Store:
     """Embed the members that are not in the store; returns the store.
 
     The model is only loaded if proteins are missing. For repeated calls, give an `encoder_of` that
-    keeps the loaded model. `shard` is the shard file that is registered in the store.
+    keeps the loaded model. `shard` is the shard file that is registered in the store. A model that
+    reads structures needs `structures`; embeddings of a structure that has changed are made again.
     """
     dtype = matrix_dtype(settings.precision, device)
-    content = description(weights, settings, str(dtype).removeprefix("torch."))
-    store = Store.create(store_root, "embeddings", content, LAYOUT, shard)
-    missing = [m for bucket in members.values() for m in bucket if m.seq_hash not in store]
+    if not LANGUAGE_MODELS[weights.model_class].reads_structures:
+        structures = None
+    fingerprint = structures.fingerprint if structures is not None else None
+    content = description(weights, settings, str(dtype).removeprefix("torch."), fingerprint)
+    store = Store.create(store_root, "embeddings", content, layout_of(content), shard)
+    versions = versions_of(structures, members) if structures is not None else {}
+    missing = [
+        member
+        for bucket in members.values()
+        for member in bucket
+        if not _is_stored(store, member.seq_hash, versions.get(member.seq_hash))
+    ]
     log.info("%s proteins to embed with %s on %s", f"{len(missing):,}", weights.name, device)
     if not missing:
         return store
     store.require_writable(member.seq_hash for member in missing)
     encoder = encoder_of(weights, settings.layer, device, dtype)
+    texts = _texts(missing, weights.model_class, structures, versions)
     progress = Progress(sum(len(member.sequence) for member in missing), "residues")
     with store.writer(provenance=_provenance(weights, device, dtype)) as writer:
-        for written in _write(embed(missing, encoder, settings), writer, encoder):
+        for written in _write(embed(missing, encoder, settings, texts), writer, encoder, versions):
             progress.add(written)
     return store
+
+
+def _is_stored(store: Store, seq_hash: str, version: str | None) -> bool:
+    """Whether the store has a protein, of the `version` of its structure if that is not None."""
+    if seq_hash not in store:
+        return False
+    return version is None or store.attributes(seq_hash)[STRUCTURE] == version
+
+
+def _texts(
+    members: Sequence[Member],
+    model_class: str,
+    structures: Store | None,
+    versions: Mapping[str, str],
+) -> dict[str, str] | None:
+    """What a model that reads structures reads of each protein; None for other models."""
+    if structures is None:
+        return None
+    inputs = load_inputs(model_class)
+    assert inputs is not None  # it reads structures
+    return {
+        member.seq_hash: inputs(
+            member.sequence,
+            structures.read(member.seq_hash) if versions[member.seq_hash] else None,
+        )
+        for member in members
+    }
 
 
 class LanguageModelError(HaloError):
@@ -131,14 +165,18 @@ class OneEncoder:
 
 
 def embed(
-    members: Sequence[Member], encoder: Encoder, settings: EmbeddingSettings
+    members: Sequence[Member],
+    encoder: Encoder,
+    settings: EmbeddingSettings,
+    texts: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield hash and embedding [length, dim] of each member, in the order of completion.
 
-    Embeddings are float32, or in the dtype of the encoder for proteins with one window.
+    `texts` are what the model reads instead of the sequences, see `windows_of`. Embeddings are
+    float32, or in the dtype of the encoder for proteins with one window.
     """
     lengths = {member.seq_hash: len(member.sequence) for member in members}
-    spans = windows_of(members, settings)
+    spans = windows_of(members, settings, texts)
     missing = Counter(window.seq_hash for window in spans)
     parts: dict[str, list[tuple[int, int, np.ndarray]]] = defaultdict(list)
     for window, rows in _encoded(spans, encoder, settings.tokens_per_batch):
@@ -148,16 +186,24 @@ def embed(
             yield name, blend(lengths[name], parts.pop(name))
 
 
-def windows_of(members: Sequence[Member], settings: EmbeddingSettings) -> list[Window]:
+def windows_of(
+    members: Sequence[Member],
+    settings: EmbeddingSettings,
+    texts: Mapping[str, str] | None = None,
+) -> list[Window]:
     """Windows of all members, longest first; windows of one protein are adjacent.
 
-    With the longest first, a lack of memory shows at once.
+    With the longest first, a lack of memory shows at once. `texts` replace the sequences, by their
+    hash; they have an equal number of characters for each residue.
     """
-    spans = [
-        Window(member.seq_hash, start, stop, member.sequence[start:stop])
-        for member in members
-        for start, stop in windows(len(member.sequence), settings.window, settings.overlap)
-    ]
+    spans = []
+    for member in members:
+        length = len(member.sequence)
+        text = member.sequence if texts is None else texts[member.seq_hash]
+        width = len(text) // length
+        for start, stop in windows(length, settings.window, settings.overlap):
+            part = text[start * width : stop * width]
+            spans.append(Window(member.seq_hash, start, stop, part))
     return sorted(spans, key=lambda window: (-window.tokens, window.seq_hash, window.start))
 
 
@@ -178,7 +224,7 @@ def _encoded(
     position = 0
     while position < len(spans):
         batch = next_batch(spans, position, tokens)
-        begun = within_memory(partial(encoder.start, [window.residues for window in batch]))
+        begun = within_memory(partial(encoder.start, [window.text for window in batch]))
         if begun is None:
             tokens = _less(batch)
             continue
@@ -220,18 +266,22 @@ def _less(batch: Sequence[Window]) -> int:
 
 
 def _write(
-    embedded: Iterator[tuple[str, np.ndarray]], writer: Writer, encoder: Encoder
+    embedded: Iterator[tuple[str, np.ndarray]],
+    writer: Writer,
+    encoder: Encoder,
+    versions: Mapping[str, str],
 ) -> Iterator[int]:
     """Write embeddings to the store in a separate thread; yields the residues of each protein.
 
-    The queue of the thread is bounded. Its errors, such as a full disk, are raised here.
+    `versions` are those of the structures, if the model reads them. The queue of the thread is
+    bounded. Its errors, such as a full disk, are raised here.
     """
 
     def add(name: str, rows: np.ndarray) -> int:
         # Of float16, the encoder has checked them.
         if rows.dtype != np.float16 and not np.isfinite(rows).all():
             raise not_finite(name, encoder.dtype)
-        writer.add(name, stored(rows))
+        writer.add(name, stored(rows), {STRUCTURE: versions[name]} if versions else None)
         return len(rows)
 
     waiting: deque[tuple[Future[int], int]] = deque()

@@ -5,8 +5,17 @@ from pathlib import Path
 
 from halo.download import download
 from halo.embeddings.checkpoint_file import AGAIN, checkpoint_fault, require_checkpoint
-from halo.embeddings.hub import NAME, cache_folder, cached, digest_of, model_folder, model_name
+from halo.embeddings.hub import (
+    NAME,
+    cache_folder,
+    cached,
+    digest_of,
+    model_class_of,
+    model_folder,
+    model_name,
+)
 from halo.embeddings.published import PUBLISHED, URL
+from halo.embeddings.registry import ESM2
 from halo.embeddings.weights import Weights
 from halo.errors import HaloError
 
@@ -23,8 +32,8 @@ def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
     Raises
     ------
     HaloError
-        if the file does not exist, the name is unknown, the file is damaged or not a checkpoint of
-        ESM-2 (see `halo.embeddings.checkpoint_file`), or the checksum differs
+        if the file does not exist, the name is unknown, the file is damaged or none of a language
+        model that HALO reads (see `halo.embeddings.checkpoint_file`), or the checksum differs
     """
     path, fix, wanted = Path(model), AGAIN, "embeddings.sha256"
     expected = sha256
@@ -51,7 +60,21 @@ def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
     if known is not None and digest != known.sha256:
         log.warning("%s: not the published file of that name, its sha256 is another one", path)
     log.info("language model %s, sha256 %s", path, digest)
-    return Weights(name, str(path), digest)
+    return Weights(name, str(path), digest, model_class=model_class_of(path) or ESM2)
+
+
+def class_of_model(model: str) -> str:
+    """The class of the language model `model`, see `find_weights`; nothing is downloaded.
+
+    For what cannot be found or read, it is that of ESM-2.
+    """
+    try:
+        path = Path(model) if model in PUBLISHED or Path(model).exists() else cached(model)
+        if path is None or not path.exists():
+            return ESM2
+        return model_class_of(model_folder(path) if path.is_dir() else path) or ESM2
+    except (HaloError, OSError):
+        return ESM2
 
 
 def found_in_cache(model: str) -> Path:

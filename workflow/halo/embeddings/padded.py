@@ -1,5 +1,6 @@
-"""ESM-2 on a GPU, or in 16-bit precision: padded batches of sequences of similar length."""
+"""Language models on a GPU, or in 16-bit precision: padded batches of similar length."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,25 +14,27 @@ from halo.embeddings.limits import require_finite
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
 
-class PaddedEncoder:
-    """Hidden states of sequences on `device`.
+class PaddedModel(ABC):
+    """Hidden states of sequences by a model on `device`.
 
     Args:
         model: the language model; it is moved to the device, and the weights of its matrix
             products are converted to `dtype`.
-        alphabet: its tokens.
-        layer: layer of the states, as in `encode`.
         device: ``cpu`` or ``cuda``.
         dtype: dtype of the matrix products.
+        special: number of special tokens before and behind the residues.
     """
 
     ahead = 1
 
     def __init__(
-        self, model: ESM2, alphabet: Alphabet, layer: int, device: str, dtype: torch.dtype
+        self,
+        model: torch.nn.Module,
+        device: str,
+        dtype: torch.dtype,
+        special: tuple[int, int] = (1, SPECIAL_TOKENS - 1),
     ) -> None:
-        self.tokenizer = Tokenizer(alphabet)
-        self.layer = layer
+        self.special = special
         self.device = device
         self.dtype = dtype
         self.on_gpu = device != "cpu"
@@ -44,6 +47,14 @@ class PaddedEncoder:
         ):
             self.model = model.to(device)
 
+    @abstractmethod
+    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
+        """Padded tokens of the texts, int64 [B, T], and the number of residues of each."""
+
+    @abstractmethod
+    def states(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Hidden states [B, T, dim] of `tokens`, which are on the device."""
+
     @torch.inference_mode()
     def start(self, sequences: Sequence[str]) -> Callable[[], list[Tensor]]:
         """Start a batch.
@@ -53,19 +64,14 @@ class PaddedEncoder:
         `NotFinite` for NaN and infinities from a GPU. The next batch can be started before the
         result is fetched.
         """
-        tokens, _ = self.tokenizer.padded(sequences)
-        lengths = [len(text) for text in sequences]
+        tokens, lengths = self.tokens(sequences)
         with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
-            hidden = encode(
-                self.model,
-                moved(tokens, self.device),
-                self.layer,
-                padded=min(lengths) < max(lengths),
-            )
+            hidden = self.states(moved(tokens, self.device), lengths)
+        first = self.special[0]
         if not self.on_gpu:
             whole = hidden.float()
-            return lambda: [row[1 : n + 1] for row, n in zip(whole, lengths, strict=True)]
-        where = moved(residue_rows(lengths), self.device)
+            return lambda: [row[first : first + n] for row, n in zip(whole, lengths, strict=True)]
+        where = moved(residue_rows(lengths, self.special), self.device)
         half, finite = packed_half(hidden, where)
         rows, in_range = fetched(half), fetched(finite)
         done = torch.cuda.Event()
@@ -83,21 +89,54 @@ class PaddedEncoder:
         return states
 
 
-def cast_products(model: ESM2, dtype: torch.dtype) -> None:
+class PaddedEncoder(PaddedModel):
+    """Hidden states of ESM-2, ESM-1b or ESM-1v.
+
+    Args:
+        model: the language model, see `PaddedModel`.
+        alphabet: its tokens.
+        layer: layer of the states, as in `encode`.
+        device, dtype: see `PaddedModel`.
+    """
+
+    model: ESM2
+
+    def __init__(
+        self, model: ESM2, alphabet: Alphabet, layer: int, device: str, dtype: torch.dtype
+    ) -> None:
+        self.tokenizer = Tokenizer(alphabet)
+        self.layer = layer
+        super().__init__(model, device, dtype)
+
+    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
+        """Padded tokens and the lengths of the texts."""
+        return self.tokenizer.padded(texts)[0], [len(text) for text in texts]
+
+    def states(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Hidden states of the layer."""
+        return encode(self.model, tokens, self.layer, padded=min(lengths) < max(lengths))
+
+
+def cast_products(model: torch.nn.Module, dtype: torch.dtype) -> None:
     """Convert the weights of matrix products to `dtype`.
 
     Autocast would convert them in every forward computation, with the same result. Norms and
     embeddings stay in float32.
     """
-    for module in model.layers.modules():
+    for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             module.to(dtype)
 
 
-def residue_rows(lengths: Sequence[int]) -> Tensor:
-    """Indices of residues in a padded batch [B * T], int64 [sum of lengths]."""
-    width = max(lengths) + SPECIAL_TOKENS
-    rows = [torch.arange(n) + number * width + 1 for number, n in enumerate(lengths)]
+def residue_rows(
+    lengths: Sequence[int], special: tuple[int, int] = (1, SPECIAL_TOKENS - 1)
+) -> Tensor:
+    """Indices of residues in a padded batch [B * T], int64 [sum of lengths].
+
+    `special` is the number of special tokens before and behind the residues.
+    """
+    width = max(lengths) + sum(special)
+    rows = [torch.arange(n) + number * width + special[0] for number, n in enumerate(lengths)]
     return torch.cat(rows)
 
 

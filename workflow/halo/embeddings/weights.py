@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from halo.embeddings.registry import ESM2
 from halo.files import read_json, write_json
 
 DOWNLOADS = "language_models"  # folder of a store
@@ -25,6 +26,8 @@ class Weights:
         The ``adapter.safetensors`` of a fine-tuned model, or None.
     source
         `MODEL` or `FILE`.
+    model_class
+        A key of `halo.embeddings.registry.LANGUAGE_MODELS`.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Weights:
     adapter: str | None = None
     adapter_sha256: str | None = None
     source: str = MODEL
+    model_class: str = ESM2
 
 
 def write_weights(file: Path, weights: Weights, store: Path | None = None) -> None:

@@ -60,7 +60,7 @@ def finetune_fold(
     parts.require(TRAIN, "val")
     examples = {name: _examples(proteins, parts.is_in(name)) for name in (TRAIN, "val")}
     model, alphabet = load_language_model(weights)
-    require_layer(model, embedding.layer)
+    require_layer(model.num_layers, embedding.layer)
     learner = Learner(model, alphabet, len(proteins.label_names), embedding, settings, seed)
     note = _description(proteins, parts, weights, seed, embedding, settings)
     state = Path(store) / "finetune" / fingerprint_of(note) / "state.safetensors"

@@ -1,8 +1,6 @@
 """The graphs stage: build the graphs of some buckets that are not in the store yet."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from halo.cli import Progress
@@ -10,6 +8,7 @@ from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT, description
 from halo.proteins.members import Member
 from halo.store import Store
+from halo.structures.versions import versions_of
 
 log = logging.getLogger(__name__)
 
@@ -45,23 +44,6 @@ def build_graphs(
             writer.add(member.seq_hash, graph, {"structure_sha256": version})
             progress.add()
     return store
-
-
-def versions_of(structures: Store, members: Mapping[str, Sequence[Member]]) -> dict[str, str]:
-    """`structure_version` of each sequence of `members`, by its hash."""
-    return {
-        member.seq_hash: structure_version(structures, member.seq_hash)
-        for bucket in members.values()
-        for member in bucket
-    }
-
-
-def structure_version(structures: Store, seq_hash: str) -> str:
-    """SHA-256 of the stored structure of a sequence, ``""`` if there is none."""
-    if seq_hash not in structures:
-        return ""
-    manifest = json.loads(structures.attributes(seq_hash)["manifest"])
-    return manifest["sha256"] if manifest["status"] == "ok" else ""
 
 
 def _version(store: Store, seq_hash: str) -> str | None:

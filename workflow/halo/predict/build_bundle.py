@@ -14,8 +14,8 @@ import pandas as pd
 from halo import __version__
 from halo.biochemistry import SCALES_FILE
 from halo.cascade.calibration import calibrate
-from halo.content_versions import CONTENT_VERSIONS
-from halo.embeddings.hub import CONFIG, INDEX, weight_files
+from halo.content_versions import content_versions
+from halo.embeddings.hub import index_files, model_files
 from halo.embeddings.layout import EmbeddingSettings, store_names
 from halo.embeddings.weights import FILE, Weights, read_weights
 from halo.errors import HaloError
@@ -159,11 +159,12 @@ def build_bundle(
                 "sha256": weights.sha256,
                 "included": settings.language_model,
                 "source": weights.source,
+                "class": weights.model_class,
             },
             "embeddings": dict(settings.embeddings),
             "graphs": dict(settings.graphs),
             "structures": _portable(settings.structures),
-            "content": dict(CONTENT_VERSIONS),
+            "content": content_versions(weights.model_class),
             "search": dict(settings.search),
             "training": {"proteins": len(trained), "sequences": settings.sequences},
             "homologues": rule and asdict(rule),
@@ -302,7 +303,7 @@ def _require_same_settings(
     """Raise a HaloError if the network was trained on other graphs or embeddings."""
     structures = store_name(StructureSettings(**settings.structures).description())
     wanted = {
-        "embeddings": store_names(weights, EmbeddingSettings(**settings.embeddings)),
+        "embeddings": store_names(weights, EmbeddingSettings(**settings.embeddings), structures),
         "graphs": {store_name(graphs_description(structures, GraphSettings(**settings.graphs)))},
     }
     for name, stores in wanted.items():
@@ -330,10 +331,8 @@ def _copy_language_model(weights: Weights, work: Path) -> None:
         return
     folder = work / LANGUAGE_MODEL_FOLDER
     folder.mkdir()
-    for file in (source / CONFIG, *weight_files(source)):
+    for file in (*model_files(source), *index_files(source)):
         shutil.copyfile(file, folder / file.name)
-    if (source / INDEX).is_file():
-        shutil.copyfile(source / INDEX, folder / INDEX)
 
 
 def _training(

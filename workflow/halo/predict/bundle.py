@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from halo import __version__
-from halo.content_versions import CONTENT_VERSIONS
+from halo.content_versions import content_versions
 from halo.embeddings.hub import CONFIG
+from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.predict.description import description_fault
@@ -61,6 +62,11 @@ class Bundle:
     def task(self) -> str:
         """``multilabel`` or ``singlelabel``."""
         return self.description["task"]
+
+    @property
+    def model_class(self) -> str:
+        """The class of its language model, see `halo.embeddings.registry`."""
+        return _model_class(self.description)
 
     @property
     def training(self) -> Path | None:
@@ -199,9 +205,21 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _model_class(description: Mapping[str, Any]) -> str:
+    return description["language_model"].get("class", ESM2)  # older bundles have ESM-2 alone
+
+
 def _require_same_content(folder: Path, description: Mapping[str, Any]) -> None:
     trained = description["content"]
-    other = [name for name, now in CONTENT_VERSIONS.items() if trained.get(name) != now]
+    model_class = _model_class(description)
+    if model_class not in LANGUAGE_MODELS:
+        raise HaloError(
+            f"{folder}/{DESCRIPTION}: needs a language model of the class {model_class}, which "
+            f"HALO {__version__} does not have; use the version that made it "
+            f"({description['halo']})"
+        )
+    now = content_versions(model_class)
+    other = [name for name, version in now.items() if trained.get(name) != version]
     if other:
         raise HaloError(
             f"{folder}/{DESCRIPTION}: trained with HALO {description['halo']}, whose "

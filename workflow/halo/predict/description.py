@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from halo.embeddings.registry import ESM2
 from halo.embeddings.settings import EmbeddingSettings
 from halo.graphs.settings import GraphSettings
 
@@ -35,6 +36,7 @@ class LanguageModel(_Part):
     sha256: Sha256
     included: bool = False
     source: Literal["model", "file"] = "model"
+    model_class: str = Field(ESM2, alias="class")
 
 
 class Structures(_Part):

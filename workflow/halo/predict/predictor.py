@@ -17,6 +17,7 @@ from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
 from halo.embeddings.files import opened
 from halo.embeddings.layout import EmbeddingSettings
+from halo.embeddings.registry import LANGUAGE_MODELS
 from halo.embeddings.weights import FILE, Weights
 from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
@@ -124,7 +125,7 @@ class Predictor:
         neighbours = self._neighbours(table)
         notes: dict[str, Note] = {}
         structures = None
-        if self.ensemble.needs_graphs:
+        if self.ensemble.needs_graphs or self._reads_structures:
             members = members_of(table)
             structures, notes = find_structures(self.bundle, self.settings, self.store, members)
             usable = sum(note.status == "ok" for note in notes.values())
@@ -199,9 +200,9 @@ class Predictor:
     ) -> tuple[EnsemblePrediction, dict[str, LabelAttributions]]:
         members = members_of(table)
         graphs = None
-        if structures is not None:
+        if structures is not None and self.ensemble.needs_graphs:
             graphs = build_graphs(members, self.own_store, structures, self.graph_settings)
-        embeddings = [self._embedded(members, weights) for weights in self.weights]
+        embeddings = [self._embedded(members, weights, structures) for weights in self.weights]
         hashes = table["seq_hash"].to_numpy(dtype=object)
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
@@ -248,12 +249,24 @@ class Predictor:
             alone=np.where(chosen[:, None], alone.probabilities, np.nan),
         )
 
-    def _embedded(self, members: dict[str, list[Member]], weights: Weights) -> Store:
-        if weights.source == FILE:
-            return convert_buckets(members, self.own_store, weights, self.embedding_settings)
-        return embed_buckets(
-            members, self.own_store, weights, self.embedding_settings, self.device, self.encoder_of
+    @property
+    def _reads_structures(self) -> bool:
+        """Whether the language model reads structures."""
+        return any(
+            weights.source != FILE and LANGUAGE_MODELS[weights.model_class].reads_structures
+            for weights in self.weights
         )
+
+    def _embedded(
+        self, members: dict[str, list[Member]], weights: Weights, structures: Store | None
+    ) -> Store:
+        settings = self.embedding_settings
+        if weights.source == FILE:
+            return convert_buckets(members, self.own_store, weights, settings)
+        return embed_buckets(
+            members, self.own_store, weights, settings, self.device, self.encoder_of,
+            structures=structures,
+        )  # fmt: skip
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:
         distinct = table.drop_duplicates("seq_hash")

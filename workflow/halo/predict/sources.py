@@ -8,6 +8,7 @@ from pathlib import Path
 
 from halo.embeddings.files import opened
 from halo.embeddings.find import find_weights
+from halo.embeddings.hub import cached
 from halo.embeddings.published import PUBLISHED
 from halo.embeddings.weights import DOWNLOADS, FILE, Weights
 from halo.errors import HaloError
@@ -43,20 +44,21 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
         )
     if given is not None and not given.exists():
         raise HaloError(f"--language-model: there is no file {given}; correct the path")
-    if given is None and wanted["name"] not in PUBLISHED:
+    name = wanted["name"]
+    if given is None and name not in PUBLISHED and cached(name) is None:
         raise HaloError(
-            f"{bundle.folder}: it needs the language model {wanted['name']} (sha256 "
-            f"{wanted['sha256']}), which has no public address; give the path of the checkpoint: "
-            "--language-model"
+            f"{bundle.folder}: it needs the language model {name} (sha256 {wanted['sha256']}), "
+            "which is not in Hugging Face's cache and which HALO does not download; give the path "
+            "of the checkpoint or of its folder: --language-model"
         )
-    weights = find_weights(str(given or wanted["name"]), _downloads(settings), None)
+    weights = find_weights(str(given or name), _downloads(settings), None)
     if weights.sha256 != wanted["sha256"]:
         raise HaloError(
             f"{weights.path}: its sha256 is {weights.sha256}, but the bundle {bundle.folder} was "
             f"trained with {wanted['name']}, sha256 {wanted['sha256']}; give that checkpoint "
             "(--language-model), or delete this one if it is a damaged download"
         )
-    return replace(weights, name=wanted["name"])
+    return replace(weights, name=name)
 
 
 def _embedding_file(bundle: Bundle, path: str) -> Weights:

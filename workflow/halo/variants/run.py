@@ -13,6 +13,7 @@ import pandas as pd
 from halo import __version__
 from halo.cli import Progress, log
 from halo.code_digest import code_digest
+from halo.embeddings.registry import LANGUAGE_MODELS
 from halo.embeddings.weights import FILE
 from halo.errors import HaloError
 from halo.files import read_text_table, write_table, write_text
@@ -130,6 +131,11 @@ def variants(
             raise HaloError(
                 f"{bundle}: trained on embeddings of a file, and HALO does not compute those of "
                 "variants; use a bundle whose language model HALO computes"
+            )
+        if LANGUAGE_MODELS[model.model_class].reads_structures:
+            raise HaloError(
+                f"{bundle}: its language model reads structures, and variants have none of their "
+                "own; use a bundle with another language model"
             )
         rows = queries.table.set_index("id", drop=False)
         sequences = dict(zip(rows["id"], rows["sequence"], strict=True))
