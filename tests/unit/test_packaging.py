@@ -39,8 +39,10 @@ PYPI_NAMES = {
 NOT_IMPORTED = {"python", "pip", "h2", "protobuf", "sentencepiece", "mmseqs2"}
 # The classes of language models that are loaded by their names in an environment.
 MODEL_CLASSES = {
-    "embeddings.yaml": (ESM2,), "predict.yaml": LANGUAGE_MODELS, "transformers.yaml": LANGUAGE_MODELS
-}  # fmt: skip
+    "embeddings.yaml": (ESM2,),
+    "predict.yaml": LANGUAGE_MODELS,
+    "transformers.yaml": LANGUAGE_MODELS,
+}
 # The only stages that may import PyTorch: alone its import costs a job seconds.
 WITH_TORCH = (
     "halo.device", "halo.embeddings", "halo.finetuning", "halo.network", "halo.predict",

@@ -267,6 +267,10 @@ def lfs_pointer(folder: Path) -> None:
     (folder / "spiece.model").write_text("version https://git-lfs.github.com/spec/v1\n")
 
 
+def web_page(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("<!DOCTYPE html><title>Sign in</title>")
+
+
 def truncated(folder: Path) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-4])
@@ -275,12 +279,13 @@ def truncated(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (without("spiece.model"), "without tokenizer.json or spiece.model; download"),
+        (without("spiece.model"), "without tokenizer.json or spiece.model (ProtT5"),
         (lfs_pointer, "spiece.model is a pointer of Git LFS"),
+        (web_page, "tokenizer.json is a web page (Sign in), not a vocabulary"),
         (without("model.safetensors"), "without model.safetensors or pytorch_model.bin"),
         (truncated, "model.safetensors is truncated or damaged"),
     ],
-    ids=["vocabulary", "pointer", "weights", "truncated"],
+    ids=["vocabulary", "pointer", "page", "weights", "truncated"],
 )
 def test_an_incomplete_folder_is_told_before_any_job(folders, tmp_path, damage, message):
     copy = shutil.copytree(folders["prott5"], tmp_path / "prott5")
@@ -288,7 +293,7 @@ def test_an_incomplete_folder_is_told_before_any_job(folders, tmp_path, damage, 
     [fault] = faults_of(copy)
     assert fault.path == ("embeddings", "model")
     assert message in fault.text
-    with pytest.raises(HaloError, match=message):
+    with pytest.raises(HaloError, match=re.escape(message)):
         weights_of(copy)
 
 

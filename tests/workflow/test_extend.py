@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -157,3 +158,36 @@ def test_add_a_rule(checkout, tmp_path):
     counts = pd.read_csv(tmp_path / "results/x/label_counts.csv", index_col="label")["proteins"]
     labels = table.drop(columns=["id", "accession", "kingdom", "sequence"]).astype(int)
     assert counts.to_dict() == labels.sum().to_dict()
+
+
+def test_add_a_language_model(checkout, tmp_path):
+    transformers = pytest.importorskip(
+        "transformers", reason="the extra language-models is missing"
+    )
+    change = follow("Add a language model", checkout)
+    folder = tmp_path / "models" / change["embeddings"]["model"].replace("/", "--")
+    folder.mkdir(parents=True)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (folder / "vocab.txt").write_text("\n".join([*special, *"LAGVESIKRDTPNQFYMHCWXUBZO"]))
+    config = transformers.BertConfig(
+        vocab_size=30, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32,
+    )  # fmt: skip
+    model = transformers.BertModel(config).eval()
+    model.save_pretrained(folder)
+    program = (
+        "import json, sys, torch; from pathlib import Path\n"
+        "from halo.embeddings.embed import make_encoder\n"
+        "from halo.embeddings.find import find_weights\n"
+        "weights = find_weights(sys.argv[1], Path(sys.argv[1]), None)\n"
+        "encoder = make_encoder(weights, -1, 'cpu', torch.float32)\n"
+        "states = encoder.start(['MKTU', 'ACDEFGH'])()\n"
+        "print(json.dumps([weights.model_class, [rows.tolist() for rows in states]]))"
+    )
+    name, states = json.loads(python(checkout, "-c", program, folder).splitlines()[-1])
+    assert name == "protbert"
+    tokenizer = transformers.BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
+    for text, found in zip(["M K T X", "A C D E F G H"], states, strict=True):
+        tokens = tokenizer(text, return_tensors="pt")
+        expected = model(**tokens).last_hidden_state[0, 1:-1].detach().numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -36,6 +36,8 @@ REPLACE = (
 )
 AGAIN = "download it again"
 ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
+# Nothing, a pointer or a web page: `foreign_fault` takes vocabularies such as "<cls>" for a page.
+NO_VOCABULARY = re.compile(rb"$|version https://git-lfs|\s*<(!doctype|html)", re.IGNORECASE)
 LEGACY_PICKLES = 5  # before the tensors: magic number, version, machine, content, keys
 LEGACY_BYTES = 16 << 20  # largest size of these
 LONGEST_NAME = 1000  # longest name that a pickle may import
@@ -257,11 +259,8 @@ def _vocabulary_fault(path: Path, known: ModelClass, fix: str) -> str | None:
     for file in found:
         with file.open("rb") as opened:
             head = opened.read(HEAD)
-        # They begin as a message of a server and as a web page do.
-        is_one = head.startswith({".json": b"{", ".txt": b"<cls>"}.get(file.suffix, b"\n"))
-        fault = None if is_one else foreign_fault(head, fix, "a vocabulary")
-        if fault is not None:
-            return f"{file.name} is {fault}"
+        if NO_VOCABULARY.match(head):
+            return f"{file.name} is {foreign_fault(head, fix, 'a vocabulary')}"
     return None
 
 

@@ -78,8 +78,8 @@ class LanguageModelSettings:
     )
     model: str = setting(
         "esm2_t33_650M_UR50D",
-        "path of a checkpoint in fair-esm's format, or a published name such as "
-        "esm2_t33_650M_UR50D",
+        "published name of an ESM-2, path of a file in fair-esm's format or of a folder in Hugging "
+        "Face's, or organization/name in the cache of Hugging Face",
         min_length=1,
     )
     sha256: str | None = setting(

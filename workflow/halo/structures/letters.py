@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 from mini3di import Encoder
@@ -27,7 +28,7 @@ def structure_letters(length: int, structure: Mapping[str, np.ndarray] | None) -
     letters = np.full(length, UNKNOWN)
     if structure is None or not len(structure["coordinates"]):
         return "".join(letters)
-    encoder = Encoder()
+    encoder = _encoder()
     position = structure["position"].astype(np.int64)
     best = np.zeros(length, dtype=np.int64)
     for start, stop in structure["fragment"].astype(np.int64):
@@ -49,6 +50,11 @@ def structure_letters(length: int, structure: Mapping[str, np.ndarray] | None) -
     total = np.bincount(position[told], plddt[told], length)
     letters[(count > 0) & (total < CONFIDENT * count)] = UNKNOWN
     return "".join(letters)
+
+
+@cache
+def _encoder() -> Encoder:
+    return Encoder()  # reads its weights from a file
 
 
 def structure_aware(sequence: str, structure: Mapping[str, np.ndarray] | None) -> str:
