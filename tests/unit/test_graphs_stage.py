@@ -13,6 +13,7 @@ from halo.proteins.members import Member
 from halo.store import Store, bucket_of
 from halo.structures.layout import LAYOUT as STRUCTURES
 from halo.structures.layout import Note, pack
+from halo.structures.versions import structure_version
 
 SETTINGS = GraphSettings()
 SEQUENCES = ["ACDEFGHIKL" * count for count in range(2, 9)]
@@ -44,7 +45,7 @@ def require_right(store: Store, structures: Store) -> None:
     """Every graph is there, and is the one of its sequence and its structure."""
     for sequence in SEQUENCES:
         name = sha256_of_text(sequence)
-        known = stage.structure_version(structures, name)
+        known = structure_version(structures, name)
         expected = build_graph(sequence, structures.read(name) if known else None, SETTINGS)
         found = Store(store.path, LAYOUT).read(name)
         for key, values in expected.items():

@@ -7,6 +7,7 @@ tokenizer, one protein at a time.
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +26,29 @@ from halo.embeddings.find import class_of_model, find_weights
 from halo.embeddings.language_model import load_language_model
 from halo.embeddings.layout import layout_of, read_embedding
 from halo.embeddings.settings import EmbeddingSettings
+from halo.embeddings.weights import Weights
 from halo.errors import HaloError
-from halo.files import read_json, sha256_of_text
+from halo.files import read_json, sha256_of_text, write_json
+from halo.predict.build_bundle import copy_language_model
+from halo.predict.bundle import DESCRIPTION, FORMAT, MANIFEST, listed, read_bundle
+from halo.predict.run import predict
+from halo.predict.sources import find_language_model
 from halo.proteins.members import Member
 from halo.store import Store, bucket_of
 from halo.store_upkeep import compact
 from halo.structures.layout import LAYOUT as STRUCTURES
 from halo.structures.layout import Fragment, Note, pack
 from halo.structures.parse import parse_structure
+from halo.variants.run import variants
+from halo.variants.settings import VariantSettings
+from predict_bundle import OFFLINE, queries, write_fasta
 
 transformers = pytest.importorskip("transformers", reason="the extra language-models is missing")
 pytest.importorskip("sentencepiece", reason="the extra language-models is missing")
 mini3di = pytest.importorskip("mini3di", reason="the extra language-models is missing")
 from halo.structures.letters import structure_aware, structure_letters  # noqa: E402
 
-DIM = 32
+DIM = 96  # of the demo's ESM-2, too
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "MWX", "ACDEFGHIKLMNPQRSTVWYBUZOJ", "MKT" * 25]
 AMINO_ACIDS = "ALGVSREDTIPKFQNYMHWC"
 WORD = "\u2581"
@@ -466,3 +475,78 @@ def test_a_changed_structure_is_embedded_again(folders, tmp_path):
     assert made == []  # a compaction keeps the versions of the structures
     with pytest.raises(ValueError, match="reads structures"):
         embed_buckets(*arguments, encoder)
+
+
+# ---------------------------------------------------------------------- predictions
+
+
+@pytest.fixture
+def cached(folders, tmp_path, monkeypatch):
+    """The models in a cache of Hugging Face, by name."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    for name, folder in folders.items():
+        shutil.copytree(folder, cache / f"models--small--{name}/snapshots/0")
+    return {name: f"small/{name}" for name in folders}
+
+
+def bundle_with(small_bundle: Path, folder: Path, weights: Weights) -> Path:
+    """A copy of a bundle whose networks are given the states of another language model."""
+    shutil.copytree(small_bundle, folder)
+    description = read_json(folder / DESCRIPTION)
+    description["language_model"] |= {
+        "name": weights.name, "sha256": weights.sha256, "class": weights.model_class
+    }  # fmt: skip
+    description["embeddings"]["window"] = 1022
+    write_json(folder / DESCRIPTION, description)
+    write_json(folder / MANIFEST, {"format": FORMAT, "files": listed(folder)})
+    return folder
+
+
+@pytest.mark.parametrize("name", ["prott5", "saprot"])
+def test_a_bundle_names_its_language_model(small_bundle, cached, folders, tmp_path, name):
+    weights = find_weights(cached[name], tmp_path, None)
+    bundle = bundle_with(small_bundle, tmp_path / "bundle", weights)
+    shortest = dict(sorted(queries().items(), key=lambda each: len(each[1]))[:4])
+    settings = replace(OFFLINE, language_model=None, store=tmp_path / "store")
+    predict(write_fasta(tmp_path / "q.fasta", shortest), bundle, tmp_path / "out", settings)
+    [folder] = (tmp_path / "store/embeddings").iterdir()
+    store = Store(folder, layout_of(read_json(folder / "fingerprint.json")))
+    structures = None
+    if name == "saprot":
+        [folder] = (tmp_path / "store/structures").iterdir()
+        structures = Store(folder, STRUCTURES)
+    known = 0
+    for sequence in shortest.values():
+        text, own = sequence, sha256_of_text(sequence)
+        if structures is not None:
+            text = structure_aware(sequence, structures.read(own))
+            known += text[1::2] != "#" * len(sequence)
+        expected = expected_states(name, folders[name], text, -1)
+        np.testing.assert_allclose(read_embedding(store, own), expected, rtol=2e-3, atol=2e-3)
+    assert known or name == "prott5"
+
+
+def test_a_bundle_whose_language_model_is_unknown_is_refused(small_bundle, cached, tmp_path):
+    weights = find_weights(cached["esmc"], tmp_path, None)
+    other = bundle_with(small_bundle, tmp_path / "other", replace(weights, name="small/gone"))
+    with pytest.raises(HaloError, match=r"small/gone .* not in Hugging Face's cache"):
+        find_language_model(read_bundle(other), replace(OFFLINE, language_model=None))
+    new = bundle_with(small_bundle, tmp_path / "new", replace(weights, model_class="esm9"))
+    with pytest.raises(HaloError, match="a language model of the class esm9"):
+        read_bundle(new)
+
+
+def test_variants_of_a_model_that_reads_structures_are_refused(small_bundle, cached, tmp_path):
+    weights = find_weights(cached["saprot"], tmp_path, None)
+    bundle = bundle_with(small_bundle, tmp_path / "bundle", weights)
+    wildtypes = write_fasta(tmp_path / "q.fasta", queries(1))
+    with pytest.raises(HaloError, match="its language model reads structures"):
+        variants(wildtypes, None, bundle, tmp_path / "out", VariantSettings(scan="substitutions"))
+
+
+def test_a_bundle_can_include_the_language_model(folders, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    weights = weights_of(folders["saprot"])
+    copy_language_model(weights, tmp_path / "bundle")
+    assert weights_of(tmp_path / "bundle/language_model").sha256 == weights.sha256

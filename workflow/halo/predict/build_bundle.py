@@ -173,7 +173,7 @@ def build_bundle(
         if settings.sequences:
             _write_training(work / TRAINING, proteins, trained)
         if settings.language_model:
-            _copy_language_model(weights, work)
+            copy_language_model(weights, work)
         shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
         write_json(work / "metrics.json", measured["methods"][first.method])
@@ -319,7 +319,7 @@ def _portable(structures: Mapping[str, Any]) -> dict[str, Any]:
     return {key: structures[key] for key in ("min_identity", "min_coverage", "max_length")}
 
 
-def _copy_language_model(weights: Weights, work: Path) -> None:
+def copy_language_model(weights: Weights, work: Path) -> None:
     """Copy a checkpoint, or the files of a folder in Hugging Face's format."""
     source = Path(weights.path)
     if weights.source == FILE:
