@@ -64,6 +64,7 @@ BENCHMARK = {
     "benchmark": {"name": "bench", "runs": {"one": {"title": "One"}}},
     "finetune": {"model": "pretrained"},
     "structures": {"sources": []},
+    "embeddings": {"model": "esmc"},  # of the package transformers
     "methods": {"halo": {"class": "network"}, "majority": {"class": "majority"}},
 }
 
@@ -93,7 +94,8 @@ class Run:
     @property
     def prefixes(self) -> dict[str, Path]:
         """Where each environment lies."""
-        made = re.findall(r"/envs/(\w+)\.yaml created \(location: (.+)\)", self.first)
+        said = self.first + self.benchmark
+        made = re.findall(r"/envs/(\w+)\.yaml created \(location: (.+)\)", said)
         return {name: self.folder / place for name, place in made}
 
     @property
@@ -125,6 +127,7 @@ def run(conda):
     wildtype = table["sequence"].iat[0]
     (folder / "wildtype.fasta").write_text(f">wildtype\n{wildtype}\n")
     (folder / "variants.txt").write_text(f"{wildtype[4]}5del\n")
+    write_esmc(folder / "esmc")
     with h5py.File(folder / "embeddings.h5", "w") as file:
         for name, text in zip(table["id"], table["sequence"], strict=True):
             file[name] = np.ones((len(text), 2), np.float16)
@@ -161,6 +164,14 @@ def run(conda):
             call("--config", "fasta=wildtype.fasta", "variants=variants.txt", "--", "variants"),
             call(folder / "file.yaml", "--", "results/file/language_model.json"),
         )
+
+
+def write_esmc(folder: Path) -> None:
+    """A small random ESM C."""
+    from transformers import EsmcConfig, EsmcModel  # takes seconds, and all collect this module
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    EsmcModel(EsmcConfig(**shape, intermediate_size=16)).save_pretrained(folder)
 
 
 @contextmanager
