@@ -118,7 +118,7 @@ class TransformersModel(PaddedModel):
         )
         return found.last_hidden_state if self.is_last else found.hidden_states[self.layer]
 
-    def _load(self, folder: Path) -> torch.nn.Module:
+    def _load(self, folder: Path) -> Any:
         try:
             model, found = getattr(transformers, self.architecture).from_pretrained(
                 folder,
