@@ -143,6 +143,7 @@ bench-train: $(VENV)/.test  ## compare training with graphs that are rebuilt eac
 
 bench-variants: $(VENV)/.test  ## compare mutants of planted signals with others, in the results of the demo
 	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/variants.py results/demo
+
 bench-gpu: $(VENV)/.test  ## run the benchmarks on a GPU, and print the ratio of each
 	@PYTHONPATH=workflow python tests/benchmarks/bench_gpu.py
 

@@ -67,7 +67,7 @@ class Fractions:
 class AuditSettings:
     """Sensitivity of the audit, and how often the split is repeated with its findings."""
 
-    sensitivity: float = setting(6.5, "sensitivity (-s) of the audit's search", ge=1, le=7.5)
+    sensitivity: float = setting(7.5, "sensitivity (-s) of the audit's search", ge=1, le=7.5)
     exact: int = setting(
         3000,
         "number of proteins, drawn at random, that are aligned with all others; a data set with "
