@@ -65,9 +65,11 @@ checkpoint ingest:
     input:
         table=dataset_file(DATASET),
         labels=labels_file(DATASET),
+        groups=list(tables_of_groups(DATASET).values()),
         mappings=uniprot_mappings(),
         test=dataset_file(TEST_SET),
         test_labels=labels_file(TEST_SET),
+        test_groups=list(tables_of_groups(TEST_SET).values()),
         embedding_index="<results>/embedding_index.csv" if FROM_FILE else [],
     output:
         proteins="<results>/proteins.csv",
@@ -88,12 +90,14 @@ checkpoint ingest:
         labels=lambda wildcards, input: option("labels", input.labels),
         test=lambda wildcards, input: option("test-input", input.test),
         test_labels=lambda wildcards, input: option("test-labels", input.test_labels),
+        groups=Untracked(group_options("group-labels", DATASET)),
+        test_groups=Untracked(group_options("test-group-labels", TEST_SET)),
         embeddings=lambda wildcards, input: option("embedding-index", input.embedding_index),
         embedding_file=Untracked(option("embedding-file", config["embeddings"]["path"])),
         long_labels="--long-labels" if LONG_LABELS else "",
         code=script_digest("ingest.py"),
     shell:
-        "{params.run}/ingest.py --input {input.table:q} {params.labels} {params.test} {params.test_labels}"
+        "{params.run}/ingest.py --input {input.table:q} {params.labels} {params.groups} {params.test} {params.test_labels} {params.test_groups}"
         " {params.embeddings} {params.embedding_file} {params.long_labels} --proteins {output.proteins} --rejected {output.rejected}"
         " --members {output.members} --digests {output.digests} --settings {params.settings:q}"
         " --plan {params.plan:q} --log {log}"

@@ -21,7 +21,12 @@ log = logging.getLogger("halo.ingest")
 def job(arguments: argparse.Namespace) -> None:
     """Ingest the data, and log the jobs and disk space that the run needs."""
     files = DataFiles(
-        arguments.input, arguments.labels, arguments.test_input, arguments.test_labels
+        arguments.input,
+        arguments.labels,
+        arguments.test_input,
+        arguments.test_labels,
+        dict(arguments.group_labels),
+        dict(arguments.test_group_labels),
     )
     proteins, rejected = read_datasets(files, arguments.settings)
     if arguments.embedding_index:
@@ -37,6 +42,12 @@ def job(arguments: argparse.Namespace) -> None:
     log_plan(proteins, arguments.plan)
 
 
+def group_table(text: str) -> tuple[str, Path]:
+    """Name and table of a group from ``name=path``."""
+    name, _, path = text.partition("=")
+    return name, Path(path)
+
+
 if __name__ == "__main__":
     parser = job_parser(__doc__)
     parser.add_argument(
@@ -45,6 +56,11 @@ if __name__ == "__main__":
     parser.add_argument("--labels", type=Path, help="separate table of labels")
     parser.add_argument("--test-input", type=Path, help="external test set")
     parser.add_argument("--test-labels", type=Path, help="its table of labels")
+    for name, of in (("--group-labels", ""), ("--test-group-labels", " of the test set")):
+        parser.add_argument(
+            name, type=group_table, action="append", default=[], metavar="NAME=FILE",
+            help=f"table of labels of a further group{of}",
+        )  # fmt: skip
     parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
     parser.add_argument(
         "--embedding-index", type=Path, help="embedding_index.csv, to reject others"

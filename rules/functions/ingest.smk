@@ -33,6 +33,18 @@ def labels_file(table):
     return literal(table["labels"]["table"]) if table and table["labels"]["table"] else []
 
 
+def tables_of_groups(table):
+    """The separate tables of further groups of labels, by the name of the group."""
+    groups = (table.get("groups") or {}) if table else {}
+    return {name: literal(group["table"]) for name, group in groups.items() if group["table"]}
+
+
+def group_options(name, table):
+    """Options of a command line with the tables of groups."""
+    given = tables_of_groups(table).items()
+    return " ".join(option(name, f"{group}={path}") for group, path in given)
+
+
 def uniprot_name(table):
     """File name of the UniProt entries of a data set."""
     settings = UniprotSettings.from_config(table["uniprot"])
@@ -55,7 +67,9 @@ def check_data():
     """Stop the run before the first job if its data do not fit its configuration."""
     test_labels = TEST_SET["labels"]["table"] if TEST_SET else None
     files = [dataset_file(DATASET), DATASET["labels"]["table"], dataset_file(TEST_SET), test_labels]
-    given = [*filter(None, [*files, config["split"]["base"]]), *CONFIGFILES]
+    groups = [tables_of_groups(DATASET), tables_of_groups(TEST_SET)]
+    tables = [path for of_groups in groups for path in of_groups.values()]
+    given = [*filter(None, [*files, *tables, config["split"]["base"]]), *CONFIGFILES]
     changed = {"dataset", "split"} & set(workflow.config_settings.config)  # on the command line
     made = None if changed else Path("results", config["run"], "proteins.csv")
     if not worth_reading(given, made):
@@ -68,7 +82,7 @@ def check_data():
     except ModuleNotFoundError:
         return
     try:
-        data = datasets.DataFiles(*(file or None for file in files))
+        data = datasets.DataFiles(*(file or None for file in files), *groups)
         preflight.check_data(data, stage_settings.ingest_settings(USED), config["split"])
     except HaloError as error:
         raise WorkflowError(str(error)) from None

@@ -81,7 +81,7 @@ def measure(run: Path, store: Path, method: str) -> dict[str, object]:
                     or not 0 < wanted.sum() < length
                 ):
                     continue
-                parts = network_attribution(network, dataset[row], [column], "multilabel", "cpu")
+                parts = network_attribution(network, dataset[row], [column], proteins.groups, "cpu")
                 kinds = {
                     "attribution": smoothed(parts.values[0]),
                     "attention": smoothed(parts.attention),

@@ -36,6 +36,7 @@ from halo.finetuning.learner import Learner  # noqa: E402
 from halo.finetuning.loop import Finetuning  # noqa: E402
 from halo.finetuning.processes import Processes  # noqa: E402
 from halo.finetuning.settings import FinetuneSettings  # noqa: E402
+from halo.label_groups import all_groups  # noqa: E402
 from halo.malloc import keep_freed_memory  # noqa: E402
 from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.run import split  # noqa: E402
@@ -89,12 +90,13 @@ def measure(
     n_labels = data["train"].labels.shape[1]
     learner = Learner(model, alphabet, n_labels, embedding, settings, seed).to(device)
     one = Processes()
-    position = Finetuning(learner, data["train"], data["val"], "multilabel", seed, one).run()
+    groups = all_groups([str(label) for label in range(n_labels)], "multilabel", ())
+    position = Finetuning(learner, data["train"], data["val"], groups, seed, one).run()
     logits = learner.score(data["test"].sequences, one)
     tau = learner.tau.cpu()
     return {
         "val": position.history[position.best_epoch - 1]["val_macro_f1"],
-        "test": macro_f1(logits, data["test"].labels, tau, "multilabel"),
+        "test": macro_f1((logits >= tau).numpy(), data["test"].labels.numpy()),
         "best_epoch": position.best_epoch,
         "seconds": time.perf_counter() - start,
     }

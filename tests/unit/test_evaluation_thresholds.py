@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 from halo.baselines.stage import decision_thresholds
 from halo.decisions import decide, uncertainty
 from halo.evaluation.thresholds import FIXED, tuned_thresholds
+from halo.label_groups import all_groups, by_group
 from halo.training.decisions import macro_f1
 
 
@@ -59,7 +60,8 @@ def test_a_score_that_equals_its_threshold_gives_the_label():
     """In the evaluation of probabilities and in the training, which has logits, alike."""
     truth = np.array([[1.0], [0.0]], dtype=np.float32)
     logits, tau = torch.tensor([[0.25], [0.2]]), torch.tensor([0.25])
-    assert macro_f1(logits, torch.from_numpy(truth), tau, "multilabel") == 1
+    groups = all_groups(("A",), "multilabel", ())
+    assert macro_f1(by_group(groups, decide, logits.numpy(), tau.numpy()), truth) == 1
     for scores, limits in ((logits, tau), (logits.sigmoid(), tau.sigmoid())):
         found = decide(scores.numpy(), limits.numpy(), "multilabel")
         assert found.tolist() == [[True], [False]]

@@ -22,6 +22,7 @@ from halo.errors import HaloError
 from halo.evaluation.models import read_model
 from halo.files import sha256_of_text, write_json
 from halo.fold_parts import FoldParts
+from halo.label_groups import all_groups
 from halo.model_key import ModelKey
 from halo.proteins.table import Proteins
 from halo.store import Store
@@ -104,10 +105,11 @@ def test_the_best_neighbourhood_on_val_is_chosen():
     known = np.ones_like(labels, dtype=bool)
     training = Annotated(vectors, labels, known)
     validation = Annotated(vectors[:60] + 0.01, labels[:60], known[:60])
-    found = choose(training, validation, "multilabel", NeighbourSettings(k=(1, 50)))
+    groups = all_groups(("A", "B"), "multilabel", ())
+    found = choose(training, validation, groups, NeighbourSettings(k=(1, 50)))
     assert found.neighbourhood.k == 1
     assert found.macro_f1 == 1
-    far = choose(training, validation, "multilabel", NeighbourSettings(k=(50,)))
+    far = choose(training, validation, groups, NeighbourSettings(k=(50,)))
     assert far.macro_f1 < found.macro_f1
 
 
@@ -187,5 +189,6 @@ def test_a_single_label_is_the_most_frequent_one(training, queries):
     one_hot = np.eye(3, dtype=np.uint8)[training.labels.argmax(axis=1)]
     table = Annotated(training.vectors, one_hot, training.known)
     validation = Annotated(queries, one_hot[:25], training.known[:25])
-    found = choose(table, validation, "singlelabel", NeighbourSettings(k=(1, 70)))
+    groups = all_groups(("A", "B", "C"), "singlelabel", ())
+    found = choose(table, validation, groups, NeighbourSettings(k=(1, 70)))
     assert found.neighbourhood.k == 1

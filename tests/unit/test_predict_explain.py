@@ -21,6 +21,7 @@ from halo.files import sha256_of_text
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.settings import FinetuneSettings
 from halo.graphs.build import GraphSettings, build_graph
+from halo.label_groups import LabelGroup, all_groups
 from halo.network.batch import Batch
 from halo.network.classes import NETWORKS
 from halo.network.features import protein_data
@@ -65,6 +66,11 @@ def random_protein(rng: np.random.Generator, length: int, embedding: np.ndarray 
     return protein_data(graph, embedding.astype(np.float16))
 
 
+def multilabel(count: int) -> tuple[LabelGroup, ...]:
+    """One group of multi-label labels."""
+    return all_groups("ABCD"[:count], "multilabel", ())
+
+
 # ------------------------------------------------------------------ the parts add up
 
 
@@ -75,7 +81,8 @@ def test_parts_sum_to_the_change_of_the_logit(kind, task):
     torch.manual_seed(1)
     network = NETWORKS[kind](DIM, 4, NetworkSettings(hidden=16, layers=2, heads=2)).eval()
     protein = random_protein(rng, 40)
-    found = network_attribution(network, protein, [2, 0], task, "cpu", steps=64)
+    groups = all_groups("ABCD", task, ())
+    found = network_attribution(network, protein, [2, 0], groups, "cpu", steps=64)
     assert found.values.shape == (2, 40)
     np.testing.assert_allclose(found.values.sum(axis=1), found.change, atol=0.02)
     assert found.attention.sum() == pytest.approx(1, abs=1e-5)
@@ -85,7 +92,7 @@ def test_parts_sum_to_the_change_of_the_logit(kind, task):
     if kind == "network":  # whose change is measured from a protein that is not this one
         assert np.abs(found.change).max() > 0.05
     # Fewer steps are a little less exact, and not another thing.
-    rough = network_attribution(network, protein, [2, 0], task, "cpu", steps=16)
+    rough = network_attribution(network, protein, [2, 0], groups, "cpu", steps=16)
     np.testing.assert_allclose(rough.change, found.change, atol=1e-6)
     np.testing.assert_allclose(rough.values.sum(axis=1), found.change, atol=0.2)
 
@@ -95,7 +102,7 @@ def test_parts_of_a_head_sum_to_the_change_of_the_logit():
     torch.manual_seed(2)
     head = AttentionHead(DIM, 3, FinetuneSettings(hidden=8, pooling_heads=2)).eval()
     states = (3 * rng.normal(size=(50, DIM))).astype(np.float16)
-    found = head_attribution(head, states, [1], "multilabel", steps=64)
+    found = head_attribution(head, states, [1], multilabel(3), steps=64)
     np.testing.assert_allclose(found.values.sum(axis=1), found.change, atol=0.01)
     assert abs(found.change[0]) > 0.01
     assert found.attention.sum() == pytest.approx(1, abs=1e-5)
@@ -105,9 +112,9 @@ def test_long_proteins_are_worked_on_in_pieces(monkeypatch):
     torch.manual_seed(3)
     network = NETWORKS["network"](DIM, 2, NetworkSettings(hidden=16, layers=1, heads=2)).eval()
     protein = random_protein(np.random.default_rng(3), 60)
-    whole = network_attribution(network, protein, [1], "multilabel", "cpu")
+    whole = network_attribution(network, protein, [1], multilabel(2), "cpu")
     monkeypatch.setattr("halo.predict.attribution.RESIDUES", 100)
-    pieces = network_attribution(network, protein, [1], "multilabel", "cpu")
+    pieces = network_attribution(network, protein, [1], multilabel(2), "cpu")
     np.testing.assert_allclose(pieces.values, whole.values, atol=1e-5)
 
 
@@ -169,7 +176,7 @@ def test_residues_of_the_signal_rank_on_top(trained):
     ours, ours_of_two, attention, hits, inside, named = [], [], [], [], 0, 0
     for protein, labels, where in proteins:
         for label in np.flatnonzero(labels):
-            found = network_attribution(network, protein, [int(label)], "multilabel", "cpu")
+            found = network_attribution(network, protein, [int(label)], multilabel(2), "cpu")
             ours.append(roc_auc_score(where[label], found.values[0]))
             if labels.all():
                 ours_of_two.append(ours[-1])
@@ -191,7 +198,7 @@ def test_the_signal_of_another_label_is_no_reason(trained):
     network, proteins = trained
     for protein, labels, where in proteins:
         if labels.all():
-            found = network_attribution(network, protein, [0, 1], "multilabel", "cpu").values
+            found = network_attribution(network, protein, [0, 1], multilabel(2), "cpu").values
             for label, other in ((0, 1), (1, 0)):
                 assert found[label][where[label]].sum() > found[label][where[other]].sum() + 1
 

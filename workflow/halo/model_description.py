@@ -7,14 +7,17 @@ import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
 from halo import __version__
+from halo.label_groups import MAIN, LabelGroup, as_content, from_content
 from halo.methods import CLASSES
 from halo.model_key import ModelKey
 from halo.network.settings import NetworkSettings
+from halo.proteins.table import Proteins
 from halo.regions.decode import Transitions
-from halo.typed_json import Part, Versioned, read_typed, write_typed
+from halo.typed_json import LabelSet, Part, Versioned, read_typed, write_typed
 
 NAME = "model.json"
 FORMAT = 3  # 3: the same fields for every class; tensors `standardize.mean` and `.std`
+FORMAT_GROUPS = 4  # 4: like 3, with further groups of labels
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -75,6 +78,14 @@ class RegionKinds(Part):
         return Transitions(np.array(self.first), np.array(self.next))
 
 
+class DescribedGroup(LabelSet):
+    """A further group of labels: what `ModelDescription` has of the main one."""
+
+    members: list[JoinedMember] | None = None
+    band: Band | None = None
+    conformal: Conformal | None = None
+
+
 class ModelDescription(Versioned):
     """The content of ``model.json``.
 
@@ -85,7 +96,10 @@ class ModelDescription(Versioned):
     split, fold, seed, method
         Key of the model, see `halo.model_key.ModelKey`.
     task, labels, thresholds
-        A label is predicted if its probability is at least its threshold.
+        A label is predicted if its probability is at least its threshold. The task is that of the
+        main group of labels; labels and thresholds are those of all groups.
+    groups
+        Further groups of labels.
     proteins
         Number of proteins, by part.
     network, training, embedding_dim, graphs, embeddings, modality_weights, kept_epoch
@@ -98,7 +112,7 @@ class ModelDescription(Versioned):
     regions
         For networks that predict regions: their kinds and transitions.
     members, band, conformal
-        For a cascade or an average.
+        For a cascade or an average, of the main group of labels.
     neighbours
         For `nearest_neighbour`: the neighbourhood that was chosen.
     """
@@ -110,6 +124,7 @@ class ModelDescription(Versioned):
     method: str
     task: Literal["multilabel", "singlelabel"]
     labels: Annotated[list[str], Field(min_length=1)]
+    groups: dict[str, DescribedGroup] | None = None
     thresholds: dict[str, FiniteFloat]
     proteins: dict[str, int]
     parameters: int | None = None
@@ -133,7 +148,23 @@ class ModelDescription(Versioned):
         missing = [label for label in self.labels if label not in self.thresholds]
         if missing:
             raise ValueError(f"thresholds lack {', '.join(missing)}")
+        _ = self.further  # ValueError if labels are not in their place
         return self
+
+    @property
+    def further(self) -> tuple[LabelGroup, ...]:
+        """The further groups of labels."""
+        named = {name: each.model_dump() for name, each in (self.groups or {}).items()}
+        return from_content(self.labels, named)
+
+    def of_group(self, group: LabelGroup) -> "ModelDescription":
+        """The description of the model as one of this group of labels only."""
+        own: dict[str, Any] = {"labels": list(group.labels), "groups": None}
+        if group.name != MAIN:
+            described_group = (self.groups or {})[group.name]
+            kept = ("task", "members", "band", "conformal")
+            own |= {name: getattr(described_group, name) for name in kept}
+        return self.model_copy(update=own)
 
     @property
     def key(self) -> ModelKey:
@@ -145,7 +176,14 @@ def described(method_class: str, key: ModelKey, **fields: Any) -> ModelDescripti
     """The description of a model of this version."""
     names = {"split": key.split, "fold": key.fold, "seed": key.seed, "method": key.method}
     content: dict[str, Any] = {"class": method_class, **names, **fields}
-    return ModelDescription(format=FORMAT, halo=__version__, **content)
+    format_ = FORMAT_GROUPS if fields.get("groups") else FORMAT
+    return ModelDescription(format=format_, halo=__version__, **content)
+
+
+def groups_of(proteins: Proteins) -> dict[str, DescribedGroup] | None:
+    """Further groups of labels of the proteins that a model is trained on."""
+    content = as_content(proteins.further)
+    return {name: DescribedGroup(**each) for name, each in content.items()} or None
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:
@@ -156,4 +194,4 @@ def write_description(folder: Path, description: ModelDescription) -> None:
 def read_description(folder: Path) -> ModelDescription:
     """Read ``model.json`` of a folder; HaloError if it is damaged or of another format."""
     fix = "train it again with this version, or use the version that wrote it"
-    return read_typed(Path(folder) / NAME, ModelDescription, FORMAT, fix)
+    return read_typed(Path(folder) / NAME, ModelDescription, (FORMAT, FORMAT_GROUPS), fix)

@@ -1,6 +1,6 @@
 """``predictions.csv``: probabilities of the held-out proteins of a fold, by any method."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,10 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import read_text_table, write_table
 from halo.fold_parts import FoldParts
+from halo.label_groups import LabelGroup
 from halo.proteins.table import Proteins
+
+DECIDED_BY = "decided_by"
 
 
 def probability_columns(label_names: Sequence[str]) -> list[str]:
@@ -23,7 +26,7 @@ def write_predictions(
     parts: FoldParts,
     rows: np.ndarray,
     probabilities: np.ndarray,
-    decided_by: np.ndarray | None = None,
+    decided_by: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write ``predictions.csv``.
 
@@ -31,20 +34,21 @@ def write_predictions(
     ----------
     rows : int64 [n], rows of the protein table
     probabilities : [n, n_labels], of these rows
-    decided_by : text [n], for combined methods, the member that decided
+    decided_by : for combined methods, the member that decided: text [n] by column, see
+        `halo.label_groups.LabelGroup.column`
     """
     table = pd.DataFrame(probabilities, columns=probability_columns(proteins.label_names))
     table.insert(0, "id", proteins.ids[rows])
     table.insert(1, "part", parts.part[rows])
-    if decided_by is not None:
-        table.insert(2, "decided_by", decided_by)
+    for place, (name, deciders) in enumerate((decided_by or {}).items(), start=2):
+        table.insert(place, name, deciders)
     write_table(file, table)
 
 
 def read_predictions(
-    file: Path, label_names: Sequence[str]
+    file: Path, label_names: Sequence[str], group: LabelGroup
 ) -> tuple[pd.DataFrame, np.ndarray | None, np.ndarray]:
-    """Read ``predictions.csv``.
+    """Read ``predictions.csv`` of one group of labels; `label_names` are those of all groups.
 
     Returns
     -------
@@ -57,10 +61,12 @@ def read_predictions(
         if the file has other columns, or a value that is not a probability
     """
     fix = "delete the file and run again"
-    columns = probability_columns(label_names)
+    columns = probability_columns(group.labels)
     table = read_text_table(file)
-    decided_by = table.pop("decided_by").to_numpy(object) if "decided_by" in table else None
-    if list(table.columns) != ["id", "part", *columns]:
+    decided = {name: table.pop(name) for name in list(table) if name.startswith(DECIDED_BY)}
+    decider = decided.get(group.column(DECIDED_BY))
+    decided_by = None if decider is None else decider.to_numpy(object)
+    if list(table.columns) != ["id", "part", *probability_columns(label_names)]:
         raise HaloError(f"{file}: its labels are not {', '.join(label_names)}; {fix}")
     try:
         # numpy's conversion is exact, unlike that of older versions of pandas; a probability that

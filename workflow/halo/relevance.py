@@ -55,6 +55,11 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
         unused.append("cascade")
     if not classes & set(NETWORKS):
         unused += ["network", "training"]
+    if kept["dataset"]["groups"] is None:
+        unused.append("training.group_weight")
+    for section in ("dataset", "dataset.test"):
+        groups = (kept["dataset"] if section == "dataset" else kept["dataset"]["test"]) or {}
+        unused += [f"{section}.groups.{name}.table" for name in groups.get("groups") or ()]
     for key in (*EXECUTION, *FILES, *unused):
         _drop(kept, key.split("."))
     for method in kept["methods"].values():

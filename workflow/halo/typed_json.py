@@ -4,10 +4,11 @@ Files may come from anywhere: the format is checked first, then every field.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from halo.errors import HaloError
 from halo.files import read_json, write_json
@@ -26,6 +27,13 @@ class Versioned(Part):
     halo: str
 
 
+class LabelSet(Part):
+    """Task and labels of a further group of labels, see `halo.label_groups`."""
+
+    task: Literal["multilabel", "singlelabel"]
+    labels: Annotated[list[str], Field(min_length=1)]
+
+
 T = TypeVar("T", bound=Versioned)
 
 
@@ -37,9 +45,9 @@ def write_typed(file: Path, content: Versioned) -> None:
 
 
 def read_typed(
-    file: Path, kind: type[T], current: int, fix: str, unnumbered: int | None = None
+    file: Path, kind: type[T], formats: Sequence[int], fix: str, unnumbered: int | None = None
 ) -> T:
-    """Read and check a file of the format `current`.
+    """Read and check a file of one of the `formats`.
 
     `unnumbered` is the format of files that were written before there was a number. HaloError with
     the `fix` where the file has another format, or where a field is missing or of another type.
@@ -48,8 +56,9 @@ def read_typed(
     if isinstance(content, dict) and unnumbered is not None:
         content.setdefault("format", unnumbered)
     version = content.get("format") if isinstance(content, dict) else None
-    if version != current or isinstance(version, bool):
+    if version not in formats or isinstance(version, bool):
         fault = f"has the format {version!r}" if version is not None else "names no format"
+        current = " and ".join(map(str, formats))
         raise HaloError(f"{file}: {fault}, and this HALO reads format {current}; {fix}")
     try:
         return kind.model_validate_json(json.dumps(content))

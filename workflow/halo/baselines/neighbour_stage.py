@@ -1,7 +1,7 @@
 """Run the nearest neighbours in embedding space on one fold, and write their predictions."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from halo.embeddings.layout import LAYOUT, read_embedding
 from halo.embeddings.leakage import require_own_language_model
 from halo.evaluation.thresholds import tuned_thresholds
 from halo.fold_parts import TRAIN, FoldParts
-from halo.model_description import described, write_description
+from halo.label_groups import LabelGroup, by_group
+from halo.model_description import described, groups_of, write_description
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
@@ -66,7 +67,7 @@ def run_neighbours(
     train, held_out = parts.rows(TRAIN), parts.held_out
     training = annotated(own, proteins, train)
     validation = annotated(own, proteins, parts.rows("val"))
-    chosen = choose(training, validation, proteins.task, settings)
+    chosen = choose(training, validation, proteins.groups, settings)
     used = chosen.neighbourhood
     log.info(
         "fold %s: %s neighbours, %s distance, %s: macro-F1 %.3f on val; %s training proteins",
@@ -83,6 +84,7 @@ def run_neighbours(
             key,
             task=proteins.task,
             labels=list(proteins.label_names),
+            groups=groups_of(proteins),
             thresholds=dict(zip(proteins.label_names, chosen.thresholds.tolist(), strict=True)),
             proteins=parts.counts,
             neighbours=asdict(used),
@@ -91,7 +93,10 @@ def run_neighbours(
 
 
 def choose(
-    training: Annotated, validation: Annotated, task: str, settings: NeighbourSettings
+    training: Annotated,
+    validation: Annotated,
+    groups: Sequence[LabelGroup],
+    settings: NeighbourSettings,
 ) -> Chosen:
     """The neighbourhood with the best macro-F1 on the validation proteins; of equal ones the first.
 
@@ -103,7 +108,7 @@ def choose(
     tried = []
     for neighbourhood, probabilities in candidates(training, validation.vectors, settings):
         thresholds = tuned_thresholds(truth, probabilities, known)
-        decisions = decide(probabilities, thresholds, task)
+        decisions = by_group(groups, decide, probabilities, thresholds)
         score = f1_score(truth & known, decisions & known, average="macro", zero_division=0)
         tried.append(Chosen(neighbourhood, thresholds, float(score)))
     return max(tried, key=lambda candidate: candidate.macro_f1)

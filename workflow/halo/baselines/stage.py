@@ -9,7 +9,7 @@ import pandas as pd
 from halo import methods
 from halo.baselines.methods import Training
 from halo.fold_parts import TRAIN, FoldParts
-from halo.model_description import described, write_description
+from halo.model_description import described, groups_of, write_description
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
@@ -46,7 +46,9 @@ def run_baseline(
         key.fold, method_class, f"{len(train):,}", f"{len(held_out):,}",
     )  # fmt: skip
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, probabilities)
-    thresholds = decision_thresholds(training.frequencies)
+    frequencies = training.frequencies
+    of_groups = [decision_thresholds(frequencies[group.columns]) for group in proteins.groups]
+    thresholds = np.concatenate(of_groups)
     write_description(
         folder,
         described(
@@ -54,6 +56,7 @@ def run_baseline(
             key,
             task=proteins.task,
             labels=list(proteins.label_names),
+            groups=groups_of(proteins),
             thresholds=dict(zip(proteins.label_names, thresholds.tolist(), strict=True)),
             proteins=parts.counts,
         ),

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,18 @@ from halo.errors import HaloError
 from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
 from halo.fold_parts import HELD_OUT, FoldParts
+from halo.label_groups import MAIN, LabelGroup
 from halo.methods import CASCADE, NETWORKS
-from halo.model_description import JoinedMember, described, write_description
+from halo.model_description import Band as ChosenBand
+from halo.model_description import (
+    Conformal,
+    DescribedGroup,
+    JoinedMember,
+    described,
+    write_description,
+)
 from halo.model_key import ModelKey
-from halo.predictions import write_predictions
+from halo.predictions import DECIDED_BY, write_predictions
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
@@ -36,8 +46,8 @@ def join_fold(
 ) -> None:
     """Write ``predictions.csv`` and ``model.json`` to `folder`.
 
-    Both members and the conformal sets are calibrated on the part ``cal``; the band of a cascade
-    is chosen on ``val``.
+    Each group of labels is joined by itself. Both members and the conformal sets are calibrated on
+    the part ``cal``; the band of a cascade is chosen on ``val``.
 
     Parameters
     ----------
@@ -45,8 +55,75 @@ def join_fold(
     members : ``predictions.csv`` of the first and of the second method
     method_class : one of `halo.methods.JOINING`
     """
-    models = [read_model(path, proteins, assignments) for path in members]
+    joined = [
+        _join_group(proteins, group, assignments, members, method_class, key, settings)
+        for group in proteins.groups
+    ]
+    main, *others = joined
+    parts = FoldParts.of_fold(assignments, key.fold, proteins.ids)
+    write_predictions(
+        folder / "predictions.csv",
+        proteins,
+        parts,
+        main.rows,
+        np.concatenate([each.probabilities for each in joined], axis=1),
+        {each.group.column(DECIDED_BY): each.decided_by for each in joined},
+    )
+    further = {
+        each.group.name: DescribedGroup(
+            task=each.group.task, labels=list(each.group.labels), **each.description
+        )
+        for each in others
+    }
+    thresholds = np.concatenate([each.thresholds for each in joined])
+    write_description(
+        folder,
+        described(
+            method_class,
+            key,
+            task=proteins.task,
+            labels=list(proteins.label_names),
+            groups=further or None,
+            thresholds=_by_label(proteins.label_names, thresholds),
+            proteins=parts.counts,
+            **main.description,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Two models of a group of labels, joined.
+
+    Attributes
+    ----------
+    rows : int64 [n], rows of the protein table
+    probabilities : float64 [n, n_labels]
+    thresholds : float64 [n_labels]
+    decided_by : text [n]
+    description : members, band and conformal of ``model.json``
+    """
+
+    group: LabelGroup
+    rows: np.ndarray
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+    decided_by: np.ndarray
+    description: dict[str, Any]
+
+
+def _join_group(
+    everything: Proteins,
+    group: LabelGroup,
+    assignments: pd.DataFrame,
+    members: Sequence[Path],
+    method_class: str,
+    key: ModelKey,
+    settings: CascadeSettings,
+) -> _Joined:
+    models = [read_model(path, everything, assignments, group) for path in members]
     _require_same_place(members, models, key)
+    proteins = everything.of_group(group)
     first, second = (_in_order(model) for model in models)
     truth, known = proteins.labels[first.rows].astype(bool), proteins.known[first.rows]
     of_part = {name: first.parts == name for name in HELD_OUT}
@@ -65,28 +142,22 @@ def join_fold(
     cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
     shares = {name: float(asked[rows].mean()) for name, rows in of_part.items() if rows.any()}
     log.info(
-        "fold %s: %s is used for %.0f %% of the test proteins, with the weight %.1f",
-        key.fold, second.method, 100 * shares["test"], band.weight,
+        "fold %s%s: %s is used for %.0f %% of the test proteins, with the weight %.1f",
+        key.fold, "" if group.name == MAIN else f", {group.name}", second.method,
+        100 * shares["test"], band.weight,
     )  # fmt: skip
-    decided_by = np.where(asked, _second_name(method_class, first, second), first.method)
-    parts = FoldParts.of_fold(assignments, key.fold, proteins.ids)
-    write_predictions(
-        folder / "predictions.csv", proteins, parts, first.rows, joint.probabilities, decided_by
-    )
     fits = zip((first, second), calibrations, strict=True)
-    write_description(
-        folder,
-        described(
-            method_class,
-            key,
-            task=proteins.task,
-            labels=list(proteins.label_names),
-            thresholds=_by_label(proteins, joint.thresholds),
-            proteins=parts.counts,
-            members=[_member(model, fitted, proteins) for model, fitted in fits],
-            band={"certainty": band.certainty, "weight": band.weight, "asked": shares},
-            conformal={"risk": float(settings.risk), "cut": cut},
-        ),
+    return _Joined(
+        group,
+        first.rows,
+        joint.probabilities,
+        joint.thresholds,
+        np.where(asked, _second_name(method_class, first, second), first.method),
+        {
+            "members": [_member(model, fitted, group.labels) for model, fitted in fits],
+            "band": ChosenBand(certainty=band.certainty, weight=band.weight, asked=shares),
+            "conformal": Conformal(risk=float(settings.risk), cut=cut),
+        },
     )
 
 
@@ -129,14 +200,14 @@ def _chosen(prediction: MemberPrediction, chosen: np.ndarray) -> MemberPredictio
     )
 
 
-def _member(model: Model, fitted: Calibration, proteins: Proteins) -> JoinedMember:
+def _member(model: Model, fitted: Calibration, labels: Sequence[str]) -> JoinedMember:
     return JoinedMember(
         method=model.method,
         seed=model.seed,
         temperature=fitted.temperature,
-        shifts=_by_label(proteins, fitted.shifts),
+        shifts=_by_label(labels, fitted.shifts),
     )
 
 
-def _by_label(proteins: Proteins, values: np.ndarray) -> dict[str, float]:
-    return dict(zip(proteins.label_names, map(float, values), strict=True))
+def _by_label(labels: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return dict(zip(labels, map(float, values), strict=True))

@@ -55,6 +55,10 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
         for name in path[:-1]:
             section = section and section[name]
         faults += _find(section, path, kind, base)
+    for above in (("dataset",), ("dataset", "test")):
+        dataset = resolved["dataset"] if above == ("dataset",) else resolved["dataset"]["test"]
+        for name, group in ((dataset or {}).get("groups") or {}).items():
+            faults += _find(group, (*above, "groups", name, "table"), FILE, base)
     for number, source in enumerate(resolved["structures"]["sources"]):
         if source["path"]:
             path = ("structures", "sources", number, "path")

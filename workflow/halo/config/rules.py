@@ -13,6 +13,7 @@ from halo.config.model import RunConfig
 from halo.embeddings.published import PUBLISHED
 from halo.methods import JOINING, NEIGHBOURS, NETWORKS
 from halo.network.settings import NetworkSettings
+from halo.proteins.settings import Columns, GroupLabels
 
 Rule = Callable[[RunConfig], Iterator[Fault]]
 # Keys of a method, the classes that take them, and their name in a message.
@@ -141,11 +142,15 @@ def _columns(config: RunConfig) -> Iterator[Fault]:
             for n, name in enumerate(section.annotations)
             if name != split
         ]
-        if section.labels.table is None:
-            of_labels = section.labels
+        for place, of_labels in (("labels", section.labels), *_groups(section)):
+            if of_labels.table is not None:
+                continue
             columns = (of_labels.columns or ()) if of_labels.label is None else ()
-            named += [(f"labels.columns[{n}]", name) for n, name in enumerate(columns)]
-            named += [("labels.label", of_labels.label), ("labels.evidence", of_labels.evidence)]
+            named += [(f"{place}.columns[{n}]", name) for n, name in enumerate(columns)]
+            named += [
+                (f"{place}.label", of_labels.label),
+                (f"{place}.evidence", of_labels.evidence),
+            ]
         for key, column in named:
             if column is None:
                 continue
@@ -155,6 +160,29 @@ def _columns(config: RunConfig) -> Iterator[Fault]:
                     f"the column {column!r} is {uses[column]} already; name another",
                 )
             uses.setdefault(column, ".".join((*path, key)))
+
+
+def _groups(section: Columns) -> list[tuple[str, GroupLabels]]:
+    return [(f"groups.{name}", group) for name, group in (section.groups or {}).items()]
+
+
+@reads("dataset")
+def _groups_of_the_test_set(config: RunConfig) -> Iterator[Fault]:
+    known = config.dataset.groups or {}
+    for name, group in ((config.dataset.test and config.dataset.test.groups) or {}).items():
+        path = ("dataset", "test", "groups", name)
+        if name not in known:
+            yield Fault(
+                path,
+                f"dataset.groups has no group {name!r}{suggestion(name, known)}; add it there, or "
+                "remove it",
+            )
+        elif group.task != known[name].task:
+            yield Fault(
+                (*path, "task"),
+                f"{group.task}, but that of dataset.groups.{name} is {known[name].task}; give both "
+                "the same",
+            )
 
 
 def _steps(key: str) -> Path:

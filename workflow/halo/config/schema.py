@@ -52,5 +52,6 @@ def _below(part: Schema, step: str | int) -> Schema | None:
         return part.get("items")
     if step in part.get("properties", {}):
         return part["properties"][step]
+    others = part.get("additionalProperties")
     patterns = part.get("patternProperties", {})
-    return next(iter(patterns.values()), None)
+    return next(iter(patterns.values()), others if isinstance(others, Mapping) else None)

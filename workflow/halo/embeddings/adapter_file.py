@@ -15,10 +15,11 @@ from halo.embeddings.adapters import adapt, merge
 from halo.embeddings.settings import AdapterSettings
 from halo.errors import HaloError
 from halo.tensors import require_readable
-from halo.typed_json import Versioned, read_typed
+from halo.typed_json import LabelSet, Versioned, read_typed
 
 NAME = "adapter.json"
 FORMAT = 1  # files of HALO before 0.1.0 are the same without the number
+FORMAT_GROUPS = 2  # with further groups of labels
 FIX = "raise finetune.refresh by one to fine-tune it again"
 
 
@@ -33,6 +34,8 @@ class AdapterDescription(Versioned):
         How many it was fine-tuned on, by part, and a digest of them.
     layer, window, overlap, precision
         How proteins are fed to it, see `halo.embeddings.settings.EmbeddingSettings`.
+    groups
+        Task and labels of further groups of labels.
     settings, code
         Settings of the fine-tuning, and the digest of its code.
     adapted
@@ -49,6 +52,7 @@ class AdapterDescription(Versioned):
     sha256: str
     task: Literal["multilabel", "singlelabel"]
     labels: Annotated[list[str], Field(min_length=1)]
+    groups: dict[str, LabelSet] | None = None
     proteins: dict[str, int]
     examples: str
     seed: int
@@ -66,9 +70,15 @@ class AdapterDescription(Versioned):
     best_epoch: int
 
 
+def format_of(groups: Mapping[str, Any] | None) -> int:
+    """Format of a file with these further groups of labels."""
+    return FORMAT_GROUPS if groups else FORMAT
+
+
 def read_adapter(file: Path) -> AdapterDescription:
     """Read ``adapter.json``; HaloError if it is damaged or of another format."""
-    return read_typed(Path(file), AdapterDescription, FORMAT, FIX, unnumbered=FORMAT)
+    formats = (FORMAT, FORMAT_GROUPS)
+    return read_typed(Path(file), AdapterDescription, formats, FIX, unnumbered=FORMAT)
 
 
 def apply(model: ESM2, adapter: Path) -> ESM2:

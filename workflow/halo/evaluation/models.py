@@ -10,6 +10,7 @@ import pandas as pd
 from halo.decisions import decide
 from halo.errors import HaloError
 from halo.fold_parts import FoldParts
+from halo.label_groups import LabelGroup
 from halo.model_description import ModelDescription, read_description
 from halo.model_key import ModelKey
 from halo.predictions import read_predictions
@@ -92,20 +93,24 @@ class Pooled:
         return Pooled(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Model:
+def read_model(
+    path: Path, proteins: Proteins, assignments: pd.DataFrame, group: LabelGroup | None = None
+) -> Model:
     """Read ``<split>/<fold>/<seed>/<method>/predictions.csv`` and its ``model.json``.
 
-    HaloError if the files do not fit the proteins or the split (`assignments`, indexed
-    by id), as those of an earlier run would.
+    The model is that of one group of labels, the main group if `group` is None. HaloError if the
+    files do not fit the proteins or the split (`assignments`, indexed by id), as those of an
+    earlier run would.
     """
     path = Path(path)
     key = ModelKey.parse(path.parent)
     names = list(proteins.label_names)
     fix = "delete the file and run again"
     description = read_description(path.parent)
-    if description.labels != names:
+    if description.labels != names or description.further != proteins.further:
         raise HaloError(f"{path}: its labels are not {', '.join(names)}; {fix}")
-    table, decided_by, probabilities = read_predictions(path, names)
+    group = group or proteins.groups[0]
+    table, decided_by, probabilities = read_predictions(path, names, group)
     if decided_by is None:
         decided_by = np.full(len(table), key.method, dtype=object)
     rows = pd.Index(proteins.ids).get_indexer(table["id"])
@@ -121,7 +126,7 @@ def read_model(path: Path, proteins: Proteins, assignments: pd.DataFrame) -> Mod
     tested = FoldParts.of_fold(assignments, key.fold, assignments.index).counts["test"]
     if (parts == "test").sum() != tested or table["id"].duplicated().any():
         raise HaloError(f"{path}: not one row for each of the {tested:,} test proteins; {fix}")
-    return Model(key, rows, parts, decided_by, probabilities, description)
+    return Model(key, rows, parts, decided_by, probabilities, description.of_group(group))
 
 
 def by_method(models: Iterable[Model]) -> dict[str, dict[int, list[Model]]]:

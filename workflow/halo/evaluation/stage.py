@@ -30,11 +30,13 @@ from halo.evaluation.summary import (
     reliability_table,
 )
 from halo.evaluation.sweep import threshold_sweep
-from halo.evaluation.table import prediction_table
+from halo.evaluation.table import beside_each_other, prediction_table
+from halo.label_groups import MAIN
 from halo.proteins.table import Proteins
 
 log = logging.getLogger(__name__)
 
+Models = Mapping[str, Mapping[int, Sequence[Model]]]  # by method and seed
 Pools = Mapping[str, Sequence[Pooled]]
 Strata = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -46,19 +48,52 @@ def evaluate(
     strata: Strata,
     settings: EvaluationSettings,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Evaluate the models whose ``predictions.csv`` are given; see `evaluate_models`."""
-    models = by_method(read_model(path, proteins, assignments) for path in paths)
-    return evaluate_models(proteins, assignments, models, strata, settings)
+    """Evaluate the models whose ``predictions.csv`` are given; see `evaluate_groups`."""
+    models = {
+        group.name: by_method(read_model(path, proteins, assignments, group) for path in paths)
+        for group in proteins.groups
+    }
+    return evaluate_groups(proteins, assignments, models, strata, settings)
+
+
+def evaluate_groups(
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    models: Mapping[str, Models],
+    strata: Strata,
+    settings: EvaluationSettings,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The contents of ``metrics.json`` and ``predictions.csv``; `models` are by group of labels.
+
+    The metrics of further groups are in ``label_groups``, by name; a group of which no test protein is
+    annotated has none.
+    """
+    metrics: dict[str, Any] = {}
+    tables = {}
+    for group in proteins.groups:
+        own = proteins.of_group(group)
+        if group.name != MAIN:
+            log.info("group %s:", group.name)
+        content, tables[group] = evaluate_models(
+            own, assignments, models[group.name], strata, settings
+        )
+        if group.name == MAIN:
+            metrics = content
+        elif content:
+            metrics.setdefault("label_groups", {})[group.name] = content
+    return metrics, beside_each_other(tables)
 
 
 def evaluate_models(
     proteins: Proteins,
     assignments: pd.DataFrame,
-    models: Mapping[str, Mapping[int, Sequence[Model]]],
+    models: Models,
     strata: Strata,
     settings: EvaluationSettings,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The contents of ``metrics.json`` and ``predictions.csv``.
+    """The metrics of a group of labels, and its table of predictions.
+
+    Metrics are of the test proteins of which a label is known; empty if there are none.
 
     Parameters
     ----------
@@ -74,8 +109,14 @@ def evaluate_models(
         method: [pooled(seed, proteins.task) for seed in seeds.values()]
         for method, seeds in models.items()
     }
+    _require_same_proteins(pools, next(iter(pools.values()))[0])
+    table = prediction_table(pools, proteins)
+    annotated = proteins.known[next(iter(pools.values()))[0].rows].any(axis=1)
+    if not annotated.any():
+        log.warning("no test protein has a known label")
+        return {}, table
+    pools = _restricted(pools, annotated)
     reference = next(iter(pools.values()))[0]
-    _require_same_proteins(pools, reference)
     rows = reference.rows
     truth, known = proteins.labels[rows].astype(bool), proteins.known[rows]
     groups = assignments["group"].reindex(proteins.ids).to_numpy()[rows]
@@ -131,7 +172,7 @@ def evaluate_models(
         "threshold_sweep": threshold_sweep(models, proteins, truth, bootstrap, known),
         "strata": _by_stratum(truth, pools, strata, rows, bootstrap, known),
     }  # fmt: skip
-    return metrics, prediction_table(pools, proteins)
+    return metrics, table
 
 
 def measure(

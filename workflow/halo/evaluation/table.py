@@ -7,10 +7,13 @@ import pandas as pd
 
 from halo.decisions import decide, uncertainty
 from halo.evaluation.models import Pooled
+from halo.label_groups import LabelGroup
 from halo.predictions import probability_columns
 from halo.proteins.table import Proteins
 
 DIGITS = 6
+SHARED = ["id", "method", "fold", "part"]  # columns that are the same for all groups of labels
+OF_A_GROUP = ("labels", "unknown", "decisions", "uncertainty", "decided_by")
 
 
 def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) -> pd.DataFrame:
@@ -43,6 +46,20 @@ def prediction_table(pools: Mapping[str, Sequence[Pooled]], proteins: Proteins) 
         }
         tables.append(pd.DataFrame(columns | scores))
     return pd.concat(tables, ignore_index=True)
+
+
+def beside_each_other(tables: Mapping[LabelGroup, pd.DataFrame]) -> pd.DataFrame:
+    """One table of the `prediction_table` of each group of labels, for the same proteins.
+
+    Columns of further groups have names such as ``decisions:membrane``; probabilities come last.
+    """
+    first = next(iter(tables.values()))
+    common, scores = [first[SHARED]], []
+    for group, table in tables.items():
+        own = table[list(OF_A_GROUP)]
+        common.append(own.rename(columns=group.column))
+        scores.append(table[probability_columns(group.labels)])
+    return pd.concat([*common, *scores], axis=1)
 
 
 def joined(chosen: np.ndarray, label_names: Sequence[str]) -> list[str]:

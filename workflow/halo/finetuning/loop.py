@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from halo.decisions import decide
 from halo.device import moved
 from halo.errors import HaloError
 from halo.finetuning.data import DROPOUT, Examples, cropped, epoch_batches
 from halo.finetuning.learner import Learner
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
-from halo.network.loss import focal_loss, softmax_focal_loss
+from halo.label_groups import LabelGroup, by_group
+from halo.network.loss import grouped_loss
 from halo.training.decisions import label_frequencies, label_weights, macro_f1
 from halo.training.state import (
     Position,
@@ -26,7 +28,7 @@ from halo.training.state import (
     restore_optimizer,
     save_state,
 )
-from halo.training.thresholds import learn_thresholds
+from halo.training.thresholds import learn_by_group
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Finetuning:
     learner: Learner
     train: Examples
     val: Examples
-    task: str
+    groups: Sequence[LabelGroup]
     seed: int
     processes: Processes
     state_file: Path | None = None
@@ -56,7 +58,6 @@ class Finetuning:
     def __post_init__(self) -> None:
         self.settings = self.learner.settings
         self.device = self.learner.tau.device
-        self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
         self.weights = label_weights(self.train.labels).to(self.device)
         # The same in every process and after every interruption, because nothing is trained yet.
         rows = np.random.default_rng(self.seed).permutation(len(self.train))[:STANDARDIZED]
@@ -130,7 +131,7 @@ class Finetuning:
             torch.manual_seed(_seed_of(self.seed, self.position.epoch, first + number))
             logits = self._logits(rows)
             targets = moved(self.train.labels[torch.from_numpy(rows)], self.device)
-            loss = self.loss_of(logits, targets, self.settings.gamma, self.weights) * len(rows)
+            loss = self._loss_of(logits, targets, self.weights) * len(rows)
             (loss / count).backward()
             total += loss.detach()
         gradients = [value.grad for value in self.trained.values() if value.grad is not None]
@@ -147,21 +148,25 @@ class Finetuning:
             [cropped(self.train.sequences[row], window, self.seed, epoch, row) for row in rows]
         )
 
+    def _loss_of(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        return grouped_loss(logits, targets, self.settings.gamma, weights, self.groups)
+
     def _validate(self) -> None:
         """Score the validation set at the end of an epoch, and keep the best weights."""
         start = time.monotonic()
         position, settings = self.position, self.settings
         logits = self.learner.score(self.val.sequences, self.processes)
-        weights = self.weights.cpu()
-        val_loss = self.loss_of(logits, self.val.labels, settings.gamma, weights).item()
-        tau = learn_thresholds(
+        val_loss = self._loss_of(logits, self.val.labels, self.weights.cpu()).item()
+        tau = learn_by_group(
+            self.groups,
             logits,
             self.val.labels,
             label_frequencies(self.train.labels),
             settings.threshold_shrinkage,
         )
         self.learner.tau.copy_(tau)
-        f1 = macro_f1(logits, self.val.labels, tau, self.task)
+        decisions = by_group(self.groups, decide, logits.numpy(), tau.numpy())
+        f1 = macro_f1(decisions, self.val.labels.numpy())
         row = {
             "epoch": position.epoch,
             "train_loss": position.loss / position.proteins,

@@ -19,7 +19,8 @@ from halo.files import write_table
 from halo.finetuning.head import AttentionHead
 from halo.finetuning.settings import FinetuneSettings
 from halo.fold_parts import FoldParts
-from halo.model_description import described, write_description
+from halo.label_groups import as_content
+from halo.model_description import described, groups_of, write_description
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
@@ -52,7 +53,8 @@ def predict_fold(
     own = open_store(embeddings, EMBEDDINGS, store)
     require_own_language_model(own.path, finetuned / "language_model.json", proteins, parts)
     head, description = load_head(finetuned)
-    if description.labels != list(proteins.label_names):
+    groups = {name: each.model_dump() for name, each in (description.groups or {}).items()}
+    if (description.labels, groups) != (list(proteins.label_names), as_content(proteins.further)):
         raise HaloError(
             f"{finetuned}: fine-tuned for other labels than the data has now; raise "
             "finetune.refresh by one to fine-tune again"
@@ -61,11 +63,12 @@ def predict_fold(
     hashes = proteins.table["seq_hash"].to_numpy(dtype=object)[held_out]
     logits = head_logits(head, own, hashes)
     log.info("fold %s: %s proteins", key.fold, f"{len(held_out):,}")
-    predicted = probabilities(logits, proteins.task).numpy()
+    predicted = probabilities(logits, proteins.groups).numpy()
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, predicted)
     write_table(folder / "history.csv", pd.read_csv(finetuned / "history.csv"))
     kept = ("task", "labels", "thresholds", "parameters", "epochs", "best_epoch")
     fields = {name: getattr(description, name) for name in kept}
+    fields["groups"] = groups_of(proteins)
     write_description(folder, described("esm", key, proteins=parts.counts, **fields))
 
 

@@ -14,7 +14,7 @@ import torch
 from halo import __version__
 from halo.code_digest import code_digest
 from halo.device import needing_memory
-from halo.embeddings.adapter_file import FORMAT, NAME, AdapterDescription
+from halo.embeddings.adapter_file import NAME, AdapterDescription, format_of
 from halo.embeddings.language_model import load_language_model, require_layer
 from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.leakage import write_training
@@ -26,6 +26,7 @@ from halo.finetuning.loop import Finetuning
 from halo.finetuning.processes import Processes
 from halo.finetuning.settings import FinetuneSettings
 from halo.fold_parts import TRAIN, FoldParts
+from halo.label_groups import as_content
 from halo.proteins.table import Proteins
 from halo.store import fingerprint_of
 from halo.tensors import save_tensors
@@ -85,7 +86,7 @@ def finetune_fold(
         "finetune.accumulate by as much",
     ):
         finetuning = Finetuning(
-            learner, examples["train"], examples["val"], proteins.task, seed, processes, state,
+            learner, examples["train"], examples["val"], proteins.groups, seed, processes, state,
             save_seconds,
         )  # fmt: skip
         position = finetuning.run()
@@ -99,7 +100,7 @@ def finetune_fold(
     write_table(folder / "history.csv", pd.DataFrame(position.history))
     thresholds = learner.tau.sigmoid().tolist()
     description = AdapterDescription(
-        format=FORMAT,
+        format=format_of(note.get("groups")),
         halo=__version__,
         **note,
         adapted=settings.adapter(embedding.layer),
@@ -136,6 +137,7 @@ def _description(
         "sha256": weights.sha256,
         "task": proteins.task,
         "labels": list(proteins.label_names),
+        **({"groups": as_content(proteins.further)} if proteins.further else {}),
         "proteins": {name: parts.counts[name] for name in (TRAIN, "val")},
         "examples": _digest(proteins, parts),
         "seed": seed,

@@ -116,7 +116,7 @@ def _tested(
     model: Model, rule: HomologueRule | None, proteins: Proteins, similar: pd.DataFrame
 ) -> _Tested:
     prediction = calibrated(model, proteins)
-    test = model.parts == "test"
+    test = (model.parts == "test") & proteins.known[model.rows].any(axis=1)
     everything = np.arange(len(proteins))
     homologues = find_homologues(similar, proteins, model.rows[test], everything)
     evidence = homologues.evidence(proteins)

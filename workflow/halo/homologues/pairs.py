@@ -45,6 +45,10 @@ class Homologues:
         """Which proteins have one, bool [n]."""
         return self.rows >= 0
 
+    def only(self, chosen: np.ndarray) -> "Homologues":
+        """The homologues of the proteins in `chosen`, bool [n]; the others have none."""
+        return Homologues(np.where(chosen, self.rows, -1), np.where(chosen, self.identity, np.nan))
+
     def evidence(self, proteins: Proteins) -> Evidence:
         """Identity and labels of the homologues of the proteins that have one."""
         rows = self.rows[self.found]
@@ -66,14 +70,18 @@ def find_homologues(
 ) -> Homologues:
     """The homologue of each query among the targets: of similar proteins, the best alignment.
 
-    `queries` and `targets` are rows of the protein table. No protein is its own homologue.
+    `queries` and `targets` are rows of the protein table. No protein is its own homologue, and none
+    without a known label is one.
     """
     ids = proteins.ids
+    targets = targets[proteins.known[targets].any(axis=1)]
     row, hit = best_pairs(similar, ids[queries], ids[targets])
     found = row >= 0
     identity = np.full(len(queries), np.nan)
     identity[found] = similar["identity"].to_numpy()[hit[found]]
-    return Homologues(np.where(found, targets[row], -1), identity)
+    rows = np.full(len(queries), -1)
+    rows[found] = targets[row[found]]
+    return Homologues(rows, identity)
 
 
 def calibrated(model: Model, proteins: Proteins) -> MemberPrediction:
@@ -119,6 +127,7 @@ def fit_to_models(
         queries = model.rows[chosen]
         targets = np.flatnonzero(np.isin(part, ("train", *HELD_OUT)))
         homologues = find_homologues(similar, proteins, queries, targets)
+        homologues = homologues.only(proteins.known[queries].any(axis=1))
         rows = queries[homologues.found]
         evidence = homologues.evidence(proteins)
         probabilities = calibrated(model, proteins).probabilities[chosen][homologues.found]

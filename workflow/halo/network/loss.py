@@ -1,8 +1,12 @@
 """Focal loss for multi-label and single-label tasks."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from halo.label_groups import LabelGroup
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float, label_weights: Tensor) -> Tensor:
@@ -33,6 +37,37 @@ def region_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def softmax_focal_loss(logits: Tensor, targets: Tensor, gamma: float, weights: Tensor) -> Tensor:
-    """Focal loss of the softmax, for exactly one label per protein; see `focal_loss`."""
+    """Focal loss of the softmax, for exactly one label per protein; see `focal_loss`.
+
+    The mean is over the proteins whose label is known; targets of the others are NaN.
+    """
+    known = ~targets.isnan().any(dim=1)
+    targets = targets.nan_to_num()
     log_p = torch.log_softmax(logits, dim=1)
-    return -(targets * weights * (1 - log_p.exp()) ** gamma * log_p).sum(dim=1).mean()
+    losses = -(targets * weights * (1 - log_p.exp()) ** gamma * log_p).sum(dim=1)
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+LOSSES = {"multilabel": focal_loss, "singlelabel": softmax_focal_loss}
+
+
+def grouped_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma: float,
+    weights: Tensor,
+    groups: Sequence[LabelGroup],
+    further_weight: float = 1.0,
+) -> Tensor:
+    """Loss of the main group of labels, plus `further_weight` times that of each further one.
+
+    The labels of all groups are columns of `logits` and `targets`. Each loss is a mean over what
+    is known of its group, so that few annotated proteins count as much as many.
+    """
+    losses = [
+        LOSSES[group.task](
+            logits[:, group.columns], targets[:, group.columns], gamma, weights[group.columns]
+        )
+        for group in groups
+    ]
+    return losses[0] + sum(further_weight * loss for loss in losses[1:])

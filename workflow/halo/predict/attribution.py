@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from halo.device import within_memory
 from halo.finetuning.head import AttentionHead
+from halo.label_groups import LabelGroup
 from halo.network.baselines import MeanEmbedding
 from halo.network.batch import Batch, Data
 from halo.network.features import MODALITIES
@@ -55,7 +56,7 @@ def network_attribution(
     network: nn.Module,
     protein: Data,
     labels: Sequence[int],
-    task: str,
+    groups: Sequence[LabelGroup],
     device: str,
     steps: int = MOST,
 ) -> Attribution:
@@ -70,7 +71,7 @@ def network_attribution(
         batch = Batch.from_data_list([protein] * count).to(device)
         for name, point in zip(MODALITIES, points, strict=True):
             batch[name] = point.flatten(0, 1)
-        return _centred(network(batch).logits, task)
+        return _centred(network(batch).logits, groups)
 
     def work() -> Attribution:
         inputs = [protein[name].float().to(device) for name in MODALITIES]
@@ -85,14 +86,14 @@ def network_attribution(
     if attribution is not None:
         return attribution
     own = deepcopy(network).cpu()
-    return network_attribution(own, protein, labels, task, "cpu", steps)
+    return network_attribution(own, protein, labels, groups, "cpu", steps)
 
 
 def head_attribution(
     head: AttentionHead,
     residues: np.ndarray,
     labels: Sequence[int],
-    task: str,
+    groups: Sequence[LabelGroup],
     steps: int = MOST,
 ) -> Attribution:
     """Attribution of the head of a fine-tuned language model to its states, float [length, dim].
@@ -104,7 +105,7 @@ def head_attribution(
 
     def scores(points: Sequence[Tensor]) -> Tensor:
         there = torch.ones(points[0].shape[:2], dtype=torch.bool)
-        return _centred(head(points[0], there), task)
+        return _centred(head(points[0], there), groups)
 
     average = [states.mean(dim=0).expand_as(states)]
     values, change = integrated_gradients(scores, [states], average, labels, steps)
@@ -187,8 +188,11 @@ def _baselines(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     return baselines
 
 
-def _centred(logits: Tensor, task: str) -> Tensor:
+def _centred(logits: Tensor, groups: Sequence[LabelGroup]) -> Tensor:
     """Logits; those of a softmax relative to their mean, since only differences matter."""
-    if task == "singlelabel":
-        return logits - logits.mean(dim=1, keepdim=True)
-    return logits
+    parts = [
+        part - part.mean(dim=1, keepdim=True) if group.task == "singlelabel" else part
+        for group in groups
+        for part in (logits[:, group.columns],)
+    ]
+    return torch.cat(parts, dim=1)

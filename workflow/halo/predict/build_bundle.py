@@ -27,10 +27,12 @@ from halo.graphs.build import GraphSettings
 from halo.graphs.layout import description as graphs_description
 from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
 from halo.homologues.rule import FEWEST, HomologueRule
-from halo.model_description import ModelDescription, read_description
+from halo.label_groups import MAIN, LabelGroup, as_content
+from halo.model_description import JoinedMember, ModelDescription, read_description
 from halo.predict.bundle import (
     DESCRIPTION,
     FORMAT,
+    FORMAT_GROUPS,
     LANGUAGE_MODEL,
     LANGUAGE_MODEL_FOLDER,
     MANIFEST,
@@ -132,19 +134,25 @@ def build_bundle(
         work = Path(scratch) / "bundle"
         work.mkdir()
         weights = read_weights(language_model)
-        trained_models = [read_model(path, proteins, assignments) for path in predictions]
-        models = [
-            _model(path, model, proteins, weights, settings, work)
-            for path, model in zip(predictions, trained_models, strict=True)
-        ]
-        rule = None
+        trained_models = {
+            group: [read_model(path, proteins, assignments, group) for path in predictions]
+            for group in proteins.groups
+        }
+        models = []
+        for number, path in enumerate(predictions):
+            of_groups = {group: trained[number] for group, trained in trained_models.items()}
+            models.append(_model(path, of_groups, proteins, weights, settings, work))
+        rules: dict[str, dict[str, Any] | None] = dict.fromkeys(g.name for g in proteins.groups)
         if hits is not None and settings.sequences and settings.homologues:
-            rule = _homologue_rule(trained_models, proteins, assignments, hits, settings)
+            for group, of_group in trained_models.items():
+                own = proteins.of_group(group)
+                rule = _homologue_rule(of_group, own, assignments, hits, settings)
+                rules[group.name] = rule and asdict(rule)
         trained = _training(proteins, assignments, models)
         measured = read_json(metrics)
         first = read_description(predictions[0].parent)
         description = {
-            "format": FORMAT,
+            "format": FORMAT_GROUPS if proteins.further else FORMAT,
             "halo": __version__,
             "name": settings.name,
             "version": settings.version,
@@ -152,6 +160,7 @@ def build_bundle(
             "class": first.method_class,
             "task": proteins.task,
             "labels": list(proteins.label_names),
+            **_groups(proteins, rules),
             "simulated": settings.simulated,
             "data": dict(settings.data),
             "language_model": {
@@ -167,7 +176,7 @@ def build_bundle(
             "content": content_versions(weights.model_class),
             "search": dict(settings.search),
             "training": {"proteins": len(trained), "sequences": settings.sequences},
-            "homologues": rule and asdict(rule),
+            "homologues": rules[MAIN],
             "models": models,
         }
         if settings.sequences:
@@ -176,7 +185,7 @@ def build_bundle(
             copy_language_model(weights, work)
         shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
-        write_json(work / "metrics.json", measured["methods"][first.method])
+        write_json(work / "metrics.json", _metrics(measured, first.method))
         write_text(work / "README.md", model_card(description, measured, licence))
         write_json(work / DESCRIPTION, description)
         write_json(work / MANIFEST, {"format": FORMAT, "files": listed(work)})
@@ -223,78 +232,115 @@ def _homologue_rule(
     return rule
 
 
+def _metrics(measured: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Metrics of the method; those of further groups of labels are in ``label_groups``."""
+    groups = {
+        name: metrics["methods"][method] for name, metrics in measured.get("label_groups", {}).items()
+    }
+    return {**measured["methods"][method], **({"label_groups": groups} if groups else {})}
+
+
+def _groups(
+    proteins: Proteins, rules: Mapping[str, Mapping[str, Any] | None]
+) -> dict[str, dict[str, Any]]:
+    """The key ``groups`` of the description, if there are further groups of labels."""
+    groups = {
+        name: {**each, "homologues": rules[name]}
+        for name, each in as_content(proteins.further).items()
+    }
+    return {"groups": groups} if groups else {}
+
+
 def _model(
     path: Path,
-    model: Model,
+    of_groups: Mapping[LabelGroup, Model],
     proteins: Proteins,
     weights: Weights,
     settings: BundleSettings,
     work: Path,
 ) -> dict[str, Any]:
     """Copy the files of one fold and seed, and return their description."""
-    key, description = model.key, model.description
+    key = next(iter(of_groups.values())).key
     results = path.parents[4]
     finetuned = results / key.split / key.fold / "finetune"
-    if description.members is not None:
-        members = [
-            (replace(key, seed=member.seed, method=member.method), member.model_dump())
-            for member in description.members
-        ]
-        assert description.band is not None  # of a joined method, as `conformal` is
-        assert description.conformal is not None
-        joint: dict[str, Any] = {
-            "band": description.band.model_dump(),
-            "conformal": description.conformal.model_dump(),
-        }
-    else:
-        calibration, conformal = _calibrated(model, proteins, settings.risk)
-        members, joint = [(key, calibration)], {"band": None, "conformal": conformal}
+    fits = {
+        group.name: _fit(model, proteins.of_group(group), settings.risk)
+        for group, model in of_groups.items()
+    }
     if settings.finetuned:
-        _copy(finetuned, ADAPTER_FILES, work / f"{MODELS}/{model.fold}/finetune")
+        _copy(finetuned, ADAPTER_FILES, work / f"{MODELS}/{key.fold}/finetune")
         weights = read_weights(finetuned / "language_model.json")
+    main, further = fits[MAIN], {name: fit for name, fit in fits.items() if name != MAIN}
     entries = []
-    for member, fitted in members:
-        source = results / member.path
+    for number, member in enumerate(main.members):
+        own = replace(key, seed=member.seed, method=member.method)
+        source = results / own.path
         trained = read_description(source)
         if trained.method_class == "esm":
-            where = f"{MODELS}/{model.fold}/finetune"
+            where = f"{MODELS}/{key.fold}/finetune"
         else:
-            where = f"{MODELS}/{member.fold}/{member.seed}/{member.method}"
+            where = f"{MODELS}/{own.fold}/{own.seed}/{own.method}"
             _require_same_settings(source / "model.json", trained, weights, settings)
             _copy(source, NETWORK_FILES, work / where)
+        shifts: dict[str, float] = {}
+        for fit in fits.values():
+            shifts |= fit.members[number].shifts
+        temperatures = {name: fit.members[number].temperature for name, fit in further.items()}
         entries.append(
             {
                 "method": trained.method,
                 "class": trained.method_class,
                 "folder": where,
                 "thresholds": trained.thresholds,
-                "temperature": fitted["temperature"],
-                "shifts": fitted["shifts"],
+                "temperature": member.temperature,
+                "shifts": shifts,
+                **({"temperatures": temperatures} if temperatures else {}),
             }
         )
+    joint = {name: {"band": fit.band, "conformal": fit.conformal} for name, fit in further.items()}
     return {
-        "fold": model.fold,
-        "seed": model.seed,
-        "adapter": f"{MODELS}/{model.fold}/finetune/adapter.safetensors"
+        "fold": key.fold,
+        "seed": key.seed,
+        "adapter": f"{MODELS}/{key.fold}/finetune/adapter.safetensors"
         if settings.finetuned
         else None,
         "members": entries,
-        **joint,
+        "band": main.band,
+        "conformal": main.conformal,
+        **({"groups": joint} if joint else {}),
     }
 
 
-def _calibrated(
-    model: Model, proteins: Proteins, risk: float
-) -> tuple[dict[str, Any], dict[str, float] | None]:
-    """Calibration and conformal sets of a method without members, fitted on ``cal``."""
+@dataclass(frozen=True)
+class _Fit:
+    """Calibrated members of a model for one group of labels, and how they are joined and cut."""
+
+    members: Sequence[JoinedMember]
+    band: dict[str, Any] | None
+    conformal: dict[str, float] | None
+
+
+def _fit(model: Model, proteins: Proteins, risk: float) -> _Fit:
+    """That of a joined method, or one that is fitted on ``cal``."""
+    description = model.description
+    if description.members is not None:
+        assert description.band is not None  # of a joined method, as `conformal` is
+        assert description.conformal is not None
+        band, conformal = description.band.model_dump(), description.conformal.model_dump()
+        return _Fit(description.members, band, conformal)
     cal = model.of_part("cal")
     truth = proteins.labels[cal.rows].astype(bool)
     fitted = calibrate(cal.probabilities, truth, proteins.task, proteins.known[cal.rows])
-    shifts = dict(zip(proteins.label_names, map(float, fitted.shifts), strict=True))
+    member = JoinedMember(
+        method=model.method,
+        seed=model.seed,
+        temperature=fitted.temperature,
+        shifts=dict(zip(proteins.label_names, map(float, fitted.shifts), strict=True)),
+    )
     if not len(truth):
-        return {"temperature": fitted.temperature, "shifts": shifts}, None
+        return _Fit([member], None, None)
     cut = risk_control(fitted(cal.probabilities), truth, risk)
-    return {"temperature": fitted.temperature, "shifts": shifts}, {"risk": risk, "cut": cut}
+    return _Fit([member], None, {"risk": risk, "cut": cut})
 
 
 def _require_same_settings(

@@ -18,9 +18,11 @@ from halo.embeddings.hub import CONFIG
 from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
+from halo.label_groups import LabelGroup, all_groups, from_content
 from halo.predict.description import description_fault
 
 FORMAT = 2
+FORMAT_GROUPS = 3  # with further groups of labels
 DESCRIPTION, MANIFEST = "bundle.json", "manifest.json"
 TRAINING = "training.fasta.xz"
 LANGUAGE_MODEL, LANGUAGE_MODEL_FOLDER = "language_model.pt", "language_model"
@@ -55,13 +57,14 @@ class Bundle:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the labels."""
+        """Names of the labels of all groups."""
         return self.description["labels"]
 
     @property
-    def task(self) -> str:
-        """``multilabel`` or ``singlelabel``."""
-        return self.description["task"]
+    def groups(self) -> tuple[LabelGroup, ...]:
+        """The main group of labels, and the further ones."""
+        further = from_content(self.labels, self.description.get("groups"))
+        return all_groups(self.labels, self.description["task"], further)
 
     @property
     def model_class(self) -> str:
@@ -122,10 +125,10 @@ def read_bundle(folder: Path) -> Bundle:
                 "folder, or copy the bundle again"
             )
     description = _read(folder / DESCRIPTION)
-    if description.get("format") != FORMAT:
+    if description.get("format") not in (FORMAT, FORMAT_GROUPS):
         raise HaloError(
             f"{folder}/{DESCRIPTION}: a bundle of format {description.get('format')!r}, and HALO "
-            f"{__version__} reads format {FORMAT}; use the HALO that made it "
+            f"{__version__} reads format {FORMAT} and {FORMAT_GROUPS}; use the HALO that made it "
             f"({description.get('halo', 'unknown')}), or make the bundle again with this one"
         )
     files = _checked(folder, _read(folder / MANIFEST))

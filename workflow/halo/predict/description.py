@@ -17,6 +17,7 @@ from pydantic import (
 from halo.embeddings.registry import ESM2
 from halo.embeddings.settings import EmbeddingSettings
 from halo.graphs.settings import GraphSettings
+from halo.label_groups import from_content
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -59,7 +60,7 @@ class Search(_Part):
 
 
 class Member(_Part):
-    """One method of a model."""
+    """One method of a model; `temperatures` are those of further groups of labels."""
 
     method: str
     method_class: str = Field(alias="class")
@@ -67,6 +68,7 @@ class Member(_Part):
     thresholds: dict[str, FiniteFloat]
     temperature: Annotated[FiniteFloat, Field(gt=0)]
     shifts: dict[str, FiniteFloat]
+    temperatures: dict[str, Annotated[FiniteFloat, Field(gt=0)]] = {}
 
 
 class Band(_Part):
@@ -100,6 +102,21 @@ class Homologues(_Part):
     groups: int
 
 
+class JoinedGroup(_Part):
+    """How a model joins and cuts the probabilities of a further group of labels."""
+
+    band: Band | None
+    conformal: Conformal | None
+
+
+class Group(_Part):
+    """A further group of labels."""
+
+    task: Literal["multilabel", "singlelabel"]
+    labels: Annotated[list[str], Field(min_length=1)]
+    homologues: Homologues | None = None
+
+
 class Model(_Part):
     """One fold and seed of the bundle's method."""
 
@@ -109,10 +126,14 @@ class Model(_Part):
     members: Annotated[list[Member], Field(min_length=1)]
     band: Band | None
     conformal: Conformal | None
+    groups: dict[str, JoinedGroup] = {}
 
 
 class Description(_Part):
-    """The content of ``bundle.json``."""
+    """The content of ``bundle.json``.
+
+    `labels` are those of all groups; `task` and `homologues` are of the main one.
+    """
 
     format: int
     halo: str
@@ -122,6 +143,7 @@ class Description(_Part):
     method_class: str = Field(alias="class")
     task: Literal["multilabel", "singlelabel"]
     labels: Annotated[list[str], Field(min_length=1)]
+    groups: dict[str, Group] = {}
     simulated: bool
     language_model: LanguageModel
     embeddings: EmbeddingSettings
@@ -150,6 +172,18 @@ class Description(_Part):
                 missing = [label for label in self.labels if label not in values]
                 if missing:
                     raise ValueError(f"{name} of {member.folder} lack {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_every_group(self) -> "Description":
+        from_content(self.labels, {name: each.model_dump() for name, each in self.groups.items()})
+        for model in self.models:
+            described = [model.groups, *(member.temperatures for member in model.members)]
+            if any(set(each) != set(self.groups) for each in described):
+                raise ValueError(
+                    f"the model of fold {model.fold} does not have the groups "
+                    f"{', '.join(self.groups) or 'none'}"
+                )
         return self
 
 

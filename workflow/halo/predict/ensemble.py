@@ -17,6 +17,7 @@ from halo.embeddings.layout import read_embedding
 from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
 from halo.finetuning.predict import head_logits, load_head
+from halo.label_groups import MAIN
 from halo.methods import AVERAGE
 from halo.model_description import RegionKinds
 from halo.network.batch import Batch, Data
@@ -48,7 +49,8 @@ class EnsemblePrediction:
     ----------
     probabilities : float64 [n, n_labels], calibrated probabilities averaged over the models
     sets : bool [n, n_labels], conformal sets, or None
-    decided_by : text [n], methods that decided, joined by ``;``
+    decided_by : text [n, n_groups], methods that decided about each group of labels, joined by
+        ``;``
     weights : float64 [n, 3], modality weights, or None without a network
     of_models : float64 [n_models, n, n_labels], calibrated probabilities of each model
     alone
@@ -105,33 +107,47 @@ class Member:
         with needing_memory("the networks of the bundle", "free the GPU, or give --device cpu"):
             self.network = network.to(device if self.is_network else "cpu")
         self.device = device
-        self.task = bundle.task
+        self.groups = bundle.groups
+        temperatures = {MAIN: entry["temperature"], **entry.get("temperatures", {})}
         shifts = np.array([entry["shifts"][name] for name in labels])
-        self.calibration = Calibration(entry["temperature"], shifts, self.task)
+        self.calibrations = [
+            Calibration(temperatures[group.name], shifts[group.columns], group.task)
+            for group in self.groups
+        ]
         thresholds = np.array([entry["thresholds"][name] for name in labels])
-        self.thresholds = self.calibration.thresholds(thresholds)
+        parts = [
+            calibration.thresholds(thresholds[group.columns])
+            for group, calibration in zip(self.groups, self.calibrations, strict=True)
+        ]
+        self.thresholds = np.concatenate(parts)
 
     def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
-    ) -> tuple[MemberPrediction, NetworkOutputs | None]:
-        """Calibrated probabilities of all proteins in `dataset`, and a network's outputs."""
+    ) -> tuple[list[MemberPrediction], NetworkOutputs | None]:
+        """Calibrated prediction of each group of labels, and a network's outputs."""
         outputs = None
         if self.is_network:
             outputs = network_outputs(self.network, dataset, lengths, self.device)
             logits = outputs.logits
         else:
             logits = head_logits(self.network, dataset.embeddings, dataset.hashes)
-        calibrated = self.calibration(probabilities(logits, self.task).numpy())
-        return MemberPrediction(calibrated, self.thresholds, self.task), outputs
+        found = probabilities(logits, self.groups).numpy()
+        predictions = [
+            MemberPrediction(
+                calibration(found[:, group.columns]), self.thresholds[group.columns], group.task
+            )
+            for group, calibration in zip(self.groups, self.calibrations, strict=True)
+        ]
+        return predictions, outputs
 
     def explain(self, dataset: ProteinDataset, labels: Sequence[int], steps: int) -> Attribution:
         """Attribution of `labels` to the residues of the only protein in `dataset`."""
         if self.is_network:
             return network_attribution(
-                self.network, dataset[0], labels, self.task, self.device, steps
+                self.network, dataset[0], labels, self.groups, self.device, steps
             )
         residues = read_embedding(dataset.embeddings, dataset.hashes[0])
-        return head_attribution(self.network, residues, labels, self.task, steps)
+        return head_attribution(self.network, residues, labels, self.groups, steps)
 
 
 class Model:
@@ -139,10 +155,11 @@ class Model:
 
     def __init__(self, bundle: Bundle, entry: Mapping[str, Any], device: str) -> None:
         self.members = [Member(bundle, member, device) for member in entry["members"]]
-        band = entry["band"]
-        self.band = Band(band["certainty"], band["weight"]) if band else None
+        of_groups = [entry, *entry.get("groups", {}).values()]
+        self.bands = [_band(each["band"]) for each in of_groups]
         self.method_class = bundle.description["class"]
-        self.cut = entry["conformal"]["cut"] if entry["conformal"] else None
+        cuts = [each["conformal"] and each["conformal"]["cut"] for each in of_groups]
+        self.cuts = None if None in cuts else np.array(cuts)
         adapter = entry["adapter"]
         self.adapter = bundle.folder / adapter if adapter else None
         self.adapter_sha256 = bundle.files[adapter] if adapter else None
@@ -172,16 +189,24 @@ class Model:
     def predict(
         self, dataset: ProteinDataset, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, NetworkOutputs | None]:
-        """Probabilities, methods that decided, and outputs of the last network."""
+        """Probabilities, methods that decided [n, n_groups], and outputs of the last network."""
         predictions = [member.predict(dataset, lengths) for member in self.members]
         outputs = next((each for _, each in reversed(predictions) if each is not None), None)
         names = [member.method for member in self.members]
-        joint = predictions[0][0]
-        asked = np.zeros(len(dataset), dtype=bool)
-        if self.band is not None:
-            joint, asked = combine(predictions[0][0], predictions[1][0], self.band)
         second = ";".join(names) if self.method_class == AVERAGE else names[-1]
-        return joint.probabilities, np.where(asked, second, names[0]), outputs
+        found, deciders = [], []
+        for number, band in enumerate(self.bands):
+            joint = predictions[0][0][number]
+            asked = np.zeros(len(dataset), dtype=bool)
+            if band is not None:
+                joint, asked = combine(joint, predictions[1][0][number], band)
+            found.append(joint.probabilities)
+            deciders.append(np.where(asked, second, names[0]))
+        return np.concatenate(found, axis=1), np.stack(deciders, axis=1), outputs
+
+
+def _band(entry: Mapping[str, Any] | None) -> Band | None:
+    return Band(entry["certainty"], entry["weight"]) if entry else None
 
 
 class Ensemble:
@@ -190,8 +215,10 @@ class Ensemble:
     def __init__(self, bundle: Bundle, device: str) -> None:
         self.models = [Model(bundle, entry, device) for entry in bundle.description["models"]]
         self.thresholds = np.mean([model.thresholds for model in self.models], axis=0)
-        cuts = [model.cut for model in self.models if model.cut is not None]
-        self.cut = float(np.mean(cuts)) if len(cuts) == len(self.models) else None
+        self.groups = bundle.groups
+        cuts = [model.cuts for model in self.models if model.cuts is not None]
+        # Of each group of labels.
+        self.cuts = np.mean(cuts, axis=0) if len(cuts) == len(self.models) else None
         self.scales = _scales(bundle)
         self.regions = _common_kinds([model.regions for model in self.models])
 
@@ -219,17 +246,27 @@ class Ensemble:
         ]
         of_models = np.stack([part for part, _, _ in predictions])
         mean = of_models.mean(axis=0)
-        deciders = zip(*(names for _, names, _ in predictions), strict=True)
-        decided_by = np.array([";".join(dict.fromkeys(names)) for names in deciders], dtype=object)
+        deciders = np.stack([names for _, names, _ in predictions], axis=-1)
+        decided_by = np.array(
+            [[";".join(dict.fromkeys(names)) for names in of_groups] for of_groups in deciders],
+            dtype=object,
+        )
         outputs = [part for _, _, part in predictions if part is not None]
         return EnsemblePrediction(
             mean,
-            label_sets(mean, self.cut) if self.cut is not None else None,
+            self._sets(mean),
             decided_by,
             np.mean([part.weights for part in outputs], axis=0) if outputs else None,
             of_models,
             regions=self._regions(outputs),
         )
+
+    def _sets(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """Conformal sets, bool [n, n_labels], with the cut of each group."""
+        if self.cuts is None:
+            return None
+        sizes = [len(group.labels) for group in self.groups]
+        return label_sets(probabilities, np.repeat(self.cuts, sizes))
 
     def _regions(self, outputs: Sequence[NetworkOutputs]) -> list[list[PredictedRegion]] | None:
         """Regions of each protein, from the mean probabilities of the models."""

@@ -1,6 +1,6 @@
 """The model card of a bundle: contents, performance, intended use and limits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
         _others(metrics, description),
         _conformal(method),
         _homologues(method, description),
+        *_groups(metrics, description),
         _data(description, metrics),
         _use(description),
     )
@@ -170,6 +171,24 @@ def _homologues(method: Mapping[str, Any], description: Mapping[str, Any]) -> st
         values = (_text(found[way]["macro_f1"]) for way in ("alone", "homologue", "joined"))
         lines.append(f"| {name} | {found['proteins']:,} | {' | '.join(values)} |")
     return "\n".join(lines)
+
+
+def _groups(metrics: Mapping[str, Any], description: Mapping[str, Any]) -> Iterator[str]:
+    """What is said of the main group of labels, of each further group."""
+    for name, own in metrics.get("label_groups", {}).items():
+        method = own["methods"][description["method"]]
+        yield f"### Group {name}"
+        yield (
+            f"Labels ({own['task']}): {', '.join(own['labels'])}. Measured on the "
+            f"{own['proteins']:,} test proteins that are annotated."
+        )
+        rows = [
+            f"| {title} | {_text(method['overall'].get(key))} |" for key, title in OVERALL.items()
+        ]
+        yield "\n".join(["| metric | value |", "|---|---|", *rows])
+        yield _labels(method, own)
+        yield _conformal(method)
+        yield _homologues(method, description["groups"][name])
 
 
 def _data(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

@@ -17,6 +17,8 @@ from halo.predict.folder import CSV_FILE, JSON_FILE, REJECTED_FILE, OutputFolder
 from halo.proteins.ingest import Rejected, rejected_table
 
 FORMAT = 2  # 2: region_kinds, predicted_regions
+FORMAT_GROUPS = 3  # like 2, with further groups of labels
+DECISION = ("labels", "set", "uncertainty", "decided_by")  # of each group of labels
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,16 @@ def write_predictions(
         refused += read_chunk(file).rejected
     refused.sort(key=lambda record: record.line)
     write_table(out.claim(REJECTED_FILE), rejected_table(refused))
-    header = {"format": FORMAT, "halo": __version__, **read_chunk(chunks[0]).header}
+    common = read_chunk(chunks[0]).header
+    header = {"format": format_of(common, FORMAT, FORMAT_GROUPS), "halo": __version__, **common}
     sections = {"proteins": _records(chunks), "not_predicted": map(asdict, refused)}
     write_sections(out.claim(JSON_FILE), header, sections)
     return _write_csv(out.claim(CSV_FILE), header, chunks)
+
+
+def format_of(header: Mapping[str, Any], plain: int, grouped: int) -> int:
+    """Format of a file with this header: `grouped` if it has further groups of labels."""
+    return grouped if header.get("groups") else plain
 
 
 def table_of(header: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -149,7 +157,8 @@ def _write_csv(file: Path, header: Mapping[str, Any], chunks: Sequence[Path]) ->
 
 def _columns(header: Mapping[str, Any]) -> list[str]:
     return [
-        *("id", "labels", "set", "uncertainty", "decided_by"),
+        *("id", *DECISION),
+        *(f"{name}:{group}" for group in header.get("groups", {}) for name in DECISION),
         *("structure", "structure_message", "nearest_training", "nearest_identity", "far"),
         *("weight_embedding", "weight_structure", "weight_biochemistry", "predicted_regions"),
         *(f"p:{label}" for label in header["labels"]),
@@ -166,16 +175,28 @@ def regions_text(regions: Sequence[Mapping[str, Any]] | None) -> str:
     )
 
 
+def _decision(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of `DECISION` from a record, or its part of a further group of labels."""
+    return {
+        "labels": ";".join(content["labels"]),
+        "set": ";".join(content["set"]) if content["set"] is not None else "",
+        "uncertainty": content["uncertainty"],
+        "decided_by": content["decided_by"],
+    }
+
+
 def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as a row of the table; unknown values are empty."""
     near = record["nearest_training"] or {}
     bundle = header["bundle"]
     return {
         "id": record["id"],
-        "labels": ";".join(record["labels"]),
-        "set": ";".join(record["set"]) if record["set"] is not None else "",
-        "uncertainty": record["uncertainty"],
-        "decided_by": record["decided_by"],
+        **_decision(record),
+        **{
+            f"{name}:{group}": value
+            for group, decision in record.get("groups", {}).items()
+            for name, value in _decision(decision).items()
+        },
         "structure": record["structure"]["status"],
         "structure_message": record["structure"]["message"],
         "nearest_training": near.get("id", ""),

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from halo import __version__
 from halo.data_files import data_file
 from halo.files import write_text
+from halo.label_groups import all_groups, from_content
 from halo.predict.explanation import Explanation
 from halo.predict.folder import PAGE_FILE, STRUCTURES, OutputFolder
 from halo.predict.mmcif import write_structures
@@ -63,8 +64,21 @@ def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
         counts["far"] += record["far"] is True
         counts["far unknown"] += record["far"] is None
         counts["no label"] += not record["labels"]
-        counts.update(f"label {label}" for label in record["labels"])
+        counts.update(f"label {label}" for label in given_labels(record))
     return counts
+
+
+def given_labels(record: Mapping[str, Any]) -> list[str]:
+    """The labels of all groups that a protein is given."""
+    further = record.get("groups", {}).values()
+    return [*record["labels"], *(label for group in further for label in group["labels"])]
+
+
+def without_threshold(header: Mapping[str, Any]) -> list[str]:
+    """Labels of groups of which a protein has exactly one."""
+    further = from_content(header["labels"], header.get("groups"))
+    groups = all_groups(header["labels"], header["task"], further)
+    return [name for group in groups if group.task == "singlelabel" for name in group.labels]
 
 
 def templates(folder: Path) -> Environment:
@@ -93,11 +107,13 @@ def render(
         proteins=proteins,
         method_class=method_class,
         halo=__version__,
+        given=given_labels,
         rules={"window": WINDOW, "share": SHARE, "gain": GAIN},
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
         data={"labels": header["labels"], "thresholds": header["thresholds"],
-              "task": header["task"], "class": method_class, "kinds": header["region_kinds"],
+              "exclusive": without_threshold(header), "class": method_class,
+              "kinds": header["region_kinds"],
               "baseline": BASELINES.get(method_class, UNKNOWN), "proteins": proteins},
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from halo.evaluation.conformal import label_sets
 from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
 from halo.homologues.rule import Evidence, HomologueRule
+from halo.label_groups import LabelGroup, as_content, by_group
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
@@ -93,8 +94,8 @@ class Predictor:
             file = opened(weights.path, self.embedding_settings.layer)
             require_same_embeddings(bundle, networks, file)
         self._scratch = TemporaryDirectory(prefix="halo.")
-        given = description.get("homologues")
-        self._rule = HomologueRule(**given) if given else None
+        rules = [description, *description.get("groups", {}).values()]
+        self._rules = [_rule(each.get("homologues")) for each in rules]
         self._training = None
         if bundle.training is not None:
             self._training = TrainingSequences(
@@ -206,7 +207,9 @@ class Predictor:
         hashes = table["seq_hash"].to_numpy(dtype=object)
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
-        chosen = decide(prediction.probabilities, self.ensemble.thresholds, self.bundle.task)
+        chosen = by_group(
+            self.bundle.groups, decide, prediction.probabilities, self.ensemble.thresholds
+        )
         attributions = {}
         for row, name in enumerate(hashes):
             if name in wanted:
@@ -221,32 +224,25 @@ class Predictor:
         self, alone: EnsemblePrediction, neighbours: Sequence[Neighbour | None]
     ) -> EnsemblePrediction:
         """Combine the prediction of the models with the labels of similar training proteins."""
-        chosen = np.array([near is not None and near.similar for near in neighbours], dtype=bool)
-        if self._rule is None or not chosen.any():
-            return alone
-        similar = [near for near in neighbours if near is not None and near.similar]
-        names = self.bundle.labels
-        evidence = Evidence(
-            np.array([near.identity for near in similar]),
-            np.array([[name in near.labels for name in names] for near in similar]),
-            np.array([[name not in near.unknown for name in names] for near in similar]),
-        )
-        joint = self._rule(alone.probabilities[chosen], evidence, self.bundle.task)
         probabilities, decided_by = alone.probabilities.copy(), alone.decided_by.copy()
-        probabilities[chosen] = self._rule.on_scale_of(
-            self.ensemble.thresholds, joint, evidence, self.bundle.task
-        )
-        decided_by[chosen] = decided_by[chosen] + f";{HOMOLOGY}"
-        sets = alone.sets
-        if sets is not None:
-            sets = sets.copy()
-            sets[chosen] = label_sets(joint, self._rule.cut)
+        own = np.full(probabilities.shape, np.nan)
+        sets = None if alone.sets is None else alone.sets.copy()
+        for place, (group, rule) in enumerate(zip(self.bundle.groups, self._rules, strict=True)):
+            rows, evidence = _evidence(neighbours, group)
+            if rule is None or not len(rows):
+                continue
+            at = rows[:, None], np.arange(group.first, group.first + len(group.labels))
+            joint = rule(alone.probabilities[at], evidence, group.task)
+            thresholds = self.ensemble.thresholds[group.columns]
+            probabilities[at] = rule.on_scale_of(thresholds, joint, evidence, group.task)
+            decided_by[rows, place] += f";{HOMOLOGY}"
+            if sets is not None:
+                sets[at] = label_sets(joint, rule.cut)
+            own[rows] = alone.probabilities[rows]
+        if np.isnan(own).all():
+            return alone
         return replace(
-            alone,
-            probabilities=probabilities,
-            sets=sets,
-            decided_by=decided_by,
-            alone=np.where(chosen[:, None], alone.probabilities, np.nan),
+            alone, probabilities=probabilities, sets=sets, decided_by=decided_by, alone=own
         )
 
     @property
@@ -284,10 +280,12 @@ class Predictor:
         note: Note | None,
         regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
-        labels, task = self.bundle.labels, self.bundle.task
+        labels = self.bundle.labels
         own = prediction.probabilities[place : place + 1]
-        thresholds = self.ensemble.thresholds
-        chosen = decide(own, thresholds, task)[0]
+        main, *further = (
+            self._decision(group, prediction, place, number)
+            for number, group in enumerate(self.bundle.groups)
+        )
         weights = None
         if prediction.weights is not None:
             values = prediction.weights[place].astype(float).round(DIGITS).tolist()
@@ -297,10 +295,8 @@ class Predictor:
             "id": row["id"],
             "accession": row["accession"],
             "length": int(row["length"]),
-            "labels": _names(labels, chosen),
-            "set": _names(labels, prediction.sets[place]) if prediction.sets is not None else None,
-            "uncertainty": round(float(uncertainty(own, thresholds, task)[0]), DIGITS),
-            "decided_by": str(prediction.decided_by[place]),
+            **main,
+            **self._by_name(further),
             "probabilities": dict(zip(labels, own[0].round(DIGITS).tolist(), strict=True)),
             "probabilities_alone": self._alone(prediction, place),
             "modality_weights": weights,
@@ -310,6 +306,25 @@ class Predictor:
             "regions": regions,
             "predicted_regions": _predicted_regions(prediction, place),
         }
+
+    def _decision(
+        self, group: LabelGroup, prediction: EnsemblePrediction, place: int, number: int
+    ) -> dict[str, Any]:
+        """What is decided about a group of labels, the one of this number, of one protein."""
+        own = prediction.probabilities[place : place + 1, group.columns]
+        thresholds = self.ensemble.thresholds[group.columns]
+        sets = prediction.sets
+        return {
+            "labels": _names(group.labels, decide(own, thresholds, group.task)[0]),
+            "set": None if sets is None else _names(group.labels, sets[place, group.columns]),
+            "uncertainty": round(float(uncertainty(own, thresholds, group.task)[0]), DIGITS),
+            "decided_by": str(prediction.decided_by[place, number]),
+        }
+
+    def _by_name(self, further: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The key ``groups`` of a record, if there are further groups of labels."""
+        names = [group.name for group in self.bundle.groups[1:]]
+        return {"groups": dict(zip(names, further, strict=True))} if names else {}
 
     def _alone(self, prediction: EnsemblePrediction, place: int) -> dict[str, float] | None:
         """Probabilities by the models alone, if a homologue is part of the decision."""
@@ -322,22 +337,48 @@ class Predictor:
         """Data common to all records: versions, labels, thresholds."""
         description = self.bundle.description
         conformal = description["models"][0]["conformal"]
+        groups = as_content(self.bundle.groups[1:])
         return {
             "bundle": {**self.bundle.identity(), "method": description["method"]},
-            "task": self.bundle.task,
+            "task": self.bundle.groups[0].task,
             "labels": self.bundle.labels,
+            **({"groups": groups} if groups else {}),
             "thresholds": dict(
                 zip(
                     self.bundle.labels, self.ensemble.thresholds.round(DIGITS).tolist(), strict=True
                 )
             ),
-            "set_misses": conformal["risk"] if self.ensemble.cut is not None else None,
+            "set_misses": conformal["risk"] if self.ensemble.cuts is not None else None,
             "simulated": description["simulated"],
             "region_kinds": self.ensemble.regions.kinds if self.ensemble.regions else None,
         }
 
 
-def _names(labels: list[str], chosen: np.ndarray) -> list[str]:
+def _rule(content: Mapping[str, Any] | None) -> HomologueRule | None:
+    return HomologueRule(**content) if content else None
+
+
+def _evidence(
+    neighbours: Sequence[Neighbour | None], group: LabelGroup
+) -> tuple[np.ndarray, Evidence]:
+    """Rows of the queries with a similar training protein that is annotated, and the evidence."""
+    found = [
+        (row, near)
+        for row, near in enumerate(neighbours)
+        if near is not None and near.similar and not set(group.labels) <= set(near.unknown)
+    ]
+    similar = [near for _, near in found]
+    shape = (len(similar), len(group.labels))
+    has = [[name in near.labels for name in group.labels] for near in similar]
+    known = [[name not in near.unknown for name in group.labels] for near in similar]
+    return np.array([row for row, _ in found], dtype=int), Evidence(
+        np.array([near.identity for near in similar]),
+        np.array(has, dtype=bool).reshape(shape),
+        np.array(known, dtype=bool).reshape(shape),
+    )
+
+
+def _names(labels: Sequence[str], chosen: np.ndarray) -> list[str]:
     return [name for name, given in zip(labels, chosen, strict=True) if given]
 
 

@@ -1,7 +1,8 @@
 """The ingest stage: read the user's files, check every record, and list the rejected ones."""
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import sha256_of_text
+from halo.label_groups import MAIN, LabelGroup, all_groups
 from halo.proteins.accessions import parse_accession
 from halo.proteins.identifiers import forms
 from halo.proteins.labels import (
@@ -19,10 +21,11 @@ from halo.proteins.labels import (
     labels_from_columns,
     labels_from_names,
     labels_from_table,
+    together,
     warn_of_rare,
 )
 from halo.proteins.nucleotides import is_nucleotides
-from halo.proteins.settings import DatasetSettings
+from halo.proteins.settings import DatasetSettings, GroupLabels
 from halo.proteins.table import CORE_COLUMNS, Proteins
 from halo.tables.readers import (
     DESCRIPTION,
@@ -88,7 +91,11 @@ def read_source(
 
 
 def ingest(
-    path: Path, labels_path: Path | None, settings: DatasetSettings, partitioned: bool = True
+    path: Path,
+    labels_path: Path | None,
+    settings: DatasetSettings,
+    partitioned: bool = True,
+    group_paths: Mapping[str, Path] | None = None,
 ) -> tuple[Proteins, list[Rejected]]:
     """Read, check and label proteins.
 
@@ -102,6 +109,7 @@ def ingest(
     settings : settings of the data set
     partitioned : whether the run's split uses the author partitions of ``dataset.split``; then
         records with the same sequence in different partitions are not merged
+    group_paths : separate tables of further groups of labels, by the name of the group
 
     Raises
     ------
@@ -130,9 +138,13 @@ def ingest(
             "as labels, write 'uniprot: {}' below dataset, else set dataset.id: Entry and "
             "dataset.sequence: Sequence"
         )
+    for name, group in (settings.groups or {}).items():
+        if group.table is None:
+            wanted[f"dataset.groups.{name}.label"] = group.label
+            wanted[f"dataset.groups.{name}.evidence"] = group.evidence
     require_columns(path, records, wanted)
-    table, labelled = _labelled(path, labels_path, records, settings)
-    proteins, rejected = _checked(table, labelled, settings, partitioned)
+    table, parts = _labelled(path, labels_path, records, settings, group_paths or {})
+    proteins, rejected = _checked(table, parts, settings, partitioned)
     rejected = [replace(record, file=str(path)) for record in rejected]
     if not len(proteins):
         raise HaloError(
@@ -144,34 +156,84 @@ def ingest(
 
 
 def _labelled(
-    path: Path, labels_path: Path | None, records: pd.DataFrame, settings: DatasetSettings
-) -> tuple[pd.DataFrame, Labelled]:
-    """The `core_table` of the records, and their labels."""
+    path: Path,
+    labels_path: Path | None,
+    records: pd.DataFrame,
+    settings: DatasetSettings,
+    group_paths: Mapping[str, Path],
+) -> tuple[pd.DataFrame, list[Labelled]]:
+    """The `core_table` of the records, and their labels of each group."""
     where, notes = settings.labels, set(settings.annotations)
+    taken = {settings.id, settings.sequence, settings.accession, settings.split, *notes}
+    of_groups = _columns_of_groups(settings)
     if labels_path is not None:
         given = read_table(labels_path)
         require_columns(labels_path, given, {"dataset.labels.id": where.id})
         records = _with_whole_headers(records, given[where.id])
         table = core_table(records, settings)
-        return table, labels_from_table(labels_path, given, table["id"].tolist(), where, notes)
-    taken = {settings.id, settings.sequence, settings.accession, settings.split, *notes}
-    table = core_table(records, settings)
-    if where.label is None:
+        labelled = labels_from_table(labels_path, given, table["id"].tolist(), where, notes)
+    elif where.label is None:
         if records.attrs.get(FASTA) and where.columns is None:
             _refuse_unlabelled_fasta(path, records)
-        return table, labels_from_columns(path, records, where, taken)
-    if where.label in taken:
-        raise HaloError(
-            f"dataset.labels.label: the column {where.label!r} of {path} is already used for "
-            "something else; name the column with the labels"
-        )
-    # A protein may have one row for each label; the first sequence of an id is used.
-    first = ~table.duplicated(["id", "sequence"]) | (table["id"] == "")
-    own = table["id"].map(table.groupby("id")["sequence"].first()) == table["sequence"]
-    rows = records.assign(**{OWNER: table["id"]})[own]
-    table = table[first].reset_index(drop=True)
-    where = replace(where, id=OWNER)
-    return table, labels_from_names(path, rows, table["id"].tolist(), where)
+        table = core_table(records, settings)
+        labelled = labels_from_columns(path, records, where, taken | of_groups)
+    else:
+        if where.label in taken | of_groups:
+            raise HaloError(
+                f"dataset.labels.label: the column {where.label!r} of {path} is already used for "
+                "something else; name the column with the labels"
+            )
+        # A protein may have one row for each label; the first sequence of an id is used.
+        table = core_table(records, settings)
+        first = ~table.duplicated(["id", "sequence"]) | (table["id"] == "")
+        own = table["id"].map(table.groupby("id")["sequence"].first()) == table["sequence"]
+        rows = records.assign(**{OWNER: table["id"]})[own]
+        records = records[first].reset_index(drop=True)
+        table = table[first].reset_index(drop=True)
+        where = replace(where, id=OWNER)
+        labelled = labels_from_names(path, rows, table["id"].tolist(), where)
+    records = records.assign(**{OWNER: table["id"]})
+    taken |= {where.label, *labelled.names}
+    return table, [
+        labelled,
+        *(
+            _of_group(path, records, name, group, group_paths.get(name), taken)
+            for name, group in (settings.groups or {}).items()
+        ),
+    ]
+
+
+def _columns_of_groups(settings: DatasetSettings) -> set[str | None]:
+    """Columns of the proteins' table that have labels of further groups."""
+    own = [group for group in (settings.groups or {}).values() if group.table is None]
+    by_value = {name for group in own if group.label is None for name in group.columns or ()}
+    return {*by_value, *(group.label for group in own), *(group.evidence for group in own)}
+
+
+def _of_group(
+    path: Path,
+    records: pd.DataFrame,
+    name: str,
+    group: GroupLabels,
+    table: Path | None,
+    taken: Set[str | None],
+) -> Labelled:
+    """Labels of a further group, of `records` with a row for each protein, or of its `table`."""
+    ids = records[OWNER].tolist()
+    try:
+        if table is not None:
+            return labels_from_table(table, read_table(table), ids, group)
+        if group.label is None:
+            return labels_from_columns(path, records, group, taken)
+        if group.label in taken:
+            raise HaloError(
+                f"dataset.labels.label: the column {group.label!r} of {path} is already used for "
+                "something else; name the column with the labels of the group"
+            )
+        return labels_from_names(path, records, ids, replace(group, id=OWNER))
+    except HaloError as error:
+        text = re.sub(r"\bdataset\.labels\b", f"dataset.groups.{name}", str(error))
+        raise HaloError(text) from None
 
 
 def _refuse_unlabelled_fasta(path: Path, records: pd.DataFrame) -> None:
@@ -200,10 +262,16 @@ def _with_whole_headers(records: pd.DataFrame, given: pd.Series) -> pd.DataFrame
 
 
 def _checked(
-    table: pd.DataFrame, labelled: Labelled, settings: DatasetSettings, partitioned: bool
+    table: pd.DataFrame, parts: Sequence[Labelled], settings: DatasetSettings, partitioned: bool
 ) -> tuple[Proteins, list[Rejected]]:
-    """The usable records, sorted by id, and the rejected ones."""
+    """The usable records, sorted by id, and the rejected ones; `parts` are labels by group."""
     rejected: list[Rejected] = []
+    labelled = together(parts)
+    further, place = [], len(parts[0].names)
+    for (name, group), part in zip((settings.groups or {}).items(), parts[1:], strict=True):
+        further.append(LabelGroup(name, group.task, part.names, place))
+        place += len(part.names)
+    groups = all_groups(labelled.names, settings.task, further)
     keep = np.ones(len(table), dtype=bool)
     for check in (identity_faults(table), sequence_faults(table, settings), labelled.faults):
         for row, (reason, detail) in check.items():
@@ -211,18 +279,20 @@ def _checked(
                 keep[row] = False
                 rejected.append(_reject(table, row, reason, detail))
     batch = _Batch(table.assign(**{MERGED: ""}), labelled.values, labelled.known).only(keep)
-    if settings.task == "singlelabel":
-        batch = _only_single_labels(batch, labelled.names, rejected)
+    batch = _only_single_labels(batch, groups, rejected)
     if settings.duplicates == "merge":
         batch = _merge_duplicates(batch, labelled.names, rejected, partitioned)
-    if settings.task == "singlelabel":  # merging may have given a sequence several labels
-        batch = _only_single_labels(batch, labelled.names, rejected)
+        # Merging may have given a sequence several labels.
+        batch = _only_single_labels(batch, groups, rejected)
     if settings.sample is not None:
         batch = _sample(batch, settings.sample, rejected)
     batch = batch.only(np.argsort(batch.table["id"].to_numpy(dtype=object), kind="stable"))
     rejected.sort(key=lambda record: (record.line, record.id))
     table = batch.table.drop(columns=[LINE, MERGED])
-    return Proteins(table, labelled.names, batch.values, settings.task, batch.known), rejected
+    proteins = Proteins(
+        table, labelled.names, batch.values, settings.task, batch.known, tuple(further)
+    )
+    return proteins, rejected
 
 
 def with_test_set(
@@ -251,7 +321,9 @@ def with_test_set(
     shape = (len(test), len(proteins.label_names))
     labels, known = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=bool)
     labels[:, columns], known[:, columns] = test.labels, test.known
-    known |= proteins.task == "singlelabel"  # its one label excludes all others
+    for group in proteins.groups:
+        if group.task == "singlelabel":  # the one label excludes all others
+            known[:, group.columns] |= known[:, group.columns].any(axis=1, keepdims=True)
     alone = ~proteins.table["id"].isin(test.table["id"]).to_numpy()
     detail = "the test set has a protein with this id, which is not used for training"
     rejected = rejected + [
@@ -265,7 +337,7 @@ def with_test_set(
     table = table.iloc[order].reset_index(drop=True)
     labels = np.concatenate([proteins.labels[alone], labels])[order]
     known = np.concatenate([proteins.known[alone], known])[order]
-    return Proteins(table, proteins.label_names, labels, proteins.task, known), rejected
+    return replace(proteins, table=table, labels=labels, known=known), rejected
 
 
 def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
@@ -383,17 +455,34 @@ def _shown(letter: str) -> str:
     return letter if letter.isascii() and letter.isprintable() else f"U+{ord(letter):04X}"
 
 
-def _only_single_labels(batch: _Batch, names: Sequence[str], rejected: list[Rejected]) -> _Batch:
-    """The records with exactly one label; all of their labels become known."""
-    counts = batch.values.sum(axis=1)
-    for row in np.flatnonzero(counts != 1).tolist():
-        labels = ", ".join(names[i] for i in np.flatnonzero(batch.values[row]).tolist()) or "none"
-        detail = f"{counts[row]} labels ({labels}); a single-label task needs exactly one"
+def _only_single_labels(
+    batch: _Batch, groups: Sequence[LabelGroup], rejected: list[Rejected]
+) -> _Batch:
+    """The records with exactly one label of each single-label group in which they are annotated.
+
+    All of their labels in the group become known.
+    """
+    for group in groups:
+        if group.task == "singlelabel":
+            batch = _with_one_label(batch, group, rejected)
+    return batch
+
+
+def _with_one_label(batch: _Batch, group: LabelGroup, rejected: list[Rejected]) -> _Batch:
+    values, annotated = batch.values[:, group.columns], batch.known[:, group.columns].any(axis=1)
+    counts = values.sum(axis=1)
+    wrong = annotated & (counts != 1)
+    place = "" if group.name == MAIN else f" of the group {group.name}"
+    for row in np.flatnonzero(wrong).tolist():
+        labels = ", ".join(group.labels[i] for i in np.flatnonzero(values[row])) or "none"
+        detail = f"{counts[row]} labels{place} ({labels}); a single-label task needs exactly one"
         if counts[row] > 1 and batch.table[MERGED].iat[row]:
             detail += f"; {batch.table[MERGED].iat[row]} has the same sequence"
         rejected.append(_reject(batch.table, row, "not one label", detail))
-    batch = batch.only(counts == 1)
-    return _Batch(batch.table, batch.values, np.ones_like(batch.known))
+    batch = batch.only(~wrong)
+    known = batch.known.copy()
+    known[:, group.columns] = annotated[~wrong][:, None]
+    return _Batch(batch.table, batch.values, known)
 
 
 def _sample(batch: _Batch, size: int, rejected: list[Rejected]) -> _Batch:

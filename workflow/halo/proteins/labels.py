@@ -25,6 +25,7 @@ NAMED = 10  # labels that a warning lists
 # Values that programs write if a value is missing.
 MISSING = frozenset({"nan", "none", "null", "#n/a", "<na>"})
 ALIKE = 0.85  # similarity of two names (`difflib`) above which one may be misspelt
+NO_LABEL = "no label"  # reason of a fault: no label of the record is known
 POSITIVE, NEGATIVE, UNKNOWN = "positive", "negative", "unknown"
 
 Faults = dict[int, tuple[str, str]]  # row to reason and detail
@@ -50,6 +51,28 @@ class Labelled:
     values: np.ndarray
     known: np.ndarray
     faults: Faults
+
+
+def together(parts: Sequence[Labelled]) -> Labelled:
+    """Labels of several groups of the same records.
+
+    A record without a known label of a group is unknown there; it is a fault only if no label of
+    any group is known. HaloError if two groups have a label of the same name.
+    """
+    names = tuple(name for part in parts for name in part.names)
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise HaloError(
+            f"two groups of labels have the label {repeated[0]!r}; rename it in one of them"
+        )
+    known = np.concatenate([part.known for part in parts], axis=1)
+    faults = {
+        row: fault
+        for part in reversed(parts)
+        for row, fault in part.faults.items()
+        if fault[0] != NO_LABEL or not known[row].any()
+    }
+    return Labelled(names, np.concatenate([part.values for part in parts], axis=1), known, faults)
 
 
 def labels_from_columns(
@@ -136,7 +159,7 @@ def _fits(text: str, patterns: Iterable[str]) -> bool:
 
 def _without_known(known: np.ndarray, faults: Faults) -> Faults:
     detail = "none of its labels is known"
-    return {int(row): ("no label", detail) for row in np.flatnonzero(~known.any(axis=1))} | faults
+    return {int(row): (NO_LABEL, detail) for row in np.flatnonzero(~known.any(axis=1))} | faults
 
 
 def labels_from_table(
@@ -392,4 +415,4 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 def _missing(path: Path, ids: Sequence[str], labelled: Set[str]) -> Faults:
     detail = f"no label for it in {Path(path).name}"
-    return {row: ("no label", detail) for row, name in enumerate(ids) if name not in labelled}
+    return {row: (NO_LABEL, detail) for row, name in enumerate(ids) if name not in labelled}

@@ -1,10 +1,12 @@
 """Settings of the ingest: the section ``dataset`` of the configuration."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from halo.settings import REQUIRED, SHA256, URL, Faults, setting
+from halo.label_groups import MAIN
+from halo.settings import NAME, REQUIRED, SHA256, URL, Faults, setting
 from halo.uniprot.settings import UniprotSettings
 
 # Names of other columns in tables that a run writes, which no label may have.
@@ -101,6 +103,28 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class GroupLabels(Labels):
+    """A further group of labels: an entry of the section ``groups`` of a data set."""
+
+    task: Literal["multilabel", "singlelabel"] = setting(
+        "multilabel", "whether a protein can have several labels of the group or has exactly one"
+    )
+
+    def faults(self) -> Faults:
+        """Faults of combinations of keys."""
+        faults = super().faults()
+        if self.columns is None and self.table is None and self.label is None:
+            faults.append(
+                (
+                    "columns",
+                    "a further group needs columns, a label column, or a table of its own; name "
+                    "its columns of 0 and 1 here",
+                )
+            )
+        return faults
+
+
+@dataclass(frozen=True)
 class Source:
     """Where the records of a data set come from."""
 
@@ -134,6 +158,13 @@ class Columns:
         (), "columns to keep for the evaluation, such as the kingdom", unique=True
     )
     labels: Labels = setting(Labels, "where the labels are")
+    groups: dict[str, GroupLabels] | None = setting(
+        None,
+        "further groups of labels by name, such as membrane: {columns: [Peripheral, "
+        "Transmembrane]}, which the same models predict; a protein without a known label of a "
+        "group is unknown there",
+        min_length=1,
+    )
     uniprot: UniprotSettings | None = setting(
         None,
         "proteins and labels from UniProt: by a query or, with a path in proteins, from a file "
@@ -142,6 +173,16 @@ class Columns:
     sample: int | None = setting(
         None, "number of proteins to use, chosen by a digest of their ids; null for all", ge=1
     )
+
+    def faults(self) -> Faults:
+        """Faults of names of groups."""
+        return [
+            (f"groups.{name}", f"the name is that of the main group; choose another than {MAIN}")
+            if name == MAIN
+            else (f"groups.{name}", "the name needs lower-case letters, digits and _ only")
+            for name in self.groups or ()
+            if name == MAIN or not re.match(NAME, name)
+        ]
 
 
 @dataclass(frozen=True)
@@ -162,18 +203,28 @@ class DatasetSettings(Columns):
     def from_config(cls, section: Mapping) -> "DatasetSettings":
         """From the configuration's ``dataset`` section."""
         uniprot = UniprotSettings.from_config(section.get("uniprot"))
-        return cls(**{**section, "labels": Labels(**section["labels"]), "uniprot": uniprot})
+        groups = {name: GroupLabels(**each) for name, each in (section.get("groups") or {}).items()}
+        return cls(
+            **{
+                **section,
+                "labels": Labels(**section["labels"]),
+                "groups": groups or None,
+                "uniprot": uniprot,
+            }
+        )
 
     def faults(self) -> Faults:
         """Faults of combinations of keys."""
+        faults = super().faults()
         if self.min_length <= self.max_length:
-            return []
+            return faults
         return [
+            *faults,
             (
                 "min_length",
                 f"{self.min_length} is more than max_length, {self.max_length}, so every protein "
                 "would be rejected; lower it",
-            )
+            ),
         ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from halo.files import read_json, read_text_table, write_json, write_table
+from halo.label_groups import LabelGroup, all_groups, as_content, from_content
 
 CORE_COLUMNS = ("id", "accession", "sequence", "seq_hash", "length", "split")
 
@@ -22,14 +23,17 @@ class Proteins:
         annotation columns of the data set (text). ``accession`` is a UniProt accession, with its
         isoform if any, or ``""``; ``split`` is the author partition, or ``""``.
     label_names
-        Names of the labels, in the order of the columns of `labels`.
+        Names of the labels of all groups, in the order of the columns of `labels`.
     labels
         uint8 [n_proteins, n_labels], 1 where the protein has the label.
     task
-        ``"multilabel"``, or ``"singlelabel"`` if every protein has exactly one label.
+        Of the main group: ``"multilabel"``, or ``"singlelabel"`` if every protein has exactly one
+        of its labels.
     known
         bool [n_proteins, n_labels], False for unknown labels, for which `labels` is 0. By
         default, all labels are known.
+    further
+        Further groups of labels, whose labels are the last columns.
     """
 
     table: pd.DataFrame
@@ -37,6 +41,7 @@ class Proteins:
     labels: np.ndarray
     task: str
     known: np.ndarray = None  # type: ignore[assignment]  # made in __post_init__
+    further: tuple[LabelGroup, ...] = ()
 
     def __post_init__(self) -> None:
         if self.known is None:
@@ -54,6 +59,16 @@ class Proteins:
     def targets(self) -> np.ndarray:
         """Training targets, float32 [n_proteins, n_labels]; NaN for unknown labels."""
         return np.where(self.known, self.labels, np.nan).astype(np.float32)
+
+    @property
+    def groups(self) -> tuple[LabelGroup, ...]:
+        """The main group of labels, and the further ones."""
+        return all_groups(self.label_names, self.task, self.further)
+
+    def of_group(self, group: LabelGroup) -> "Proteins":
+        """The same proteins with the labels of one group only."""
+        labels, known = self.labels[:, group.columns], self.known[:, group.columns]
+        return Proteins(self.table, group.labels, labels, group.task, known)
 
     @property
     def annotation_names(self) -> list[str]:
@@ -89,6 +104,8 @@ def write_proteins(file: Path, proteins: Proteins, long_labels: bool) -> None:
         "labels": dict(zip(label_names, proteins.labels.sum(axis=0).tolist(), strict=True)),
         "unknown": dict(zip(label_names, (~proteins.known).sum(axis=0).tolist(), strict=True)),
     }
+    if proteins.further:
+        description["groups"] = as_content(proteins.further)
     write_json(file.with_name("labels.json"), description)
 
 
@@ -108,4 +125,5 @@ def read_proteins(file: Path) -> Proteins:
         values = table[list(names)].to_numpy(dtype=object)
         table = table.drop(columns=list(names))
     labels = (values == "1").astype(np.uint8)
-    return Proteins(table, names, labels, description["task"], values != "")
+    further = from_content(names, description.get("groups"))
+    return Proteins(table, names, labels, description["task"], values != "", further)

@@ -1,14 +1,19 @@
 """All figures of a run, with titles and captions."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from halo.report import plots_data, plots_results
 from halo.report.inputs import RunResults, finetuned_method
 from halo.report.style import save, style
+
+# Figures of results that each further group of labels has, too.
+OF_GROUPS = ("label_f1", "label_mcc", "cooccurrence", "confusion", "threshold_sweep", "calibration")
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,12 @@ def draw_figures(run: RunResults, folder: Path) -> list[Drawn]:
             *_data_figures(run),
             *_training_figures(run),
             *_finetuning_figures(run),
-            *_result_figures(run),
+            *_result_figures(run.metrics, run.predictions),
+            *(
+                figure
+                for group, metrics in run.metrics.get("label_groups", {}).items()
+                for figure in _group_figures(run, group, metrics)
+            ),
         ]
         for figure in drawn:
             save(figure.figure, folder / f"{figure.name}.svg")
@@ -110,8 +120,17 @@ def _finetuning_figures(run: RunResults) -> Iterator[Drawn]:
     )
 
 
-def _result_figures(run: RunResults) -> Iterator[Drawn]:
-    metrics, main = run.metrics, run.metrics["main"]
+def _group_figures(run: RunResults, group: str, metrics: Mapping[str, Any]) -> Iterator[Drawn]:
+    """The figures of results of a further group of labels, with the name of the group."""
+    columns = {f"{name}:{group}": name for name in ("labels", "decisions")}
+    predictions = run.predictions.drop(columns=list(columns.values())).rename(columns=columns)
+    for drawn in _result_figures(metrics, predictions):
+        if drawn.name in OF_GROUPS:
+            yield replace(drawn, name=f"{drawn.name}_{group}", title=f"{drawn.title} ({group})")
+
+
+def _result_figures(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Iterator[Drawn]:
+    main = metrics["main"]
     for name, title in (("f1", "F1 by label"), ("mcc", "MCC by label")):
         yield Drawn(
             f"label_{name}",
@@ -124,14 +143,14 @@ def _result_figures(run: RunResults) -> Iterator[Drawn]:
         "cooccurrence",
         "Labels that go together",
         "Of 100 test proteins that have the label of a row, so many also have that of a column.",
-        plots_results.confusion(run.predictions, metrics, "labels"),
+        plots_results.confusion(predictions, metrics, "labels"),
     )
     yield Drawn(
         "confusion",
         "Labels that are predicted",
         f"Of 100 test proteins that have the label of a row, so many are given that of a column by "
         f"{main} (the mean of its seeds); the nearer to the labels that go together, the better.",
-        plots_results.confusion(run.predictions, metrics, "decisions"),
+        plots_results.confusion(predictions, metrics, "decisions"),
     )
     sweep = metrics["threshold_sweep"].get(main)
     if sweep is not None:

@@ -82,6 +82,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         # A member may be a method that was not evaluated itself.
         "joined_rows": [n for n in dict.fromkeys([*members, *joined]) if n in methods],
         "label_metric_names": formatting.LABEL_METRICS,
+        "label_groups": run.metrics.get("label_groups", {}),
         "regions": run.metrics.get("regions"),
         "region_metric_names": formatting.REGION_METRICS,
         "compared": COMPARED,
@@ -101,12 +102,21 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
 
 
 def data_facts(run: RunResults) -> dict[str, Any]:
-    """Numbers of the data set."""
-    per_protein = run.proteins.labels.sum(axis=1)
+    """Numbers of the data set; those of labels are of the main group."""
+    main = run.proteins.of_group(run.proteins.groups[0])
+    per_protein = main.labels[main.known.any(axis=1)].sum(axis=1)
     return {
         "proteins": len(run.proteins),
         "sequences": int(run.proteins.table["seq_hash"].nunique()),
-        "labels": len(run.proteins.label_names),
+        "labels": len(main.label_names),
+        "groups": {
+            group.name: {
+                "labels": len(group.labels),
+                "task": group.task,
+                "annotated": int(run.proteins.of_group(group).known.any(axis=1).sum()),
+            }
+            for group in run.proteins.further
+        },
         "labels_a_protein": float(per_protein.mean()),
         "one_label": float((per_protein == 1).mean()),
         "median_length": float(run.proteins.table["length"].median()),

@@ -1,22 +1,24 @@
 """Macro-F1 of validation decisions, and weights of rare labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from halo.decisions import decide
+from halo.label_groups import LabelGroup
 
 RESAMPLES = 200
 
 
-def macro_f1(logits: Tensor, targets: Tensor, tau: Tensor, task: str) -> float:
-    """Macro-F1 of the decisions at the thresholds `tau` (logits), or of the highest logit.
+def macro_f1(decisions: np.ndarray, targets: np.ndarray) -> float:
+    """Macro-F1 of 0/1 decisions [n, n_labels]: the mean over the labels of all groups.
 
-    `targets` [n, n_labels] are 0, 1 or NaN (unknown, ignored).
+    Targets that are NaN are unknown and ignored.
     """
     from sklearn.metrics import f1_score  # its import takes a second; predictions do not need it
 
-    truth, decisions = _known(targets.numpy(), decide(logits.numpy(), tau.numpy(), task))
+    truth, decisions = _known(targets, decisions)
     return float(f1_score(truth, decisions, average="macro", zero_division=0))
 
 
@@ -39,9 +41,15 @@ def _known(targets: np.ndarray, decisions: np.ndarray) -> tuple[np.ndarray, np.n
     return np.where(known, targets, 0), decisions * known
 
 
-def probabilities(logits: Tensor, task: str) -> Tensor:
-    """Probability of each label, [n, n_labels]."""
-    return torch.softmax(logits, dim=1) if task == "singlelabel" else torch.sigmoid(logits)
+def probabilities(logits: Tensor, groups: Sequence[LabelGroup]) -> Tensor:
+    """Probability of each label, [n, n_labels]: a sigmoid, or a softmax over a group."""
+    parts = [
+        torch.softmax(logits[:, group.columns], dim=1)
+        if group.task == "singlelabel"
+        else torch.sigmoid(logits[:, group.columns])
+        for group in groups
+    ]
+    return torch.cat(parts, dim=1)
 
 
 def label_weights(targets: Tensor) -> Tensor:

@@ -17,10 +17,11 @@ from halo.cli import Progress
 from halo.decisions import decide
 from halo.device import moved
 from halo.errors import HaloError
+from halo.label_groups import LabelGroup, by_group
 from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
 from halo.network.features import hide_embedding, hide_structure
-from halo.network.loss import focal_loss, region_loss, softmax_focal_loss
+from halo.network.loss import grouped_loss, region_loss
 from halo.training.crop import CroppedProteins
 from halo.training.data import ProteinDataset, ResidueBudget, loader
 from halo.training.decisions import (
@@ -38,7 +39,7 @@ from halo.training.state import (
     restore_optimizer,
     save_state,
 )
-from halo.training.thresholds import learn_thresholds
+from halo.training.thresholds import learn_by_group
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Training:
     network : on the device on which it is trained
     dataset, lengths : all proteins, and their lengths in residues, int [n]
     train_rows, val_rows : rows of `dataset` for training, and for choosing the best epoch
-    task : ``multilabel`` or ``singlelabel``
+    groups : the groups of labels, see `halo.proteins.table.Proteins.groups`
     tau : thresholds in logits on the CPU, float32 [n_labels], learned from `val_rows`
     state_file : file of the state for resuming, or None
     save_seconds : smallest time between two writes of the state, which happen after epochs
@@ -69,7 +70,7 @@ class Training:
     lengths: np.ndarray
     train_rows: Sequence[int]
     val_rows: Sequence[int]
-    task: str
+    groups: Sequence[LabelGroup]
     settings: TrainingSettings
     seed: int
     state_file: Path | None = None
@@ -82,7 +83,6 @@ class Training:
         self.frequencies = label_frequencies(targets)
         self.tau = torch.zeros_like(self.frequencies)
         self.weights = label_weights(targets).to(self.device)
-        self.loss_of = softmax_focal_loss if self.task == "singlelabel" else focal_loss
         proteins: Dataset[Data] = self.dataset
         lengths = self.lengths
         if self.settings.longest is not None:
@@ -147,7 +147,7 @@ class Training:
         """One step of the optimizer; returns the loss, on the device."""
         with mixed_precision(self.device, self.settings.precision):
             output = self.network(batch)
-        loss = self.loss_of(output.logits.float(), batch.y, self.settings.gamma, self.weights)
+        loss = self._loss(output.logits.float(), batch.y, self.weights)
         if output.regions is not None:
             of_regions = region_loss(output.regions.float(), batch.region)
             loss = loss + self.settings.region_weight * of_regions
@@ -157,6 +157,12 @@ class Training:
         self.optimizer.step()
         return loss.detach()
 
+    def _loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        settings = self.settings
+        return grouped_loss(
+            logits, targets, settings.gamma, weights, self.groups, settings.group_weight
+        )
+
     def _validate(self) -> None:
         """Score the validation set at the end of an epoch, and keep the weights if it is best."""
         start = time.monotonic()
@@ -164,12 +170,15 @@ class Training:
         logits, targets = score(
             self.network, self.dataset, self.lengths, self.val_rows, self.settings
         )
-        self.tau = learn_thresholds(logits, targets, self.frequencies, settings.threshold_shrinkage)
+        self.tau = learn_by_group(
+            self.groups, logits, targets, self.frequencies, settings.threshold_shrinkage
+        )
+        decisions = by_group(self.groups, decide, logits.numpy(), self.tau.numpy())
         row = {
             "epoch": position.epoch,
             "train_loss": position.loss / position.proteins,
-            "val_loss": self.loss_of(logits, targets, settings.gamma, self.weights.cpu()).item(),
-            "val_macro_f1": macro_f1(logits, targets, self.tau, self.task),
+            "val_loss": self._loss(logits, targets, self.weights.cpu()).item(),
+            "val_macro_f1": macro_f1(decisions, targets.numpy()),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": position.seconds + time.monotonic() - start,
             **{f"weight_{k}": v for k, v in self.network.global_weights().items()},
@@ -179,7 +188,6 @@ class Training:
             row["epoch"], settings.epochs, row["train_loss"], row["val_loss"],
             row["val_macro_f1"], row["seconds"],
         )  # fmt: skip
-        decisions = decide(logits.numpy(), self.tau.numpy(), self.task)
         if position.end_epoch(row, macro_f1_error(decisions, targets.numpy())):
             self.kept = {name: value.cpu().clone() for name, value in self._state().items()}
 

@@ -34,6 +34,12 @@ class TrainingSettings:
         "are predicted",
         ge=0,
     )
+    group_weight: float = setting(
+        1.0,
+        "weight of the loss of each further group of labels (dataset.groups) beside that of the "
+        "main group",
+        ge=0,
+    )
     gamma: float = setting(1.0, "exponent of the focal loss; 0 is plain cross-entropy", ge=0)
     structure_dropout: float = setting(
         0.15, "fraction of the proteins whose structure is hidden in training", ge=0, le=1

@@ -19,8 +19,9 @@ from halo.embeddings.leakage import require_own_language_model
 from halo.files import write_table
 from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
+from halo.label_groups import as_content
 from halo.methods import WITH_REGIONS, modules_of
-from halo.model_description import described, write_description
+from halo.model_description import described, groups_of, write_description
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
@@ -111,6 +112,7 @@ def train_fold(
         **asdict(key),
         "class": method_class,
         "task": proteins.task,
+        **({"groups": as_content(proteins.further)} if proteins.further else {}),
         "network": asdict(network_settings),
         "training": asdict(settings),
         "graphs": graphs.fingerprint,
@@ -126,7 +128,7 @@ def train_fold(
         lengths,
         train.tolist(),
         val.tolist(),
-        proteins.task,
+        proteins.groups,
         settings,
         key.seed,
         state,
@@ -139,7 +141,7 @@ def train_fold(
         training.run()
         logits, _ = score(network, dataset, lengths, held_out.tolist(), settings)
     write_table(folder / "history.csv", pd.DataFrame(training.position.history))
-    predicted = probabilities(logits, proteins.task).numpy()
+    predicted = probabilities(logits, proteins.groups).numpy()
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, predicted)
     found_kinds = None
     if regions is not None and kinds:
@@ -155,6 +157,7 @@ def train_fold(
             key,
             task=proteins.task,
             labels=list(proteins.label_names),
+            groups=groups_of(proteins),
             thresholds=dict(zip(proteins.label_names, thresholds, strict=True)),
             proteins=parts.counts,
             network=network_settings,

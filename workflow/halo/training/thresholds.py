@@ -1,9 +1,12 @@
 """Learn a decision threshold for each label."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from halo.label_groups import LabelGroup
 
 TEMPERATURE = 0.2  # of soft decisions, in logits
 PENALTY = 0.1  # weight of the penalty on the ratios, relative to F1
@@ -85,3 +88,18 @@ def learn_thresholds(
         loss().backward()
         optimizer.step()
     return loss.thresholds().detach()
+
+
+def learn_by_group(
+    groups: Sequence[LabelGroup],
+    logits: Tensor,
+    targets: Tensor,
+    frequencies: Tensor,
+    shrinkage: float,
+) -> Tensor:
+    """`learn_thresholds` of each group of labels; float32 [n_labels] of all groups."""
+    parts = [
+        learn_thresholds(logits[:, at], targets[:, at], frequencies[at], shrinkage)
+        for at in (group.columns for group in groups)
+    ]
+    return torch.cat(parts)

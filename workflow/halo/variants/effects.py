@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from halo.decisions import decide
+from halo.label_groups import LabelGroup, by_group
 from halo.variants.background import p_values
 from halo.variants.edits import Edit
 
@@ -16,15 +17,15 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Labels:
-    """Names, thresholds and task of a bundle's labels."""
+    """Names, thresholds and groups of a bundle's labels."""
 
     names: Sequence[str]
     thresholds: np.ndarray
-    task: str
+    groups: Sequence[LabelGroup]
 
     def given(self, probabilities: np.ndarray) -> list[str]:
         """The labels of a protein with these probabilities, float [n_labels]."""
-        chosen = decide(probabilities[None], self.thresholds, self.task)[0]
+        chosen = by_group(self.groups, decide, probabilities[None], self.thresholds)[0]
         return [name for name, one in zip(self.names, chosen, strict=True) if one]
 
     def by_name(self, values: np.ndarray, digits: int = DIGITS) -> dict[str, float]:

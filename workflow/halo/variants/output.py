@@ -9,6 +9,7 @@ from halo import __version__
 from halo.files import atomic_path
 
 FORMAT = 1
+FORMAT_GROUPS = 2  # like 1, with further groups of labels
 BY_LABEL = ("p", "wildtype", "difference", "low", "high", "p_value")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from halo import __version__
 from halo.data_files import data_file
 from halo.files import write_text
-from halo.predict.page import templates
+from halo.predict.page import templates, without_threshold
 from halo.residues import STANDARD
 
 WEB, STYLE = data_file("variants/web"), data_file("predict/web") / "page.css"
@@ -60,7 +60,7 @@ def write_page(
     data = {
         "labels": labels,
         "thresholds": [about["thresholds"][label] for label in labels],
-        "task": about["task"],
+        "exclusive": without_threshold(about),
         "proteins": shown,
         "random": about["random"],
     }

@@ -17,6 +17,7 @@ from halo.embeddings.registry import LANGUAGE_MODELS
 from halo.embeddings.weights import FILE
 from halo.errors import HaloError
 from halo.files import read_text_table, write_table, write_text
+from halo.label_groups import all_groups, from_content
 from halo.predict.bundle import Bundle
 from halo.predict.folder import (
     CHUNKS,
@@ -28,7 +29,7 @@ from halo.predict.folder import (
     VARIANTS_PAGE,
     OutputFolder,
 )
-from halo.predict.output import read_chunk, write_sections
+from halo.predict.output import format_of, read_chunk, write_sections
 from halo.predict.predictor import Predictor
 from halo.predict.records import STANDARD_INPUT
 from halo.predict.run import claimed_folder, predict_chunks, read_inputs
@@ -39,7 +40,7 @@ from halo.variants.background import SEED, random_substitutions
 from halo.variants.compute import Derived, VariantModel, batches
 from halo.variants.effects import CONFIDENCE, Background, Labels, effect, touched_regions
 from halo.variants.notation import written
-from halo.variants.output import FORMAT, write_rows
+from halo.variants.output import FORMAT, FORMAT_GROUPS, write_rows
 from halo.variants.page import PAGE_VARIANTS, ShownProtein, summarized, write_page
 from halo.variants.read import Variant, WildTypes, make_variant, read_variants
 from halo.variants.results import ChunkResults, chunk_name, read_results, write_results
@@ -422,9 +423,11 @@ def _write(
     write_table(folder.claim(REJECTED_VARIANTS), rejected_table(rejected))
     if not proteins:
         raise HaloError(f"{folder.path}: no variant could be predicted; see {REJECTED_VARIANTS}")
-    labels = Labels(header["labels"], results.thresholds, header["task"])
+    further = from_content(header["labels"], header.get("groups"))
+    groups = all_groups(header["labels"], header["task"], further)
+    labels = Labels(header["labels"], results.thresholds, groups)
     about = {
-        "format": FORMAT,
+        "format": format_of(header, FORMAT, FORMAT_GROUPS),
         "halo": __version__,
         **header,
         "models": len(proteins[0].probabilities),

@@ -27,12 +27,17 @@ function bytes(text) {
 
 // ---------------------------------------------------------------- the list
 
+// The labels of all groups that a protein is given.
+function given(protein) {
+  return [...protein.labels, ...Object.values(protein.groups || {}).flatMap((group) => group.labels)];
+}
+
 function fits(protein) {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = [protein.id, protein.accession, ...protein.labels].join(" ").toLowerCase();
+  const text = [protein.id, protein.accession, ...given(protein)].join(" ").toLowerCase();
   const label = $("by-label").value, kind = $("by-kind").value;
   return words.every((word) => text.includes(word))
-    && (!label || protein.labels.includes(label))
+    && (!label || given(protein).includes(label))
     && (kind !== "far" || protein.far === true)
     && (kind !== "bare" || protein.structure.status !== "ok")
     && (kind !== "none" || !protein.labels.length)
@@ -91,27 +96,33 @@ function warnings(protein) {
 }
 
 function drawPrediction(protein) {
-  const set = protein.set, alone = protein.probabilities_alone;
+  const set = protein.set, alone = protein.probabilities_alone, groups = Object.entries(protein.groups || {});
   $("verdict").replaceChildren(...(protein.labels.length
     ? ["Predicted: ", make("strong", { textContent: protein.labels.join(", ") }), "."]
-    : [make("strong", { textContent: "No label reaches its threshold." }), " The probabilities and the conformal set say what is likely."]));
+    : [make("strong", { textContent: "No label reaches its threshold." }), " The probabilities and the conformal set say what is likely."]),
+    ...groups.flatMap(([name, group]) => [` ${name}: `, make("strong", { textContent: group.labels.join(", ") || "none" }), "."]));
   const order = [...DATA.labels].sort((a, b) => protein.probabilities[b] - protein.probabilities[a]);
   $("bars").replaceChildren(...order.map((label) => {
     const value = protein.probabilities[label], threshold = DATA.thresholds[label];
-    const given = protein.labels.includes(label), track = make("span", { className: "track" });
+    const has = given(protein).includes(label), track = make("span", { className: "track" });
     track.append(make("span", { className: "fill", style: `width:${100 * value}%` }));
-    if (DATA.task === "multilabel") {
+    if (!DATA.exclusive.includes(label)) {
       track.append(make("span", { className: "threshold", style: `left:${100 * threshold}%`, title: `threshold ${percent(threshold)}` }));
     }
-    return make("div", { className: given ? "bar given" : "bar" },
-      make("span", { textContent: (given ? "✓ " : "") + label }), track,
+    return make("div", { className: has ? "bar given" : "bar" },
+      make("span", { textContent: (has ? "✓ " : "") + label }), track,
       make("span", { className: "value", textContent: percent(value), title: alone ? `by the model alone: ${percent(alone[label])}` : "" }));
   }));
-  $("bars-how").textContent = DATA.task === "multilabel"
-    ? "Calibrated probability of each label. Blue and ✓: given, because it reaches the label's threshold (black mark)."
+  const exclusive = DATA.exclusive.length ? ` Of ${DATA.exclusive.join(", ")}, the highest is given.` : "";
+  $("bars-how").textContent = DATA.exclusive.length < DATA.labels.length
+    ? `Calibrated probability of each label. Blue and ✓: given, because it reaches the label's threshold (black mark).${exclusive}`
     : "Calibrated probability of each label; the highest is given (blue, ✓).";
   const facts = [["Decided by", protein.decided_by.replaceAll(";", " and ")], ["Uncertainty", `${protein.uncertainty.toFixed(2)} (0 clear, 1 on a threshold)`]];
   if (set) facts.push(["Conformal set", set.length ? set.join(", ") : "empty"]);
+  for (const [name, group] of groups) {
+    const own = group.set ? `; conformal set: ${group.set.join(", ") || "empty"}` : "";
+    facts.push([name, `decided by ${group.decided_by.replaceAll(";", " and ")}, uncertainty ${group.uncertainty.toFixed(2)}${own}`]);
+  }
   if (protein.predicted_regions) facts.push(["Predicted regions", predictedRegions(protein)]);
   facts.push(["Nearest training protein", nearest(protein)], ["Structure", structureOf(protein)]);
   $("facts").replaceChildren(...facts.flatMap(([name, text]) => [make("dt", { textContent: name }), make("dd", { textContent: text })]));

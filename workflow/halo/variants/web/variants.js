@@ -196,7 +196,7 @@ function choose(variant) {
     const before = protein.p[label], after = variant.p[label], change = variant.difference[label];
     const track = make("span", { className: "track" }, make("span", { className: "fill before", style: `width:${100 * before}%` }),
       make("span", { className: `fill after${change < 0 ? " falls" : ""}`, style: `width:${100 * after}%` }));
-    if (DATA.task === "multilabel") track.append(make("span", { className: "threshold", style: `left:${100 * DATA.thresholds[label]}%` }));
+    if (!DATA.exclusive.includes(DATA.labels[label])) track.append(make("span", { className: "threshold", style: `left:${100 * DATA.thresholds[label]}%` }));
     const value = make("span", { className: "value", textContent: `${percent(before)} → ${percent(after)}` });
     const bounds = variant.interval ? ` (${points(variant.interval[label][0])} to ${points(variant.interval[label][1])})` : "";
     value.append(make("small", { textContent: points(change) + bounds }));
