@@ -61,6 +61,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
+GROUPS = {"membrane": {"columns": ["membrane"]}}
 FROM_FILE = {"source": "file", "path": "embeddings.h5", "made_by": "model"}
 
 
@@ -106,6 +107,7 @@ RUNS = {
         },
         "`split.mode: external`, `dataset.test`",
     ),
+    "groups": Run(merged(CONFIG, {"dataset": {"groups": GROUPS}}), "`dataset.groups`"),
     "regions": Run(
         merged(CONFIG, {"dataset": {"regions": {"table": "regions.csv"}}}), "`dataset.regions`"
     ),
@@ -171,6 +173,9 @@ def of_data(section: str, columns: str, names: str) -> dict[str, Change]:
         "sequence": Change("sequence2", columns),
         "annotations": Change(["kingdom", "note"], columns),
         "sample": Change(15, columns),
+        "groups": Change(
+            GROUPS, columns, {"dataset.groups": GROUPS} if section == "dataset.test" else None
+        ),
         "labels.columns": Change(LABELS[:2], columns),
         "labels.positive": Change(["1", "yes"], columns),
         "labels.unknown": Change(["?"], columns),
@@ -209,6 +214,7 @@ CHANGES: dict[str, Change] = {
     "dataset.regions.unknown": Change(["?"], "regions"),
     "dataset.regions.outside": Change("unknown", "regions"),
     "dataset.regions.letters": Change({"S": "SP"}, "regions"),
+    "training.group_weight": Change(2.0, "groups"),
     "training.region_weight": Change(2.0, "regions"),
     "bundle": Change("given"),
     "embeddings.made_by": Change("other", "file"),
@@ -264,6 +270,7 @@ def write_inputs(folder: Path) -> None:
     demo = demo[["id", "accession", "kingdom", *LABELS, "sequence"]]
     demo = demo.assign(
         id2=demo["id"], accession2=demo["accession"], sequence2=demo["sequence"], note="a",
+        membrane="1",
         partition=[("train", "dev", "test")[row % 3] for row in range(len(demo))],
         number=[str(row % 3) for row in range(len(demo))],
     )  # fmt: skip

@@ -3,7 +3,7 @@
 The predictions of the "network" are drawn around the truth; the baselines are the real ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from halo.baselines.stage import run_baseline
+from halo.cascade.calibration import to_probabilities
 from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.evaluation.strata import make_strata
 from halo.files import sha256_of_text, write_json, write_table
 from halo.fold_parts import FoldParts
-from halo.model_description import described, write_description
+from halo.label_groups import LabelGroup, by_group
+from halo.model_description import described, groups_of, write_description
 from halo.model_key import ModelKey
 from halo.predictions import probability_columns
 from halo.proteins.table import Proteins, write_proteins
@@ -26,6 +28,7 @@ from halo.report.provenance import make_provenance
 from halo.report.timings import read_timings
 
 LABELS = ("Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Golgi apparatus")
+MEMBRANE = ("Soluble", "Transmembrane", "Peripheral")
 SHARES = np.array([0.35, 0.35, 0.2, 0.2, 0.08])
 SPLIT = "kfold"
 REPORT_FILES = (
@@ -57,10 +60,13 @@ def make_run(
     seeds: tuple[int, ...] = (1, 2),
     task: str = "multilabel",
     seed: int = 0,
+    grouped: bool = False,
 ) -> SimulatedRun:
-    """Write a run's results to `folder`."""
+    """Write a run's results to `folder`; `grouped` with a further group of labels."""
     rng = np.random.default_rng(seed)
     proteins = make_proteins(rng, n, task)
+    if grouped:
+        proteins = with_membrane_types(rng, proteins)
     assignments = make_assignments(rng, proteins, n_folds)
     write_proteins(folder / "proteins.csv", proteins, long_labels=False)
     write_table(
@@ -118,6 +124,20 @@ def make_proteins(rng: np.random.Generator, n: int, task: str) -> Proteins:
         empty = labels.sum(axis=1) == 0
         labels[empty, rng.integers(0, len(LABELS), empty.sum())] = 1
     return Proteins(table, LABELS, labels, task)
+
+
+def with_membrane_types(rng: np.random.Generator, proteins: Proteins) -> Proteins:
+    """The proteins with one of three membrane types; that of a third is unknown."""
+    n, first = len(proteins), len(proteins.label_names)
+    labels = np.eye(len(MEMBRANE), dtype=np.uint8)[rng.choice(len(MEMBRANE), n, p=[0.6, 0.3, 0.1])]
+    known = np.repeat(rng.random(n) < 2 / 3, len(MEMBRANE)).reshape(labels.shape)
+    return replace(
+        proteins,
+        label_names=proteins.label_names + MEMBRANE,
+        labels=np.concatenate([proteins.labels, labels * known], axis=1),
+        known=np.concatenate([proteins.known, known], axis=1),
+        further=(LabelGroup("membrane", "singlelabel", MEMBRANE, first),),
+    )
 
 
 def make_assignments(rng: np.random.Generator, proteins: Proteins, n_folds: int) -> pd.DataFrame:
@@ -237,10 +257,7 @@ def write_network(
     logits = 2.5 * (2.0 * proteins.labels[held_out] - 1) + rng.normal(
         -0.5, 2.2, (len(held_out), len(proteins.label_names))
     )
-    if proteins.task == "singlelabel":
-        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    else:
-        probabilities = 1 / (1 + np.exp(-logits))
+    probabilities = by_group(proteins.groups, to_probabilities, logits)
     table = pd.DataFrame(probabilities, columns=probability_columns(proteins.label_names))
     table.insert(0, "id", proteins.ids[held_out])
     table.insert(1, "part", part.to_numpy()[held_out])
@@ -253,6 +270,7 @@ def write_network(
             ModelKey(SPLIT, fold, seed, "halo"),
             task=proteins.task,
             labels=list(proteins.label_names),
+            groups=groups_of(proteins),
             thresholds=dict.fromkeys(proteins.label_names, 0.45),
             proteins={},
             modality_weights=dict(zip(MODALITIES, weights.tolist(), strict=True)),

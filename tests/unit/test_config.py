@@ -37,6 +37,13 @@ def split(**keys) -> dict:
     return {"split": keys}
 
 
+def group(name: str = "m", **keys) -> dict:
+    return {"dataset": {"groups": {name: keys}}}
+
+
+M = group(label="M")
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The working directory, with the data that the configurations name."""
@@ -292,6 +299,28 @@ FAULTS = [
     ),
     (method(embeddings="finetuned"), "methods.halo.embeddings: nothing is fine-tuned; set finetun"),
     (method(embeddings="frozen"), "methods.halo.embeddings: 'frozen' is not one of 'finetuned', '"),
+    # Groups of labels.
+    (group(name="Membrane", columns=["M"]), "dataset.groups.Membrane: the name needs lower-case"),
+    (group(name="labels", columns=["M"]), "dataset.groups.labels: the name is that of the main gr"),
+    (group(), "dataset.groups.m.columns: a further group needs columns, a label column, or a tabl"),
+    (group(column=["M"]), "dataset.groups.m.column: unknown key, did you mean 'columns'"),
+    (group(columns=["id"]), "dataset.groups.m.columns[0]: the column 'id' is dataset.id already"),
+    (group(label="M", columns=["id"], task="one"), "dataset.groups.m.task: 'one' is not one of 'm"),
+    (
+        merged(group(label="M"), {"dataset": {"labels": {"columns": ["M"]}}}),
+        "dataset.groups.m.label: the column 'M' is dataset.labels.columns[0] already",
+    ),
+    (
+        merged(split(mode="external"), {"dataset": {"test": {"proteins": "t", **M["dataset"]}}}),
+        "dataset.test.groups.m: dataset.groups has no group 'm'",
+    ),
+    (
+        merged(
+            {"dataset": {"test": {"proteins": "t", **M["dataset"]}}},
+            {**split(mode="external"), **group(label="M", task="singlelabel")},
+        ),
+        "dataset.test.groups.m.task: multilabel, but that of dataset.groups.m is singlelabel",
+    ),
 ]  # fmt: skip
 
 
@@ -366,6 +395,7 @@ FILES = [
     ({"dataset": {"proteins": "n" * 999}}, "dataset.proteins: there is no file or folder 'nnn"),
     ({"dataset": {"proteins": None}}, "dataset: no data; give the path of a table or FASTA"),
     ({"dataset": {"labels": {"table": "no.csv"}}}, "dataset.labels.table: there is no file or"),
+    (group(table="no.csv"), "dataset.groups.m.table: there is no file or folder 'no.csv'"),
     (
         merged(split(mode="external"), {"dataset": {"test": {"proteins": "no.csv"}}}),
         "dataset.test.proteins: there is no file or folder 'no.csv'",

@@ -165,9 +165,26 @@ def test_regions_have_a_section(run, text):
     assert any(each.get("href") == "#regions" for each in found.all("a"))
 
 
-def test_a_run_of_single_labels(tmp_path):
-    page = Page(make_report(make_run(tmp_path, task="singlelabel", seeds=(1,))).read_text())
+def test_a_run_of_single_labels_with_a_further_group(tmp_path):
+    run = make_run(tmp_path, task="singlelabel", seeds=(1,), grouped=True)
+    page = Page(make_report(run).read_text())
     assert "there are no thresholds" in page.text
+    sections = [str(attributes["id"]) for attributes in page.all("section")]
+    assert sections[5:7] == ["labels", "group-membrane"]
+    assert [a["href"] for a in page.all("a")] == [f"#{section}" for section in sections]
+    figures = [figure["id"] for figure in page.all("figure")]
+    assert len(figures) == len(set(figures))
+    assert {"figure-label_f1_membrane", "figure-calibration_membrane"} <= set(figures)
+    own = read_json(run.path("evaluation/metrics.json"))["label_groups"]["membrane"]
+    known = int(run.proteins.known[:, -1].sum())
+    assert own["proteins"] == known < len(run.proteins)
+    assert f"has exactly one; they are known of {known} proteins." in page.text
+    assert f"{known} test proteins in {own['groups']} homology groups are annotated" in page.text
+    before, _, after = page.text.partition("Labels of the group membrane")
+    part = after.partition("Thresholds")[0]
+    assert formatting.score(own["methods"]["halo"]["overall"]["exact_match"]["value"]) in part
+    assert "Transmembrane" in part
+    assert "Soluble" not in before.partition("Metrics by label")[2]
 
 
 def test_a_run_without_a_network(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from halo.config import merged
 from halo.errors import HaloError
+from halo.predict.bundle import read_bundle
 from halo.predict.run import predict
 from halo.predict.settings import PredictSettings
 from pipeline import SMALL, snakemake
@@ -18,8 +19,12 @@ LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
 WITHOUT_STRUCTURES = {"structures": {"sources": []}, "split": {"mode": "fractions"}}
 
 
-def test_deeploc_1_one_label_a_protein(shared, tmp_path):
-    """160 real proteins; the labels stand in a column of the same table."""
+def test_deeploc_1_one_label_a_protein_and_membrane_types(shared, tmp_path):
+    """160 real proteins; the labels stand in columns of the same table.
+
+    Whether a protein is in a membrane (M) or soluble (S) is a group of its own, which is unknown
+    (U) for many of them.
+    """
     table = pd.read_csv(shared / "deeploc1/deeploc1_val_test.csv.gz").drop_duplicates("ACC")
     table.sample(160, random_state=1).to_csv(tmp_path / "deeploc1.csv", index=False)
     config = {
@@ -30,18 +35,30 @@ def test_deeploc_1_one_label_a_protein(shared, tmp_path):
             "sequence": "Sequence",
             "labels": {"label": "label"},
             "task": "singlelabel",
+            "groups": {"membrane": {"label": "membrane", "unknown": ["U"], "task": "singlelabel"}},
         },
         "methods": {"halo": {"class": "network"}, "majority": {"class": "majority"}},
     }
-    outcome = snakemake(tmp_path, merged(merged(SMALL, WITHOUT_STRUCTURES), config))
+    outcome = snakemake(
+        tmp_path, merged(merged(SMALL, WITHOUT_STRUCTURES), config), "--", "all", "bundle"
+    )
     assert outcome.status == 0, outcome.output
     results = tmp_path / "results/deeploc1"
     metrics = json.loads((results / "evaluation/metrics.json").read_text())
     assert set(metrics["methods"]) == {"halo", "majority"}
     predictions = pd.read_csv(results / "fractions/0/1/halo/predictions.csv")
-    probabilities = predictions.drop(columns=["id", "part"]).to_numpy()
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-4)
-    assert {name.removeprefix("p:") for name in predictions.columns[2:]} <= set(table["label"])
+    probabilities = predictions.drop(columns=["id", "part"])
+    assert list(probabilities)[-2:] == ["p:M", "p:S"]
+    for part in (probabilities.iloc[:, :-2], probabilities.iloc[:, -2:]):
+        np.testing.assert_allclose(part.sum(axis=1), 1, atol=1e-4)
+    assert {name.removeprefix("p:") for name in probabilities} <= {*table["label"], "M", "S"}
+    types = table.set_index("ACC")["membrane"].loc[predictions.query("part == 'test'")["id"]]
+    own = metrics["label_groups"]["membrane"]
+    assert own["support"] == {name: int((types == name).sum()) for name in ("M", "S")}
+    assert own["proteins"] == (types != "U").sum() < metrics["proteins"] == len(types)
+    assert 'id="group-membrane"' in (results / "report.html").read_text()
+    bundle = read_bundle(results / "bundle")
+    assert [group.task for group in bundle.groups] == ["singlelabel", "singlelabel"]
 
 
 def test_five_hundred_labels_and_embeddings_of_files(tmp_path):

@@ -61,8 +61,10 @@ def _inner(part: Schema, root: Schema) -> Iterator[tuple[Schema, str]]:
     """What stands in a list or under names that are free."""
     if isinstance(part.get("items"), dict):
         yield resolved(part["items"], root), "[]."
-    for below in part.get("patternProperties", {}).values():
-        yield resolved(below, root), ".<name>."
+    free = [*part.get("patternProperties", {}).values(), part.get("additionalProperties")]
+    for below in free:
+        if isinstance(below, dict):
+            yield resolved(below, root), ".<name>."
 
 
 def _kinds(part: Schema, root: Schema) -> Iterator[str]:

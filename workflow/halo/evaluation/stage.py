@@ -65,8 +65,8 @@ def evaluate_groups(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The contents of ``metrics.json`` and ``predictions.csv``; `models` are by group of labels.
 
-    The metrics of further groups are in ``label_groups``, by name; a group of which no test protein is
-    annotated has none.
+    The metrics of further groups are in ``label_groups``, by name; a group of which no test protein
+    is annotated has none.
     """
     metrics: dict[str, Any] = {}
     tables = {}

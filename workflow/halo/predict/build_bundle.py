@@ -235,7 +235,8 @@ def _homologue_rule(
 def _metrics(measured: Mapping[str, Any], method: str) -> dict[str, Any]:
     """Metrics of the method; those of further groups of labels are in ``label_groups``."""
     groups = {
-        name: metrics["methods"][method] for name, metrics in measured.get("label_groups", {}).items()
+        name: metrics["methods"][method]
+        for name, metrics in measured.get("label_groups", {}).items()
     }
     return {**measured["methods"][method], **({"label_groups": groups} if groups else {})}
 

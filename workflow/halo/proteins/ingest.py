@@ -192,12 +192,12 @@ def _labelled(
         table = table[first].reset_index(drop=True)
         where = replace(where, id=OWNER)
         labelled = labels_from_names(path, rows, table["id"].tolist(), where)
-    records = records.assign(**{OWNER: table["id"]})
+    ids = table["id"].tolist()
     taken |= {where.label, *labelled.names}
     return table, [
         labelled,
         *(
-            _of_group(path, records, name, group, group_paths.get(name), taken)
+            _of_group(path, records, ids, name, group, group_paths.get(name), taken)
             for name, group in (settings.groups or {}).items()
         ),
     ]
@@ -213,13 +213,13 @@ def _columns_of_groups(settings: DatasetSettings) -> set[str | None]:
 def _of_group(
     path: Path,
     records: pd.DataFrame,
+    ids: Sequence[str],
     name: str,
     group: GroupLabels,
     table: Path | None,
     taken: Set[str | None],
 ) -> Labelled:
-    """Labels of a further group, of `records` with a row for each protein, or of its `table`."""
-    ids = records[OWNER].tolist()
+    """Labels of a further group, from `records` with a row for each of `ids`, or its `table`."""
     try:
         if table is not None:
             return labels_from_table(table, read_table(table), ids, group)
@@ -230,7 +230,8 @@ def _of_group(
                 f"dataset.labels.label: the column {group.label!r} of {path} is already used for "
                 "something else; name the column with the labels of the group"
             )
-        return labels_from_names(path, records, ids, replace(group, id=OWNER))
+        rows = records.assign(**{OWNER: ids})
+        return labels_from_names(path, rows, ids, replace(group, id=OWNER))
     except HaloError as error:
         text = re.sub(r"\bdataset\.labels\b", f"dataset.groups.{name}", str(error))
         raise HaloError(text) from None
