@@ -25,7 +25,7 @@ unexport PYTHONPATH PYTHONHOME
 PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation external-test learning-curves sorting-signals reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation external-test learning-curves sorting-signals known-signals reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -179,6 +179,9 @@ learning-curves: $(VENV)/.run  ## measure the parts of HALO at 500 to all traini
 
 sorting-signals: $(VENV)/.run  ## predict the sorting signals of TargetP 2.0 in a held-out partition (SIGNALS=options)
 	@PYTHONPATH=workflow python tests/benchmarks/sorting_signals.py $(SIGNALS)
+
+known-signals: $(VENV)/.run  ## compare what BUNDLE=folder explains and predicts with TargetP 2.0's signals (SIGNALS=options)
+	@PYTHONPATH=workflow python tests/benchmarks/known_signals.py $(BUNDLE) $(SIGNALS)
 
 reproduce: $(VENV)/.run  ## run the small benchmark twice, and compare (DATA=folder of the data sets)
 	@python tests/benchmarks/reproduce.py --cores $(CORES) $(if $(DATA),--data $(DATA))
