@@ -16,7 +16,7 @@ from halo.errors import HaloError
 from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
 from halo.fold_parts import HELD_OUT, FoldParts
-from halo.label_groups import MAIN, LabelGroup
+from halo.label_groups import MAIN, LabelGroup, as_content
 from halo.methods import CASCADE, NETWORKS
 from halo.model_description import Band as ChosenBand
 from halo.model_description import (
@@ -70,10 +70,8 @@ def join_fold(
         {each.group.column(DECIDED_BY): each.decided_by for each in joined},
     )
     further = {
-        each.group.name: DescribedGroup(
-            task=each.group.task, labels=list(each.group.labels), **each.description
-        )
-        for each in others
+        name: DescribedGroup(**content, **each.description)
+        for each, (name, content) in zip(others, as_content(proteins.further).items(), strict=True)
     }
     thresholds = np.concatenate([each.thresholds for each in joined])
     write_description(

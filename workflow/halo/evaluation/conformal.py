@@ -35,8 +35,8 @@ def risk_control(probabilities: np.ndarray, truth: np.ndarray, risk: float) -> f
     return float(values[allowed].max()) if allowed.any() else 0.0
 
 
-def label_sets(probabilities: np.ndarray, cut: float) -> np.ndarray:
-    """The labels in each protein's set, bool [n, n_labels]."""
+def label_sets(probabilities: np.ndarray, cut: float | np.ndarray) -> np.ndarray:
+    """The labels in each protein's set, bool [n, n_labels]; `cut` may be one for each label."""
     return np.asarray(probabilities) >= cut
 
 

@@ -115,7 +115,7 @@ def evaluate_models(
     if not annotated.any():
         log.warning("no test protein has a known label")
         return {}, table
-    pools = _restricted(pools, annotated)
+    pools = {method: [each.restricted(annotated) for each in p] for method, p in pools.items()}
     reference = next(iter(pools.values()))[0]
     rows = reference.rows
     truth, known = proteins.labels[rows].astype(bool), proteins.known[rows]

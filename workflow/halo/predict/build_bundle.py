@@ -147,7 +147,7 @@ def build_bundle(
             for group, of_group in trained_models.items():
                 own = proteins.of_group(group)
                 rule = _homologue_rule(of_group, own, assignments, hits, settings)
-                rules[group.name] = rule and asdict(rule)
+                rules[group.name] = asdict(rule) if rule else None
         trained = _training(proteins, assignments, models)
         measured = read_json(metrics)
         first = read_description(predictions[0].parent)

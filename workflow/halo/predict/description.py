@@ -178,7 +178,10 @@ class Description(_Part):
     def _has_every_group(self) -> "Description":
         from_content(self.labels, {name: each.model_dump() for name, each in self.groups.items()})
         for model in self.models:
-            described = [model.groups, *(member.temperatures for member in model.members)]
+            described: list[dict[str, Any]] = [
+                model.groups,
+                *(member.temperatures for member in model.members),
+            ]
             if any(set(each) != set(self.groups) for each in described):
                 raise ValueError(
                     f"the model of fold {model.fold} does not have the groups "

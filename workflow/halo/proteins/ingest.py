@@ -470,7 +470,8 @@ def _only_single_labels(
 
 
 def _with_one_label(batch: _Batch, group: LabelGroup, rejected: list[Rejected]) -> _Batch:
-    values, annotated = batch.values[:, group.columns], batch.known[:, group.columns].any(axis=1)
+    values = batch.values[:, group.columns]
+    annotated = np.any(batch.known[:, group.columns], axis=1)
     counts = values.sum(axis=1)
     wrong = annotated & (counts != 1)
     place = "" if group.name == MAIN else f" of the group {group.name}"
