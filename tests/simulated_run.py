@@ -29,6 +29,7 @@ from halo.report.timings import read_timings
 
 LABELS = ("Cytoplasm", "Nucleus", "Extracellular", "Cell membrane", "Golgi apparatus")
 MEMBRANE = ("Soluble", "Transmembrane", "Peripheral")
+MODIFICATIONS = ("Glycosylated", "Lipidated")
 SHARES = np.array([0.35, 0.35, 0.2, 0.2, 0.08])
 SPLIT = "kfold"
 REPORT_FILES = (
@@ -62,11 +63,11 @@ def make_run(
     seed: int = 0,
     grouped: bool = False,
 ) -> SimulatedRun:
-    """Write a run's results to `folder`; `grouped` with a further group of labels."""
+    """Write a run's results to `folder`; `grouped` with two further groups of labels."""
     rng = np.random.default_rng(seed)
     proteins = make_proteins(rng, n, task)
     if grouped:
-        proteins = with_membrane_types(rng, proteins)
+        proteins = with_groups(rng, proteins)
     assignments = make_assignments(rng, proteins, n_folds)
     write_proteins(folder / "proteins.csv", proteins, long_labels=False)
     write_table(
@@ -126,17 +127,27 @@ def make_proteins(rng: np.random.Generator, n: int, task: str) -> Proteins:
     return Proteins(table, LABELS, labels, task)
 
 
-def with_membrane_types(rng: np.random.Generator, proteins: Proteins) -> Proteins:
-    """The proteins with one of three membrane types; that of a third is unknown."""
+def with_groups(rng: np.random.Generator, proteins: Proteins) -> Proteins:
+    """The proteins with one of three membrane types, and any modifications.
+
+    A third of the types and half of the modifications are unknown.
+    """
     n, first = len(proteins), len(proteins.label_names)
-    labels = np.eye(len(MEMBRANE), dtype=np.uint8)[rng.choice(len(MEMBRANE), n, p=[0.6, 0.3, 0.1])]
-    known = np.repeat(rng.random(n) < 2 / 3, len(MEMBRANE)).reshape(labels.shape)
+    types = np.eye(len(MEMBRANE), dtype=np.uint8)[rng.choice(len(MEMBRANE), n, p=[0.6, 0.3, 0.1])]
+    modified = rng.random((n, len(MODIFICATIONS))) < 0.4
+    known = [
+        np.repeat(rng.random(n) < share, len(labels)).reshape(n, -1)
+        for share, labels in ((2 / 3, MEMBRANE), (1 / 2, MODIFICATIONS))
+    ]
     return replace(
         proteins,
-        label_names=proteins.label_names + MEMBRANE,
-        labels=np.concatenate([proteins.labels, labels * known], axis=1),
-        known=np.concatenate([proteins.known, known], axis=1),
-        further=(LabelGroup("membrane", "singlelabel", MEMBRANE, first),),
+        label_names=proteins.label_names + MEMBRANE + MODIFICATIONS,
+        labels=np.concatenate([proteins.labels, types * known[0], modified * known[1]], axis=1),
+        known=np.concatenate([proteins.known, *known], axis=1),
+        further=(
+            LabelGroup("membrane", "singlelabel", MEMBRANE, first),
+            LabelGroup("modification", "multilabel", MODIFICATIONS, first + len(MEMBRANE)),
+        ),
     )
 
 

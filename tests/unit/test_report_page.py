@@ -165,18 +165,18 @@ def test_regions_have_a_section(run, text):
     assert any(each.get("href") == "#regions" for each in found.all("a"))
 
 
-def test_a_run_of_single_labels_with_a_further_group(tmp_path):
+def test_a_run_of_single_labels_with_further_groups(tmp_path):
     run = make_run(tmp_path, task="singlelabel", seeds=(1,), grouped=True)
     page = Page(make_report(run).read_text())
     assert "there are no thresholds" in page.text
     sections = [str(attributes["id"]) for attributes in page.all("section")]
-    assert sections[5:7] == ["labels", "group-membrane"]
+    assert sections[5:8] == ["labels", "group-membrane", "group-modification"]
     assert [a["href"] for a in page.all("a")] == [f"#{section}" for section in sections]
     figures = [figure["id"] for figure in page.all("figure")]
     assert len(figures) == len(set(figures))
-    assert {"figure-label_f1_membrane", "figure-calibration_membrane"} <= set(figures)
+    assert {"figure-label_f1_membrane", "figure-threshold_sweep_modification"} <= set(figures)
     own = read_json(run.path("evaluation/metrics.json"))["label_groups"]["membrane"]
-    known = int(run.proteins.known[:, -1].sum())
+    known = int(run.proteins.known[:, run.proteins.further[0].first].sum())
     assert own["proteins"] == known < len(run.proteins)
     assert f"has exactly one; they are known of {known} proteins." in page.text
     assert f"{known} test proteins in {own['groups']} homology groups are annotated" in page.text

@@ -105,17 +105,21 @@ def evaluate_models(
     strata
         Groups of proteins with separate results, by name and stratum, each bool [n_proteins].
     """
-    pools = {
-        method: [pooled(seed, proteins.task) for seed in seeds.values()]
-        for method, seeds in models.items()
-    }
+    pools = _pools(models, proteins)
     _require_same_proteins(pools, next(iter(pools.values()))[0])
     table = prediction_table(pools, proteins)
-    annotated = proteins.known[next(iter(pools.values()))[0].rows].any(axis=1)
-    if not annotated.any():
+    annotated = proteins.known.any(axis=1)
+    if not annotated[next(iter(pools.values()))[0].rows].any():
         log.warning("no test protein has a known label")
         return {}, table
-    pools = {method: [each.restricted(annotated) for each in p] for method, p in pools.items()}
+    models = {
+        method: {
+            seed: [each.restricted(annotated[each.rows]) for each in trained]
+            for seed, trained in seeds.items()
+        }
+        for method, seeds in models.items()
+    }
+    pools = _pools(models, proteins)
     reference = next(iter(pools.values()))[0]
     rows = reference.rows
     truth, known = proteins.labels[rows].astype(bool), proteins.known[rows]
@@ -173,6 +177,14 @@ def evaluate_models(
         "strata": _by_stratum(truth, pools, strata, rows, bootstrap, known),
     }  # fmt: skip
     return metrics, table
+
+
+def _pools(models: Models, proteins: Proteins) -> Pools:
+    """The test proteins of every method, one pool for each seed."""
+    return {
+        method: [pooled(seed, proteins.task) for seed in seeds.values()]
+        for method, seeds in models.items()
+    }
 
 
 def measure(
