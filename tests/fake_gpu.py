@@ -10,6 +10,7 @@ as one JSON object.
 import json
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +28,7 @@ from torch.utils.backend_registration import (
     _setup_privateuseone_for_python_backend,
 )
 
-from halo.embeddings.padded import PaddedEncoder
+from halo.embeddings.padded import PaddedEncoder, PaddedModel
 from halo.embeddings.settings import EmbeddingSettings
 from halo.finetuning.learner import Learner
 from halo.finetuning.settings import FinetuneSettings
@@ -160,6 +161,31 @@ def embed(dtype: torch.dtype) -> None:
     encoder.start(SEQUENCES)
 
 
+def embed_by_transformers(architecture: str, dtype: torch.dtype) -> None:
+    """Start a batch of embeddings by a random model of transformers."""
+    import transformers
+
+    from halo.embeddings.transformers_model import Tokens, TransformersModel
+
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = {
+        "T5EncoderModel": lambda: transformers.T5Config(d_model=32, d_kv=8, num_layers=2),
+        "EsmModel": lambda: transformers.EsmConfig(
+            **shape, intermediate_size=64, vocab_size=33, pad_token_id=1, mask_token_id=32,
+            position_embedding_type="rotary", token_dropout=True,
+        ),
+        "EsmcModel": lambda: transformers.EsmcConfig(**shape, intermediate_size=64),
+    }[architecture]()  # fmt: skip
+    encoder = type("Random", (TransformersModel,), {"token_numbers": None})
+    made = encoder.__new__(encoder)
+    made.vocabulary = Tokens({}, unknown=5, padding=config.pad_token_id, start=(0,), end=(2,))
+    made.layer, made.is_last = 0, True
+    model = getattr(transformers, architecture)(config).eval()
+    PaddedModel.__init__(made, model, "cuda", dtype)
+    require_on_gpu(*made.model.parameters())
+    made.start(SEQUENCES)
+
+
 def train(network: nn.Module, batch: Batch, loss_of: Callable[..., Tensor]) -> None:
     """Compute a loss and its gradients."""
     network = network.to("cuda").train()
@@ -199,6 +225,11 @@ def paths() -> dict[str, Callable[[], None]]:
     found: dict[str, Callable[[], None]] = {"mix": mix}
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         found[f"embed {dtype}"] = lambda dtype=dtype: embed(dtype)
+        if find_spec("transformers"):
+            for name in ("T5EncoderModel", "EsmModel", "EsmcModel"):
+                found[f"embed {name} {dtype}"] = lambda dtype=dtype, name=name: (
+                    embed_by_transformers(name, dtype)
+                )
     for name in NETWORKS:
         network: nn.Module = NETWORKS[name](DIM, LABELS, SMALL)
         batch = prepared(network, Batch.from_data_list(proteins))

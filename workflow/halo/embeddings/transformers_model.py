@@ -108,12 +108,11 @@ class TransformersModel(PaddedModel):
 
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
         """Hidden states of the layer."""
-        ends = torch.tensor(lengths, device=tokens.device)[:, None] + sum(self.special)
-        mask = torch.arange(tokens.shape[1], device=tokens.device) < ends
+        # Attention is faster without a mask.
+        padded = min(lengths) < max(lengths)
         found = self.model(
             input_ids=tokens,
-            # Attention is faster without a mask.
-            attention_mask=mask.long() if min(lengths) < max(lengths) else None,
+            attention_mask=tokens.ne(self.vocabulary.padding).long() if padded else None,
             output_hidden_states=not self.is_last,
         )
         return found.last_hidden_state if self.is_last else found.hidden_states[self.layer]
