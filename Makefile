@@ -132,7 +132,7 @@ read-published: $(VENV)/.test  ## compare parsing of a folder of structures with
 bench-embed: $(VENV)/.run  ## compare embedding of proteins with fair-esm's procedure
 	@PYTHONPATH=workflow python tests/benchmarks/bench_embed.py
 
-bench-host: $(VENV)/.run  ## measure the throughput of the host in embedding, without computing
+bench-host: $(VENV)/.run  ## measure what the host does in embedding and in loading, without computing
 	@PYTHONPATH=workflow python tests/benchmarks/bench_host.py
 
 bench-graph: $(VENV)/.test  ## compare graph building with the published algorithm
