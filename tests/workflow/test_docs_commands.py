@@ -169,5 +169,5 @@ def test_the_python_of_a_page_runs(checkout):
 
 def test_the_gpu_build_of_pytorch_is_asked_for(checkout):
     subprocess.run(["bash", "-c", FOR_GPUS], cwd=checkout, check=True)
-    for name in ("embeddings", "finetune", "train", "predict"):
+    for name in ("embeddings", "finetune", "train", "predict", "transformers"):
         assert "- pytorch-gpu >=" in (checkout / f"envs/{name}.yaml").read_text()
