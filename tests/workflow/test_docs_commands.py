@@ -50,7 +50,9 @@ LEFT_OUT = {
     "pip install --no-deps -e .": INSTALLS,
     "pip install halo-localization": INSTALLS,
     "pip install 'halo-localization[workflow]'": INSTALLS,
+    "pip install 'halo-localization[language-models]'": INSTALLS,
     "pip install --no-deps --require-hashes -r requirements/slurm.txt": INSTALLS,
+    "hf download Rostlab/prot_t5_xl_half_uniref50-enc": "downloads 2.4 GB from Hugging Face",
     "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
     **dict.fromkeys(("halo run -- --dry-run", "halo run", "halo run bundle"), RUNS),
     "halo predict new.fasta --bundle results/prott5/bundle --embeddings new.h5 -o out/": (
