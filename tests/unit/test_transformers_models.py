@@ -18,6 +18,7 @@ from Bio.PDB.Chain import Chain
 from Bio.PDB.Residue import Residue
 from safetensors.torch import load_file, save_file
 
+from halo.__main__ import parser
 from halo.config.check import config_faults, dumped
 from halo.config.files import with_found_files
 from halo.embeddings import registry
@@ -366,6 +367,14 @@ def test_missing_packages_are_named(folders, monkeypatch):
     with pytest.raises(HaloError, match=r"SaProt: .*\(mini3di\); .*halo-localization\[language-m"):
         encoder_of(folders["saprot"])
     encoder_of(folders["esmc"])  # needs none
+
+
+def test_check_model_says_what_a_folder_is(folders, capsys):
+    arguments = parser("check-model").parse_args(["check-model", str(folders["ankh"])])
+    arguments.job(arguments)
+    said = capsys.readouterr().out
+    assert "ProtT5, ProstT5, Ankh: 3 layers, 96 channels" in said
+    assert weights_of(folders["ankh"]).sha256 in said
 
 
 # ---------------------------------------------------------------------- structures
