@@ -77,6 +77,11 @@ def evaluate_groups(
         content, tables[group] = evaluate_models(
             own, assignments, models[group.name], strata, settings
         )
+        if group.name == MAIN and not content:
+            raise HaloError(
+                "no test protein has a known label of the main group (dataset.labels); annotate "
+                "more proteins, or make another group the main one"
+            )
         if group.name == MAIN:
             metrics = content
         elif content:
