@@ -8,7 +8,6 @@ import pytest
 from nbclient import NotebookClient
 
 from pipeline import ROOT, forks
-from predict_bundle import CHECKPOINT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -50,10 +49,11 @@ def test_a_notebook_is_stored_without_results(path):
     assert not any(cell.outputs or cell.execution_count for cell in code)
 
 
-def test_the_notebook_that_predicts(small_bundle, tmp_path, monkeypatch):
-    options = f"--no-download --page 0 --bundle {small_bundle} --language-model {CHECKPOINT}"
+def test_the_notebook_that_predicts(tmp_path, monkeypatch):
+    options = "--no-download --page 0"
     said = run("predict.ipynb", tmp_path, f"OPTIONS = {options!r}", forks().python, monkeypatch)
     assert "P60033" in said
+    assert "Mitochondrion" in said
     assert (tmp_path / "predictions/predictions.csv").read_text().count("\n") == 11
 
 

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--bundle", type=Path, metavar="FOLDER",
-        help="the model bundle (default: the one in the package, if it has one)",
+        help="the model bundle (default: that of the package)",
     )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
     parser.add_argument(
