@@ -342,13 +342,18 @@ def test_one_network_learns_all_groups(small):
     assert metrics["proteins"] == len(proteins) == 40
 
 
-def test_a_bundle_predicts_all_groups(small, tmp_path):
-    folder = small.bundle(tmp_path / "bundle")
+def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
+    """The labels of a similar training protein count in the groups in which they are known."""
+    monkeypatch.setattr("halo.homologues.rule.FEWEST", 2)
+    ids = small.proteins.ids
+    pairs = {"query": ids[:-1], "target": ids[1:], "identity": 0.9, "shorter_coverage": 1.0}
+    folder = small.bundle(tmp_path / "bundle", hits=pd.DataFrame({**pairs, "bits": 100.0}))
     bundle = read_bundle(folder)
     assert bundle.description["format"] == 3
     assert bundle.groups == small.proteins.groups
     assert "### Group membrane" in (folder / "README.md").read_text()
-    fasta = write_fasta(tmp_path / "in.fasta", queries(4))
+    known = small.proteins.table.set_index("id")["sequence"][:6].to_dict()
+    fasta = write_fasta(tmp_path / "in.fasta", known | queries(2))
     predict(fasta, folder, tmp_path / "out", replace(OFFLINE, page=1))
     table = pd.read_csv(tmp_path / "out/predictions.csv", keep_default_na=False)
     types = table[["p:Soluble", "p:Transmembrane"]].astype(float)
@@ -368,6 +373,12 @@ def test_a_bundle_predicts_all_groups(small, tmp_path):
         assert record["groups"]["membrane"]["labels"] == [row["labels:membrane"]]
         given = [n for n in main if row[f"p:{n}"] >= row[f"threshold:{n}"]]
         assert set(record["labels"]) == set(given)
+    similar = table["decided_by"].str.endswith("homology")
+    annotated = table["nearest_training"].isin(ids[small.proteins.known[:, -1]])
+    of_group = table["decided_by:membrane"].str.endswith("homology")
+    assert (of_group == (similar & annotated)).all()
+    assert of_group.any()
+    assert (similar & ~annotated).any()
     page = (tmp_path / "out/predictions.html").read_text()
     assert '"exclusive": ["Soluble", "Transmembrane"]' in page.replace('":[', '": [')
 
