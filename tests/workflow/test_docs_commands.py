@@ -28,8 +28,8 @@ EXTENSIONS = "docs/how-to/extend.md"  # followed by test_extend.py
 HERE = "changes the shell that it is called in"
 INSTALLS = "installs packages; tests/unit/test_commands.py does so with the wheel"
 RUNS = "tests/unit/test_commands.py runs the workflow of an installed package"
-PREDICT = ("--no-download", "--page", 0, "--language-model", CHECKPOINT)
-VARIANTS = ("--no-download", "--regions", 0, "--random", 1, "--language-model", CHECKPOINT)
+PREDICT = "--no-download --page 0"
+VARIANTS = "--no-download --regions 0 --random 1"
 CONDA = "needs conda and its channels; `make test-envs` makes the environments"
 CONTAINER = "needs Docker or Apptainer; `make check-container` builds the image's file system"
 CONTAINERS = (
@@ -106,8 +106,10 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     halo = folder / "bin/halo"
     halo.parent.mkdir()
     halo.write_text(
-        f'#!/bin/sh\n[ "$1" != predict ] || set -- "$@" {" ".join(map(str, PREDICT))}\n'
-        f'[ "$1" != variants ] || set -- "$@" {" ".join(map(str, VARIANTS))}\n'
+        f'#!/bin/sh\n[ "$1" != predict ] || set -- "$@" {PREDICT}\n'
+        f'[ "$1" != variants ] || set -- "$@" {VARIANTS}\n'
+        # That of the package has its language model.
+        f'case "$*" in *--bundle*) set -- "$@" --language-model {CHECKPOINT};; esac\n'
         f'exec {forks().python} -m halo "$@"\n'
     )
     make = folder / "bin/make"
