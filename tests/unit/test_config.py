@@ -302,7 +302,7 @@ FAULTS = [
     # Groups of labels.
     (group(name="Membrane", columns=["M"]), "dataset.groups.Membrane: the name needs lower-case"),
     (group(name="labels", columns=["M"]), "dataset.groups.labels: the name is that of the main gr"),
-    (group(), "dataset.groups.m.columns: a further group needs columns, a label column, or a tabl"),
+    (group(), "dataset.groups.m.columns: a further group needs columns, a label column, or a ta"),
     (group(column=["M"]), "dataset.groups.m.column: unknown key, did you mean 'columns'"),
     (group(columns=["id"]), "dataset.groups.m.columns[0]: the column 'id' is dataset.id already"),
     (group(label="M", columns=["id"], task="one"), "dataset.groups.m.task: 'one' is not one of 'm"),

@@ -96,7 +96,8 @@ class PaddedEncoder(PaddedModel):
         model: the language model, see `PaddedModel`.
         alphabet: its tokens.
         layer: layer of the states, as in `encode`.
-        device, dtype: see `PaddedModel`.
+        device: see `PaddedModel`.
+        dtype: see `PaddedModel`.
     """
 
     model: ESM2

@@ -72,7 +72,8 @@ class TransformersModel(PaddedModel):
         weights: the folder with ``config.json``, weights and vocabulary.
         layer: 0 for the tokens' own embeddings, n for the states after the n-th layer; negative
             counts from the last, whose states are the output of the model.
-        device, dtype: see `halo.embeddings.padded.PaddedModel`.
+        device: see `halo.embeddings.padded.PaddedModel`.
+        dtype: see `halo.embeddings.padded.PaddedModel`.
 
     Raises
     ------
