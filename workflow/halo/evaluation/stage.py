@@ -113,7 +113,7 @@ def evaluate_models(
     pools = _pools(models, proteins)
     _require_same_proteins(pools, next(iter(pools.values()))[0])
     table = prediction_table(pools, proteins)
-    annotated: np.ndarray = proteins.known.any(axis=1)
+    annotated = np.asarray(proteins.known.any(axis=1))
     if not annotated[next(iter(pools.values()))[0].rows].any():
         log.warning("no test protein has a known label")
         return {}, table
