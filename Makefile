@@ -172,7 +172,7 @@ ablation: $(VENV)/.run  ## measure the contribution of each part of HALO on real
 	@PYTHONPATH=workflow python tests/benchmarks/ablation.py --tested $(TESTED) --proteins $(PROTEINS)
 
 external-test: $(VENV)/.run  ## test the package's bundle, or BUNDLE=folder, on the HPA test set
-	@PYTHONPATH=workflow python tests/benchmarks/external_test.py $(if $(BUNDLE),--bundle $(BUNDLE))
+	@PYTHONPATH=workflow python tests/benchmarks/external_set.py $(if $(BUNDLE),--bundle $(BUNDLE))
 
 learning-curves: $(VENV)/.run  ## measure the parts of HALO at 500 to all training proteins of DeepLoc 2.0 (CURVES=options)
 	@PYTHONPATH=workflow python tests/benchmarks/learning_curves.py $(CURVES)

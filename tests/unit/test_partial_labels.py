@@ -29,7 +29,7 @@ from halo.finetuning.stage import _examples
 from halo.fold_parts import FoldParts
 from halo.model_key import ModelKey
 from halo.network.loss import focal_loss, softmax_focal_loss
-from halo.predict.build_bundle import _calibrated
+from halo.predict.build_bundle import _fit
 from halo.report.page import fold_table
 from halo.training import loop
 from halo.training.decisions import label_frequencies, label_weights, macro_f1, macro_f1_error
@@ -296,7 +296,7 @@ def test_the_stage_of_the_cascade(run, tmp_path, kind):
 def test_the_calibration_of_a_bundle(run):
     path = next(p for p in run.models if p.parts[-2] == "halo")
     model = read_model(path, run.proteins, run.assignments.set_index("id"))
-    one, two = (_calibrated(model, proteins, 0.1)[0] for proteins in both(run.proteins))
+    one, two = (_fit(model, proteins, 0.1) for proteins in both(run.proteins))
     assert one == two
 
 

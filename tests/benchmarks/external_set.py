@@ -1,7 +1,7 @@
 """Test a bundle on proteins that its run does not have: the HPA set, or another labelled table.
 
     make external-test
-    PYTHONPATH=workflow python tests/benchmarks/external_test.py --bundle results/mine/bundle
+    PYTHONPATH=workflow python tests/benchmarks/external_set.py --bundle results/mine/bundle
 
 The proteins are predicted as `halo predict` does it, without structures unless a folder of them is
 given. The labels are those that the table and the bundle share. Proteins that are similar to a
