@@ -330,8 +330,8 @@ def _fit(model: Model, proteins: Proteins, risk: float) -> _Fit:
         band, conformal = description.band.model_dump(), description.conformal.model_dump()
         return _Fit(description.members, band, conformal)
     cal = model.of_part("cal")
-    truth = proteins.labels[cal.rows].astype(bool)
-    fitted = calibrate(cal.probabilities, truth, proteins.task, proteins.known[cal.rows])
+    truth, known = proteins.labels[cal.rows].astype(bool), proteins.known[cal.rows]
+    fitted = calibrate(cal.probabilities, truth, proteins.task, known)
     member = JoinedMember(
         method=model.method,
         seed=model.seed,
@@ -340,7 +340,7 @@ def _fit(model: Model, proteins: Proteins, risk: float) -> _Fit:
     )
     if not len(truth):
         return _Fit([member], None, None)
-    cut = risk_control(fitted(cal.probabilities), truth, risk)
+    cut = risk_control(fitted(cal.probabilities), truth & known, risk)
     return _Fit([member], None, {"risk": risk, "cut": cut})
 
 
