@@ -386,12 +386,14 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(
 ):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     command = [forks().python, *script(root, inputs, tmp_path)[1:]]
-    steps = []
+    steps, seen = [], tmp_path / "seen.safetensors"
     for least in (2, 7):  # steps of the first epoch, then of a later one
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         while process.poll() is None:
             for file in (tmp_path / "store").glob("finetune/*/state.safetensors"):
-                position, _ = load_state(file)
+                # A copy: a file that is replaced while it is mapped cannot be read.
+                seen.write_bytes(file.read_bytes())
+                position, _ = load_state(seen)
                 steps.append(10 * (position.epoch - 1) + position.step)
             if steps and steps[-1] >= least:
                 process.send_signal(signal.SIGKILL)
