@@ -1,10 +1,10 @@
 #!/bin/sh
 # Install HALO into /opt/halo/venv of a Debian root: what Dockerfile and halo.def have in common.
-#   sh install.sh cpu|cuda [address of an index with PyTorch's CPU builds]
+#   sh install.sh cpu|cuda [page or folder with PyTorch's CPU builds]
 # /opt/halo/build holds requirements/ and the wheel. Versions and checksums are those of the locks.
 set -eu
 build=$1
-index=${2:-}
+links=${2:-}
 cd /opt/halo/build
 
 apt-get update -qq
@@ -18,7 +18,7 @@ pip() {
         --no-deps "$@"
 }
 case $build in
-    cpu) pip --require-hashes ${index:+--extra-index-url "$index"} -r requirements/torch-cpu.txt || {
+    cpu) pip --require-hashes ${links:+--find-links "$links"} -r requirements/torch-cpu.txt || {
             echo "no CPU build of PyTorch was found; installing PyPI's, with its CUDA libraries" >&2
             pip --require-hashes -r requirements/torch.txt
         } ;;
