@@ -19,6 +19,8 @@ from halo.split.alignment import (
     align,
     align_with_all,
     evalue,
+    least_identical,
+    most_identical,
     optimal_alignments,
     pair_tasks,
     total_residues,
@@ -82,6 +84,59 @@ def test_the_e_value_is_karlins_and_altschuls():
 def one_pair(first, second, rule):
     table = align([first, second], [(0, [1])], rule, len(first) + len(second), 1)
     return table.iloc[0]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_extension_that_scores_nothing_counts(turned, swapped):
+    """The first optimal alignment found may be far below the coverage that another one has."""
+    core = random_sequence(np.random.default_rng(5), 30)
+    pair = core + "W" * 30 + "A" * 15, core + "G" * 30 + "A" * 15  # 30 * -2 + 15 * 4 = 0
+    pair = tuple(text[::-1] if turned else text for text in pair)
+    found = one_pair(*(reversed(pair) if swapped else pair), Rule())
+    assert found["similar"]
+    assert found["coverage"] == 1
+    assert found["identity"] == pytest.approx(45 / 75)
+
+
+RULES = [
+    Rule(evalue=1e9),
+    Rule(evalue=1e9, coverage_of="both"),
+    Rule(evalue=1e9, identity_of="shorter", coverage=0.0),
+    Rule(evalue=1e9, identity_of="shorter", coverage=0.5, coverage_of="both"),
+]
+
+
+def test_identical_residues_that_an_alignment_needs():
+    assert [least_identical(rule, (200, 100)) for rule in RULES] == [24, 48, 30, 30]
+
+
+@given(sequences, sequences)
+@settings(max_examples=100, deadline=None)
+def test_the_most_identical_residues_of_optimal_alignments(first, second):
+    every = list(optimal_alignments(first, second))
+    if every:
+        score = round(biopython().score(first, second))
+        assert most_identical(first, second, score) == max(one.identical for one in every)
+
+
+@given(sequences, sequences, st.sampled_from(RULES))
+@settings(max_examples=300, deadline=None)
+def test_a_pair_is_similar_if_one_of_the_optimal_alignments_is(first, second, rule):
+    lengths = len(first), len(second)
+
+    def meets(one):
+        same = one.identical / (one.columns if rule.identity_of == "aligned" else min(lengths))
+        covered = [one.covered_a, one.covered_b]
+        if rule.coverage_of == "both":
+            spanned = min(covered)
+        else:
+            spanned = max(covered) if lengths[0] == lengths[1] else covered[np.argmin(lengths)]
+        return same >= rule.identity and spanned >= rule.coverage
+
+    expected = any(meets(one) for one in optimal_alignments(first, second))
+    table = align([first, second], [(0, [1])], rule, sum(lengths), 1)
+    assert table["similar"].any() == expected  # without a positive score there is no row
 
 
 def test_identity_and_coverage_are_of_the_shorter(tmp_path):

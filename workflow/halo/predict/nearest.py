@@ -21,7 +21,7 @@ from halo.text import open_text
 # neighbours alone and with others.
 EXHAUSTIVE = 1_000_000
 MOST = 300  # candidates per query that MMseqs2 aligns
-EXACT = 3  # best of them that are aligned exactly, if MMseqs2's values are near the thresholds
+EXACT = 20  # best hits of a query that are aligned exactly
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",
            "evalue", "bits")  # fmt: skip
 
@@ -144,7 +144,7 @@ class TrainingSequences:
     def _similar(self, sequences: Sequence[str], hits: pd.DataFrame) -> dict[int, Neighbour]:
         """The best alignment of a similar protein among the first hits of each sequence."""
         try:
-            from halo.split.alignment import NEAR, align, pair_tasks
+            from halo.split.alignment import align, pair_tasks
         except ModuleNotFoundError as error:
             raise HaloError(
                 f"{error.name} is not installed, which aligns the proteins with similar training "
@@ -152,10 +152,7 @@ class TrainingSequences:
             ) from None
         rule = Rule(self._search["identity"], coverage=self._search["coverage"],
                     evalue=self._search["evalue"])  # fmt: skip
-        near = hits[
-            (hits["fident"] >= rule.identity - NEAR) & (hits["coverage"] >= rule.coverage - NEAR)
-        ]
-        near = near.groupby("query").head(EXACT)
+        near = hits.groupby("query").head(EXACT)
         targets, place = np.unique(near["target"].to_numpy(dtype=int), return_inverse=True)
         texts = [*sequences, *(self._sequences[target] for target in targets)]
         pairs = np.column_stack([near["query"].to_numpy(dtype=int), len(sequences) + place])

@@ -5,10 +5,11 @@ Two proteins are aligned with the Smith-Waterman algorithm and BLOSUM62; a gap o
 K m n exp(-lambda S) (Karlin and Altschul 1990), where m is the length of the longer protein and n
 the number of residues of the data set. It does not depend on the order of the pair.
 
-Several alignments of a pair can have the highest score. If the first one is close to the
-thresholds, up to six optimal alignments are compared: those that end first and last in either
-protein, the one with the most identical residues and the one with the most aligned residues. The
-pair is similar if one of them meets the thresholds.
+Several alignments of a pair can have the highest score, and their lengths can be very different,
+since an extension whose score is 0 in total changes nothing. Up to six optimal alignments are
+compared: those that end first and last in either protein, the one with the most identical residues
+and the one with the most aligned residues. The pair is similar if one of them meets the thresholds.
+The other five are left out only if no optimal alignment has enough identical residues for that.
 """
 
 import math
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -33,7 +35,6 @@ MATRIX = parasail.blosum62
 # Letters that BLOSUM62 does not have, and the residues that replace them.
 AS_KNOWN = str.maketrans("UOJ", "CKL")
 LONG = 2000  # residues; above it, scores of 8 and 16 bits overflow and are not tried
-NEAR = 0.1  # other optimal alignments are compared if identity and coverage are at most this lower
 
 Task = tuple[int, Sequence[int] | np.ndarray]
 
@@ -120,11 +121,8 @@ class _Scores:
         With `everywhere`, the one with the most aligned residues. All scores are multiplied by
         more than the largest possible number of such residues, and each of them adds one.
         """
-        scale = min(len(first), len(second)) + 1
-        bonus = np.ones_like(MATRIX.matrix) if everywhere else np.eye(MATRIX.size, dtype=np.intc)
-        matrix = MATRIX.copy()
-        for (row, column), score in np.ndenumerate(MATRIX.matrix * scale + bonus):
-            matrix.set_value(row, column, int(score))
+        scale = 1 << min(len(first), len(second)).bit_length()
+        matrix = _scaled_matrix(scale, everywhere)
         if scale * GAP_OPEN * max(len(first), len(second)) < 2**30:
             return cls(matrix, scale, parasail.sw_striped_32, parasail.nw_stats_scan_32)
         return cls(matrix, scale, parasail.sw_striped_64, parasail.nw_stats_scan_64)
@@ -140,6 +138,21 @@ class _Scores:
         align_by = parasail.nw_stats_scan_32 if long else self.whole_by
         gaps = GAP_OPEN * self.scale, GAP_EXTEND * self.scale
         return align_by(query, target, *gaps, self.matrix)
+
+
+@cache  # there is one for each power of two
+def _scaled_matrix(scale: int, everywhere: bool) -> parasail.Matrix:
+    bonus = np.ones_like(MATRIX.matrix) if everywhere else np.eye(MATRIX.size, dtype=np.intc)
+    matrix = MATRIX.copy()
+    for (row, column), score in np.ndenumerate(MATRIX.matrix * scale + bonus):
+        matrix.set_value(row, column, int(score))
+    return matrix
+
+
+def most_identical(first: str, second: str, score: int) -> int:
+    """Largest number of identical residues of the alignments that have the optimal `score`."""
+    scores = _Scores.preferring(first, second, everywhere=False)
+    return scores.local(first, second).score - score * scores.scale
 
 
 def _ending_first(
@@ -187,6 +200,17 @@ def coverage(covered, lengths, coverage_of: str) -> np.ndarray:
     return np.where(lengths[0] == lengths[1], np.maximum(*covered), of_shorter)
 
 
+def least_identical(rule: Rule, lengths: tuple[int, int]) -> float:
+    """Number of identical residues without which no alignment meets the `rule`.
+
+    An alignment has at least as many columns as the residues that it must cover.
+    """
+    if rule.identity_of == "shorter":
+        return rule.identity * min(lengths)
+    covered = max(lengths) if rule.coverage_of == "both" else min(lengths)
+    return rule.identity * rule.coverage * covered
+
+
 @dataclass(frozen=True)
 class Work:
     """Data that each worker process needs to align pairs.
@@ -215,24 +239,26 @@ class Work:
             other = self.sequences[target]
             score = parasail.sw_striped_profile_sat(profile, other, GAP_OPEN, GAP_EXTEND).score
             expected = evalue(score, max(len(text), len(other)), self.residues)
-            if expected <= self.rule.evalue:
+            if score > 0 and expected <= self.rule.evalue:
                 a, b = sorted((query, int(target)))
-                rows.append((a, b, score, expected, *self._measured(a, b)))
+                rows.append((a, b, score, expected, *self._measured(a, b, score)))
         return rows
 
-    def _measured(self, a: int, b: int) -> tuple:
+    def _measured(self, a: int, b: int, score: int) -> tuple:
         """The optimal alignment that meets the rule, or comes closest to it."""
         rule = self.rule
-        lengths = len(self.sequences[a]), len(self.sequences[b])
+        pair = self.sequences[a], self.sequences[b]
+        lengths = len(pair[0]), len(pair[1])
+        least = least_identical(rule, lengths)
         choices: list[tuple] = []
-        for aligned in optimal_alignments(self.sequences[a], self.sequences[b]):
+        for aligned in optimal_alignments(*pair):
             covered = aligned.covered_a, aligned.covered_b
             same = float(identity(aligned.identical, aligned.columns, lengths, rule.identity_of))
             spanned = float(coverage(covered, lengths, rule.coverage_of))
             similar = same >= rule.identity and spanned >= rule.coverage
             values = aligned.identical, aligned.columns, *covered
             choices.append((similar, spanned >= rule.coverage, same, spanned, *values))
-            if similar or same < rule.identity - NEAR or spanned < rule.coverage - NEAR:
+            if similar or (len(choices) == 1 and most_identical(*pair, score) < least):
                 break
         similar, _, same, spanned, *nearest = max(choices)
         return *nearest, same, spanned, similar
