@@ -7,7 +7,8 @@ The proteins are predicted as `halo predict` does it, without structures unless 
 given. The labels are those that the table and the bundle share. Proteins that are similar to a
 training protein and those that are not are measured apart: only the latter show how well the model
 does with new families. For the former, the labels of the homologue are part of the decision;
-`alone` is the model without them. Intervals (95 %) are of a bootstrap over homology
+`alone` is the model without them. `homology` gives each protein the labels of its nearest training
+protein, and label frequencies if there is none. Intervals (95 %) are of a bootstrap over homology
 groups of the test set. Prints a table in Markdown, then one JSON object.
 """
 
@@ -28,6 +29,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from samples import SHARED  # noqa: E402
 
+from halo.baselines.stage import decision_thresholds  # noqa: E402
 from halo.decisions import decide  # noqa: E402
 from halo.evaluation.bootstrap import GroupBootstrap  # noqa: E402
 from halo.evaluation.metrics import (  # noqa: E402
@@ -44,6 +46,7 @@ from halo.proteins.table import Proteins  # noqa: E402
 from halo.split.groups import components  # noqa: E402
 from halo.split.run import relate  # noqa: E402
 from halo.split.settings import SplitSettings  # noqa: E402
+from halo.text import open_text  # noqa: E402
 
 HPA = SHARED / "hpa/hpa_testset.csv.gz"
 RESAMPLES = 1000
@@ -75,6 +78,15 @@ def homology_groups(proteins: Proteins, threads: int) -> np.ndarray:
     of_record = components(homology.adjacency)[homology.sequence_of]
     group = pd.Series(of_record, index=relations.table["id"])
     return group.loc[proteins.ids].to_numpy()
+
+
+def training_frequencies(bundle: Path, label_names: Sequence[str]) -> np.ndarray:
+    """Frequency of each label among the training proteins of a bundle, [n_labels]."""
+    with open_text(bundle / "training.fasta.xz") as lines:
+        labels = [
+            set(line.rstrip("\n").split("\t")[1].split(";")) for line in lines if line[0] == ">"
+        ]
+    return np.array([np.mean([name in one for one in labels]) for name in label_names])
 
 
 def measure(
@@ -145,6 +157,14 @@ def main() -> None:
     alone = alone, decide(alone, thresholds, predicted["task"])
     near = [record["nearest_training"] for record in records]
     similar = np.array([one is not None and one["similar"] for one in near])
+    frequencies = training_frequencies(arguments.bundle, names)
+    nearest = np.array(
+        [
+            frequencies if one is None else [float(name in one["labels"]) for name in names]
+            for one in near
+        ]
+    )
+    homology = nearest, nearest >= decision_thresholds(frequencies)
     truth = proteins.labels[kept].astype(bool)
     groups = homology_groups(proteins, arguments.threads)[kept]
     parts = {
@@ -152,6 +172,9 @@ def main() -> None:
         "not similar": (~similar, *joint),
         "similar": (similar, *joint),
         "similar, alone": (similar, *alone),
+        "all, homology": (np.ones(len(records), dtype=bool), *homology),
+        "not similar, homology": (~similar, *homology),
+        "similar, homology": (similar, *homology),
     }
     results = {
         name: measure(truth[rows], chances[rows], decided[rows], groups[rows], names)
