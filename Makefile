@@ -11,6 +11,7 @@ MINUTES ?= 60
 SEED ?= 1
 READERS ?=
 SAMPLE ?=
+MODULES ?=
 TESTED ?= 3
 # Port of the demo's local AlphaFold DB server, which config/config.yaml also uses.
 PORT := 8642
@@ -48,8 +49,9 @@ coverage: $(VENV)/.test  ## measure the coverage of the unit tests
 	@coverage combine --quiet
 	@coverage report
 
-mutants: $(VENV)/.test  ## change split, audit, leak checks, masks and decisions, and see which tests notice (SAMPLE=10 each)
-	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/mutants.py $(if $(SAMPLE),--sample $(SAMPLE))
+mutants: $(VENV)/.test  ## change operators in split, masks, decisions and metrics, and see which tests notice (SAMPLE=10 each, MODULES=names)
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/mutants.py --seed $(SEED) \
+	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MODULES),--modules $(MODULES))
 
 test-browser: $(VENV)/.test chromium  ## test the pages in Chromium, which is installed as root
 	@pytest -m browser

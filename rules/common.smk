@@ -15,10 +15,19 @@ from halo.stage_settings import chosen
 from halo.methods import modules_of
 from halo.plan import ModelKey, Plan
 from halo.relevance import relevant
-from halo.shards import is_lost
+
+
+def results_folder(config):
+    """The folder of a run's results; Snakemake's `pathvars` can place it elsewhere."""
+    return (config["pathvars"] or {}).get("results", f"results/{config['run']}")
+
 
 try:
-    config.update(halo_config.completed_config(config, BASE, LINES))
+    config.update(
+        halo_config.completed_config(
+            config, BASE, LINES, lambda it: Path(results_folder(it), "split/assignments.csv")
+        )
+    )
 except HaloError as error:
     raise WorkflowError(str(error)) from None
 
@@ -32,7 +41,6 @@ EMBEDDINGS = "<results>/{place}embeddings/{shard}.json"
 DROPPED = PLAN.finetuned and not config["finetune"]["keep_embeddings"]
 # Regions of the data set, if it has any.
 REGIONS = ["<results>/regions.csv"] * bool(config["dataset"]["regions"])
-LOST = set()  # shard files whose proteins the store does not hold any more
 
 
 wildcard_constraints:
@@ -110,73 +118,15 @@ def region_files(wildcards):
     return model_files("regions.csv", PLAN.models(PLAN.methods.networks)) if REGIONS else []
 
 
-def shard_buckets(wildcards):
-    """The buckets of a shard."""
-    return PLAN.buckets(wildcards.shard)
-
-
-def shards_of(stage, suffix="json"):
-    """The files of all shards of a stage."""
-    return expand(f"<results>/{stage}/{{shard}}.{suffix}", shard=PLAN.shards)
-
-
-def members_dir(wildcards):
-    """The folder of member files; `ancient`, because `shard_digest` detects changes."""
-    return ancient(checkpoints.ingest.get().output.members)
-
-
-def shard_digest(wildcards):
-    """Digest of the members of a shard, so that a changed protein repeats only its shard."""
-    digests = json.loads(Path(checkpoints.ingest.get().output.digests).read_text())
-    return sha256_of_text("".join(digests[bucket] for bucket in shard_buckets(wildcards)))[:16]
-
-
-def whole_shard(stage):
-    """An input function without files, which repeats shards whose proteins the store has lost.
-
-    Snakemake itself sees the shard file alone, and not that segments were removed.
-    """
-
-    def force_if_lost(wildcards):
-        members = checkpoints.ingest.get().output.members
-        place = wildcards.get("place", "")
-        file = f"{Path(members).parent}/{place}{stage}/{wildcards.shard}.json"
-        if not workflow.is_main_process or not Path(file).exists():
-            return []
-        if is_lost(Path(file), Path(members), Path(config["store"])):
-            LOST.add(file)
-            workflow.dag.forcefiles.add(file)
-        elif file in LOST:  # it has been made again
-            workflow.dag.forcefiles.discard(file)
-        return []
-
-    return force_if_lost
-
-
 def place_of(fold):
     """Folder of a fold's fine-tuned language model and embeddings; None: the pretrained one."""
     return "" if fold is None else f"{PLAN.split}/{fold}/"
-
-
-def embedding_shards(place):
-    """Shard files of the embeddings in a folder."""
-    return expand(EMBEDDINGS, place=place, shard=PLAN.shards)
-
-
-def joined_shards():
-    """Files that represent all shards of a stage.
-
-    Inputs of what stands on them through other jobs, too: when a checkpoint has ended, Snakemake
-    looks again only at the jobs that have its output as an input, and it would go on with the
-    others though what they wait for need not be done.
-    """
-    joined = ["<results>/graphs.json"] if PLAN.methods.networks else []
-    # Not embeddings.json, which is temporary where the embeddings are dropped.
-    joined += [f"<results>/{place_of(m)}embeddings/joined.done" for m in PLAN.language_models]
-    return [ancient(file) for file in joined]
 
 
 def published_language_model(wildcards):
     """The pretrained language model of the fine-tuned ones, as an input like `joined_shards`."""
     of_fold = PLAN.finetuned and wildcards.get("place", "fold")
     return [ancient("<results>/language_model.json")] if of_fold else []
+
+
+include: "functions/shards.smk"

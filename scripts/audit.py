@@ -6,31 +6,19 @@ from pathlib import Path
 from halo.cli import job_parser, run_job
 from halo.files import write_table
 from halo.proteins.table import read_proteins
-from halo.split.audit import Auditor
-from halo.split.published import (
-    REMOVED,
-    TRAIN,
-    audit_published,
-    published_assignments,
-    write_markdown,
-)
+from halo.split.published import audit_partitions, write_markdown
 from halo.split.settings import SplitSettings
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Audit, and write the table as CSV and as Markdown."""
     settings = SplitSettings.from_config(arguments.settings)
-    table = read_proteins(arguments.proteins).table
-    ids, partitions = (table[name].to_numpy(dtype=object) for name in ("id", "split"))
-    assignments = published_assignments(ids, partitions)
     scratch = arguments.table.parent
     scratch.mkdir(parents=True, exist_ok=True)
-    # Of two proteins in different parts of a fold, at least one is not in its training.
-    queried = (~assignments.drop(columns="id").isin([TRAIN, REMOVED])).any(axis=1).to_numpy()
-    auditor = Auditor(table, settings.rule, settings.audit, arguments.threads, scratch, queried)
-    leaks = audit_published(auditor, assignments)
+    leaks, miss_rate = audit_partitions(
+        read_proteins(arguments.proteins).table, settings, arguments.threads, scratch
+    )
     write_table(arguments.table, leaks)
-    miss_rate = auditor.miss_rate(int(leaks["missed"].iloc[-1]))
     write_markdown(arguments.markdown, leaks, arguments.title, miss_rate)
 
 

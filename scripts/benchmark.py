@@ -4,18 +4,15 @@ import argparse
 from pathlib import Path
 
 from halo.benchmark.figure import draw
-from halo.benchmark.table import Measured, long_table, markdown, read_published
+from halo.benchmark.table import long_table, markdown, read_measured, read_published
 from halo.cli import job_parser, run_job
 from halo.files import read_json, write_json, write_table, write_text
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Write table, figure and provenance."""
-    runs, provenance = {}, {}
-    for name, title, published, *files in arguments.run:
-        metrics, leakage, provenance[name] = (read_json(Path(file)) for file in files)
-        leaking = leakage["tested_proteins_above_threshold"]
-        runs[name] = Measured(title, published or None, metrics, leaking)
+    runs = {name: read_measured(*described) for name, *described, _ in arguments.run}
+    provenance = {name: read_json(Path(file)) for name, *_, file in arguments.run}
     table = long_table(runs, read_published(arguments.published))
     write_table(arguments.table, table)
     write_text(arguments.markdown, markdown(runs, table))

@@ -3,24 +3,14 @@
 import argparse
 from pathlib import Path
 
-from halo.cli import job_parser, log, run_job
-from halo.embeddings.layout import LAYOUT
+from halo.cli import job_parser, run_job
+from halo.embeddings.dropping import drop_embeddings
 from halo.files import write_json
-from halo.shards import open_store
-from halo.store_upkeep import remove_store, users_of
-from halo.users import unregister
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Remove this run's registrations, and the store if there are no others; write a record."""
-    path = open_store(arguments.embeddings, LAYOUT, arguments.store).path
-    for shard in arguments.embeddings:
-        unregister(path, shard)
-    others = sorted({str(Path(note.shard).parent) for note in users_of(path)})
-    if others:
-        log.info("%s: kept, %s use it too", path, ", ".join(others))
-    size = 0 if others else remove_store(path)
-    write_json(arguments.out, {"store": str(path), "bytes": size, "used_by": others})
+    write_json(arguments.out, drop_embeddings(arguments.embeddings, arguments.store))
 
 
 if __name__ == "__main__":

@@ -5,15 +5,14 @@ from pathlib import Path
 
 from halo.baselines.stage import read_hits
 from halo.cli import job_parser, run_job
-from halo.evaluation.models import by_method, read_model
+from halo.evaluation.models import read_models
 from halo.evaluation.regions import evaluate_regions
 from halo.evaluation.stage import EvaluationSettings, evaluate_groups
 from halo.evaluation.strata import make_strata
 from halo.files import read_text_table, write_json, write_table
 from halo.fold_parts import read_assignments
-from halo.homologues.gain import measure_gains
+from halo.homologues.gain import add_gains
 from halo.homologues.pairs import Similarity
-from halo.label_groups import MAIN
 from halo.proteins.table import read_proteins
 from halo.regions.table import read_regions
 
@@ -27,29 +26,20 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.identity and read_text_table(arguments.identity),
     )
     assignments = read_assignments(arguments.assignments)
-    models = {
-        group.name: by_method(
-            read_model(path, proteins, assignments, group) for path in arguments.models
-        )
-        for group in proteins.groups
-    }
+    models = read_models(proteins, assignments, arguments.models)
     settings = EvaluationSettings(**arguments.settings["evaluation"])
     metrics, table = evaluate_groups(proteins, assignments, models, strata, settings)
     if arguments.hits is not None:
-        similarity = Similarity(**arguments.settings["similarity"])
-        risk = arguments.settings["risk"]
-        hits = read_hits(arguments.hits)
-        of_groups = metrics.get("label_groups", {})
-        for group in proteins.groups:
-            content = metrics if group.name == MAIN else of_groups.get(group.name)
-            if not content:
-                continue
-            gains = measure_gains(
-                *(models[group.name], proteins.of_group(group), assignments, hits, similarity),
-                *(risk, settings),
-            )
-            for method, gain in gains.items():
-                content["methods"][method]["homologues"] = gain
+        add_gains(
+            metrics,
+            models,
+            proteins,
+            assignments,
+            read_hits(arguments.hits),
+            Similarity(**arguments.settings["similarity"]),
+            arguments.settings["risk"],
+            settings,
+        )
     if arguments.regions:
         metrics["regions"] = evaluate_regions(
             proteins,

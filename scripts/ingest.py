@@ -1,21 +1,17 @@
 """Read and check a labelled protein table or FASTA, and list the rejected records."""
 
 import argparse
-import logging
-from collections import Counter
 from pathlib import Path
 
-from halo.cli import job_parser, run_job
+from halo.cli import job_parser, log, run_job
 from halo.embeddings.embedded import only_embedded
 from halo.embeddings.index import read_index
 from halo.files import write_table
 from halo.proteins.datasets import DataFiles, read_datasets
-from halo.proteins.ingest import rejected_table
+from halo.proteins.ingest import log_rejected, rejected_table
 from halo.proteins.members import write_members
 from halo.proteins.plan import log_plan
 from halo.proteins.table import write_proteins
-
-log = logging.getLogger("halo.ingest")
 
 
 def job(arguments: argparse.Namespace) -> None:
@@ -37,8 +33,7 @@ def job(arguments: argparse.Namespace) -> None:
     write_table(arguments.rejected, rejected_table(rejected))
     write_members(arguments.members, arguments.digests, proteins.table)
     log.info("%s proteins, %s labels", f"{len(proteins):,}", len(proteins.label_names))
-    for reason, count in Counter(record.reason for record in rejected).most_common():
-        log.warning("%s records are not used: %s", f"{count:,}", reason)
+    log_rejected(rejected)
     log_plan(proteins, arguments.plan)
 
 

@@ -4,31 +4,24 @@ import argparse
 import json
 from pathlib import Path
 
-from halo.cli import job_parser, log, run_job
+from halo.cli import job_parser, run_job
 from halo.proteins.members import read_members
-from halo.shards import write_shard
-from halo.structures.fetch import fetch_structures, summary
-from halo.structures.manifest import write_part
 from halo.structures.settings import StructureSettings, TransportSettings
+from halo.structures.stage import structures_of_shard
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Fetch, and write what became of each protein and which store has it."""
-    members = read_members(arguments.members, arguments.buckets)
-    store, notes = fetch_structures(
-        members,
-        arguments.store,
+    structures_of_shard(
+        read_members(arguments.members, arguments.buckets),
         StructureSettings(
             **arguments.settings, names=arguments.names, sequences=arguments.sequences
         ),
         TransportSettings(**arguments.transport),
+        arguments.store,
+        arguments.manifest,
         arguments.shard,
     )
-    write_part(arguments.manifest, notes)
-    failed = {name for name, note in notes.items() if note.status == "error"}
-    versions = {name: f"{note.status} {note.sha256}" for name, note in notes.items()}
-    write_shard(arguments.shard, store, members, failed, versions)
-    log.info("%s", summary(notes.values()))
 
 
 if __name__ == "__main__":

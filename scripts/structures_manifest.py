@@ -3,31 +3,21 @@
 import argparse
 from pathlib import Path
 
-from halo.cli import job_parser, log, run_job
-from halo.errors import HaloError
-from halo.files import write_table
+from halo.cli import job_parser, run_job
 from halo.proteins.table import read_proteins
-from halo.structures.manifest import merge_parts, summary_table
+from halo.structures.manifest import join_manifest
 from halo.structures.settings import StructureSettings
-from halo.structures.unused import unused_files
 
 
 def job(arguments: argparse.Namespace) -> None:
     """Merge, and log how many proteins have a structure."""
-    proteins = read_proteins(arguments.proteins).table
-    manifest = merge_parts(arguments.parts, proteins)
-    write_table(arguments.manifest, manifest)
-    for line in summary_table(manifest).splitlines():
-        log.info("%s", line)
-    if arguments.store is None:
-        return
-    sources = StructureSettings(**arguments.settings).sources
-    names = {*proteins["id"], *proteins["accession"], *manifest["accession"]} - {""}
-    try:
-        for line in unused_files(sources, names, arguments.store / "archives"):
-            log.info("%s", line)
-    except (HaloError, OSError) as error:  # the structures are found; their source may be gone
-        log.warning("%s", error)
+    join_manifest(
+        arguments.parts,
+        read_proteins(arguments.proteins),
+        StructureSettings(**arguments.settings),
+        arguments.manifest,
+        arguments.store and arguments.store / "archives",
+    )
 
 
 if __name__ == "__main__":

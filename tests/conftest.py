@@ -8,12 +8,18 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 import pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
+# Whether a test passes does not depend on the load of the machine.
+hypothesis.settings.register_profile(
+    "halo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("halo")
 
 
 @pytest.fixture(scope="session")

@@ -190,7 +190,7 @@ def supervise(connection: socket.socket, streams: list[int]) -> None:
     ended = os.pidfd_open(job)
     watched = select.poll()
     watched.register(ended, select.POLLIN)
-    watched.register(connection, 0)  # that the caller is gone is always told
+    watched.register(connection, 0)  # POLLHUP, that the caller is gone, is always reported
     if ended not in dict(watched.poll()):
         os.killpg(job, signal.SIGKILL)
     _, status = os.waitpid(job, 0)

@@ -26,6 +26,8 @@ SMALL = {
     "evaluation": {"resamples": 100},
     "embeddings": {"model": "resources/demo/esm2_demo.pt", "precision": "float32"},
 }
+# What starts a fine-tuning on two GPUs, or by two processes on the CPU.
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--")
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def outside(markdown: str, source: str) -> Iterator[str]:
 
 
 def in_site(link: str, source: str) -> str:
-    """The link as it stands in the site."""
+    """The link in the site."""
     path = path_of(link, source)
     if path is None or not (ROOT / path).is_file():
         return link

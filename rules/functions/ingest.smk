@@ -71,7 +71,7 @@ def check_data():
     tables = [path for of_groups in groups for path in of_groups.values()]
     given = [*filter(None, [*files, *tables, config["split"]["base"]]), *CONFIGFILES]
     changed = {"dataset", "split"} & set(workflow.config_settings.config)  # on the command line
-    made = None if changed else Path("results", config["run"], "proteins.csv")
+    made = None if changed else Path(results_folder(config), "proteins.csv")
     if not worth_reading(given, made):
         return
     # Not at the top: it loads pandas, which the processes of the jobs can do without, and so can

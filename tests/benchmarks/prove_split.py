@@ -1,7 +1,7 @@
 """Split all 28,303 proteins of DeepLoc 2.0 in every mode, and audit each split.
 
 The search that the splits are made of is done once, and so is the audit's, with all alignments:
-neither depends on the mode. With ``--folder`` they are kept there, and a later call goes on
+neither depends on the mode. With ``--folder`` they are kept there, and a later call resumes
 where an earlier one ended; a pair that both searches propose is then aligned once. Each line of
 the table is one split: how many pairs of similar proteins each audit found in different parts
 (the last number must be 0, save where the authors' partitions are reported as they are), what was

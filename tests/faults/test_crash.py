@@ -10,11 +10,10 @@ from pathlib import Path
 
 import h5py
 import pandas as pd
-import psutil
 import pytest
 
 from halo.config import merged
-from pipeline import ROOT, SMALL, command, environment, snakemake, words
+from pipeline import ROOT, SMALL, forks, snakemake, words
 from serve import AlphaFoldServer
 
 PROTEINS = 90
@@ -48,25 +47,19 @@ def segments(store: Path) -> dict[Path, int]:
     return found
 
 
-def kill_all(process: subprocess.Popen) -> None:
-    """Kill Snakemake and its jobs, as a power cut would."""
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for member in family:
-        member.kill()
-    process.wait()
-
-
 def test_killed_with_its_jobs(tmp_path, config):
     running = subprocess.Popen(
-        command(tmp_path, config),
-        env=environment(),
+        [forks().python, "-m", "snakemake", *words(tmp_path, config)],
+        env=forks().environment(),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     # In flight: embeddings, split or graphs; their outputs are not complete.
     while running.poll() is None and not segments(tmp_path / "store/structures"):
         time.sleep(0.1)
-    kill_all(running)
+    running.kill()  # and with it Snakemake and its jobs, which do not outlive it
+    running.wait()
     done = segments(tmp_path / "store")
     assert done
     assert not (tmp_path / "results/crash/report.html").exists()

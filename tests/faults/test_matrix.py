@@ -149,7 +149,7 @@ FAULTS = {
 def matrix() -> str:
     """The table of stages and faults, in Markdown."""
     rows = [("", *FAULTS), ("---",) * (len(FAULTS) + 1)]
-    ends = {KILLED: "goes on", MESSAGE: "message, goes on", UNNOTICED: "works"}
+    ends = {KILLED: "resumes", MESSAGE: "message, resumes", UNNOTICED: "works"}
     rows += [(name, *(ends[fault.ends] for fault in FAULTS.values())) for name in STAGES]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 

@@ -224,7 +224,7 @@ def pdb(path: Path) -> None:
     """Coordinates are those of the lines of the CA atoms, by the format's columns."""
     data = path.read_bytes()
     chains = _structure(data)
-    # BinaryCIF or mmCIF is told by its content, and checked by its own function.
+    # BinaryCIF or mmCIF is recognized by its content, and checked by its own function.
     lines = re.split(rb"\r\n|\n|\r", expand(data, ""))
     if not any(line.startswith((b"ATOM  ", b"HETATM")) for line in lines) or b"loop_" in data:
         return

@@ -1,6 +1,7 @@
 """The configuration: all faults are reported at once, with key and fix."""
 
 import copy
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -155,12 +156,12 @@ FAULTS = [
     ({"split": {"identity": float("-inf")}}, "split.identity: -inf is not a finite number"),
     (method(training={"gamma": float("nan")}), "methods.halo.training.gamma: nan is not a finite"),
     ({"training": {"epochs": float("inf")}}, "training.epochs: inf is "),
-    # What stands in a list twice.
-    ({"seeds": [1, 2, 1]}, "seeds[2]: 1 stands in the list twice"),
-    ({"folds": ["0", "0"]}, "folds[1]: '0' stands in the list twice"),
-    ({"dataset": {"labels": {"columns": ["A", "A"]}}}, "dataset.labels.columns[1]: 'A' stands in"),
+    # Values that are in a list twice.
+    ({"seeds": [1, 2, 1]}, "seeds[2]: 1 is in the list twice"),
+    ({"folds": ["0", "0"]}, "folds[1]: '0' is in the list twice"),
+    ({"dataset": {"labels": {"columns": ["A", "A"]}}}, "dataset.labels.columns[1]: 'A' is in"),
     ({"network": {"modalities": ["structure", "structure"]}}, "network.modalities[1]: 'structure'"),
-    ({"finetune": {"projections": ["key", "key"]}}, "finetune.projections[1]: 'key' stands in"),
+    ({"finetune": {"projections": ["key", "key"]}}, "finetune.projections[1]: 'key' is in"),
     # Within a section.
     ({"network": {"hidden": 30}}, "network.hidden: 30 is not a multiple of heads, 4; set hidden"),
     (method(network={"hidden": 30}), "methods.halo.network.hidden: 30 is not a multiple of heads"),
@@ -265,7 +266,7 @@ FAULTS = [
     ),
     (
         {"methods": {"h": {"class": "network"}, "a": {"class": "average", "of": ["h", "h"]}}},
-        "methods.a.of[1]: 'h' stands in the list twice",
+        "methods.a.of[1]: 'h' is in the list twice",
     ),
     (
         {"methods": {"m": {"class": "majority", "embeddings": "pretrained"}}},
@@ -285,7 +286,7 @@ FAULTS = [
     ),
     (
         {"methods": {"n": {"class": "nearest_neighbour", "neighbours": {"k": [3, 3]}}}},
-        "methods.n.neighbours.k[1]: 3 stands in the list twice",
+        "methods.n.neighbours.k[1]: 3 is in the list twice",
     ),
     (
         {
@@ -444,12 +445,16 @@ def test_files_and_data_sets_that_are_not_there(folder, root, change, words):
 
 
 def test_a_base_that_the_run_writes_over(folder, root):
-    own = folder / "results/mine/split/assignments.csv"
-    own.parent.mkdir(parents=True)
+    def written(config):
+        return Path(config["run"], "assignments.csv")
+
+    own = folder / "mine/assignments.csv"
+    own.parent.mkdir()
     own.write_text("id\n")
+    config = merged(MINIMAL, split(base=str(own)))
     with pytest.raises(HaloError, match=r"split\.base: .* is what this run writes"):
-        completed_config(merged(MINIMAL, split(base=str(own))), root)
-    assert completed_config(merged(MINIMAL, {"run": "other", **split(base=str(own))}), root)
+        completed_config(config, root, written=written)
+    assert completed_config(merged(config, {"run": "other"}), root, written=written)
 
 
 def test_files_that_are_there(folder, root, monkeypatch):

@@ -45,7 +45,7 @@ from halo.store_upkeep import find_garbage
 from halo.training.decisions import label_weights
 from halo.training.state import Position, load_state, save_state
 from made_proteins import protein_table, with_signals
-from pipeline import forks
+from pipeline import TORCHRUN, forks
 
 EMBEDDING = EmbeddingSettings(window=48, overlap=16)
 SETTINGS = FinetuneSettings(
@@ -413,8 +413,7 @@ def test_killed_and_resumed_it_ends_as_if_undisturbed(
 def test_two_processes_give_what_one_gives(root, finetuned, inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(root / "workflow"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--")
-    command = [*script(root, inputs, tmp_path, *launcher), "--log", str(tmp_path / "log")]
+    command = [*script(root, inputs, tmp_path, *TORCHRUN), "--log", str(tmp_path / "log")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "on 2 x cpu" in done.stderr
@@ -447,7 +446,7 @@ def test_a_damaged_state_counts_for_none(tmp_path):
     assert load_state(file) is None
 
 
-# ---------------------------------------------------------------- what stands on it
+# ---------------------------------------------------------------- what depends on it
 
 
 def embeddings_of(proteins: Proteins, finetuned: Path, folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The subpackages stand on one another without a cycle, and know nothing of the workflow."""
+"""The subpackages import each other without a cycle, and know nothing of the workflow."""
 
 import ast
 import re

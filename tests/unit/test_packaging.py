@@ -183,7 +183,7 @@ def test_environments_have_one_pytorch():
 
 
 def imports(path: Path) -> tuple[set[Path], set[str]]:
-    """Our modules that a file imports, and the packages of others, wherever they stand in it."""
+    """Our modules that a file imports, and the packages of others, at the top and in functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

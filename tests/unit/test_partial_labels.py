@@ -235,7 +235,7 @@ def test_the_evaluation_of_a_run(tmp_path):
     assert exact[0] < exact[1]
 
 
-# -- stages: what stands in the table of labels where it is not known makes no difference --------
+# -- stages: values of unknown labels in the table make no difference --------
 
 
 def both(proteins):

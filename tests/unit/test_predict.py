@@ -94,9 +94,9 @@ def test_by_the_command_line(fasta, bundle, expected, root, tmp_path):
     options = ["--structures", DEMO / "afdb", "--no-download", "--language-model", CHECKPOINT]
     environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
     module, script = ("-m", "halo", "predict"), (root / "scripts/predict.py",)
-    for command in ((sys.executable, *module), (forks().python, *script)):
+    for command in (module, script):
         out = tmp_path / str(len(command))
-        words = [*command, fasta, "--bundle", bundle, "-o", out, *options]
+        words = [forks().python, *command, fasta, "--bundle", bundle, "-o", out, *options]
         done = subprocess.run(map(str, words), capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         require_same(table(out / "predictions.csv"), table(expected / "predictions.csv"))

@@ -15,6 +15,7 @@ from halo.embeddings import embed
 from halo.errors import HaloError
 from halo.predict import default_bundle
 from halo.predict.folder import NAMES
+from pipeline import forks
 from predict_bundle import CHECKPOINT, DEMO, queries, write_fasta
 
 OPTIONS = ("--no-download", "--language-model", str(CHECKPOINT), "--page", "1")
@@ -50,11 +51,11 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
-def somebody_s_store(folder: Path) -> Path:
+def another_users_store(folder: Path) -> Path:
     for kind in ("embeddings", "graphs", "structures", "language_models"):
         segment = folder / kind / "0123456789abcdef/00/00000000000000000001-aaaaaaaa.h5"
         segment.parent.mkdir(parents=True)
-        segment.write_bytes(b"of somebody else")
+        segment.write_bytes(b"of another user")
     return folder
 
 
@@ -81,12 +82,12 @@ def test_without_any_bundle(halo, fasta, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", [".", "store", "chunks", "structures", "other", "store/store"])
-def test_a_store_of_somebody_else_in_the_output_folder(
+def test_a_store_of_another_user_in_the_output_folder(
     halo, small_bundle, fasta, tmp_path, monkeypatch, place
 ):
     """Wherever it is in what -o points to: kept, and refused where it would be in the way."""
     out = tmp_path / "out"
-    somebody_s_store(out / place)
+    another_users_store(out / place)
     before = content(out)
     monkeypatch.chdir(out)
     status, messages = halo("predict", fasta, "--bundle", small_bundle, "-o", ".", *OPTIONS)
@@ -100,13 +101,13 @@ def test_a_store_of_somebody_else_in_the_output_folder(
         assert after == before
 
 
-def test_a_store_of_somebody_else_after_a_prediction(halo, small_bundle, fasta, tmp_path):
+def test_a_store_of_another_user_after_a_prediction(halo, small_bundle, fasta, tmp_path):
     """In the very folder that an earlier prediction has made."""
     out = tmp_path / "out"
     words = ("predict", fasta, "--bundle", small_bundle, "-o", out, *OPTIONS)
     assert halo(*words)[0] == 0
-    somebody_s_store(out / "store")
-    somebody_s_store(out / "chunks")
+    another_users_store(out / "store")
+    another_users_store(out / "chunks")
     before = content(out)
     for more in ((), ("--chunk", "2"), ("--page", "0")):
         assert halo(*words, *more)[0] == 0
@@ -119,7 +120,7 @@ def test_a_store_of_somebody_else_after_a_prediction(halo, small_bundle, fasta, 
 def test_a_store_that_is_given(halo, small_bundle, fasta, tmp_path, place):
     """--store at, above and below what is written: nothing of it is lost."""
     out = tmp_path / "out"
-    store = somebody_s_store(out / place)
+    store = another_users_store(out / place)
     before = content(out)
     words = ("predict", fasta, "--bundle", small_bundle, "-o", out, "--store", store, *OPTIONS)
     status, messages = halo(*words)
@@ -128,8 +129,8 @@ def test_a_store_that_is_given(halo, small_bundle, fasta, tmp_path, place):
     assert "Traceback" not in messages
 
 
-def test_a_store_of_somebody_else_is_added_to(halo, small_bundle, fasta, tmp_path):
-    store = somebody_s_store(tmp_path / "store")
+def test_a_store_of_another_user_is_added_to(halo, small_bundle, fasta, tmp_path):
+    store = another_users_store(tmp_path / "store")
     before = content(store)
     words = ("--bundle", small_bundle, "-o", tmp_path / "out", "--store", store, *OPTIONS)
     assert halo("predict", fasta, *words)[0] == 0
@@ -144,7 +145,7 @@ def test_structures_that_are_given(halo, small_bundle, fasta, tmp_path, place):
     shutil.copytree(DEMO / "afdb", folder)
     name = next(folder.glob("AF-*")).name
     (folder / "index.csv").write_text(f"file,id,label\n{name},a,Nucleus\n")
-    somebody_s_store(folder / "store")
+    another_users_store(folder / "store")
     before = content(out)
     words = ("--bundle", small_bundle, "-o", out, "--structures", folder, *OPTIONS)
     status, messages = halo("predict", fasta, *words)
@@ -297,7 +298,7 @@ def test_structures_of_other_proteins(halo, small_bundle, fasta, tmp_path):
 def test_a_fasta_that_begins_otherwise_with_nucleic_acids_in_it(
     halo, small_bundle, tmp_path, start
 ):
-    """Its proteins are predicted; DNA and RNA are not, and are told."""
+    """Its proteins are predicted; DNA and RNA are not, and a message says so."""
     fasta, out = tmp_path / "q.fasta", tmp_path / "out"
     [(name, sequence)] = queries(1).items()
     dna = "ATGGCTAGCTAAGCTTGCATGC"
@@ -360,19 +361,20 @@ def test_interrupted(halo, small_bundle, fasta, tmp_path, monkeypatch):
 def test_from_a_pipe_and_interrupted(root, small_bundle, fasta, tmp_path):
     """``cat q.fasta | halo predict - …``, and Ctrl-C while it waits for more."""
     environment = {**os.environ, "PYTHONPATH": str(root / "workflow"), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "halo", "predict", "-", "--bundle", small_bundle, "-o"]
+    words = ["-m", "halo", "predict", "-", "--bundle", small_bundle, "-o"]
 
     def heed_interrupts() -> None:
         """A shell ignores Ctrl-C for tests in the background, and so would their children."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    def start(out: Path) -> subprocess.Popen:
+    def start(python: str, out: Path) -> subprocess.Popen:
         return subprocess.Popen(
-            [*map(str, (*words, out, *OPTIONS, "--log", out / "log"))], env=environment,
+            [*map(str, (python, *words, out, *OPTIONS, "--log", out / "log"))], env=environment,
             stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, preexec_fn=heed_interrupts,
         )  # fmt: skip
 
-    piped, waiting = start(tmp_path / "piped"), start(tmp_path / "waiting")
+    waiting = start(sys.executable, tmp_path / "waiting")
+    piped = start(forks().python, tmp_path / "piped")
     _, messages = piped.communicate(fasta.read_bytes())
     assert piped.returncode == 0, messages.decode()
     assert (tmp_path / "piped/predictions.csv").read_text().count("\n") == 4

@@ -23,7 +23,7 @@ LISTED = ["P12345", "Q9Y6K9"]
 
 @pytest.fixture
 def known(tmp_path) -> KnownSequences:
-    """Sequences that an earlier call was told."""
+    """Sequences that an earlier call was given."""
     found = KnownSequences(tmp_path / "sequences.fasta")
     found.write(SEQUENCES)
     return found

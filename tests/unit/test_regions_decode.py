@@ -39,6 +39,20 @@ def test_transitions_are_counted_where_both_residues_are_known():
     np.testing.assert_allclose(np.exp(found.first), [0.1 / 1.2, 1.1 / 1.2])
 
 
+@pytest.mark.parametrize(
+    ("target", "first"),
+    [
+        ((UNKNOWN, 1), (0.1, 0.1)),
+        ((0, UNKNOWN), (1.1, 0.1)),
+        ((1, 0), (0.1, 1.1)),
+        ((), (0.1, 0.1)),
+    ],
+)
+def test_the_first_residue_is_counted_where_it_is_known(target, first):
+    found = count_transitions([np.array(target, dtype=np.int8)], 1)
+    np.testing.assert_allclose(np.exp(found.first), np.array(first) / sum(first))
+
+
 def test_a_region_without_gaps_is_found_in_noise():
     transitions = count_transitions([SIGNAL] * 20 + [NONE] * 80, 1)
     p = np.where(SIGNAL == 1, 0.8, 0.1)
@@ -53,6 +67,7 @@ def test_without_a_signal_no_region_is_found():
     p = np.full(50, 0.05)
     assert decode(np.stack([1 - p, p], axis=1), ["signal peptide"], transitions) == []
     assert decode(np.zeros((0, 2)), ["signal peptide"], transitions) == []
+    assert best_path(np.zeros((0, 2)), transitions).shape == (0,)
 
 
 def test_runs():

@@ -58,7 +58,7 @@ def test_the_commit_and_whether_it_was_changed(tmp_path):
 
 
 def test_the_commit_of_another_users_checkout(tmp_path, monkeypatch):
-    """git calls its ownership dubious there, and tells nothing unless it is told to trust it."""
+    """git calls its ownership dubious there, and gives no commit unless the folder is trusted."""
     create = ("-c", "user.name=A", "-c", "user.email=a@b", "-C", str(tmp_path))
     for arguments in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "first")):
         subprocess.run(["git", *create, *arguments], check=True)

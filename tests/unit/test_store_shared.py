@@ -113,7 +113,7 @@ def test_overwritten_rows_are_found_by_the_reader_and_by_the_check(store):
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EAGAIN, errno.EOPNOTSUPP, 524])
 def test_a_lock_that_fails_is_no_damage(store, monkeypatch, code):
-    """Even where HDF5 locks in spite of what it is told."""
+    """Even where HDF5 locks in spite of its settings."""
     real = h5py.File
 
     def refuse(name, *arguments, **options):
@@ -310,7 +310,7 @@ def test_a_store_that_has_lost_proteins_does_not_bear_out_the_shard_file(store, 
     put(store, NAMES[1:2], [5])
     assert not is_lost(file, members, tmp_path / "store")
     write_shard(file, store, members_of(NAMES))
-    assert file.read_bytes() == content  # what stands on it need not be made again
+    assert file.read_bytes() == content  # jobs that depend on it do not run again
 
     registered = next((store.path / "users").iterdir())
     registered.unlink()  # a run that was moved

@@ -268,7 +268,7 @@ def test_texts_of_locations_are_read_as_they_are_written(found):
 
 
 def test_deeploc_2_labels_are_found_again(shared):
-    """On the accessions of both; what differs is told by `agreement`."""
+    """On the accessions of both; `agreement` lists the differences."""
     given = pd.read_csv(shared / "uniprot_labels/swissprot_with_deeploc_mapping.csv.gz")
     table = pd.read_csv(shared / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz")
     vocabulary = Vocabulary()

@@ -20,7 +20,7 @@ WITHOUT_STRUCTURES = {"structures": {"sources": []}, "split": {"mode": "fraction
 
 
 def test_deeploc_1_one_label_a_protein_and_membrane_types(shared, tmp_path):
-    """160 real proteins; the labels stand in columns of the same table.
+    """160 real proteins; the labels are in columns of the same table.
 
     Whether a protein is in a membrane (M) or soluble (S) is a group of its own, which is unknown
     (U) for many of them.

@@ -10,13 +10,15 @@ from pipeline import SMALL, snakemake
 from serve import AlphaFoldServer
 
 PROTEINS = 240
+LONGEST = 600  # residues
 SEED = 1
 
 
 @pytest.fixture(scope="module")
 def sample(shared) -> pd.DataFrame:
-    """240 proteins chosen by a seed, among them all that have a model."""
+    """240 proteins of at most `LONGEST` residues by a seed, among them all that have a model."""
     table = pd.read_csv(shared / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz", dtype=str)
+    table = table[table["Sequence"].str.len() <= LONGEST]
     models = {path.name.split("-")[1] for path in (shared / "afdb").glob("*.pdb.gz")}
     with_model = table[table["ACC"].isin(models)]
     others = table.drop(with_model.index)

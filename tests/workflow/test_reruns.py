@@ -18,7 +18,7 @@ import pipeline
 from dry_runs import EmptyRun
 from forks import Forks
 from halo.config import merged
-from pipeline import ROOT, copy_workflow
+from pipeline import ROOT, TORCHRUN, Outcome, copy_workflow
 
 RESULTS = ("evaluate", "provenance", "report", "all")
 CONFIG = {
@@ -274,9 +274,9 @@ def first(forks, tmp_path_factory):
         "mixed": {"class": "average", "of": ["esm", "halo"]},
         "beside": {"class": "mean_embedding", "embeddings": "pretrained"},
     }
-    config = merged(CONFIG, {"finetune": {"model": "finetuned"}, "methods": methods})
+    config = merged(CONFIG, {"finetune": {"model": "finetuned", "gpus": 2}, "methods": methods})
     tools = tmp_path_factory.mktemp("tools")
-    (tools / "nvidia-smi").write_text("#!/bin/sh\necho A GPU\n")
+    (tools / "nvidia-smi").write_text("#!/bin/sh\necho A GPU\necho Another GPU\n")
     (tools / "nvidia-smi").chmod(0o755)
     run = EmptyRun(forks, folder, tools, config)
     outcome = run.call(config, "--dry-run", "--printshellcmds", "--", "all", "bundle")
@@ -343,9 +343,18 @@ def test_a_joined_method_reads_its_own_seed_of_networks(first):
 
 
 def test_gpu_jobs_and_searches_of_structures_are_limited(first):
-    for rule in ("embeddings", "train", "finetune"):
-        assert all(re.search(r"resources: .*\bgpu=1\b", job) for job in jobs_of(first, rule)), rule
+    for rule, count in (("embeddings", 1), ("train", 1), ("finetune", 2)):
+        wanted = rf"resources: .*\bgpu={count}\b"
+        assert all(re.search(wanted, job) for job in jobs_of(first, rule)), rule
     assert all("afdb=1" in job for job in jobs_of(first, "structures"))
+
+
+def test_a_fine_tuning_on_two_gpus_is_started_by_torchrun(first):
+    """With the words by which `test_finetuning` starts it."""
+    jobs = jobs_of(first, "finetune")
+    assert len(jobs) == 2
+    for job in jobs:
+        assert f" python {' '.join(TORCHRUN)} {ROOT}/scripts/finetune.py --" in job
 
 
 def test_a_model_that_is_missing_is_trained_again_for_the_bundle(run):
@@ -455,11 +464,12 @@ def test_deployed_from_a_tag_of_a_git_repository(tmp_path):
     config = merged(CONFIG, {"structures": {"names": None, "sources": []}})
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config))
     snakemake = ("snakemake", "--cores", "1")
-    assert "report" in call(*snakemake, "--dry-run")
     call(*snakemake, "results/small/proteins.csv")
     assert (folder / "proteins.csv").stat().st_size > 1_000_000
     os.utime(folder / "proteins.csv")
-    assert "Nothing to be done" in call(*snakemake, "--dry-run", "results/small/proteins.csv")
+    left = Outcome(0, call(*snakemake, "--dry-run")).rules
+    assert "report" in left
+    assert "ingest" not in left
     assert (folder / "results/small/proteins.csv").is_file()
     [package] = folder.glob(".snakemake/halo/*/workflow/halo")
     assert (package / "data/amino_acids.csv").is_file()

@@ -1,8 +1,8 @@
 """Train the offline language model: a small ESM-2, in fair-esm's checkpoint format.
 
 Masked language modelling on proteins that are not similar to any test protein (corpus.py). The
-folder keeps the corpus and the state of the training: run it again after an interruption and it
-goes on, run it again after the end and it only shows the table of perplexities again.
+folder keeps the corpus and the state of the training: after an interruption, the same call
+resumes; after the end, it only prints the table of perplexities again.
 """
 
 import argparse

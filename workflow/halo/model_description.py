@@ -1,5 +1,6 @@
 """``model.json``: the description of a trained model of any method."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
 from halo import __version__
+from halo.fold_parts import FoldParts
 from halo.label_groups import MAIN, LabelGroup, as_content, from_content
 from halo.methods import CLASSES
 from halo.model_key import ModelKey
@@ -184,6 +186,34 @@ def groups_of(proteins: Proteins) -> dict[str, DescribedGroup] | None:
     """Further groups of labels of the proteins that a model is trained on."""
     content = as_content(proteins.further)
     return {name: DescribedGroup(**each) for name, each in content.items()} or None
+
+
+def write_model(
+    folder: Path,
+    method_class: str,
+    key: ModelKey,
+    proteins: Proteins,
+    parts: FoldParts,
+    thresholds: Sequence[float] | np.ndarray,
+    **fields: Any,
+) -> None:
+    """Write ``model.json`` of a model of one fold.
+
+    Parameters
+    ----------
+    proteins, parts : what it was trained on
+    thresholds : of the labels of all groups, in the order of the proteins' labels
+    fields : further fields of `ModelDescription`; ``groups`` if they have more than labels
+    """
+    names = list(proteins.label_names)
+    common = {
+        "task": proteins.task,
+        "labels": names,
+        "groups": groups_of(proteins),
+        "thresholds": dict(zip(names, map(float, thresholds), strict=True)),
+        "proteins": parts.counts,
+    }
+    write_description(folder, described(method_class, key, **common | fields))
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:

@@ -16,7 +16,7 @@ from halo.embeddings.leakage import require_own_language_model
 from halo.evaluation.thresholds import tuned_thresholds
 from halo.fold_parts import TRAIN, FoldParts
 from halo.label_groups import LabelGroup, by_group
-from halo.model_description import described, groups_of, write_description
+from halo.model_description import write_model
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
@@ -77,18 +77,8 @@ def run_neighbours(
     method = methods.load(method_class)
     probabilities = method(training, mean_embeddings(own, hashes[held_out]), used)
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, probabilities)
-    write_description(
-        folder,
-        described(
-            method_class,
-            key,
-            task=proteins.task,
-            labels=list(proteins.label_names),
-            groups=groups_of(proteins),
-            thresholds=dict(zip(proteins.label_names, chosen.thresholds.tolist(), strict=True)),
-            proteins=parts.counts,
-            neighbours=asdict(used),
-        ),
+    write_model(
+        folder, method_class, key, proteins, parts, chosen.thresholds, neighbours=asdict(used)
     )
 
 

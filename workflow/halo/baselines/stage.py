@@ -9,7 +9,7 @@ import pandas as pd
 from halo import methods
 from halo.baselines.methods import Training
 from halo.fold_parts import TRAIN, FoldParts
-from halo.model_description import described, groups_of, write_description
+from halo.model_description import write_model
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
@@ -48,19 +48,7 @@ def run_baseline(
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, probabilities)
     frequencies = training.frequencies
     of_groups = [decision_thresholds(frequencies[group.columns]) for group in proteins.groups]
-    thresholds = np.concatenate(of_groups)
-    write_description(
-        folder,
-        described(
-            method_class,
-            key,
-            task=proteins.task,
-            labels=list(proteins.label_names),
-            groups=groups_of(proteins),
-            thresholds=dict(zip(proteins.label_names, thresholds.tolist(), strict=True)),
-            proteins=parts.counts,
-        ),
-    )
+    write_model(folder, method_class, key, proteins, parts, np.concatenate(of_groups))
 
 
 def decision_thresholds(frequencies: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from halo.errors import HaloError
-from halo.files import read_text_table
+from halo.files import read_json, read_text_table
 
 METRICS = {
     "macro_f1": "macro-F1",
@@ -42,6 +42,12 @@ class Measured:
     published: str | None
     metrics: Mapping[str, Any]
     leaking: int
+
+
+def read_measured(title: str, published: str, metrics: Path, leakage: Path) -> Measured:
+    """A run from its ``metrics.json`` and ``leakage.json``; `published` may be empty."""
+    leaking = read_json(Path(leakage))["tested_proteins_above_threshold"]
+    return Measured(title, published or None, read_json(Path(metrics)), leaking)
 
 
 def read_published(path: Path) -> pd.DataFrame:

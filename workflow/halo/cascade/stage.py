@@ -23,8 +23,7 @@ from halo.model_description import (
     Conformal,
     DescribedGroup,
     JoinedMember,
-    described,
-    write_description,
+    write_model,
 )
 from halo.model_key import ModelKey
 from halo.predictions import DECIDED_BY, write_predictions
@@ -74,18 +73,15 @@ def join_fold(
         for each, (name, content) in zip(others, as_content(proteins.further).items(), strict=True)
     }
     thresholds = np.concatenate([each.thresholds for each in joined])
-    write_description(
+    write_model(
         folder,
-        described(
-            method_class,
-            key,
-            task=proteins.task,
-            labels=list(proteins.label_names),
-            groups=further or None,
-            thresholds=_by_label(proteins.label_names, thresholds),
-            proteins=parts.counts,
-            **main.description,
-        ),
+        method_class,
+        key,
+        proteins,
+        parts,
+        thresholds,
+        groups=further or None,
+        **main.description,
     )
 
 

@@ -103,7 +103,7 @@ def survey(
     Raises
     ------
     HaloError
-        if a column cannot be found or told from others; names the option that names it
+        if a column cannot be found or distinguished from others; names the option that names it
     """
     table = read_records(path)
     if table.empty:

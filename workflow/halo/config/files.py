@@ -69,7 +69,6 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
         faults += _language_model_faults(resolved, base)
     if "://" not in (resolved["container"] or "://"):
         faults += _find(resolved, ("container",), EITHER, base)
-    faults += _own_split(resolved)
     bundle = resolved["bundle"] and Path(resolved["bundle"])
     if bundle and bundle.is_dir() and not (bundle / "bundle.json").is_file():
         text = f"{resolved['bundle']!r} has no bundle.json; name the folder of a model bundle"
@@ -126,11 +125,10 @@ def _data_faults(config: Config) -> list[Fault]:
     ]
 
 
-def _own_split(config: Config) -> list[Fault]:
-    """A fault for a `split.base` that the run would overwrite."""
+def own_split_faults(config: Mapping[str, Any], written: Path) -> list[Fault]:
+    """A fault for a `split.base` that the run would overwrite: the file that it writes."""
     base = config["split"]["base"]
-    own = Path("results", config["run"], "split/assignments.csv")
-    if base is None or Path(base).resolve() != own.resolve():
+    if base is None or Path(base).resolve() != written.resolve():
         return []
     return [Fault(("split", "base"), f"{base!r} is what this run writes; copy it elsewhere first")]
 

@@ -60,7 +60,7 @@ def _section_faults(node: Any, path: Path, wrong: AbstractSet[str]) -> Iterator[
         below = list(enumerate(node))
         for number, value in enumerate(node):
             if value in node[:number]:
-                yield Fault((*path, number), f"{value!r} stands in the list twice; remove one")
+                yield Fault((*path, number), f"{value!r} is in the list twice; remove one")
     else:
         return
     for key, value in below:

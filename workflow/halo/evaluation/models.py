@@ -129,6 +129,16 @@ def read_model(
     return Model(key, rows, parts, decided_by, probabilities, description.of_group(group))
 
 
+def read_models(
+    proteins: Proteins, assignments: pd.DataFrame, paths: Sequence[Path]
+) -> dict[str, dict[str, dict[int, list[Model]]]]:
+    """The models whose ``predictions.csv`` are given: by group of labels, method and seed."""
+    return {
+        group.name: by_method(read_model(path, proteins, assignments, group) for path in paths)
+        for group in proteins.groups
+    }
+
+
 def by_method(models: Iterable[Model]) -> dict[str, dict[int, list[Model]]]:
     """Models by method, in the order of their first appearance, and by seed."""
     table: dict[str, dict[int, list[Model]]] = {}

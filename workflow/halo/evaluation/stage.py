@@ -19,7 +19,7 @@ from halo.evaluation.metrics import (
     probability_replicates,
     reliability_replicates,
 )
-from halo.evaluation.models import Model, Pooled, by_method, pooled, read_model
+from halo.evaluation.models import Model, Pooled, pooled, read_models
 from halo.evaluation.settings import EvaluationSettings
 from halo.evaluation.summary import (
     conformal_summary,
@@ -49,10 +49,7 @@ def evaluate(
     settings: EvaluationSettings,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Evaluate the models whose ``predictions.csv`` are given; see `evaluate_groups`."""
-    models = {
-        group.name: by_method(read_model(path, proteins, assignments, group) for path in paths)
-        for group in proteins.groups
-    }
+    models = read_models(proteins, assignments, paths)
     return evaluate_groups(proteins, assignments, models, strata, settings)
 
 

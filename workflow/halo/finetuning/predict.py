@@ -20,7 +20,7 @@ from halo.finetuning.head import AttentionHead
 from halo.finetuning.settings import FinetuneSettings
 from halo.fold_parts import FoldParts
 from halo.label_groups import as_content
-from halo.model_description import described, groups_of, write_description
+from halo.model_description import write_model
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
@@ -66,10 +66,17 @@ def predict_fold(
     predicted = probabilities(logits, proteins.groups).numpy()
     write_predictions(folder / "predictions.csv", proteins, parts, held_out, predicted)
     write_table(folder / "history.csv", pd.read_csv(finetuned / "history.csv"))
-    kept = ("task", "labels", "thresholds", "parameters", "epochs", "best_epoch")
-    fields = {name: getattr(description, name) for name in kept}
-    fields["groups"] = groups_of(proteins)
-    write_description(folder, described("esm", key, proteins=parts.counts, **fields))
+    write_model(
+        folder,
+        "esm",
+        key,
+        proteins,
+        parts,
+        [description.thresholds[label] for label in description.labels],
+        parameters=description.parameters,
+        epochs=description.epochs,
+        best_epoch=description.best_epoch,
+    )
 
 
 @torch.inference_mode()

@@ -24,6 +24,7 @@ from halo.homologues.pairs import (
     similar_hits,
 )
 from halo.homologues.rule import FEWEST, HomologueRule
+from halo.label_groups import MAIN
 from halo.methods import JOINING
 from halo.proteins.table import Proteins
 
@@ -42,6 +43,29 @@ class _Tested:
     identity: np.ndarray
     decisions: dict[str, np.ndarray]
     sets: np.ndarray | None
+
+
+def add_gains(
+    metrics: dict[str, Any],
+    models: Mapping[str, Mapping[str, Mapping[int, Sequence[Model]]]],
+    proteins: Proteins,
+    assignments: pd.DataFrame,
+    hits: pd.DataFrame,
+    similarity: Similarity,
+    risk: float,
+    settings: EvaluationSettings,
+) -> None:
+    """Add ``homologues`` to each method of ``metrics.json``, for every group of labels.
+
+    `models` are by group of labels; for each group, see `measure_gains`.
+    """
+    further = metrics.get("label_groups", {})
+    for group in proteins.groups:
+        content = metrics if group.name == MAIN else further.get(group.name)
+        if content:  # of a group that no test protein is annotated in there are no metrics
+            context = proteins.of_group(group), assignments, hits, similarity, risk, settings
+            for method, gain in measure_gains(models[group.name], *context).items():
+                content["methods"][method]["homologues"] = gain
 
 
 def measure_gains(

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -344,6 +345,12 @@ def with_test_set(
 def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:
     """The content of ``rejected.csv``."""
     return pd.DataFrame([vars(record) for record in rejected], columns=list(vars_of(Rejected)))
+
+
+def log_rejected(rejected: Sequence[Rejected]) -> None:
+    """Log how many records are not used, by reason, the most frequent one first."""
+    for reason, count in Counter(record.reason for record in rejected).most_common():
+        log.warning("%s records are not used: %s", f"{count:,}", reason)
 
 
 def vars_of(data_class: type) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from halo.errors import HaloError
 from halo.files import write_text
 from halo.split.audit import Auditor
 from halo.split.author_partitions import PART_OF
+from halo.split.settings import SplitSettings
 
 TEST, TRAIN, REMOVED = "test", "train", "removed"
 
@@ -51,6 +52,29 @@ def published_assignments(ids: np.ndarray, values: np.ndarray) -> pd.DataFrame:
             [values == value, values == ""], [TEST, without], default=TRAIN
         )
     return table
+
+
+def audit_partitions(
+    table: pd.DataFrame, settings: SplitSettings, threads: int, scratch: Path
+) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """The table of `audit_published` for proteins with author partitions, and the miss rate.
+
+    Parameters
+    ----------
+    table : proteins, with their author partitions in ``split``
+    scratch : an existing folder for temporary files
+
+    Returns
+    -------
+    the table, and `halo.split.audit.Auditor.miss_rate`
+    """
+    ids, partitions = (table[name].to_numpy(dtype=object) for name in ("id", "split"))
+    assignments = published_assignments(ids, partitions)
+    # Of two proteins in different parts of a fold, at least one is not in its training.
+    queried = (~assignments.drop(columns="id").isin([TRAIN, REMOVED])).any(axis=1).to_numpy()
+    auditor = Auditor(table, settings.rule, settings.audit, threads, scratch, queried)
+    leaks = audit_published(auditor, assignments)
+    return leaks, auditor.miss_rate(int(leaks["missed"].iloc[-1]))
 
 
 def audit_published(auditor: Auditor, assignments: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,19 @@
 """The manifest: results of the structure searches of all proteins."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import read_text_table, write_table
+from halo.proteins.table import Proteins
 from halo.structures.layout import STATUSES, Note
+from halo.structures.settings import StructureSettings
+from halo.structures.unused import unused_files
+
+log = logging.getLogger(__name__)
 
 COLUMNS = (
     "status",
@@ -64,3 +70,29 @@ def summary_table(manifest: pd.DataFrame) -> str:
 
 def _status_order(line: str) -> int:
     return STATUSES.index(line.split()[0])
+
+
+def join_manifest(
+    parts: Sequence[Path],
+    proteins: Proteins,
+    settings: StructureSettings,
+    manifest: Path,
+    cache: Path | None = None,
+) -> None:
+    """Write the manifest of all records, and log how many have a structure.
+
+    With a `cache` for the indexes of archives, files of the sources that belong to no protein are
+    logged, too.
+    """
+    table = merge_parts(parts, proteins.table)
+    write_table(manifest, table)
+    for line in summary_table(table).splitlines():
+        log.info("%s", line)
+    if cache is None:
+        return
+    names = {*proteins.table["id"], *proteins.table["accession"], *table["accession"]} - {""}
+    try:
+        for line in unused_files(settings.sources, names, cache):
+            log.info("%s", line)
+    except (HaloError, OSError) as error:  # the structures are found; their source may be gone
+        log.warning("%s", error)

@@ -21,7 +21,7 @@ from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.label_groups import as_content
 from halo.methods import WITH_REGIONS, modules_of
-from halo.model_description import described, groups_of, write_description
+from halo.model_description import write_model
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.model import NetworkSettings
@@ -148,29 +148,24 @@ def train_fold(
         found_kinds = predict_regions(network, dataset, proteins, parts, regions, settings, folder)
     elif regions is not None:
         write_predicted(folder, [])  # this network predicts none
-    thresholds = training.tau.sigmoid().tolist()
     save_weights(folder, network)
-    write_description(
+    write_model(
         folder,
-        described(
-            method_class,
-            key,
-            task=proteins.task,
-            labels=list(proteins.label_names),
-            groups=groups_of(proteins),
-            thresholds=dict(zip(proteins.label_names, thresholds, strict=True)),
-            proteins=parts.counts,
-            network=network_settings,
-            training=asdict(settings),
-            graphs=graphs.fingerprint,
-            embeddings=dataset.embeddings.fingerprint,
-            embedding_dim=embedding_dim,
-            modality_weights=network.global_weights(),
-            parameters=parameter_count(network),
-            epochs=len(training.position.history),
-            kept_epoch=training.position.kept_epoch,
-            regions=found_kinds,
-        ),
+        method_class,
+        key,
+        proteins,
+        parts,
+        training.tau.sigmoid().tolist(),
+        network=network_settings,
+        training=asdict(settings),
+        graphs=graphs.fingerprint,
+        embeddings=dataset.embeddings.fingerprint,
+        embedding_dim=embedding_dim,
+        modality_weights=network.global_weights(),
+        parameters=parameter_count(network),
+        epochs=len(training.position.history),
+        kept_epoch=training.position.kept_epoch,
+        regions=found_kinds,
     )
     for file in folder.glob("state-*.safetensors"):
         file.unlink()
