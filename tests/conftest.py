@@ -1,18 +1,16 @@
 """Fixtures and paths shared by all tests."""
 
 import logging
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
-from filelock import FileLock
 
 import pipeline
+from once import made_once
 
 ROOT = Path(__file__).resolve().parents[1]
 # Whether a test passes does not depend on the load of the machine.
@@ -76,21 +74,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # ------------------------------------------------------------------ made once for all workers
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that `make` fills once in a test run, whichever of its processes is the first."""
-    base = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # of all workers
-    folder, finished = base / name, base / f"{name}.finished"
-    with FileLock(base / f"{name}.lock"):
-        if not finished.is_file():
-            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
-            folder.mkdir()
-            make(folder)
-            finished.touch()
-    return folder
 
 
 @pytest.fixture(scope="session")

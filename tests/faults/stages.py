@@ -19,6 +19,7 @@ from typing import Any
 
 import numba
 import torch
+import torch._dynamo  # the first optimizer of a process imports it
 
 import halo.embeddings.embed
 import halo.finetuning.stage

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,20 @@ import pytest
 from halo.embeddings.find import find_weights
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.embeddings.weights import write_weights
-from halo.files import read_json
+from halo.files import read_json, write_json
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.proteins.members import write_members
 from halo.proteins.table import Proteins, write_proteins
 from halo.store import BUCKETS, Layout, Store
 from halo.structures.layout import LAYOUT as STRUCTURES
 from made_proteins import protein_table
+from once import made_once
 from pipeline import ROOT
 
 HERE = Path(__file__).parent
 DOCUMENT = ROOT / "docs/explanation/faults.md"
 PROTEINS = 24
+COUNTED = "counted.json"
 FEW = 30_000  # bytes of a flush, so that a stage has several
 ALL = 1 << 28
 
@@ -205,7 +208,12 @@ def zygote(tmp_path_factory) -> Iterator[Zygote]:
 @pytest.fixture(scope="module")
 def undisturbed(zygote, tmp_path_factory) -> tuple[Path, dict[str, dict[str, int]]]:
     """A folder in which all stages have run, and what was counted."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+    folder = made_once(tmp_path_factory, "undisturbed", partial(run_stages, zygote))
+    return folder, read_json(folder / COUNTED)
+
+
+def run_stages(zygote: Zygote, folder: Path) -> None:
+    """Run all stages in a folder, and write what was counted."""
     table = pd.read_csv(ROOT / "resources/demo/proteins.csv", dtype=str, keep_default_na=False)
     table = table.head(PROTEINS)
     labels = table[["Nucleus", "Mitochondrion"]].astype("uint8").to_numpy()
@@ -226,7 +234,7 @@ def undisturbed(zygote, tmp_path_factory) -> tuple[Path, dict[str, dict[str, int
             remove(folder, stage)
         counted[name] = zygote.run(stage, folder)
         assert counted[name]["status"] == 0, (folder / "output.txt").read_text()
-    return folder, counted
+    write_json(folder / COUNTED, counted)
 
 
 def remove(folder: Path, stage: Stage) -> None:

@@ -59,6 +59,26 @@ def test_a_label_without_positives_stays_near_the_others():
     assert found.shifts[2] > -6
 
 
+def test_the_fit_is_the_maximum_of_the_posterior():
+    """There the slope is 0: residuals of the labels, and the prior of their shifts."""
+    logits, truth = multilabel(60, seed=3)
+    known = np.random.default_rng(3).random(truth.shape) < 0.8
+    found = calibrate(expit(logits), truth, "multilabel", known)
+    residual = ((expit(logits / found.temperature + found.shifts) - truth) * known).sum(axis=0)
+    own = found.shifts - found.shifts.mean()  # the common shift has no prior
+    assert residual + own == pytest.approx(np.zeros(4), abs=1e-3)
+
+
+def test_proteins_without_their_one_label_change_no_calibration():
+    rng = np.random.default_rng(2)
+    raw = softmax(rng.normal(0, 2, (80, 3)), axis=1)
+    truth = np.eye(3, dtype=bool)[rng.integers(0, 3, 80)]
+    truth[60:] = False
+    all_of_them, labelled = (calibrate(raw[:n], truth[:n], "singlelabel") for n in (80, 60))
+    assert all_of_them.temperature == pytest.approx(labelled.temperature, rel=1e-3)
+    assert all_of_them.shifts == pytest.approx(labelled.shifts, abs=1e-3)
+
+
 def test_without_proteins_nothing_is_changed():
     found = calibrate(np.empty((0, 3)), np.empty((0, 3), bool), "multilabel")
     raw = np.array([[0.1, 0.5, 0.9]])
@@ -70,7 +90,7 @@ def test_without_proteins_nothing_is_changed():
 
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.1, 0.2, 0.5]), st.integers(5, 60))
 @settings(max_examples=60, deadline=None)
-def test_the_cut_is_the_highest_that_keeps_the_promise(seed, risk, n):
+def test_the_cut_is_the_highest_that_keeps_the_risk(seed, risk, n):
     """Against a search through all cuts."""
     rng = np.random.default_rng(seed)
     probabilities = rng.integers(0, 20, (n, 4)) / 20
@@ -85,7 +105,7 @@ def test_the_cut_is_the_highest_that_keeps_the_promise(seed, risk, n):
     assert cut == pytest.approx(max(kept, default=0.0))
 
 
-def test_the_promise_is_kept_on_other_proteins():
+def test_the_risk_is_kept_on_other_proteins():
     found = []
     for seed in range(40):
         logits, truth = multilabel(400, seed=seed)
@@ -95,7 +115,7 @@ def test_the_promise_is_kept_on_other_proteins():
     assert 0.895 < np.mean(found) < 0.93
 
 
-def test_few_proteins_promise_nothing():
+def test_few_proteins_give_the_widest_sets():
     assert risk_control(np.array([[0.9, 0.2]]), np.array([[True, False]]), 0.1) == 0.0
 
 
@@ -142,7 +162,7 @@ def test_the_band_follows_who_is_right():
     assert choose_band(bad, good, truth) == Band(-1.0, 1.0), "the second decides everything"
 
 
-def test_bands_that_cannot_be_told_apart_leave_the_second_its_say():
+def test_of_bands_that_do_not_differ_the_widest_is_used():
     """Of 40 proteins the better model is not always the better one; of 4,000 it is."""
     logits, truth = multilabel(4000)
     noise = np.random.default_rng(5).normal(size=(2, *logits.shape))

@@ -121,7 +121,7 @@ def test_test_labels_have_no_influence(run):
 
 
 def test_calibration_does_not_need_the_test(run):
-    """The sets cover what they promise about where they were fitted."""
+    """The sets have the stated coverage where they were fitted."""
     folder = join(run)
     model = read_model(folder / "predictions.csv", run.proteins, run.assignments.set_index("id"))
     cal = model.of_part("cal")

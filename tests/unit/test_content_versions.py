@@ -45,6 +45,6 @@ def test_every_version_has_stored_numbers():
         lambda a: a.T,
     ],
 )
-def test_the_summary_tells_arrays_apart(change):
+def test_other_arrays_have_another_summary(change):
     array = np.random.default_rng(0).normal(size=(30, 4))
     assert not close(summary(change(array)), summary(array))

@@ -269,7 +269,7 @@ def test_a_model_that_does_not_fit_is_told_with_its_size(error, checkpoint, monk
         PaddedEncoder(model, alphabet, -1, "cuda", torch.bfloat16)
 
 
-def test_an_error_of_another_kind_passes_through():
+def test_an_error_of_another_kind_is_raised():
     with pytest.raises(RuntimeError, match="shape"), needing_memory("it", "lower it"):
         raise RuntimeError("shape mismatch")
 

@@ -96,7 +96,7 @@ LAYOUTS = {
         *(("ids", extra, dtype) for extra in (1, 2) for dtype in ("float16", "float32")),
     ],
 )
-def test_layouts_are_told_apart(tmp_path, layout, extra, dtype):
+def test_layouts_are_distinguished(tmp_path, layout, extra, dtype):
     if layout == "in groups":
         members = (Member(ONE.seq_hash, ("human/P12345",), ONE.sequence), TWO)
     else:

@@ -67,7 +67,7 @@ def test_nothing_that_is_similar_to_a_held_out_protein_is_trained_on(records, tm
     assert summary["training"].sum() == 21
 
 
-def test_all_relatives_are_found_however_many(tmp_path):
+def test_all_similar_proteins_are_found_however_many(tmp_path):
     rng = np.random.default_rng(2)
     parent = random_protein(rng, 120)
     family = [mutated(rng, parent, 0.4) for _ in range(400)]
@@ -98,9 +98,9 @@ def test_batches_are_full_repeatable_and_hold_all():
     padded = [len(size) * max(size) for size in sizes]
     assert max(padded) <= 4096
     assert sum(map(sum, sizes)) > 0.95 * sum(padded)
-    a_pass = set(cut(lengths, 256, extra=0))
-    drawn = [piece for batch in made for piece in batch][: len(a_pass)]
-    assert set(drawn) == a_pass
+    epoch = set(cut(lengths, 256, extra=0))
+    drawn = [piece for batch in made for piece in batch][: len(epoch)]
+    assert set(drawn) == epoch
 
 
 def test_masks_have_the_published_shares_and_follow_the_seed():

@@ -155,7 +155,7 @@ def test_the_scale_of_the_embedding_does_not_matter():
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_units_are_means_and_spreads_over_all_residues():
+def test_embeddings_are_standardized_by_all_residues():
     standardize = StandardizeEmbedding(3)
     parts = [torch.randn(n, 3, dtype=torch.float64) * 5 + 2 for n in (1, 70, 9)]
     standardize.fit(iter(parts))

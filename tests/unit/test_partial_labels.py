@@ -170,7 +170,7 @@ def test_metrics_are_those_of_the_known_pairs(data):
     assert scored.overall["calibration_error"][0] == pytest.approx(error / known.sum())
 
 
-def test_a_label_that_is_known_of_nobody_is_not_defined(data):
+def test_a_label_that_is_known_of_no_protein_is_not_defined(data):
     truth, _, probabilities, known = data
     known = known.copy()
     known[:, 0] = False

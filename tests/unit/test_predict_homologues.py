@@ -15,7 +15,7 @@ from halo.homologues import rule as rule_module
 from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
 from halo.homologues.rule import Evidence, HomologueRule
 from halo.predict.bundle import read_bundle
-from halo.predict.description import description_fault
+from halo.predict.description import parse_description
 from halo.predict.model_card import _homologues
 from halo.predict.nearest import TrainingSequences
 from halo.predict.run import predict, predict_sequences
@@ -212,7 +212,8 @@ def test_a_damaged_rule_is_refused(bundle, tmp_path):
     copy = shutil.copytree(bundle, tmp_path / "copy")
     content = json.loads((copy / "bundle.json").read_text())
     content["homologues"]["present"] = -1.0
-    assert description_fault(json.dumps(content)).startswith("homologues.present")
+    with pytest.raises(ValueError, match=r"^homologues\.present"):
+        parse_description(json.dumps(content))
     (copy / "bundle.json").write_text(json.dumps(content))
     with pytest.raises(HaloError, match=r"bundle.json: damaged"):
         read_bundle(copy)

@@ -42,7 +42,7 @@ def homologs(rng):
     return proteins([*strangers, parent, mutated(rng, parent, 0.45)])
 
 
-def test_relatives_of_some_are_sought_among_all(homologs, tmp_path):
+def test_proteins_similar_to_some_are_searched_among_all(homologs, tmp_path):
     assignments = assigned(homologs, "tttttttT")
     of_the_test = np.arange(len(homologs)) == 7
     auditor = Auditor(homologs, Rule(), AuditSettings(), 1, tmp_path, of_the_test)

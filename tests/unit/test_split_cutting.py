@@ -58,7 +58,7 @@ def test_a_single_sequence_larger_than_a_fold_stays():
     share=st.floats(0.1, 1.0),
     seed=st.integers(0, 1000),
 )
-def test_no_component_is_too_large_and_nobody_can_come_back(n_nodes, density, share, seed):
+def test_no_component_is_too_large_and_no_removed_node_fits(n_nodes, density, share, seed):
     rng = np.random.default_rng(seed)
     pairs = np.argwhere(np.triu(rng.random((n_nodes, n_nodes)) < density, 1))
     adjacency, largest = graph(n_nodes, pairs), max(1.0, share * n_nodes)

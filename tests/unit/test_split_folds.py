@@ -90,7 +90,7 @@ def test_every_fold_has_a_validation_and_a_calibration():
 
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(seed=seeds, density=densities)
-def test_external_test_stays_whole_and_only_its_relatives_leave(seed, density):
+def test_an_external_test_stays_whole_and_only_proteins_similar_to_it_are_removed(seed, density):
     homology = random_homology(seed, density=density)
     rng = np.random.default_rng(seed)
     values = np.where(rng.random(len(homology.sequence_of)) < 0.2, "test", "rest").astype(object)
@@ -225,7 +225,7 @@ def test_incremental_split_moves_no_protein_and_keeps_similar_ones_together(seed
     assert (after <= REMOVED).all()
 
 
-def test_a_new_protein_joins_its_relatives():
+def test_a_new_protein_joins_similar_ones():
     homology = Homology(graph(4, np.array([(0, 2), (2, 3)])), np.ones((4, 1)), np.arange(4))
     base = np.array([[TEST, TRAIN], [TRAIN, TEST], [NEW, NEW], [NEW, NEW]], dtype=np.uint8)
     parts = extend_assignment(homology, base, SplitSettings(folds=2))

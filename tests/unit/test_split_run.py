@@ -61,7 +61,7 @@ def test_families_copies_and_isoforms_stay_together(families, result):
     assert table["group"].nunique() == 15
 
 
-def test_nobody_is_lost(families, result):
+def test_no_protein_is_lost(families, result):
     assert sorted(result.assignments["id"]) == sorted(families.ids)
     assert set(result.assignments["fold"]) == {"0", "1", "2"}
     assert result.leakage["n_removed"] == 0
@@ -96,7 +96,7 @@ def test_input_order_has_no_influence(families, result, tmp_path):
     assert again.leakage == result.leakage
 
 
-def test_what_the_first_search_misses_the_audit_finds_and_mends(
+def test_the_audit_finds_and_fixes_what_the_first_search_misses(
     families, result, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(run, "NOT_SEARCHED", 0)

@@ -68,7 +68,7 @@ def test_newest_segment_counts(tmp_path):
     assert len(Store(store.path, LAYOUT).read(name, "rows")["rows"]) == 5
 
 
-def test_index_is_made_anew_where_it_does_not_fit(tmp_path):
+def test_an_index_that_does_not_fit_is_repeated(tmp_path):
     store = Store.create(tmp_path, "test", {}, LAYOUT)
     put(store, [name_of("a")], [4])
     index = store.path / bucket_of(name_of("a")) / "index.json"

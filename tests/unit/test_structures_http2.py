@@ -100,7 +100,7 @@ def test_http2_is_used_where_it_is_served(tmp_path, monkeypatch):
     assert len(store.missing(seq_hash for seq_hash in notes)) == 0
 
 
-def test_a_server_with_a_certificate_of_nobody_is_refused(tmp_path, monkeypatch):
+def test_a_server_with_an_unknown_certificate_is_refused(tmp_path, monkeypatch):
     server = Http2Server({name: sequence_of(name) for name in ACCESSIONS})
     with running(server, tmp_path, monkeypatch):
         monkeypatch.delenv("SSL_CERT_FILE")

@@ -254,7 +254,7 @@ def test_an_archive_gives_what_its_folder_gives(tmp_path, prefix):
             assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_the_index_is_made_once_and_anew_for_another_archive(tmp_path, monkeypatch):
+def test_the_index_is_made_once_and_again_for_another_archive(tmp_path, monkeypatch):
     folder = folder_of(tmp_path / "models")
     path = tar_of(tmp_path / "all.tar", folder)
     first = read_index(path, tmp_path / "cache")

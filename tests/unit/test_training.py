@@ -173,7 +173,7 @@ def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
 
 
 @pytest.mark.parametrize(("error", "kept"), [(0.0, 2), (0.02, 3), (0.2, 4)])
-def test_of_passes_that_cannot_be_told_apart_the_last_is_kept(error, kept):
+def test_of_epochs_that_do_not_differ_the_last_is_kept(error, kept):
     """The means of the epochs so far: 0.5, 0.6, 0.59 and 0.48."""
     position = Position()
     rows = [{"val_macro_f1": f1} for f1 in (0.5, 0.7, 0.57, 0.15)]
@@ -183,7 +183,7 @@ def test_of_passes_that_cannot_be_told_apart_the_last_is_kept(error, kept):
     assert [row["kept"] for row in rows] == [1, 1, int(kept > 2), int(kept > 3)]
 
 
-def test_the_error_of_macro_f1_is_its_spread_over_bootstrap_samples():
+def test_the_error_of_macro_f1_is_its_deviation_in_bootstrap_samples():
     rng = np.random.default_rng(3)
     truth, decisions = (rng.random((60, 4)) < share for share in (0.3, 0.4))
     samples = rng.integers(0, 60, (1000, 60))

@@ -406,7 +406,7 @@ def test_what_goes_wrong_is_said_and_leaves_no_file(tmp_path, service, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_nobody_answers(tmp_path):
+def test_a_server_that_does_not_answer(tmp_path):
     settings = UniprotSettings(base_url="http://127.0.0.1:9")
     with pytest.raises(HaloError, match="cannot be asked"):
         download_entries(settings, tmp_path / "x.jsonl.gz")

@@ -97,7 +97,7 @@ class Training:
 
     def step(self, rows: list[np.ndarray], used: float) -> torch.Tensor:
         """Learn from one batch, when the share `used` of the budget is; returns the loss."""
-        # Drawn anew for each step, so that no generator has a state that would have to be kept.
+        # Drawn for each step, so that no generator has a state that would have to be kept.
         seed = np.random.SeedSequence([self.plan.seed, self.state.steps]).generate_state(1)
         generator = torch.Generator().manual_seed(int(seed[0]))
         tokens = pad(rows)
@@ -191,9 +191,9 @@ class Meter:
     """Logs loss, speed and padding of the last while, at most every `REPORT_SECONDS`."""
 
     def __init__(self) -> None:
-        self._start_anew()
+        self._from_the_beginning()
 
-    def _start_anew(self) -> None:
+    def _from_the_beginning(self) -> None:
         self._losses: list[torch.Tensor] = []
         self._tokens = self._padded = 0
         self._begun = time.monotonic()
@@ -218,7 +218,7 @@ class Meter:
             self._tokens / seconds,
             100 * (1 - self._tokens / self._padded),
         )
-        self._start_anew()
+        self._from_the_beginning()
 
 
 def _check(training: Training, quiz: Quiz, folder: Path) -> None:

@@ -10,10 +10,11 @@ from halo.baselines.methods import best_pairs
 from halo.cascade.calibration import calibrate
 from halo.cascade.combination import MemberPrediction
 from halo.evaluation.models import Model
+from halo.fold_parts import TRAIN, FoldParts
 from halo.homologues.rule import Evidence, HomologueRule, fit_rule
 from halo.proteins.table import Proteins
 
-HELD_OUT = ("val", "cal")  # parts that the rule is fitted to
+FITTED = ("val", "cal")  # parts that the rule is fitted to
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,10 @@ def fit_to_models(
     group = assignments["group"].reindex(proteins.ids).to_numpy(dtype=object)
     parts = []
     for model in models:
-        part = assignments[f"part_{model.fold}"].reindex(proteins.ids).to_numpy(dtype=object)
-        chosen = np.isin(model.parts, HELD_OUT)
+        fold = FoldParts.of_fold(assignments, model.fold, proteins.ids)
+        chosen = np.isin(model.parts, FITTED)
         queries = model.rows[chosen]
-        targets = np.flatnonzero(np.isin(part, ("train", *HELD_OUT)))
+        targets = np.flatnonzero(fold.is_in(TRAIN, *FITTED))
         homologues = find_homologues(similar, proteins, queries, targets)
         homologues = homologues.only(proteins.known[queries].any(axis=1))
         rows = queries[homologues.found]

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from halo import __version__
@@ -23,6 +24,7 @@ from halo.evaluation.conformal import risk_control
 from halo.evaluation.models import Model, read_model
 from halo.evaluation.table import joined
 from halo.files import read_json, write_json, write_text
+from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.build import GraphSettings
 from halo.graphs.layout import description as graphs_description
 from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
@@ -386,9 +388,9 @@ def _training(
     proteins: Proteins, assignments: pd.DataFrame, models: Sequence[Mapping[str, Any]]
 ) -> pd.DataFrame:
     """Id and sequence of the training proteins of all models, each sequence once."""
-    folds = sorted({model["fold"] for model in models})
-    parts = assignments[[f"part_{fold}" for fold in folds]].reindex(proteins.ids)
-    seen = (parts == "train").any(axis=1).to_numpy(dtype=bool)
+    seen = np.zeros(len(proteins), dtype=bool)
+    for fold in {model["fold"] for model in models}:
+        seen |= FoldParts.of_fold(assignments, fold, proteins.ids).is_in(TRAIN)
     table = proteins.table.loc[seen, ["id", "sequence", "seq_hash"]]
     return table.drop_duplicates("seq_hash").sort_values("id")
 

@@ -15,11 +15,11 @@ from typing import Any
 from halo import __version__
 from halo.content_versions import content_versions
 from halo.embeddings.hub import CONFIG
-from halo.embeddings.registry import ESM2, LANGUAGE_MODELS
+from halo.embeddings.registry import LANGUAGE_MODELS
 from halo.errors import HaloError
 from halo.files import read_json, sha256_of_file, sha256_of_text
 from halo.label_groups import LabelGroup, all_groups, from_content
-from halo.predict.description import description_fault
+from halo.predict.description import Description, parse_description
 
 FORMAT = 2
 FORMAT_GROUPS = 3  # with further groups of labels
@@ -38,13 +38,16 @@ class Bundle:
     ----------
     folder
         Where it is.
-    description
+    content
         Content of ``bundle.json``.
+    description
+        The same as text, numbers, lists and mappings.
     files
         sha256 of every file but the manifest, by its path in the folder.
     """
 
     folder: Path
+    content: Description
     description: Mapping[str, Any]
     files: Mapping[str, str]
 
@@ -58,18 +61,18 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         """Names of the labels of all groups."""
-        return self.description["labels"]
+        return self.content.labels
 
     @property
     def groups(self) -> tuple[LabelGroup, ...]:
         """The main group of labels, and the further ones."""
-        further = from_content(self.labels, self.description.get("groups"))
-        return all_groups(self.labels, self.description["task"], further)
+        named = {name: each.model_dump() for name, each in self.content.groups.items()}
+        return all_groups(self.labels, self.content.task, from_content(self.labels, named))
 
     @property
     def model_class(self) -> str:
         """The class of its language model, see `halo.embeddings.registry`."""
-        return _model_class(self.description)
+        return self.content.language_model.model_class
 
     @property
     def training(self) -> Path | None:
@@ -91,8 +94,8 @@ class Bundle:
     def identity(self) -> dict[str, str]:
         """Name, version and digest, for what is made with it."""
         return {
-            "name": self.description["name"],
-            "version": self.description["version"],
+            "name": self.content.name,
+            "version": self.content.version,
             "sha256": self.sha256,
         }
 
@@ -132,21 +135,23 @@ def read_bundle(folder: Path) -> Bundle:
             f"({description.get('halo', 'unknown')}), or make the bundle again with this one"
         )
     files = _checked(folder, _read(folder / MANIFEST))
-    fault = description_fault((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    if fault is not None:
-        raise HaloError(f"{folder}/{DESCRIPTION}: damaged, {fault}; copy the bundle again")
-    _require_same_content(folder, description)
+    try:
+        content = parse_description((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except ValueError as error:
+        fault = f"{folder}/{DESCRIPTION}: damaged, {error}; copy the bundle again"
+        raise HaloError(fault) from None
+    _require_same_content(folder, content)
     if SCALES not in files:
         raise HaloError(
             f"{folder}/{MANIFEST}: damaged, it does not list {SCALES}; copy the bundle again"
         )
-    for entry in (member for model in description["models"] for member in model["members"]):
-        if not any(name.startswith(f"{entry['folder']}/") for name in files):
+    for member in (member for model in content.models for member in model.members):
+        if not any(name.startswith(f"{member.folder}/") for name in files):
             raise HaloError(
-                f"{folder}/{DESCRIPTION}: damaged, {MANIFEST} lists no file of {entry['folder']}; "
+                f"{folder}/{DESCRIPTION}: damaged, {MANIFEST} lists no file of {member.folder}; "
                 "copy the bundle again"
             )
-    return Bundle(folder, description, files)
+    return Bundle(folder, content, description, files)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -208,24 +213,20 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _model_class(description: Mapping[str, Any]) -> str:
-    return description["language_model"].get("class", ESM2)  # older bundles have ESM-2 alone
-
-
-def _require_same_content(folder: Path, description: Mapping[str, Any]) -> None:
-    trained = description["content"]
-    model_class = _model_class(description)
+def _require_same_content(folder: Path, description: Description) -> None:
+    trained = description.content
+    model_class = description.language_model.model_class
     if model_class not in LANGUAGE_MODELS:
         raise HaloError(
             f"{folder}/{DESCRIPTION}: needs a language model of the class {model_class}, which "
             f"HALO {__version__} does not have; use the version that made it "
-            f"({description['halo']})"
+            f"({description.halo})"
         )
     now = content_versions(model_class)
     other = [name for name, version in now.items() if trained.get(name) != version]
     if other:
         raise HaloError(
-            f"{folder}/{DESCRIPTION}: trained with HALO {description['halo']}, whose "
+            f"{folder}/{DESCRIPTION}: trained with HALO {description.halo}, whose "
             f"{' and '.join(other)} are computed in another way than those of this HALO "
             f"({__version__}); use that version, or make the bundle again with this one"
         )

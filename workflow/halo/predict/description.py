@@ -190,12 +190,11 @@ class Description(_Part):
         return self
 
 
-def description_fault(text: str) -> str | None:
-    """What is wrong with the text of a ``bundle.json``, at which key; None where nothing is."""
+def parse_description(text: str) -> Description:
+    """The content of a ``bundle.json``; ValueError, with the key and the fault, if it is wrong."""
     try:
-        Description.model_validate_json(text)
+        return Description.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        return f"{place}: {first['msg']}" if place else first["msg"]
-    return None
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None

@@ -1,6 +1,6 @@
 """The ensemble of all models of a bundle: one prediction from graphs and embeddings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ from halo.model_description import RegionKinds
 from halo.network.batch import Batch, Data
 from halo.network.classes import prepared
 from halo.network.features import SCALES
+from halo.predict import description
 from halo.predict.attribution import (
     Attribution,
     head_attribution,
@@ -88,11 +89,11 @@ class NetworkOutputs:
 class Member:
     """One method of a model, with its calibration."""
 
-    def __init__(self, bundle: Bundle, entry: Mapping[str, Any], device: str) -> None:
+    def __init__(self, bundle: Bundle, entry: description.Member, device: str) -> None:
         labels = bundle.labels
-        folder = bundle.folder / entry["folder"]
-        self.method = entry["method"]
-        self.is_network = entry["class"] != "esm"
+        folder = bundle.folder / entry.folder
+        self.method = entry.method
+        self.is_network = entry.method_class != "esm"
         self.regions: RegionKinds | None = None
         try:
             network: Any
@@ -108,13 +109,13 @@ class Member:
             self.network = network.to(device if self.is_network else "cpu")
         self.device = device
         self.groups = bundle.groups
-        temperatures = {MAIN: entry["temperature"], **entry.get("temperatures", {})}
-        shifts = np.array([entry["shifts"][name] for name in labels])
+        temperatures = {MAIN: entry.temperature, **entry.temperatures}
+        shifts = np.array([entry.shifts[name] for name in labels])
         self.calibrations = [
             Calibration(temperatures[group.name], shifts[group.columns], group.task)
             for group in self.groups
         ]
-        thresholds = np.array([entry["thresholds"][name] for name in labels])
+        thresholds = np.array([entry.thresholds[name] for name in labels])
         parts = [
             calibration.thresholds(thresholds[group.columns])
             for group, calibration in zip(self.groups, self.calibrations, strict=True)
@@ -153,14 +154,15 @@ class Member:
 class Model:
     """The bundle's method for one fold and seed, with one member or two combined ones."""
 
-    def __init__(self, bundle: Bundle, entry: Mapping[str, Any], device: str) -> None:
-        self.members = [Member(bundle, member, device) for member in entry["members"]]
-        of_groups = [entry, *entry.get("groups", {}).values()]
-        self.bands = [_band(each["band"]) for each in of_groups]
-        self.method_class = bundle.description["class"]
-        cuts = [each["conformal"] and each["conformal"]["cut"] for each in of_groups]
+    def __init__(self, bundle: Bundle, entry: description.Model, device: str) -> None:
+        self.members = [Member(bundle, member, device) for member in entry.members]
+        of_groups: list[description.Model | description.JoinedGroup] = [entry]
+        of_groups += entry.groups.values()
+        self.bands = [_band(each.band) for each in of_groups]
+        self.method_class = bundle.content.method_class
+        cuts = [each.conformal and each.conformal.cut for each in of_groups]
         self.cuts = None if None in cuts else np.array(cuts)
-        adapter = entry["adapter"]
+        adapter = entry.adapter
         self.adapter = bundle.folder / adapter if adapter else None
         self.adapter_sha256 = bundle.files[adapter] if adapter else None
 
@@ -205,15 +207,15 @@ class Model:
         return np.concatenate(found, axis=1), np.stack(deciders, axis=1), outputs
 
 
-def _band(entry: Mapping[str, Any] | None) -> Band | None:
-    return Band(entry["certainty"], entry["weight"]) if entry else None
+def _band(entry: description.Band | None) -> Band | None:
+    return Band(entry.certainty, entry.weight) if entry else None
 
 
 class Ensemble:
     """All models of a bundle, loaded once."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
-        self.models = [Model(bundle, entry, device) for entry in bundle.description["models"]]
+        self.models = [Model(bundle, entry, device) for entry in bundle.content.models]
         self.thresholds = np.mean([model.thresholds for model in self.models], axis=0)
         self.groups = bundle.groups
         cuts = [model.cuts for model in self.models if model.cuts is not None]
@@ -316,7 +318,7 @@ def _scales(bundle: Bundle) -> Tensor:
     if scales.shape != SCALES.shape:
         raise HaloError(
             f"{bundle.scales}: {scales.shape[1]} amino-acid scales, but this version of HALO "
-            f"needs {SCALES.shape[1]}; use HALO {bundle.description['halo']}, or build the bundle "
+            f"needs {SCALES.shape[1]}; use HALO {bundle.content.halo}, or build the bundle "
             "again with this version"
         )
     return scales

@@ -16,18 +16,17 @@ from halo.device import claim_device
 from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
 from halo.embeddings.files import opened
-from halo.embeddings.layout import EmbeddingSettings
 from halo.embeddings.registry import LANGUAGE_MODELS
 from halo.embeddings.weights import FILE, Weights
 from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
-from halo.graphs.build import GraphSettings
 from halo.graphs.stage import build_graphs
 from halo.homologues.rule import Evidence, HomologueRule
 from halo.label_groups import LabelGroup, as_content, by_group
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
+from halo.predict.description import Homologues
 from halo.predict.embedded import require_same_embeddings
 from halo.predict.ensemble import Ensemble, EnsemblePrediction
 from halo.predict.explanation import Explanation, backbone, explained_labels
@@ -78,14 +77,14 @@ class Predictor:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
         self.own_store = Path(scratch or store)
-        description = bundle.description
+        content = bundle.content
         self.device = claim_device(settings.device or "auto")
         self.ensemble = Ensemble(bundle, self.device)
-        self.embedding_settings = EmbeddingSettings(**description["embeddings"])
+        self.embedding_settings = content.embeddings
         if settings.precision is not None:
             precision = cast(Any, settings.precision)  # one of those of the settings
             self.embedding_settings = replace(self.embedding_settings, precision=precision)
-        self.graph_settings = GraphSettings(**description["graphs"])
+        self.graph_settings = content.graphs
         weights = find_language_model(bundle, settings)
         self.weights = [_adapted(weights, model) for model in self.ensemble.models]
         self.encoder_of = OneEncoder()
@@ -94,12 +93,13 @@ class Predictor:
             file = opened(weights.path, self.embedding_settings.layer)
             require_same_embeddings(bundle, networks, file)
         self._scratch = TemporaryDirectory(prefix="halo.")
-        rules = [description, *description.get("groups", {}).values()]
-        self._rules = [_rule(each.get("homologues")) for each in rules]
+        rules = [content.homologues, *(each.homologues for each in content.groups.values())]
+        self._rules = [_rule(each) for each in rules]
         self._training = None
         if bundle.training is not None:
             self._training = TrainingSequences(
-                bundle.training, description["search"], Path(self._scratch.name), settings.threads
+                *(bundle.training, content.search.model_dump()),
+                *(Path(self._scratch.name), settings.threads),
             )
 
     def __enter__(self) -> "Predictor":
@@ -335,11 +335,11 @@ class Predictor:
 
     def header(self) -> dict[str, Any]:
         """Data common to all records: versions, labels, thresholds."""
-        description = self.bundle.description
-        conformal = description["models"][0]["conformal"]
+        content = self.bundle.content
+        conformal = content.models[0].conformal
         groups = as_content(self.bundle.groups[1:])
         return {
-            "bundle": {**self.bundle.identity(), "method": description["method"]},
+            "bundle": {**self.bundle.identity(), "method": content.method},
             "task": self.bundle.groups[0].task,
             "labels": self.bundle.labels,
             **({"groups": groups} if groups else {}),
@@ -348,14 +348,14 @@ class Predictor:
                     self.bundle.labels, self.ensemble.thresholds.round(DIGITS).tolist(), strict=True
                 )
             ),
-            "set_misses": conformal["risk"] if self.ensemble.cuts is not None else None,
-            "simulated": description["simulated"],
+            "set_misses": conformal.risk if conformal and self.ensemble.cuts is not None else None,
+            "simulated": content.simulated,
             "region_kinds": self.ensemble.regions.kinds if self.ensemble.regions else None,
         }
 
 
-def _rule(content: Mapping[str, Any] | None) -> HomologueRule | None:
-    return HomologueRule(**content) if content else None
+def _rule(content: Homologues | None) -> HomologueRule | None:
+    return HomologueRule(**content.model_dump()) if content else None
 
 
 def _evidence(

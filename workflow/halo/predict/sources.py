@@ -33,29 +33,29 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
     HaloError
         if it is not available, or if it is a different one
     """
-    wanted = bundle.description["language_model"]
+    wanted = bundle.content.language_model
     given = settings.language_model or bundle.language_model
     if settings.embeddings is not None:
         return _embedding_file(bundle, settings.embeddings)
-    if wanted.get("source") == FILE:
+    if wanted.source == FILE:
         raise HaloError(
-            f"{bundle.folder}: trained on embeddings by {wanted['name']}, which HALO does not "
+            f"{bundle.folder}: trained on embeddings by {wanted.name}, which HALO does not "
             "compute; give a file of its embeddings of the proteins: --embeddings"
         )
     if given is not None and not given.exists():
         raise HaloError(f"--language-model: there is no file {given}; correct the path")
-    name = wanted["name"]
+    name = wanted.name
     if given is None and name not in PUBLISHED and cached(name) is None:
         raise HaloError(
-            f"{bundle.folder}: it needs the language model {name} (sha256 {wanted['sha256']}), "
+            f"{bundle.folder}: it needs the language model {name} (sha256 {wanted.sha256}), "
             "which is not in Hugging Face's cache and which HALO does not download; give the path "
             "of the checkpoint or of its folder: --language-model"
         )
     weights = find_weights(str(given or name), _downloads(settings), None)
-    if weights.sha256 != wanted["sha256"]:
+    if weights.sha256 != wanted.sha256:
         raise HaloError(
             f"{weights.path}: its sha256 is {weights.sha256}, but the bundle {bundle.folder} was "
-            f"trained with {wanted['name']}, sha256 {wanted['sha256']}; give that checkpoint "
+            f"trained with {name}, sha256 {wanted.sha256}; give that checkpoint "
             "(--language-model), or delete this one if it is a damaged download"
         )
     return replace(weights, name=name)
@@ -63,13 +63,13 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
 
 def _embedding_file(bundle: Bundle, path: str) -> Weights:
     """The file of embeddings; HaloError if the bundle needs those of fine-tuned models."""
-    if any(model["adapter"] for model in bundle.description["models"]):
+    if any(model.adapter for model in bundle.content.models):
         raise HaloError(
             f"--embeddings: the bundle {bundle.folder} has fine-tuned language models, whose "
             "embeddings no file has; leave the option out"
         )
-    file = opened(path, bundle.description["embeddings"]["layer"])
-    return Weights(bundle.description["language_model"]["name"], path, file.digest, source=FILE)
+    file = opened(path, bundle.content.embeddings.layer)
+    return Weights(bundle.content.language_model.name, path, file.digest, source=FILE)
 
 
 def find_structures(
@@ -86,7 +86,7 @@ def find_structures(
         sources=settings.sources(),
         # The folder may have new files since the last call.
         retry_missing=settings.structures is not None,
-        **bundle.description["structures"],
+        **bundle.content.structures.model_dump(),
     )
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)
