@@ -118,7 +118,7 @@ STAGES = {
 }  # fmt: skip
 
 COUNT, KILL, DISK, LOCK, FSYNC = range(1, 6)  # of faults.c
-KILLED, MESSAGE, UNNOTICED = "killed", "ends with a message", "ends as ever"
+KILLED, MESSAGE, UNNOTICED = "killed", "ends with a message", "ends without a fault"
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def test_two_users_share_what_lies_in_a_store_besides_segments(place):
     assert not index.exists()
 
 
-def test_who_may_not_write_is_told_before_anything_is_computed(place):
+def test_missing_permissions_are_reported_before_anything_is_computed(place):
     root = place / "store"
 
     def refused() -> None:

@@ -128,7 +128,7 @@ def prediction(logits, thresholds=0.5, task="multilabel"):
     )
 
 
-def test_the_sure_decide_alone_and_the_others_are_asked():
+def test_the_second_member_decides_where_the_first_is_uncertain():
     first = prediction(np.array([[4.0, -4.0], [0.1, -4.0], [4.0, -0.2]]))
     second = prediction(np.array([[-3.0, 3.0]] * 3))
     joint, asked = combine(first, second, Band(0.8, 1.0))
@@ -193,7 +193,7 @@ def test_two_that_err_independently_are_joined():
     assert asked.mean() > 0.3
 
 
-def test_logits_survive_the_way_through_probabilities():
+def test_logits_are_recovered_from_probabilities():
     logits, _ = multilabel(20)
     assert to_logits(expit(logits), "multilabel") == pytest.approx(logits, abs=1e-6)
 

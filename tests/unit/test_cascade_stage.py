@@ -67,7 +67,7 @@ def test_the_average_is_of_both(run):
     assert set(table["decided_by"]) == {"halo;homology"}
 
 
-def test_it_is_evaluated_and_says_who_decided(run):
+def test_it_is_evaluated_with_the_deciding_method(run):
     joined = [join(run, fold=fold) / "predictions.csv" for fold in ("0", "1", "2")]
     halo = [path for path in run.models if path.parts[-3:-1] == ("1", "halo")]
     assignments = run.assignments.set_index("id")

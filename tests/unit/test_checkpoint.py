@@ -197,7 +197,7 @@ def test_a_store_may_be_moved_with_the_checkpoint_in_it(root, whole, tmp_path, m
     assert embed(root, monkeypatch, "after") == 0
 
 
-def test_what_the_configuration_says_is_no_reason_to_take_it_for_another_model(whole, tmp_path):
+def test_the_configuration_does_not_decide_which_model_it_is(whole, tmp_path):
     """It is kept with the weights, and holds texts of any kind."""
     path = tmp_path / "esm2.pt"
     path.write_bytes(whole)
@@ -208,7 +208,7 @@ def test_what_the_configuration_says_is_no_reason_to_take_it_for_another_model(w
     load_esm2(path)
 
 
-def test_nothing_is_said_of_loading_unsafely(tmp_path):
+def test_no_warning_about_unsafe_loading(tmp_path):
     """PyTorch's own message tells how to run what the file brings along."""
     path = tmp_path / "harmful.pt"
     torch.save({"cfg": {}, "model": Harmful()}, path)
@@ -297,7 +297,9 @@ NAME = "esm2_t6_8M_UR50D"
         ("another", r"but 46f002a9\w+ is expected"),
     ],
 )
-def test_what_is_not_the_published_file_is_not_kept(server, whole, tmp_path, body, message):
+def test_a_download_that_differs_from_the_published_file_is_removed(
+    server, whole, tmp_path, body, message
+):
     cut = {"truncated": whole[:9000], "another": whole}
     server.body = cut.get(body, body) if isinstance(body, str) else body
     with pytest.raises(HaloError, match=message):
@@ -325,7 +327,7 @@ def test_what_an_earlier_version_has_kept_is_not_used(server, whole, tmp_path, b
     assert kept.exists()
 
 
-def test_a_local_file_of_a_published_name_is_told_to_be_another(whole, tmp_path, caplog):
+def test_a_local_file_with_a_published_name_is_reported_if_it_differs(whole, tmp_path, caplog):
     path = tmp_path / f"{NAME}.pt"
     path.write_bytes(whole)
     with caplog.at_level("WARNING", "halo"):

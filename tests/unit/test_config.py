@@ -369,7 +369,7 @@ def test_what_has_one_meaning_is_taken(change, path, value):
     assert (type(found), found) == (type(value), value)
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     given = {
         "shards": 0,
         "graph": {},
@@ -485,7 +485,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_whatever_a_configuration_says_it_is_read_or_refused(data):
+def test_every_configuration_is_read_or_refused(data):
     """One to three keys of a whole configuration, at any depth, have any value."""
     config = checked_config(merged(MINIMAL, merged(TEST_SET, split(mode="external"))))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -579,7 +579,7 @@ def test_values_of_the_command_line_are_yaml(arguments, found):
     )
 
 
-def test_a_fault_on_the_command_line_is_told_as_one():
+def test_a_fault_of_the_command_line_is_reported_as_one():
     arguments = ["split={folds: four}"]
     with pytest.raises(HaloError, match=r"split\.folds: 'four' is text.*\[--config\]"):
         checked_config(with_command_line(MINIMAL, arguments), command_line_keys(arguments))

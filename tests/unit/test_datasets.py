@@ -85,7 +85,7 @@ GIVEN = {"dataset": {"split": "part", "annotations": []}}
         ({"split": {"base": "base.csv"}}, "has none of the 3 proteins"),
     ],
 )
-def test_what_the_first_jobs_would_end_in_is_told_before(table, monkeypatch, change, words):
+def test_errors_of_the_first_jobs_are_reported_before_them(table, monkeypatch, change, words):
     monkeypatch.chdir(table.parent)
     parts = "".join(f",part_{fold}" for fold in range(5))
     Path("base.csv").write_text(f"id,group,fold{parts}\nq,q,0,test,train,train,train,train\n")

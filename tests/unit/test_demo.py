@@ -314,7 +314,7 @@ def test_server_keeps_a_connection_open(small):
     assert len(sockets) == 1
 
 
-def test_server_says_nothing_of_clients_that_hang_up(small, capfd):
+def test_the_server_logs_no_closed_connections(small, capfd):
     folder, _ = small
     with AlphaFoldServer(folder / "afdb") as server:
         port = int(server.url.rpartition(":")[2])

@@ -160,7 +160,7 @@ def test_a_gpu_that_is_required_and_cannot_be_used(build, visible, fault, messag
     assert choose_device("auto") == choose_device("cpu") == "cpu"
 
 
-def test_a_gpu_that_is_there_and_not_used_is_told(monkeypatch, caplog, tmp_path):
+def test_an_unused_gpu_is_reported(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("halo.device.DRIVER", tmp_path)
     with caplog.at_level("WARNING", "halo"):
@@ -234,7 +234,7 @@ def test_what_failed_is_gone_before_the_cache_is_emptied(error, monkeypatch):
         (set(), torch.float32),
     ],
 )
-def test_auto_takes_bfloat16_where_the_cpu_has_it_and_says_so(flags, dtype, monkeypatch, caplog):
+def test_auto_is_bfloat16_on_a_cpu_that_has_it_and_is_logged(flags, dtype, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
     assert matrix_dtype("auto", "cpu") == dtype
@@ -243,7 +243,7 @@ def test_auto_takes_bfloat16_where_the_cpu_has_it_and_says_so(flags, dtype, monk
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("out of memory")])
-def test_other_errors_stay_what_they_are(error):
+def test_other_errors_are_not_changed(error):
     def work() -> None:
         raise error
 
@@ -253,7 +253,7 @@ def test_other_errors_stay_what_they_are(error):
 
 
 @pytest.mark.parametrize("error", RUN_OUT)
-def test_a_model_that_does_not_fit_is_told_with_its_size(error, checkpoint, monkeypatch):
+def test_a_model_that_does_not_fit_is_reported_with_its_size(error, checkpoint, monkeypatch):
     def refuse(self, device):
         raise error
 
@@ -291,7 +291,7 @@ def test_packed_half_is_the_residues_without_padding(checkpoint):
 
 
 @pytest.mark.parametrize(("value", "finite"), [(1e5, True), (torch.inf, False), (torch.nan, False)])
-def test_what_float16_does_not_hold_is_told_by_the_device(value, finite):
+def test_values_beyond_float16_are_counted_on_the_device(value, finite):
     lengths = [3, 1, 4]
     hidden = torch.ones(3, 6, 2)
     hidden[0, 5] = torch.nan  # padding, of which nothing is asked

@@ -215,7 +215,7 @@ def with_shape(path: Path, shape: tuple[int, int]) -> Path:
     return path
 
 
-def test_what_cannot_be_used_is_told_of_the_protein(tmp_path, capsys):
+def test_unusable_embeddings_are_reported_by_protein(tmp_path, capsys):
     for path, words in unusable(tmp_path).values():
         found = faults_of(path, ONE)
         assert set(found) == {ONE.seq_hash}
@@ -281,7 +281,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_other_files_are_named_for_what_they_are(tmp_path, name):
+def test_other_kinds_of_files_are_named(tmp_path, name):
     content, words = FOREIGN[name]
     path = tmp_path / "some.h5"
     path.write_bytes(content)

@@ -210,7 +210,7 @@ def test_number_of_windows(length, count):
     assert len(windows(length, 1022, 256)) == count
 
 
-def test_blend_of_what_agrees_is_what_was_there():
+def test_blending_equal_windows_gives_the_original():
     rows = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     parts = [(a, b, rows[a:b]) for a, b in windows(50, 20, 8)]
     np.testing.assert_allclose(blend(50, parts), rows, atol=1e-6)
@@ -254,7 +254,7 @@ class SmallMemory:
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
-def test_out_of_memory_halves_the_batch_and_goes_on(checkpoint, error):
+def test_out_of_memory_halves_the_batch(checkpoint, error):
     encoder = encoders(checkpoint)["packed"]
     members = random_members(40, 60, seed=5)
     expected = dict(embed(members, encoder, EmbeddingSettings()))
@@ -327,7 +327,7 @@ class Answers:
         return lambda: [torch.ones(len(text), 8, dtype=torch.float16) for text in sequences]
 
 
-def test_the_gpu_goes_on_while_segments_are_written(tmp_path, monkeypatch):
+def test_the_gpu_computes_while_segments_are_written(tmp_path, monkeypatch):
     members = random_members(300, 60, seed=7)
     encoder, waited = Answers(len(members)), []
     add = Writer.add

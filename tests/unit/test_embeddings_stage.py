@@ -82,7 +82,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.slow
-def test_killed_after_some_segments_it_goes_on(root, tmp_path):
+def test_killed_after_some_segments_it_resumes(root, tmp_path):
     """Every segment opens, what it has is kept, and the rest is computed again and no more."""
     rng = np.random.default_rng(3)
     sequences = random_sequences(rng.integers(50, 400, 80), seed=1)

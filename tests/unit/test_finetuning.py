@@ -225,7 +225,7 @@ def test_token_batches_of_nothing():
 
 
 @pytest.mark.slow
-def test_it_learns_and_its_files_say_what_it_is(weights, tmp_path):
+def test_it_learns_and_its_files_describe_it(weights, tmp_path):
     finetune(weights, tmp_path, settings=replace(SETTINGS, epochs=12, patience=12))
     folder = tmp_path / "out"
     history = pd.read_csv(folder / "history.csv")
@@ -337,7 +337,7 @@ def test_it_scores_in_the_precision_of_the_embeddings(
 
 
 @pytest.mark.parametrize("window", [48, 400])
-def test_states_that_are_no_numbers_are_told_when_they_are_scored(weights, window):
+def test_states_that_are_no_numbers_are_reported_when_scored(weights, window):
     """Not only by the job that embeds, after the fine-tuning."""
     model, alphabet = load_esm2(Path(weights.path))
     model.embed_tokens.weight.data *= 1e8
@@ -426,7 +426,7 @@ def test_two_processes_give_what_one_gives(root, finetuned, inputs, tmp_path, mo
         torch.testing.assert_close(two[name], value, atol=2e-3, rtol=0)
 
 
-def test_a_gpu_without_room_for_a_batch_is_told(weights, tmp_path, monkeypatch):
+def test_a_gpu_without_memory_for_a_batch_is_reported(weights, tmp_path, monkeypatch):
     def run(self):
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")
 

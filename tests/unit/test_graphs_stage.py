@@ -65,9 +65,7 @@ def built(monkeypatch) -> list[str]:
     return found
 
 
-def test_a_call_that_goes_on_builds_what_is_missing_and_nothing_else(
-    tmp_path, structures, monkeypatch
-):
+def test_a_repeated_call_computes_only_missing_results(tmp_path, structures, monkeypatch):
     first = dict(list(MEMBERS.items())[:3])
     done = [member.sequence for found in first.values() for member in found]
     build_graphs(first, tmp_path, structures, SETTINGS)

@@ -248,7 +248,7 @@ def test_labels_of_the_test_have_no_influence_on_the_rules(run):
         assert (other == usual) is same
 
 
-def test_without_enough_homologues_it_is_said(run, caplog):
+def test_too_few_homologues_are_reported(run, caplog):
     made, hits = run
     with caplog.at_level("INFO"):
         found = gains(made, hits.head(20))

@@ -237,7 +237,7 @@ def test_a_model_is_found_in_the_cache_by_name_and_by_folder(cache, tmp_path):
         load_language_model(found)
 
 
-def test_what_is_not_in_the_cache_is_told_with_its_place(cache, tmp_path):
+def test_a_model_that_is_not_in_the_cache_is_reported_with_its_path(cache, tmp_path):
     with pytest.raises(HaloError, match=r"and not in Hugging Face's cache, .*hub; on a machine"):
         find_weights("facebook/esm2_other", tmp_path, None)
     (cache / "refs/main").unlink()

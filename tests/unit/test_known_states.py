@@ -94,7 +94,7 @@ def call(*words: str) -> None:
     arguments.job(arguments)
 
 
-def test_the_command_says_what_a_file_is(as_published, root, capsys):
+def test_the_command_describes_a_file(as_published, root, capsys):
     call(str(as_published))
     said = capsys.readouterr().out
     assert "ESM-2, 4 layers, 96 channels" in said

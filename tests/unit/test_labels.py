@@ -314,7 +314,7 @@ def test_an_id_with_a_line_end(tmp_path):
         ("ATGCGATTCAAATGACGGCAGCAGG", "DNA or RNA"),
     ],
 )
-def test_what_is_no_protein(tmp_path, sequence, reason):
+def test_texts_that_are_no_proteins(tmp_path, sequence, reason):
     text = f"id,sequence,N\nx,{sequence},1\ngood,MKV,1\nnan,MKL,1\n"
     proteins, rejected = ingest(written(tmp_path, text), None, DatasetSettings())
     assert proteins.ids.tolist() == ["good"]

@@ -274,7 +274,7 @@ def test_a_modality_that_is_left_out_has_no_effect_and_no_weight(name):
     assert net.global_weights() == pytest.approx(dict.fromkeys(others, 0.5) | {name: 0})
 
 
-def test_a_protein_of_which_nothing_is_seen_has_a_finite_prediction():
+def test_a_protein_with_all_inputs_masked_has_a_finite_prediction():
     torch.manual_seed(0)
     net = HaloNetwork(DIM, LABELS, replace(SETTINGS, modalities=("structure",)))
     out = net(Batch.from_data_list([protein(20, 1, with_structure=False), protein(20, 2)]))

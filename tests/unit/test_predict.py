@@ -270,7 +270,9 @@ def test_files_that_cannot_be_used(bundle, tmp_path, content, words):
         predict(tmp_path / "gone.fasta", bundle, tmp_path / "out", OFFLINE)
 
 
-def test_a_protein_that_fails_takes_no_other_along(bundle, fasta, expected, tmp_path, monkeypatch):
+def test_a_protein_that_fails_does_not_affect_others(
+    bundle, fasta, expected, tmp_path, monkeypatch
+):
     victim = list(queries())[4]
     chosen = {text: name for name, text in queries().items()}
     real = predictor_module.build_graphs

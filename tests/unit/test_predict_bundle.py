@@ -33,7 +33,7 @@ def copy(made, tmp_path):
     return shutil.copytree(made, tmp_path / "copy")
 
 
-def test_what_is_in_it(small, made):
+def test_the_content_of_a_bundle(small, made):
     found = read_bundle(made)
     assert found.description["method"] == "cascade"
     assert found.identity() == {"name": "small", "version": "1", "sha256": found.sha256}
@@ -118,7 +118,7 @@ def test_damage_is_named(copy):
         ("README.md", "0", "damaged, it has no size and sha256 of README.md"),
     ],
 )
-def test_a_manifest_leads_nowhere_else(copy, name, entry, words):
+def test_a_manifest_cannot_name_files_outside_of_the_bundle(copy, name, entry, words):
     manifest = read_json(copy / "manifest.json")
     manifest["files"][name] = entry
     write_json(copy / "manifest.json", manifest)

@@ -452,7 +452,7 @@ def test_a_structure_that_is_added_is_used(bundle, tmp_path):
     assert len(set((out / "chunks").glob("*.json")) - before) == 1  # the others were not repeated
 
 
-def test_why_a_protein_has_no_usable_structure_is_said(bundle, tmp_path, caplog):
+def test_the_reason_for_no_usable_structure_is_reported(bundle, tmp_path, caplog):
     models, out = tmp_path / "models", tmp_path / "out"
     models.mkdir()
     sequences = queries(8)

@@ -54,7 +54,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_others_have_made_is_refused_and_kept(tmp_path, name):
+def test_files_of_others_are_refused_and_kept(tmp_path, name):
     place = tmp_path / name
     if "." in name:
         place.write_text("mine")
@@ -112,7 +112,7 @@ def test_a_file_and_a_bundle_are_no_output_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["structures", "chunks", "predictions.csv", "structures/models"])
-def test_what_the_user_gives_does_not_lie_in_what_is_written(tmp_path, name):
+def test_inputs_cannot_lie_in_the_output_folder(tmp_path, name):
     with pytest.raises(HaloError, match=r"the prediction would write \w+"):
         output_folder(tmp_path, [tmp_path / name]).__enter__()
     with output_folder(tmp_path, [tmp_path / "mine", tmp_path / "store"]):

@@ -133,7 +133,7 @@ def test_the_same_run_gives_the_same_figures(run, tmp_path):
     assert {f.name: f.read_bytes() for f in run.path("evaluation/figures").iterdir()} == first
 
 
-def test_what_stands_in_the_data_is_no_html(tmp_path):
+def test_values_of_the_data_are_escaped_in_html(tmp_path):
     run = make_run(tmp_path, seeds=(1,))
     rejected = pd.DataFrame([("x", 1, "<script>alert(1)</script>", "")],
                             columns=["id", "line", "reason", "detail"])  # fmt: skip

@@ -106,7 +106,7 @@ def test_versions_and_machine():
         ("relative/p.csv", "relative/p.csv"),
     ],
 )
-def test_paths_lose_what_is_the_users(path, shown):
+def test_home_folders_are_removed_from_paths(path, shown):
     folders = {"/home/ann/run": ".", "/home/ann/halo": "<workflow>", "/home/ann": "~"}
     assert without_home({"a": [path], "b": 1}, folders) == {"a": [shown], "b": 1}
 

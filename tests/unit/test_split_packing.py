@@ -37,7 +37,7 @@ def test_shares_may_differ_and_be_zero():
     np.testing.assert_allclose(found[:, 0] / weights[:, 0].sum(), shares, atol=0.005)
 
 
-def test_what_is_in_a_bin_already_counts():
+def test_proteins_already_in_a_bin_count():
     weights = np.ones((100, 1))
     bins = pack(weights, np.array([0.5, 0.5]), 1, occupied=np.array([[60.0], [0.0]]))
     assert np.bincount(bins).tolist() == [20, 80]

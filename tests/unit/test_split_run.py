@@ -197,7 +197,7 @@ def test_a_protein_whose_sequence_became_anothers_does_not_move_unseen(families,
         ("test", "predefined", "correct the partitions"),
     ],
 )
-def test_an_empty_part_is_told_with_what_helps_in_this_mode(part, mode, words):
+def test_an_empty_part_is_reported_with_the_fix_of_the_mode(part, mode, words):
     parts = [name for name in ("train", "val", "cal", "test") if name != part]
     table = pd.DataFrame({"id": parts, "group": parts, "part_0": parts})
     with pytest.raises(HaloError, match=f"no protein in {part}: .*{words}"):

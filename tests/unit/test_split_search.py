@@ -39,11 +39,11 @@ def test_one_sequence_alone_has_no_candidate(rng, tmp_path):
     assert proposed([random_sequence(rng, 50)], tmp_path) == []
 
 
-def test_very_short_and_odd_sequences_are_no_obstacle(rng, tmp_path):
+def test_very_short_and_unusual_sequences_are_split(rng, tmp_path):
     assert proposed(["M", "MK", "MKV", "XXXXXXXXXXXXXXXX", "UOBZJX" * 5], tmp_path) == []
 
 
-def test_what_is_similar_across_the_border_of_two_pieces_is_proposed(rng, tmp_path, monkeypatch):
+def test_pairs_across_the_border_of_two_pieces_are_proposed(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(mmseqs, "PIECE", 300)
     monkeypatch.setattr(mmseqs, "OVERLAP", 100)
     long, part = random_sequence(rng, 1000), random_sequence(rng, 90)

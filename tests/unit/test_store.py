@@ -47,7 +47,7 @@ def put(store: Store, names: list[str], lengths: list[int], flush_bytes: int = 1
     lengths=st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True),
     flush_bytes=st.sampled_from([1, 200, 1 << 20]),
 )
-def test_what_goes_in_comes_out(tmp_path, lengths, flush_bytes):
+def test_a_record_is_read_as_it_was_written(tmp_path, lengths, flush_bytes):
     store = Store.create(tmp_path, "test", {"lengths": lengths, "f": flush_bytes}, LAYOUT)
     names = [name_of(str(length)) for length in lengths]
     put(store, names, lengths, flush_bytes)

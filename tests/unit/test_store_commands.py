@@ -66,7 +66,7 @@ def age(store: Store) -> None:
         os.utime(path, (then, then))
 
 
-def test_garbage_is_only_removed_when_told_to(store, call):
+def test_garbage_is_removed_only_on_request(store, call):
     age(store)
     said, status = call("store.py", "gc")
     assert status == 0

@@ -193,7 +193,7 @@ def test_the_rate_is_kept():
 @pytest.mark.parametrize(
     "url", ["ftp://x/y", "http://[::1", "file:///etc/passwd", "\x00", "http://"]
 )
-def test_odd_urls_in_the_reply_are_refused_or_passed_over(server, url):
+def test_unexpected_urls_in_the_reply_are_refused_or_ignored(server, url):
     name = ACCESSIONS[0]
     entry = {**server.entry(name), "cifUrl": url, "pdbUrl": None}
     server.always[f"/api/prediction/{name}"] = lambda handler, body: respond(
@@ -265,7 +265,7 @@ def test_the_older_field_names_are_understood():
 @pytest.mark.parametrize(
     "reply", [b"", b"<html>", b"{}", b"[1]", b"null", b"\xff", b"[" * 100_000, b'{"error": "x"}']
 )
-def test_what_is_no_reply_is_refused(reply):
+def test_invalid_replies_are_refused(reply):
     with pytest.raises(StructureError):
         read_reply(reply)
 
@@ -329,7 +329,7 @@ def test_random_faults_are_overcome(server, tmp_path):
     assert summary(notes.values()) == f"{len(ACCESSIONS)} ok"
 
 
-def test_only_what_is_new_is_asked_for(server, tmp_path):
+def test_only_new_proteins_are_requested(server, tmp_path):
     first = dict(list(server.sequences.items())[:30])
     _, before = fetch(server, tmp_path, {**first, "Q99999": "ACDEG"})
     assert before["Q99999"] == Note("missing", message="no source has it", asked=("Q99999",))

@@ -125,7 +125,7 @@ def test_positions_rise_and_rows_fit_whatever_is_cut_out_and_put_in(sequence, da
         assert placed.identity == pytest.approx(equal / max(told, 1))
 
 
-def test_b_factors_that_are_no_plddt_are_refused_unless_said():
+def test_b_factors_that_are_no_plddt_are_refused_by_default():
     placed = place(chain_of(SEQUENCE, b_factor=120.0), SEQUENCE)
     with pytest.raises(StructureError, match="confidence: none"):
         fragment_of(placed, "plddt")

@@ -53,7 +53,9 @@ def test_of_several_models_the_databases_own_is_taken(server, tmp_path):
     in_every_order(server, tmp_path, ("ok", 80, 120))
 
 
-def test_a_model_of_another_provider_is_taken_where_there_is_no_other_and_said(server, tmp_path):
+def test_a_model_of_another_provider_is_used_and_reported_where_it_is_the_only_one(
+    server, tmp_path
+):
     server.add(NAME, SEQUENCE, "AF-0000000012345678", plddt=50, providerId="Another")
     _, note = fetched(server, tmp_path)
     assert (note.status, note.mean_plddt, note.message) == ("ok", 50, "model of Another")

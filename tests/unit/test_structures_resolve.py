@@ -71,7 +71,7 @@ def test_accessions(text, base, isoform):
         "A0A023GPI",
     ],
 )
-def test_what_is_no_accession(text):
+def test_texts_that_are_no_accessions(text):
     assert parse_accession(text) is None
 
 

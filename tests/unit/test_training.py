@@ -307,7 +307,7 @@ def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):
         run(setting, tmp_path, training=replace(TRAINING, learning_rate=1e30))
 
 
-def test_a_gpu_without_room_for_a_batch_is_told(setting, tmp_path, monkeypatch):
+def test_a_gpu_without_memory_for_a_batch_is_reported(setting, tmp_path, monkeypatch):
     def training(self):
         raise RuntimeError("CUDA error: out of memory")
 

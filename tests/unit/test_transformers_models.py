@@ -244,7 +244,7 @@ def test_windows_of_a_long_protein_overlap_as_with_esm2(folders, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_class_is_told_by_the_folder(folders, name):
+def test_the_class_is_recognized_by_the_folder(folders, name):
     found = weights_of(folders[name])
     assert found.model_class == class_of_model(str(folders[name])) == CLASSES[name]
     assert found.name == name
@@ -297,7 +297,7 @@ def truncated(folder: Path) -> None:
     ],
     ids=["vocabulary", "pointer", "page", "weights", "truncated"],
 )
-def test_an_incomplete_folder_is_told_before_any_job(folders, tmp_path, damage, message):
+def test_an_incomplete_folder_is_reported_before_any_job(folders, tmp_path, damage, message):
     copy = shutil.copytree(folders["prott5"], tmp_path / "prott5")
     damage(copy)
     [fault] = faults_of(copy)
@@ -369,7 +369,7 @@ def test_missing_packages_are_named(folders, monkeypatch):
     encoder_of(folders["esmc"])  # needs none
 
 
-def test_check_model_says_what_a_folder_is(folders, capsys):
+def test_check_model_describes_a_folder(folders, capsys):
     arguments = parser("check-model").parse_args(["check-model", str(folders["ankh"])])
     arguments.job(arguments)
     said = capsys.readouterr().out

@@ -400,7 +400,7 @@ def test_all_pages_of_a_query(tmp_path, caplog):
         (Service(ENTRIES, faults=[500] * 6), "status 500, 6 times; run again later"),
     ],
 )
-def test_what_goes_wrong_is_said_and_leaves_no_file(tmp_path, service, words):
+def test_errors_are_reported_and_leave_no_file(tmp_path, service, words):
     with serving(service) as settings, pytest.raises(HaloError, match=words):
         download_entries(settings, tmp_path / "x.jsonl.gz")
     assert not list(tmp_path.iterdir())

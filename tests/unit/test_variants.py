@@ -365,7 +365,7 @@ def test_other_variants_have_the_structure_of_shared_residues():
     assert set(graph["known"][unknown]) == {0}
 
 
-def test_a_fragment_of_which_nothing_is_left_is_left_out():
+def test_a_fragment_without_residues_is_left_out():
     variant = make_variant("Q9*", "P", WildTypes({"P": WILDTYPE}))
     mapped = mapped_structure(structure_of(len(WILDTYPE)), variant.origin, len(WILDTYPE))
     assert mapped["fragment"].tolist() == [[0, 7]]

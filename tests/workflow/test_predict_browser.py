@@ -50,7 +50,7 @@ def choose(browser, row: int) -> None:
     browser.execute_script("location.hash = arguments[0]; fromHash()", f"p{row + 1}")
 
 
-def test_nothing_is_on_the_console_and_nothing_is_loaded(opened):
+def test_the_page_loads_nothing_and_logs_no_errors(opened):
     for row in range(len(proteins(opened))):
         choose(opened, row)
     assert opened.get_log("browser") == []

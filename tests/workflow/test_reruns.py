@@ -102,7 +102,7 @@ SWAPPED = {"methods": {"cascade": {"class": "cascade", "of": ["light", "halo"]}}
     ],
     ids=["of", "main", "simulated"],
 )
-def test_what_is_told_by_the_order_alone_counts(run, change, rules):
+def test_the_order_of_methods_counts(run, change, rules):
     assert changed(run, change) == rules
 
 
@@ -147,7 +147,7 @@ def test_names_and_files_of_structures_are_inputs(run, tmp_path):
     assert changed(run, {}) == set()
 
 
-def test_another_number_of_shards_computes_nothing_that_stands_on_them(forks, run, tmp_path):
+def test_another_number_of_shards_repeats_no_dependent_job(forks, run, tmp_path):
     """A dry run cannot know that the joined files will be the same; the run itself does."""
     shutil.copytree(run.folder, tmp_path / "run")
     copy = replace(run, folder=tmp_path / "run")
@@ -314,7 +314,7 @@ def test_a_fold_is_embedded_by_its_own_language_model(first):
         assert {file for file in files if file.endswith("language_model.json")} == {own, published}
 
 
-def test_the_fine_tuned_language_model_alone_reads_what_is_of_its_fold(first):
+def test_esm_reads_the_files_of_its_fold(first):
     jobs = jobs_of(first, "esm")
     assert len(jobs) == 2
     for job in jobs:

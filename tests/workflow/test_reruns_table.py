@@ -13,7 +13,7 @@ from reruns import CHANGE_OF, RUNS, rows, written
 DRAWN = 12  # keys that are compared of the run in which most of them are, and of another run
 
 
-def test_the_table_of_reruns_has_every_key_and_what_it_was_changed_with():
+def test_the_table_of_reruns_has_every_key_and_its_condition():
     lines = written()
     assert list(lines) == list(CHANGE_OF), "make reruns writes it again"
     beside = {path: line.split(" | ")[1] for path, line in lines.items()}

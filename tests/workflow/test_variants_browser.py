@@ -39,7 +39,7 @@ def page(small_bundle, tmp_path_factory) -> Path:
     return folder / "out/variants.html"
 
 
-def test_nothing_is_on_the_console_and_nothing_is_loaded(opened):
+def test_the_page_loads_nothing_and_logs_no_errors(opened):
     for row in range(2):
         opened.execute_script("chooseProtein(arguments[0])", row)
     assert opened.get_log("browser") == []
