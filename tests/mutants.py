@@ -60,7 +60,7 @@ TESTS = {
     "cascade.combination": ("test_cascade",),
     "homologues.rule": ("test_homologues",),
     "regions.decode": ("test_regions_decode",),
-    "fold_parts": ("test_baselines_methods",),
+    "fold_parts": ("test_fold_parts",),
 }
 SWAPPED = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,

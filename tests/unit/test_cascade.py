@@ -119,6 +119,18 @@ def test_few_proteins_give_the_widest_sets():
     assert risk_control(np.array([[0.9, 0.2]]), np.array([[True, False]]), 0.1) == 0.0
 
 
+def test_a_probability_at_the_cut_is_in_the_set():
+    assert label_sets(np.array([[0.2, 0.3, 0.4]]), 0.3).tolist() == [[False, True, True]]
+    assert label_sets(np.array([[0.2, 0.3]]), np.array([0.2, 0.4])).tolist() == [[True, False]]
+
+
+def test_the_coverage_is_the_mean_over_proteins_with_a_label():
+    sets = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 1]], dtype=bool)
+    truth = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=bool)
+    assert label_coverage(sets, truth) == pytest.approx((0.5 + 1 + 0) / 3)
+    assert np.isnan(label_coverage(sets[3:], truth[3:]))
+
+
 # ------------------------------------------------------------------ two models
 
 
@@ -135,6 +147,14 @@ def test_the_second_member_decides_where_the_first_is_uncertain():
     assert asked.tolist() == [False, True, True]
     assert joint.probabilities[0] == pytest.approx(first.probabilities[0])
     assert joint.probabilities[1:] == pytest.approx(second.probabilities[1:])
+
+
+def test_the_first_decides_alone_up_to_the_edge_of_the_band():
+    """A probability at its threshold has the uncertainty 1."""
+    first = prediction(np.array([[0.0, -4.0]]))
+    assert first.uncertainty.tolist() == [1.0]
+    _, asked = combine(first, prediction(np.array([[3.0, 3.0]])), Band(1.0, 1.0))
+    assert not asked.any()
 
 
 @pytest.mark.parametrize("task", ["multilabel", "singlelabel"])
