@@ -87,7 +87,8 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
     machine = parser.add_argument_group("language model and machine")
     machine.add_argument(
         "--language-model", type=Path, metavar="FILE",
-        help="checkpoint of ESM-2; by default, the published one is downloaded once",
+        help="checkpoint or folder of the bundle's language model; by default that of the bundle, "
+        "one in Hugging Face's cache, or a published ESM-2, which is downloaded once",
     )  # fmt: skip
     machine.add_argument(
         "--store", type=Path,
