@@ -55,6 +55,16 @@ def cpu_without_bfloat16() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory) -> Iterator[None]:
+    """Search indices of training sequences are not kept in the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HALO_CACHE", str(folder))
+        yield
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def end_of_forks() -> Iterator[None]:
     """What runs of the workflow share ends with the tests."""
     yield

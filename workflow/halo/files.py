@@ -105,6 +105,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """fsync a folder and the files in it, so that a crash leaves them whole."""
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
+
+
 def write_text(path: Path, text: str, shared: bool = False, durable: bool = True) -> None:
     """Write UTF-8 text atomically; see `atomic_path`."""
     with atomic_path(path, shared, durable) as temporary:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 SHIFT_DEVIATION = 1.0  # standard deviation of the prior of labels' shifts, in logits
 TEMPERATURES = (0.05, 20.0)  # bounds; without them, an uninformative model has no finite optimum
@@ -49,12 +48,15 @@ class Calibration:
 def to_logits(probabilities: np.ndarray, task: str) -> np.ndarray:
     """Logits of `probabilities`; those of a softmax are defined up to a constant per row."""
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), CLIP, 1 - CLIP)
-    return np.log(clipped) if task == "singlelabel" else logit(clipped)
+    return np.log(clipped) if task == "singlelabel" else np.log(clipped / (1 - clipped))
 
 
 def to_probabilities(logits: np.ndarray, task: str) -> np.ndarray:
     """Softmax over the labels, or the sigmoid of each."""
-    return softmax(logits, axis=1) if task == "singlelabel" else expit(logits)
+    if task == "singlelabel":
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+    return np.exp(-np.logaddexp(0, -logits))
 
 
 def calibrate(
@@ -72,6 +74,10 @@ def calibrate(
     task : ``multilabel`` or ``singlelabel``
     known : bool [n, n_labels], known labels; None for all. Ignored in a single-label task
     """
+    # Slow to import, and predictions do not need them.
+    from scipy.optimize import minimize
+    from scipy.special import expit, log_expit, log_softmax, softmax
+
     logits, truth = to_logits(probabilities, task), np.asarray(truth, dtype=bool)
     known = np.ones_like(truth) if known is None else known
     n_labels = logits.shape[1]
@@ -94,7 +100,5 @@ def calibrate(
 
     scales = tuple(-np.log(TEMPERATURES)[::-1])
     bounds = [scales, *[(None, None)] * (1 + n_labels)]
-    from scipy.optimize import minimize  # slow to import; predictions do not need it
-
     best = minimize(loss, np.zeros(2 + n_labels), jac=True, method="L-BFGS-B", bounds=bounds).x
     return Calibration(float(np.exp(-best[0])), best[1] + best[2:], task)

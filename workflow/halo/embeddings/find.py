@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-from halo.download import download
 from halo.embeddings.checkpoint_file import AGAIN, checkpoint_fault, require_checkpoint
 from halo.embeddings.hub import (
     NAME,
@@ -43,6 +42,8 @@ def find_weights(model: str, folder: Path, sha256: str | None) -> Weights:
         expected = sha256 or published.sha256
         wanted = wanted if sha256 else "that of the published file"
         if not path.exists():
+            from halo.download import download  # slow to import
+
             download(URL.format(name=model), path, expected, published.max_bytes, checkpoint_fault)
         fix = f"delete {path}, it is then downloaded again"
     elif not path.exists():

@@ -8,7 +8,6 @@ each group and the number of times that each group was drawn.
 from copy import copy
 
 import numpy as np
-from scipy.sparse import csr_array
 
 INTERVAL = 0.95
 DIGITS = 6  # decimals of reported values; further ones differ between machines
@@ -53,6 +52,8 @@ class GroupBootstrap:
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sums over proteins of `values` [n, k], float64 [k, 1 + resamples]."""
+        from scipy.sparse import csr_array  # slow to import; predictions do not need it
+
         n = len(self.group)
         member = csr_array((np.ones(n), (self.group, np.arange(n))), shape=(self.n_groups, n))
         return (member @ values.astype(np.float64)).T @ self.weights

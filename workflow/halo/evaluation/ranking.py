@@ -1,9 +1,13 @@
 """AUROC and average precision for all resamples at once."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.sparse import csr_array
 
 from halo.evaluation.bootstrap import GroupBootstrap
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # slow to import; predictions do not need it
 
 CHUNK = 32  # resamples at a time, so that arrays of large data sets stay in the cache
 
@@ -46,8 +50,10 @@ def ranking_replicates(
     return np.concatenate(auroc), np.concatenate(precision)
 
 
-def _incidence(rows: np.ndarray, groups: np.ndarray, n_groups: int) -> csr_array:
+def _incidence(rows: np.ndarray, groups: np.ndarray, n_groups: int) -> "csr_array":
     """Number of proteins of each group in each row."""
+    from scipy.sparse import csr_array
+
     ones = np.ones(len(rows), dtype=np.float32)
     return csr_array((ones, (rows, groups)), shape=(rows.max() + 1, n_groups))
 

@@ -9,10 +9,10 @@ from halo.decisions import decide
 from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
 from halo.evaluation.metrics import decision_replicates, mean_of
 from halo.evaluation.models import Model, pooled
+from halo.evaluation.thresholds import GRID
 from halo.methods import BASELINES
 from halo.proteins.table import Proteins
 
-GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
 SWEPT = ("macro_f1", "micro_f1", "micro_mcc")
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 FIXED = 0.5
+GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))  # common to all labels
 
 
 def tuned_thresholds(

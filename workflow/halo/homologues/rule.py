@@ -3,12 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
 
 from halo.cascade.calibration import to_logits, to_probabilities
 from halo.evaluation.conformal import risk_control
-from halo.evaluation.sweep import GRID
-from halo.evaluation.thresholds import FIXED
+from halo.evaluation.thresholds import FIXED, GRID
 
 FEWEST = 30  # homology groups; with fewer, no rule is fitted
 DEVIATION = 1.0  # standard deviation of the prior of each parameter, around the model alone
@@ -111,6 +109,10 @@ def fit_rule(
     least : smallest identity of similar proteins
     risk : share of a protein's labels that the conformal sets may miss
     """
+    # Slow to import, and predictions do not need them.
+    from scipy.optimize import minimize
+    from scipy.special import expit, log_expit, log_softmax, softmax
+
     _, group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     if len(sizes) < FEWEST:
         return None
@@ -130,8 +132,6 @@ def fit_rule(
         away = (parameters - alone) / DEVIATION
         slope = np.einsum("nl,nlp->p", weight * residuals, features)
         return (weight * losses).sum() + (away**2).sum() / 2, slope + away / DEVIATION
-
-    from scipy.optimize import minimize  # slow to import; predictions do not need it
 
     bounds = [(0, None)] * len(alone)
     best = minimize(loss, alone, jac=True, method="L-BFGS-B", bounds=bounds).x

@@ -1,7 +1,10 @@
 """The nearest training protein of each query: MMseqs2 proposes it, an exact alignment decides."""
 
+import logging
+import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,16 +13,19 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import sha256_of_text
-from halo.split.binary import run_mmseqs
+from halo.predict.search_index import cached_folder
+from halo.split.binary import mmseqs_version, run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
 from halo.split.settings import Rule
-from halo.text import open_text
+
+log = logging.getLogger(__name__)
 
 # Largest number of training residues for an exhaustive ungapped comparison, which takes 0.02 s per
-# query and is more sensitive. The k-mer index is faster for more residues, but needs 2 s and 500 MB
-# before the first query. The choice does not depend on the queries, so that a query has the same
-# neighbours alone and with others.
+# query and is more sensitive. A k-mer index is faster for more residues; it takes 5 s and 0.5 GB
+# and is made once, see `halo.predict.search_index`. The choice does not depend on the queries, so
+# that a query has the same neighbours alone and with others.
 EXHAUSTIVE = 1_000_000
+DATABASE = "training"
 MOST = 300  # candidates per query that MMseqs2 aligns
 EXACT = 20  # best hits of a query that are aligned exactly
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",
@@ -45,13 +51,13 @@ class Neighbour:
 
 
 class TrainingSequences:
-    """The training sequences of a bundle as a database of MMseqs2.
+    """The training sequences of a bundle, searched by MMseqs2.
 
     Parameters
     ----------
     fasta : the bundle's ``training.fasta.xz``
     search : ``identity``, ``coverage``, ``evalue`` and ``sensitivity``
-    scratch : folder in which the database is written
+    scratch : folder for temporary files
     threads : threads of MMseqs2
     """
 
@@ -59,32 +65,55 @@ class TrainingSequences:
         self, fasta: Path, search: Mapping[str, float], scratch: Path, threads: int
     ) -> None:
         self._folder, self._search, self._threads = Path(scratch), search, threads
-        self._entries: list[tuple[str, list[str], list[str]]] = []
-        self._sequences: list[str] = []
-        self._exact: dict[str, int] = {}
-        self._residues = 0
         self._folder.mkdir(parents=True, exist_ok=True)
-        numbered = self._folder / "training.fasta"
-        with open_text(fasta) as lines, numbered.open("w") as file:
-            for header in lines:
-                name, *labels = header[1:].rstrip("\n").split("\t")
-                sequence = next(lines).rstrip("\n")
-                self._residues += len(sequence)
-                self._exact.setdefault(sha256_of_text(sequence), len(self._entries))
-                file.write(f">{len(self._entries)}\n{sequence}\n")
-                known, unknown = (text.split(";") if text else [] for text in (*labels, "", "")[:2])
-                self._entries.append((name, known, unknown))
-                self._sequences.append(sequence)
-        self._database = self._folder / "training"
-        run_mmseqs("createdb", numbered, self._database, "--dbtype", 1, "--shuffle", 0)
-        numbered.unlink()
+        with lzma.open(fasta, "rt", encoding="utf-8") as file:
+            lines = file.read().removesuffix("\n").split("\n")
+        self._headers, self._sequences = lines[::2], lines[1::2]
+        self._residues = sum(map(len, self._sequences))
+        self._exact: dict[str, int] = {}
+        for row, sequence in enumerate(self._sequences):
+            self._exact.setdefault(sequence, row)
+
+    @cached_property
+    def _database(self) -> Path:
+        """The database of MMseqs2, in which the names of the sequences are their rows."""
+        if self._residues <= EXHAUSTIVE:
+            return self._make_database(self._folder)
+        return self._indexed or self._make_database(self._folder)
+
+    @cached_property
+    def _indexed(self) -> Path | None:
+        """The database with a k-mer index in the user's cache; None if it cannot be kept there."""
+        content = "\n".join([mmseqs_version(), *map(str, self._sensitive), *self._sequences])
+
+        def make(folder: Path) -> None:
+            log.info("making the search index of the training sequences, once")
+            database = self._make_database(folder)
+            with TemporaryDirectory(prefix="index.", dir=self._folder) as scratch:
+                threads = ("--threads", self._threads)
+                run_mmseqs("createindex", database, scratch, *self._sensitive, *threads)
+
+        folder = cached_folder(f"search/{sha256_of_text(content)[:20]}", make)
+        return folder and folder / DATABASE
+
+    @property
+    def _sensitive(self) -> tuple[object, ...]:
+        """Options of the search for k-mers, and of its index."""
+        return "-s", self._search["sensitivity"], "-k", WORD
+
+    def _make_database(self, folder: Path) -> Path:
+        fasta, database = folder / "training.fasta", folder / DATABASE
+        fasta.write_text("".join(f">{row}\n{text}\n" for row, text in enumerate(self._sequences)))
+        run_mmseqs("createdb", fasta, database, "--dbtype", 1, "--shuffle", 0)
+        fasta.unlink()
+        return database
 
     def nearest(self, sequences: Sequence[str]) -> list[Neighbour | None]:
         """The nearest training protein of each sequence; None if MMseqs2 finds no alignment.
 
         It is the best alignment of a similar protein, or else the best hit of MMseqs2.
         """
-        exact = [self._exact.get(sha256_of_text(sequence)) for sequence in sequences]
+        exact = [self._exact.get(sequence) for sequence in sequences]
         others = [row for row, same in enumerate(exact) if same is None]
         hits = self._hits([sequences[row] for row in others])
         hit_of = dict(zip(others, hits, strict=True))
@@ -103,12 +132,13 @@ class TrainingSequences:
             fasta.write_text("".join(f">{i}\n{text}\n" for i, text in enumerate(sequences)))
             run_mmseqs("createdb", fasta, queries, "--dbtype", 1, "--shuffle", 0)
             threads = ("--threads", self._threads)
-            module: str = "ungappedprefilter"
+            module, target = "ungappedprefilter", self._database
             options: tuple[object, ...] = ()
             if self._residues > EXHAUSTIVE:
-                module, options = "prefilter", ("-s", self._search["sensitivity"], "-k", WORD)
+                module, options = "prefilter", self._sensitive
+                target = self._database.with_suffix(".idx") if self._indexed else self._database
             run_mmseqs(
-                *(module, queries, self._database, work / "candidates", *options),
+                *(module, queries, target, work / "candidates", *options),
                 *("--min-ungapped-score", MIN_UNGAPPED_SCORE, "--max-seqs", MOST, *threads),
             )
             run_mmseqs(
@@ -137,7 +167,8 @@ class TrainingSequences:
     def _neighbour(
         self, target: int, identity: float, coverage: float, evalue: float, similar: bool
     ) -> Neighbour:
-        name, labels, unknown = self._entries[target]
+        name, *fields = self._headers[target].removeprefix(">").split("\t")
+        labels, unknown = (text.split(";") if text else [] for text in (*fields, "", "")[:2])
         digits = round(float(identity), 3), round(float(coverage), 3)
         return Neighbour(name, labels, unknown, *digits, float(evalue), similar)
 

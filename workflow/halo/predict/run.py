@@ -16,7 +16,7 @@ import pandas as pd
 
 from halo import __version__
 from halo.cli import Progress, log
-from halo.code_digest import code_digest
+from halo.code_digest import package_digest
 from halo.embeddings.files import opened
 from halo.embeddings.pattern import split_pattern
 from halo.errors import HaloError
@@ -243,7 +243,7 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
     """Everything that the content of all chunks depends on."""
     return {
         "halo": __version__,
-        "code": code_digest("halo.predict.predictor"),
+        "code": package_digest(),
         "bundle": bundle.sha256,
         "structures": [source.description() for source in settings.sources()],
         "precision": settings.precision,

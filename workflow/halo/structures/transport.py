@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
-
-import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential, wait_random
+from typing import TYPE_CHECKING, TypeVar
 
 from halo.errors import HaloError
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expand
 from halo.structures.settings import TransportSettings
+
+if TYPE_CHECKING:
+    import httpx  # slow to import, and many calls download nothing
 
 MAX_WAIT = 120.0  # seconds; a server that asks for more is given up on
 SMALL = 1 << 16  # bytes of an error's page that are read to keep its connection
@@ -67,24 +66,33 @@ class Client:
         self.settings = settings
         self.answered = False
         self._throttle = Throttle(settings.requests_per_second)
-        self._http = httpx.Client(
-            http2=True,
-            follow_redirects=True,
-            max_redirects=5,
-            timeout=min(settings.timeout, STALL),
-            limits=httpx.Limits(
-                max_connections=settings.concurrency,
-                max_keepalive_connections=settings.concurrency,
-            ),
-            headers={"User-Agent": "halo-localization", "Accept-Encoding": "gzip"},
-        )
-        self._pause = wait_exponential(settings.backoff, MAX_WAIT) + wait_random(
-            0, settings.backoff
-        )
+        self._opening = threading.Lock()
+        self._opened: httpx.Client | None = None
+
+    @property
+    def _http(self) -> "httpx.Client":
+        """The connections, opened by the first request."""
+        import httpx
+
+        with self._opening:
+            if self._opened is None:
+                self._opened = httpx.Client(
+                    http2=True,
+                    follow_redirects=True,
+                    max_redirects=5,
+                    timeout=min(self.settings.timeout, STALL),
+                    limits=httpx.Limits(
+                        max_connections=self.settings.concurrency,
+                        max_keepalive_connections=self.settings.concurrency,
+                    ),
+                    headers={"User-Agent": "halo-localization", "Accept-Encoding": "gzip"},
+                )
+            return self._opened
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def get(self, url: str, decode: Callable[[bytes], _T]) -> _T | None:
         """`decode` of the body at `url`, or None where the server has none (404, 410).
@@ -93,15 +101,21 @@ class Client:
         or that `decode` refuses with a `StructureError` are tried again, with growing
         pauses and no sooner than Retry-After says. FetchError when that does not help.
         """
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+        from tenacity.wait import wait_exponential, wait_random
+
+        backoff = self.settings.backoff
         attempts = Retrying(
             retry=retry_if_exception_type(PassingError),
             stop=stop_after_attempt(self.settings.retries + 1),
-            wait=self._pause,
+            wait=wait_exponential(backoff, MAX_WAIT) + wait_random(0, backoff),
             reraise=True,
         )
         return attempts(self._get_once, url, decode)
 
     def _get_once(self, url: str, decode: Callable[[bytes], _T]) -> _T | None:
+        import httpx
+
         self._throttle.wait()
         try:
             body = self._body(url)
@@ -143,7 +157,7 @@ class Client:
             raise FetchError(f"{url}: content encoding {encoding!r} was not asked for")
         return expand(body, url)
 
-    def _check_status(self, response: httpx.Response) -> None:
+    def _check_status(self, response: "httpx.Response") -> None:
         status = response.status_code
         if status == 200:
             return
@@ -157,7 +171,7 @@ class Client:
         raise PassingError(message)
 
 
-def _drain(response: httpx.Response) -> None:
+def _drain(response: "httpx.Response") -> None:
     """Read a small body to its end, so that the connection can be used again."""
     if int(response.headers.get("content-length", MAX_BYTES)) < SMALL:
         for _ in response.iter_raw():

@@ -12,7 +12,7 @@ import pandas as pd
 
 from halo import __version__
 from halo.cli import Progress, log
-from halo.code_digest import code_digest
+from halo.code_digest import package_digest
 from halo.embeddings.registry import LANGUAGE_MODELS
 from halo.embeddings.weights import FILE
 from halo.errors import HaloError
@@ -293,7 +293,7 @@ def _results(
     chunks: list[Chunk] = []
     common = {
         "halo": __version__,
-        "code": code_digest("halo.variants.compute"),
+        "code": package_digest(),
         "bundle": model.sha256,
         "precision": settings.predict.precision,
     }

@@ -1,0 +1,156 @@
+"""The search among the training sequences: with an index in the user's cache, or without."""
+
+import logging
+import lzma
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halo.errors import HaloError
+from halo.predict import nearest
+from halo.predict.nearest import TrainingSequences
+from halo.predict.search_index import CACHE, cached_folder
+from predict_bundle import SEARCH
+from test_predict_homologues import RESIDUES, changed
+
+# Packages that take long to import, and a prediction without downloads does not need.
+UNNEEDED = {
+    "httpx", "matplotlib", "numba", "openpyxl", "scipy.special", "scipy.sparse", "sklearn",
+    "snakemake", "tenacity", "torch_geometric", "transformers",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def training() -> list[str]:
+    """Families of related sequences."""
+    rng = np.random.default_rng(11)
+    first = ["".join(rng.choice(RESIDUES, length)) for length in rng.integers(40, 400, 60)]
+    return [*first, *(changed(text, 0.5, seed) for seed, text in enumerate(first))]
+
+
+@pytest.fixture(scope="module")
+def fasta(training, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("training") / "training.fasta.xz"
+    text = "".join(f">p{row}\tA;B\tC\n{text}\n" for row, text in enumerate(training))
+    path.write_bytes(lzma.compress(text.encode()))
+    return path
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list[str]:
+    """The modules of MMseqs2 that are run."""
+    names: list[str] = []
+    run = nearest.run_mmseqs
+
+    def noted(*arguments: object) -> None:
+        names.append(str(arguments[0]))
+        run(*arguments)
+
+    monkeypatch.setattr(nearest, "run_mmseqs", noted)
+    return names
+
+
+def test_the_index_is_made_once_and_changes_no_result(
+    training, fasta, calls, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(nearest, "EXHAUSTIVE", 0)  # as for a large training set
+    queries = [
+        *(changed(text, share, 5) for text in training[:20] for share in (0.2, 0.6)),
+        *(text[: len(text) // 2] + changed(text, 1.0) for text in training[20:30]),
+        training[3],
+    ]
+
+    def found(name: str) -> list:
+        calls.clear()
+        return TrainingSequences(fasta, SEARCH, tmp_path / name, 1).nearest(queries)
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(CACHE, str(tmp_path / "file"))
+    expected = found("without")
+    assert "cannot be kept" in caplog.text
+    assert "createindex" not in calls
+    assert expected[-1].id == "p3"
+    assert (expected[-1].labels, expected[-1].unknown) == (["A", "B"], ["C"])
+    hits = {near.similar for near in expected if near is not None}
+    assert hits == {True, False}
+
+    cache = tmp_path / "cache"
+    monkeypatch.setenv(CACHE, str(cache))
+    assert found("making") == expected
+    assert "createindex" in calls
+    [kept] = (cache / "search").iterdir()
+    before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert found("again") == expected
+    assert "createindex" not in calls
+    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == before
+
+
+def test_sequences_of_the_training_need_no_search(training, fasta, calls, tmp_path):
+    sequences = TrainingSequences(fasta, SEARCH, tmp_path, 1)
+    assert [near.id for near in sequences.nearest(training[:5])] == [f"p{n}" for n in range(5)]
+    assert calls == []
+
+
+def test_the_first_of_equal_sequences_and_labels_of_all_kinds(tmp_path):
+    lines = [
+        ">a\tX\n",
+        "MKVLA\n",
+        ">b\t\tY;Z\n",
+        "MKVLA\n",
+        ">c d\n",
+        "MKVL\n",
+        ">e\tX\tY\n",
+        "MW\n",
+    ]
+    (tmp_path / "t.xz").write_bytes(lzma.compress("".join(lines).encode()))
+    found = TrainingSequences(tmp_path / "t.xz", SEARCH, tmp_path / "db", 1).nearest(
+        ["MKVLA", "MKVL", "MW"]
+    )
+    told = [(near.id, near.labels, near.unknown, near.identity) for near in found]
+    assert told == [("a", ["X"], [], 1), ("c d", [], [], 1), ("e", ["X"], ["Y"], 1)]
+
+
+def test_a_folder_of_the_cache_is_complete_or_absent(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+
+    def make(folder: Path) -> None:
+        (folder / "file").write_text("whole")
+
+    def fail(folder: Path) -> None:
+        (folder / "file").write_text("half")
+        raise HaloError("no space")
+
+    def overtaken(folder: Path) -> None:
+        cached_folder("kind/other", make)
+        fail(folder)
+
+    with caplog.at_level(logging.WARNING):
+        assert cached_folder("kind/name", fail) is None
+    assert "no space" in caplog.text
+    assert list((tmp_path / "cache/kind").iterdir()) == []
+    folder = cached_folder("kind/name", make)
+    assert (folder / "file").read_text() == "whole"
+    assert cached_folder("kind/name", fail) == folder
+    assert (cached_folder("kind/other", overtaken) / "file").read_text() == "whole"
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["name", "other"]
+
+
+def test_a_prediction_imports_only_what_it_needs(root, small_bundle, tmp_path):
+    (tmp_path / "one.fasta").write_text(">one\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ\n")
+    code = "import sys; from halo.__main__ import main; main();print(*sys.modules)"
+    model = root / "resources/demo/esm2_demo.pt"
+    options = ["--bundle", small_bundle, "--language-model", model, "--no-download", "--page", "0"]
+    words = [sys.executable, "-c", code, "predict", tmp_path / "one.fasta", "-o", tmp_path / "out"]
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [*map(str, (*words, *options))], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.split())
+    assert "torch" in imported
+    assert imported & UNNEEDED == set()
