@@ -148,7 +148,7 @@ def test_a_command_of_a_page_succeeds(checkout, command):
     assert done.returncode == 0, f"{COMMANDS[command]}: {done.stdout}{done.stderr}"
 
 
-def test_left_out_sections_are_in_the_documentation():
+def test_left_out_commands_are_in_the_documentation():
     assert set(LEFT_OUT) <= set(COMMANDS)
 
 
