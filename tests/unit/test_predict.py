@@ -164,6 +164,7 @@ def test_predictions_are_those_of_the_run(small, tmp_path):
         np.testing.assert_allclose(found[f"p:{label}"], mean, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["halo", "plain", "average"])
 def test_other_methods(small, fasta, tmp_path, method):
     bundle = small.bundle(tmp_path / "bundle", method, sequences=False)

@@ -377,6 +377,7 @@ def test_a_cascade_gives_the_reasons_of_its_network(small, bundle, tmp_path):
     assert shared > 2
 
 
+@pytest.mark.slow
 def test_the_page_is_bounded_and_the_chunks_of_others_stay(bundle, tmp_path):
     fasta, out = write_fasta(tmp_path / "q.fasta", queries(12)), tmp_path / "out"
     settings = replace(OFFLINE, chunk=4)

@@ -103,6 +103,14 @@ def run(setting, folder: Path, **change) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def trained(setting, tmp_path_factory) -> Path:
+    """Folder of a model that is trained with `TRAINING`; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(setting, folder)
+    return folder
+
+
 def own_language_model(setting: Setting, folder: Path, seen: list[str], adapter: str) -> Path:
     """A fold's ``language_model.json``, fine-tuned on the proteins of the parts `seen`."""
     proteins, parts, _ = setting
@@ -194,30 +202,26 @@ def test_the_error_of_macro_f1_is_its_deviation_in_bootstrap_samples():
     assert found == pytest.approx(np.std(scores), rel=0.15)
 
 
-def test_the_same_seed_gives_the_same_model(setting, tmp_path):
-    for name in ("one", "two"):
-        run(setting, tmp_path / name)
-    one, two = (tmp_path / name for name in ("one", "two"))
-    assert (one / "predictions.csv").read_text() == (two / "predictions.csv").read_text()
-    assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+def test_the_same_seed_gives_the_same_model(setting, trained, tmp_path):
+    run(setting, tmp_path)
+    for name in ("predictions.csv", "model.safetensors"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
 
 
-def test_labels_of_held_out_proteins_have_no_part_in_training(setting, tmp_path):
+def test_labels_of_held_out_proteins_have_no_part_in_training(setting, trained, tmp_path):
     """Other labels of cal and test, the same model: neither is looked at."""
     proteins, parts, root = setting
-    run(setting, tmp_path / "one")
     other = proteins.labels.copy()
     held = parts.isin(["cal", "test"]).to_numpy()
     other[held] = 1 - other[held]
     changed = Proteins(proteins.table, proteins.label_names, other, proteins.task)
-    run((changed, parts, root), tmp_path / "two")
-    one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
+    run((changed, parts, root), tmp_path)
+    one, two = (folder / "model.safetensors" for folder in (trained, tmp_path))
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_saved_network_predicts_as_before(setting, tmp_path):
-    run(setting, tmp_path)
-    network, description = load_model(tmp_path)
+def test_a_saved_network_predicts_as_before(setting, trained):
+    network, description = load_model(trained)
     proteins, _, root = setting
     stores = (
         Store.create(root, "graphs", {}, GRAPHS),
@@ -229,7 +233,7 @@ def test_a_saved_network_predicts_as_before(setting, tmp_path):
     sampler = ResidueBudget(proteins.table["length"].to_numpy(), range(90), 500, 0, shuffle=False)
     with torch.inference_mode():
         found = torch.cat([network(batch).logits for batch in loader(dataset, sampler, 2)])
-    expected = pd.read_csv(tmp_path / "predictions.csv").set_index("id")
+    expected = pd.read_csv(trained / "predictions.csv").set_index("id")
     rows = [proteins.ids.tolist().index(name) for name in expected.index]
     np.testing.assert_allclose(torch.sigmoid(found)[rows], expected[["p:A", "p:B"]], atol=1e-5)
     assert description.labels == ["A", "B"]
@@ -249,9 +253,10 @@ class Killed(Exception):
 
 
 @pytest.mark.slow
-def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, monkeypatch, caplog):
+def test_interrupted_and_resumed_it_ends_as_if_undisturbed(
+    setting, trained, tmp_path, monkeypatch, caplog
+):
     """Killed in two epochs and resumed each time; a state of other settings is left alone."""
-    run(setting, tmp_path / "quiet")
     monkeypatch.setattr(stage, "Training", partial(Training, save_seconds=0.0))
     caplog.set_level(logging.INFO, "halo")
     validate, ends = Training._validate, [3, 7]
@@ -264,21 +269,21 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(setting, tmp_path, mo
     monkeypatch.setattr(Training, "_validate", validate_and_end)
     while ends:
         with pytest.raises(Killed):
-            run(setting, tmp_path / "killed")
+            run(setting, tmp_path)
         ends.pop(0)
-    other = tmp_path / "killed" / "state-0.safetensors"
+    other = tmp_path / "state-0.safetensors"
     other.write_bytes(b"of another training")
-    run(setting, tmp_path / "killed")
+    run(setting, tmp_path)
     assert [text for text in caplog.messages if "resumed" in text] == [
         "resumed at epoch 3",
         "resumed at epoch 7",
     ]
-    quiet, killed = (tmp_path / name for name in ("quiet", "killed"))
     for name in ("model.safetensors", "model.json", "predictions.csv"):
-        assert (quiet / name).read_bytes() == (killed / name).read_bytes(), name
-    histories = [pd.read_csv(f / "history.csv").drop(columns="seconds") for f in (quiet, killed)]
+        assert (trained / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    folders = (trained, tmp_path)
+    histories = [pd.read_csv(f / "history.csv").drop(columns="seconds") for f in folders]
     pd.testing.assert_frame_equal(*histories)
-    assert not list(killed.glob("state-*"))
+    assert not list(tmp_path.glob("state-*"))
 
 
 def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_path):
@@ -316,8 +321,8 @@ def test_a_gpu_without_memory_for_a_batch_is_reported(setting, tmp_path, monkeyp
         run(setting, tmp_path)
 
 
-def test_what_is_no_model_is_refused(setting, tmp_path):
-    run(setting, tmp_path)
+def test_what_is_no_model_is_refused(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[:1000])
     with pytest.raises(HaloError, match="damaged"):
