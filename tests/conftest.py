@@ -1,6 +1,7 @@
 """Fixtures and paths shared by all tests."""
 
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
