@@ -131,7 +131,7 @@ bench-structures: $(VENV)/.test  ## compare parsing of structures with Bio.PDB, 
 read-published: $(VENV)/.test  ## compare parsing of a folder of structures with Bio.PDB (HALO_STRUCTURES=folder)
 	@PYTHONPATH=workflow python tests/benchmarks/read_published.py
 
-bench-embed: $(VENV)/.run  ## compare embedding of proteins with fair-esm's procedure
+bench-embed: $(VENV)/.run  ## compare embedding of proteins with fair-esm's procedure, and with esm-cpp
 	@PYTHONPATH=workflow python tests/benchmarks/bench_embed.py
 
 bench-host: $(VENV)/.run  ## measure what the host does in embedding and in loading, without computing
@@ -143,8 +143,9 @@ bench-graph: $(VENV)/.test  ## compare graph building with the published algorit
 bench-train: $(VENV)/.test  ## compare training with graphs that are rebuilt each time
 	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
 
-bench-variants: $(VENV)/.test  ## compare mutants of planted signals with others, in the results of the demo
+bench-variants: $(VENV)/.test  ## compare mutants of signals with others, in the results of the demo and in real proteins
 	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/variants.py results/demo
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/real_signals.py
 
 bench-gpu: $(VENV)/.test  ## run the benchmarks on a GPU, and print the ratio of each
 	@PYTHONPATH=workflow python tests/benchmarks/bench_gpu.py

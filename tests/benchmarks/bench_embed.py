@@ -9,6 +9,9 @@ On a CPU both compute in float32; on a GPU fair-esm's procedure does, and HALO's
 What bounds it is measured beside it: the arithmetic of the language model against what the
 machine reaches in a product of matrices, and the store alone against the disk. The last line is
 one JSON object.
+
+On a CPU, esm-cpp computes some of the proteins with the same weights, in an environment of its own
+below `results/`, without writing on either side; it is left out where it cannot be installed.
 """
 
 import argparse
@@ -30,6 +33,8 @@ from esm.pretrained import load_model_and_alphabet_core
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+import beside_esm_cpp  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 from samples import DEEPLOC, deeploc_sample  # noqa: E402
 
 from halo.embeddings.embed import (  # noqa: E402
@@ -40,8 +45,10 @@ from halo.embeddings.embed import (  # noqa: E402
     next_batch,
     windows_of,
 )
+from halo.embeddings.hugging_face import _LAYER, _OTHER  # noqa: E402
 from halo.embeddings.layout import LAYOUT, EmbeddingSettings  # noqa: E402
 from halo.embeddings.onednn import linear  # noqa: E402
+from halo.embeddings.precision import matrix_dtype  # noqa: E402
 from halo.embeddings.saving import save_esm2  # noqa: E402
 from halo.embeddings.weights import Weights  # noqa: E402
 from halo.files import sha256_of_file  # noqa: E402
@@ -131,6 +138,70 @@ def largest_difference(
     return float(max(differences))
 
 
+def hugging_face_name(name: str) -> str:
+    """The name that transformers gives to a parameter of fair-esm's ESM-2."""
+    names = {own: theirs for theirs, own in (_LAYER | _OTHER).items()} | {"lm_head": "lm_head"}
+    module, _, kind = name.rpartition(".")
+    if name == "lm_head.weight":
+        return "lm_head.decoder.weight"
+    if name.startswith("layers."):
+        _, number, rest = module.split(".", 2)
+        return f"esm.encoder.layer.{number}.{names[rest]}.{kind}"
+    own = names.get(module, module)
+    return f"{own}.{kind}" if own.startswith("lm_head") else f"esm.{own}.{kind}"
+
+
+def against_esm_cpp(
+    members: Sequence[Member],
+    weights: Weights,
+    settings: EmbeddingSettings,
+    shape: str,
+    threads: int,
+    scratch: Path,
+) -> dict[str, object] | None:
+    """Residues per second and per second of CPU time on either side; None without esm-cpp."""
+    python = beside_esm_cpp.environment()
+    if python is None:
+        return None
+    model = scratch / "model.safetensors"
+    state = {hugging_face_name(k): v for k, v in random_model(shape).state_dict().items()}
+    save_file({name: value.clone() for name, value in state.items()}, model)
+    sequences = [member.sequence for member in members]
+    residues = sum(map(len, sequences))
+    rates, states = {}, {}
+    for dtype in dict.fromkeys([torch.float32, matrix_dtype("auto", "cpu")]):
+        encoder = make_encoder(weights, settings.layer, "cpu", dtype)
+        clock, cpu = time.perf_counter(), time.process_time()
+        found = dict(embed(members, encoder, settings))
+        seconds = time.perf_counter() - clock, time.process_time() - cpu
+        name = f"halo {str(dtype).removeprefix('torch.')}"
+        rates[name] = [round(residues / one) for one in seconds]
+        states[name] = [found[member.seq_hash] for member in members]
+    for precision in beside_esm_cpp.PRECISIONS:
+        seconds, rows = beside_esm_cpp.seconds_of(
+            python, model, sequences, precision, threads, scratch
+        )
+        name = f"esm-cpp {precision}"
+        rates[name] = [round(residues / seconds[one]) for one in ("clock", "cpu")]
+        states[name] = rows
+    exact = states["halo float32"]
+    differences = {
+        name: float(max(np.abs(one - two).max() for one, two in zip(exact, rows, strict=False)))
+        for name, rows in states.items()
+    }
+    best = {
+        side: max(rate[1] for name, rate in rates.items() if name.startswith(side))
+        for side in ("halo", "esm-cpp")
+    }
+    same = rates["halo float32"][1] / rates["esm-cpp float32"][1]
+    ratio = best["halo"] / best["esm-cpp"]
+    print(f"beside esm-cpp, {len(members)} proteins: residues per second, and of CPU time")
+    for name, (clock, cpu) in rates.items():
+        print(f"  {name:16s} {clock:10,} {cpu:10,}  largest difference {differences[name]:.1e}")
+    print(f"HALO / esm-cpp by CPU time: {same:.2f} in float32, {ratio:.2f} each in its best")
+    return {"float32": round(same, 2), "best": round(ratio, 2), "rates": rates}
+
+
 def operations(found: Sequence[Window], shape: str) -> float:
     """Floating-point operations of the layers' products of matrices for these windows."""
     layers, dimension, _ = SHAPES[shape]
@@ -216,6 +287,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="for either side")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--shape", choices=SHAPES, help="t6_8M on a CPU, t33_650M on a GPU")
+    parser.add_argument("--esm-cpp", type=int, default=20, help="proteins for it; 0: leave it out")
     parser.add_argument("--tokens", type=int, default=4096, help="of a batch, on HALO's side")
     arguments = parser.parse_args()
     device, threads = arguments.device, arguments.threads
@@ -246,6 +318,11 @@ def main() -> None:
         difference = largest_difference(members, weights, scratch / "fair-esm0", settings)
         seconds = compute_alone(members, weights, settings, device)
         disk = store_against_disk(scratch)
+        whole = [member for member in members if len(member.sequence) <= LONGEST]
+        beside = None
+        if device == "cpu" and arguments.esm_cpp:
+            some = whole[: arguments.esm_cpp]
+            beside = against_esm_cpp(some, weights, settings, shape, threads, scratch)
     best = {side: max(found) for side, found in rates.items()}
     ratio = best["halo"] / best["fair-esm"]
     peak = product_rate(shape, device)
@@ -272,6 +349,7 @@ def main() -> None:
         "share_of_peak": round(share, 3),
         "megabytes_per_second": {side: round(rate) for side, rate in disk.items()},
         "peak_memory_mb": peak_memory() >> 20,
+        "esm_cpp": beside,
     }
     print(json.dumps(result))
 

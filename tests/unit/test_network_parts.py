@@ -16,6 +16,7 @@ from halo.network.graph_attention import (
     Edges,
     GraphAttention,
     directed_with_loops,
+    fuse_inference,
     segment,
     segment_softmax,
 )
@@ -104,6 +105,11 @@ def test_graph_attention_and_its_gradients(count, lengths, is_training):
         theirs(inputs[1], *with_pytorch_geometric(nodes, *drawn)),
     ]
     torch.testing.assert_close(*outputs)
+    if not is_training:
+        fuse_inference(ours)
+        ours.dropout = 0.5  # of trainings alone
+        fused = ours(inputs[0].detach(), as_edges(lengths, *drawn))
+        torch.testing.assert_close(fused, outputs[1].detach())
     for output in outputs:
         output.square().sum().backward()
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad, atol=2e-5, rtol=1e-4)

@@ -40,9 +40,10 @@ from halo.store_upkeep import compact
 from halo.structures.layout import LAYOUT as STRUCTURES
 from halo.structures.layout import Fragment, Note, pack
 from halo.structures.parse import parse_structure
+from halo.variants import compute
 from halo.variants.run import variants
 from halo.variants.settings import VariantSettings
-from predict_bundle import OFFLINE, queries, write_fasta
+from predict_bundle import DEMO, OFFLINE, queries, write_fasta
 
 transformers = pytest.importorskip("transformers", reason="the extra language-models is missing")
 pytest.importorskip("sentencepiece", reason="the extra language-models is missing")
@@ -512,6 +513,10 @@ def bundle_with(small_bundle: Path, folder: Path, weights: Weights) -> Path:
     return folder
 
 
+def structure_files(name: str) -> list[Path]:
+    return list((DEMO / "afdb").glob(f"AF-{name}-*"))
+
+
 @pytest.mark.parametrize("name", ["prott5", "saprot"])
 def test_a_bundle_names_its_language_model(small_bundle, cached, folders, tmp_path, name):
     weights = find_weights(cached[name], tmp_path, None)
@@ -546,12 +551,43 @@ def test_a_bundle_whose_language_model_is_unknown_is_refused(small_bundle, cache
         read_bundle(new)
 
 
-def test_variants_of_a_model_that_reads_structures_are_refused(small_bundle, cached, tmp_path):
+def test_variants_have_the_letters_of_their_wild_type(small_bundle, cached, tmp_path, monkeypatch):
     weights = find_weights(cached["saprot"], tmp_path, None)
     bundle = bundle_with(small_bundle, tmp_path / "bundle", weights)
-    wildtypes = write_fasta(tmp_path / "q.fasta", queries(1))
-    with pytest.raises(HaloError, match="its language model reads structures"):
-        variants(wildtypes, None, bundle, tmp_path / "out", VariantSettings(scan="substitutions"))
+    read: set[str] = set()
+    original = compute.embed
+
+    def noted(members, encoder, settings, texts):
+        read.update(texts.values())
+        return original(members, encoder, settings, texts)
+
+    monkeypatch.setattr(compute, "embed", noted)
+    found = {name: text for name, text in queries().items() if structure_files(name)}
+    name, sequence = min(found.items(), key=lambda each: len(each[1]))
+    other = "W" if sequence[4] != "W" else "A"
+    texts = [f"{sequence[4]}5{other}", f"{sequence[9]}10_{sequence[11]}12delinsWW", "M1extMK"]
+    (tmp_path / "variants.txt").write_text("\n".join(texts))
+    wildtypes = write_fasta(tmp_path / "q.fasta", {name: sequence})
+    settings = replace(OFFLINE, language_model=None, store=tmp_path / "store")
+    out = tmp_path / "out"
+    own = VariantSettings(random=0, predict=settings)
+    variants(wildtypes, tmp_path / "variants.txt", bundle, out, own)
+    [folder] = (tmp_path / "store/structures").iterdir()
+    arrays = Store(folder, STRUCTURES).read(sha256_of_text(sequence))
+    letters = structure_letters(len(sequence), arrays)
+    assert letters != "#" * len(sequence)
+    expected = [
+        (sequence, letters),
+        (f"{sequence[:4]}{other}{sequence[5:]}", letters),
+        (f"{sequence[:9]}WW{sequence[12:]}", f"{letters[:9]}##{letters[12:]}"),
+        (f"MK{sequence}", f"##{letters}"),
+    ]
+    assert read == {"".join(map("".join, zip(*pair, strict=True))) for pair in expected}
+    content = read_json(out / "variants.json")
+    assert [one["structure"] for one in content["variants"]] == ["kept", "mapped", "mapped"]
+    [wildtype] = content["wildtypes"]
+    alone = wildtype["probabilities_alone"] or wildtype["probabilities"]
+    assert content["variants"][0]["wildtype"] == pytest.approx(alone, abs=1e-5)
 
 
 def test_a_bundle_can_include_the_language_model(folders, tmp_path):

@@ -6,27 +6,30 @@ import sys
 from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from jsonschema import Draft202012Validator
 
 from halo.__main__ import main
 from halo.errors import HaloError
 from halo.graphs.build import build_graph
 from halo.graphs.settings import GraphSettings
+from halo.network.features import protein_data, with_residues
 from halo.predict.bundle import read_bundle
 from halo.predict.predictor import Predictor
 from halo.predict.run import predict_sequences
 from halo.structures.layout import Fragment, pack
-from halo.variants import compute
+from halo.variants import chunks, compute, records
 from halo.variants.background import p_values, random_substitutions
 from halo.variants.compute import Derived, VariantModel, derived_graph
 from halo.variants.edits import edited, edits_of
 from halo.variants.effects import interval, touched_regions
 from halo.variants.notation import parse
-from halo.variants.read import WildTypes, make_variant
+from halo.variants.read import Variant, WildTypes, make_variant
 from halo.variants.run import predict_variants, variants
 from halo.variants.scan import scanned
 from halo.variants.settings import VariantSettings
@@ -243,6 +246,39 @@ def test_a_scan_by_the_command(small_bundle, wildtypes, tmp_path, monkeypatch):
     assert (shown == -128).sum() == len(sequence)
 
 
+def test_scans_are_written_chunk_by_chunk(small_bundle, wildtypes, tmp_path, monkeypatch):
+    first, second = wildtypes.values()
+    texts = {"one": first[:30], "short": first[:8], "two": second[:26]}
+    alive: WeakSet[Variant] = WeakSet()
+    most: list[int] = []
+
+    def counted(*arguments):
+        variant = make_variant(*arguments)
+        alive.add(variant)
+        most.append(len(alive))
+        return variant
+
+    monkeypatch.setattr(chunks, "make_variant", counted)
+    monkeypatch.setattr(chunks, "RESIDUES", 100)
+    monkeypatch.setattr(records, "PAGE_CELLS", 30 * len(read_bundle(small_bundle).labels))
+    settings = replace(BARE, scan="deletions", random=2)
+    fasta = write_fasta(tmp_path / "in.fasta", texts)
+    variants(fasta, None, small_bundle, tmp_path / "out", settings)
+    found = table(tmp_path / "out/scan.csv")
+    expected = [
+        f"{name}:{text}" for name in ("one", "two") for text in scanned(texts[name], "deletions")
+    ]
+    assert (found["protein"] + ":" + found["variant"]).tolist() == expected
+    assert len(expected) == 38
+    assert max(most) <= 2 * (100 // 16) + 1  # of two chunks, and the next one
+    rejected = table(tmp_path / "out/rejected_variants.csv")
+    assert rejected[["id", "reason"]].to_numpy().tolist() == [["short", "too short"]]
+    page = (tmp_path / "out/variants.html").read_text()
+    assert "the heat maps of the first 1 protein of 2" in page
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert [one["id"] for one in data["proteins"]] == ["one"]
+
+
 def test_in_python(bare, alone, wildtypes, texts):
     found = predict_variants(wildtypes, texts[:1], alone, BARE)
     expected = table(bare / "variants.csv")[:1]
@@ -339,6 +375,12 @@ def test_substitutions_keep_the_structure():
     expected = build_graph(variant.sequence, structure, GraphSettings())
     np.testing.assert_array_equal(graph["edges"], expected["edges"])
     np.testing.assert_array_equal(graph["residue"], expected["residue"])
+    before, after = np.random.default_rng(0).normal(size=(2, len(WILDTYPE), 4)).astype(np.float16)
+    wildtype = protein_data(build_graph(WILDTYPE, structure, GraphSettings()), before)
+    inputs = dict(with_residues(wildtype, expected["residue"], after))
+    for name, value in protein_data(expected, after):
+        torch.testing.assert_close(inputs.pop(name), value, atol=0, rtol=0, msg=name)
+    assert not inputs
 
 
 def test_other_variants_have_the_structure_of_shared_residues():
@@ -378,9 +420,9 @@ def test_a_long_variant_computes_only_the_windows_that_differ(
     computed: list[int] = []
     embed = compute.embed
 
-    def counted(members, encoder, settings):
+    def counted(members, encoder, settings, texts):
         computed.extend(len(member.sequence) for member in members)
-        return embed(members, encoder, settings)
+        return embed(members, encoder, settings, texts)
 
     monkeypatch.setattr(compute, "embed", counted)
     with Predictor(read_bundle(alone), BARE.predict, tmp_path / "store") as predictor:

@@ -83,14 +83,26 @@ def protein_data(
         embedding=torch.from_numpy(embedding) if embedding is not None else torch.zeros(length, 0),
         structure=torch.cat([structure, flags], dim=1),
         coordinates=torch.from_numpy(graph["coordinates"].astype(np.float32)),
-        biochemistry=torch.cat(
-            [scales[graph["residue"].astype(np.int64)], _termini(length)], dim=1
-        ),
+        biochemistry=_biochemistry(graph["residue"], _termini(length), scales),
         edge_index=edges.T.contiguous(),
         edge_attr=attributes,
         edge_contact=contact_only,
         present=torch.tensor([[embedding is not None, has_structure, True]]),
     )
+
+
+def with_residues(
+    data: Data, residue: np.ndarray, embedding: np.ndarray, scales: torch.Tensor = SCALES
+) -> Data:
+    """The inputs `data` of a protein with other residues, as after substitutions.
+
+    They are those of `protein_data` for a graph that differs in ``residue`` alone, uint8 [length];
+    `embedding` and `scales` are as there. All other tensors are shared with `data`.
+    """
+    made = copy(data)
+    made.embedding = torch.from_numpy(embedding)
+    made.biochemistry = _biochemistry(residue, data.biochemistry[:, scales.shape[1] :], scales)
+    return made
 
 
 def edge_features(
@@ -217,6 +229,10 @@ def _without(present: torch.Tensor, modality: str, hidden: torch.Tensor) -> torc
     present = present.clone()
     present[hidden, MODALITIES.index(modality)] = False
     return present
+
+
+def _biochemistry(residue: np.ndarray, termini: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    return torch.cat([scales[residue.astype(np.int64)], termini], dim=1)
 
 
 def _termini(length: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Graph attention in one loop over the edges, for training on a CPU.
+"""Graph attention in one loop over the edges, for training and scans on a CPU.
 
 PyTorch makes an array of [edges, channels] of every step: gather, add, leaky ReLU, product,
 dropout, scatter, and the same again backwards. Here a residue's edges are read once and what is
@@ -140,7 +140,7 @@ def kept(seed, place, threshold):
 @lru_cache
 def _compiler() -> Callable:
     """What compiles a kernel, and keeps it on disk where it can."""
-    from numba import njit  # takes half a second: only for trainings
+    from numba import njit  # takes half a second: only for trainings and scans
     from numba.extending import register_jitable
 
     # Not a compiled function: in the closure of a kernel it would be a part of the key under which

@@ -1,8 +1,11 @@
 """The ensemble of all models of a bundle: one prediction from graphs and embeddings."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -229,6 +232,11 @@ class Ensemble:
         """Whether a network is among the models."""
         return any(model.needs_graphs for model in self.models)
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The networks and heads of all models."""
+        return [member.network for model in self.models for member in model.members]
+
     def predict(
         self,
         hashes: np.ndarray,
@@ -242,9 +250,15 @@ class Ensemble:
             store.path: ProteinDataset(hashes, labels, graphs, store, CACHE, self.scales)
             for store in embeddings
         }
+        return self.predict_datasets([datasets[store.path] for store in embeddings], lengths)
+
+    def predict_datasets(
+        self, datasets: Sequence[ProteinDataset], lengths: np.ndarray
+    ) -> EnsemblePrediction:
+        """Mean prediction of the models for the same proteins; one data set per model."""
         predictions = [
-            model.predict(datasets[store.path], lengths)
-            for model, store in zip(self.models, embeddings, strict=True)
+            model.predict(dataset, lengths)
+            for model, dataset in zip(self.models, datasets, strict=True)
         ]
         of_models = np.stack([part for part, _, _ in predictions])
         mean = of_models.mean(axis=0)
@@ -328,18 +342,41 @@ def _scales(bundle: Bundle) -> Tensor:
 def network_outputs(
     network: nn.Module, dataset: ProteinDataset, lengths: np.ndarray, device: str
 ) -> NetworkOutputs:
-    """Outputs of a network for all proteins."""
-    parts = [
-        part
-        for rows in ResidueBudget(lengths, range(len(dataset)), RESIDUES, seed=0, shuffle=False)
-        for part in _forward(network, [dataset[row] for row in rows], device)
-    ]
+    """Outputs of a network for all proteins.
+
+    On a CPU, as many batches are computed at a time as PyTorch has threads, each by one thread: so
+    threads do not wait for each other after every operation.
+    """
+    batches = ResidueBudget(lengths, range(len(dataset)), RESIDUES, seed=0, shuffle=False)
+    threads = min(torch.get_num_threads(), batches.batch_count()) if device == "cpu" else 1
+    proteins = ([dataset[row] for row in rows] for rows in batches)
+    if threads <= 1:
+        parts = [part for batch in proteins for part in _forward(network, batch, device)]
+    else:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            work = partial(pool.submit, torch.inference_mode()(_forward), network, device=device)
+            parts = [part for done in _ahead(work, proteins, threads) for part in done]
     of_regions = [part.regions for part in parts if part.regions is not None]
     return NetworkOutputs(
         torch.cat([part.logits for part in parts]),
         np.concatenate([part.weights for part in parts]),
         [each for part in of_regions for each in part] if of_regions else None,
     )
+
+
+def _ahead(
+    start: Callable[[list[Data]], Future[list[NetworkOutputs]]],
+    batches: Iterable[list[Data]],
+    ahead: int,
+) -> Iterator[list[NetworkOutputs]]:
+    """Yield the results of the batches, with `ahead` more started than the one waited for."""
+    running: deque[Future[list[NetworkOutputs]]] = deque()
+    for batch in batches:
+        running.append(start(batch))
+        if len(running) > ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 def _forward(network: nn.Module, proteins: list[Data], device: str) -> list[NetworkOutputs]:

@@ -59,7 +59,11 @@ def _encoder() -> Encoder:
 
 def structure_aware(sequence: str, structure: Mapping[str, np.ndarray] | None) -> str:
     """Each residue and its letter, such as ``MdEvVp``; other letters than amino acids are ``#``."""
-    letters = structure_letters(len(sequence), structure)
+    return joined(sequence, structure_letters(len(sequence), structure))
+
+
+def joined(sequence: str, letters: str) -> str:
+    """Each residue and its letter; see `structure_aware`."""
     return "".join(
         (residue if residue in RESIDUES else UNKNOWN) + letter
         for residue, letter in zip(sequence, letters, strict=True)

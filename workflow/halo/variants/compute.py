@@ -1,29 +1,34 @@
 """Probabilities of many variants of a protein, computed in memory."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from halo.cli import log
 from halo.embeddings.embed import Encoder, LanguageModelError, embed
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
-from halo.embeddings.layout import EmbeddingSettings, stored
+from halo.embeddings.layout import EmbeddingSettings, read_embedding, stored
 from halo.embeddings.limits import not_finite
 from halo.embeddings.precision import matrix_dtype
+from halo.embeddings.registry import LANGUAGE_MODELS
+from halo.embeddings.weights import Weights
 from halo.embeddings.windows import blend, windows
 from halo.files import sha256_of_text
 from halo.graphs.build import build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.graphs.settings import GraphSettings
-from halo.layout import Layout
+from halo.network.batch import Data
+from halo.network.features import protein_data, with_residues
 from halo.predict.predictor import Predictor
 from halo.proteins.members import Member
 from halo.residues import residue_indices
 from halo.store import Store
-from halo.variants.structure import KEPT, mapped_structure, rule
+from halo.training.data import ProteinDataset
+from halo.variants.structure import KEPT, mapped_letters, mapped_structure, rule
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,16 @@ class Derived:
         return hashlib.sha256(self.sequence.encode() + self.origin.tobytes()).hexdigest()
 
 
-class MemoryStore(Store):
-    """Arrays in memory that are read as those of a store are."""
+def unchanged(sequence: str) -> Derived:
+    """A wild type itself, or a sequence with substitutions alone."""
+    return Derived(sequence, np.arange(len(sequence), dtype=np.int64))
 
-    def __init__(
-        self, name: str, layout: Layout, arrays: Mapping[str, Mapping[str, np.ndarray]]
-    ) -> None:
-        super().__init__(Path(name), layout)
+
+class MemoryStore(Store):
+    """Embeddings in memory that are read as those of a store are."""
+
+    def __init__(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        super().__init__(Path("memory"), EMBEDDINGS)
         self._arrays = arrays
 
     def __contains__(self, sequence_hash: str) -> bool:
@@ -58,6 +66,39 @@ class MemoryStore(Store):
         """All or the named arrays."""
         arrays = self._arrays[sequence_hash]
         return {name: arrays[name] for name in names or self.layout.arrays}
+
+
+class DerivedDataset(ProteinDataset):
+    """Items as a data set of the networks.
+
+    Parameters
+    ----------
+    items : the sequences
+    embeddings : of each of them [length, dim]
+    data_of : makes the network inputs of an item with an embedding, rounded as stored ones are
+    n_labels : number of labels
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Derived],
+        embeddings: Sequence[np.ndarray],
+        data_of: Callable[[Derived, np.ndarray], Data],
+        n_labels: int,
+    ) -> None:
+        hashes = np.array([str(number) for number in range(len(items))], dtype=object)
+        arrays = {
+            name: {"scale": np.ones(1, np.float32), **stored(rows)}
+            for name, rows in zip(hashes, embeddings, strict=True)
+        }
+        super().__init__(hashes, np.zeros((len(items), n_labels)), None, MemoryStore(arrays))
+        self._items, self._data_of = items, data_of
+
+    def __getitem__(self, row: int) -> Data:
+        if row not in self._cache:
+            embedding = read_embedding(self.embeddings, self.hashes[row])
+            self._cache[row] = self._data_of(self._items[row], embedding)
+        return self._cache[row]
 
 
 class VariantModel:
@@ -73,10 +114,11 @@ class VariantModel:
         structure: Mapping[str, np.ndarray] | None,
     ) -> None:
         self._predictor, self._wildtype, self._structure = predictor, wildtype, structure
-        self._graph: dict[str, np.ndarray] | None = None
+        self._data: Data | None = None  # network inputs with the graph of the wild type
+        self._letters: str | None = None  # of the wild type's structure
         # Of each language model, the states of the wild type's windows: a long variant shares
         # those in which it does not differ.
-        self._windows: dict[int, dict[str, np.ndarray]] = {}
+        self._windows: dict[Weights, dict[str, np.ndarray]] = {}
 
     def predict(self, items: Sequence[Derived]) -> tuple[np.ndarray, dict[int, str]]:
         """Probabilities of each model, float64 [n, n_models, n_labels].
@@ -103,54 +145,61 @@ class VariantModel:
 
     def _probabilities(self, items: Sequence[Derived]) -> np.ndarray:
         predictor = self._predictor
-        names = np.array([str(number) for number in range(len(items))], dtype=object)
+        ensemble = predictor.ensemble
         lengths = np.array([len(item.sequence) for item in items])
-        graphs = None
-        if predictor.ensemble.needs_graphs:
-            made = {name: self._graph_of(item) for name, item in zip(names, items, strict=True)}
-            graphs = MemoryStore("graphs", GRAPHS, made)
-        stores: dict[int, MemoryStore] = {}
-        distinct = list(dict.fromkeys(predictor.weights))
-        numbers = [distinct.index(weights) for weights in predictor.weights]
-        for number in range(len(distinct)):
-            rows = self._embeddings(number, [item.sequence for item in items])
-            arrays = {name: _embedding(part) for name, part in zip(names, rows, strict=True)}
-            stores[number] = MemoryStore(f"embeddings-{number}", EMBEDDINGS, arrays)
-        embeddings = [stores[number] for number in numbers]
-        found = predictor.ensemble.predict(names, lengths, graphs, embeddings)
+        datasets = {}
+        for weights in dict.fromkeys(predictor.weights):
+            rows = self._embeddings(weights, items)
+            n_labels = len(ensemble.thresholds)
+            datasets[weights] = DerivedDataset(items, rows, self._data_of, n_labels)
+        found = ensemble.predict_datasets(
+            [datasets[weights] for weights in predictor.weights], lengths
+        )
         return found.of_models.transpose(1, 0, 2)
 
     # ------------------------------------------------------------------ graphs
 
-    def _graph_of(self, item: Derived) -> dict[str, np.ndarray]:
-        """The graph of an item; substitutions have that of the wild type with other residues."""
-        length, settings = len(self._wildtype), self._predictor.graph_settings
-        same = rule({}, item.origin, length) == KEPT
-        if same and self._graph is None:
-            self._graph = _as_stored(build_graph(self._wildtype, self._structure, settings))
-        if same and self._graph is not None:
-            return self._graph | {"residue": residue_indices(item.sequence)}
-        return derived_graph(item, self._structure, length, settings)
+    def _data_of(self, item: Derived, embedding: np.ndarray) -> Data:
+        """Network inputs of an item; substitutions have the graph of the wild type."""
+        length, scales = len(self._wildtype), self._predictor.ensemble.scales
+        settings = self._predictor.graph_settings
+        if rule(True, item.origin, length) != KEPT:
+            graph = derived_graph(item, self._structure, length, settings)
+            return protein_data(graph, embedding, scales)
+        if self._data is None:
+            graph = _as_stored(build_graph(self._wildtype, self._structure, settings))
+            self._data = protein_data(graph, embedding, scales)
+        return with_residues(self._data, residue_indices(item.sequence), embedding, scales)
 
     # ------------------------------------------------------------------ embeddings
 
-    def _embeddings(self, number: int, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Embeddings [length, dim] by the language model `number`, each text computed once."""
+    def _embeddings(self, weights: Weights, items: Sequence[Derived]) -> list[np.ndarray]:
+        """Embeddings [length, dim] by a language model, each window's text computed once."""
         predictor, settings = self._predictor, self._predictor.embedding_settings
-        weights = list(dict.fromkeys(predictor.weights))[number]
         dtype = matrix_dtype(settings.precision, predictor.device)
         encoder = predictor.encoder_of(weights, settings.layer, predictor.device, dtype)
-        known = self._windows.get(number)
+        reads_structures = LANGUAGE_MODELS[weights.model_class].reads_structures
+        read, width = (self._with_letters, 2) if reads_structures else (_residues, 1)
+        known = self._windows.get(weights)
         if known is None:
-            texts = {text for _, _, text in parts_of(self._wildtype, settings)}
-            known = self._windows[number] = _encoded(texts, encoder, settings)
-        spans = [parts_of(sequence, settings) for sequence in sequences]
+            text = read(unchanged(self._wildtype))
+            texts = {part for _, _, part in parts_of(text, settings, width)}
+            known = self._windows[weights] = _encoded(texts, width, encoder, settings)
+        spans = [parts_of(read(item), settings, width) for item in items]
         texts = {text for parts in spans for _, _, text in parts}
-        rows = known | _encoded(texts - known.keys(), encoder, settings)
+        rows = known | _encoded(texts - known.keys(), width, encoder, settings)
         return [
-            blend(len(sequence), [(start, stop, rows[text]) for start, stop, text in parts])
-            for sequence, parts in zip(sequences, spans, strict=True)
+            blend(len(item.sequence), [(start, stop, rows[text]) for start, stop, text in parts])
+            for item, parts in zip(items, spans, strict=True)
         ]
+
+    def _with_letters(self, item: Derived) -> str:
+        """Residues and 3Di letters: those of the wild type, for the residues that it has."""
+        from halo.structures import letters  # needs a package that other models do not
+
+        if self._letters is None:
+            self._letters = letters.structure_letters(len(self._wildtype), self._structure)
+        return letters.joined(item.sequence, mapped_letters(self._letters, item.origin))
 
 
 def derived_graph(
@@ -164,15 +213,26 @@ def derived_graph(
     return _as_stored(build_graph(item.sequence, own, settings))
 
 
-def parts_of(sequence: str, settings: EmbeddingSettings) -> list[tuple[int, int, str]]:
-    """Start, stop and residues of the windows of a sequence."""
-    spans = windows(len(sequence), settings.window, settings.overlap)
-    return [(start, stop, sequence[start:stop]) for start, stop in spans]
+def parts_of(text: str, settings: EmbeddingSettings, width: int = 1) -> list[tuple[int, int, str]]:
+    """First residue, the one after the last, and text of the windows of a protein.
+
+    `text` is what the language model reads, with `width` characters for each residue.
+    """
+    spans = windows(len(text) // width, settings.window, settings.overlap)
+    return [(start, stop, text[start * width : stop * width]) for start, stop in spans]
 
 
-def batches(items: Sequence[Derived], residues: int) -> Iterator[Sequence[Derived]]:
+class _HasSequence(Protocol):
+    @property
+    def sequence(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_HasSequence)
+
+
+def batches(items: Iterable[Item], residues: int) -> Iterator[Sequence[Item]]:
     """Consecutive items of together at most `residues`; at least one."""
-    batch: list[Derived] = []
+    batch: list[Item] = []
     used = 0
     for item in items:
         if batch and used + len(item.sequence) > residues:
@@ -184,14 +244,18 @@ def batches(items: Sequence[Derived], residues: int) -> Iterator[Sequence[Derive
         yield batch
 
 
+def _residues(item: Derived) -> str:
+    return item.sequence
+
+
 def _encoded(
-    texts: set[str], encoder: Encoder, settings: EmbeddingSettings
+    texts: set[str], width: int, encoder: Encoder, settings: EmbeddingSettings
 ) -> dict[str, np.ndarray]:
-    """States [length, dim] of texts of at most one window."""
+    """States [length, dim] of texts of at most one window, by text."""
     by_hash = {sha256_of_text(text): text for text in sorted(texts)}
-    members = [Member(name, (), text) for name, text in by_hash.items()]
+    members = [Member(name, (), text[::width]) for name, text in by_hash.items()]
     found = {}
-    for name, rows in embed(members, encoder, settings):
+    for name, rows in embed(members, encoder, settings, by_hash):
         if rows.dtype != np.float16 and not np.isfinite(rows).all():
             raise not_finite(name, encoder.dtype)
         found[by_hash[name]] = rows
@@ -202,8 +266,3 @@ def _as_stored(graph: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A graph with the precision of stored ones."""
     kinds = GRAPHS.arrays
     return {name: array.astype(kinds[name].dtype, copy=False) for name, array in graph.items()}
-
-
-def _embedding(rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The arrays of an embedding, rounded as stored ones are."""
-    return {"scale": np.ones(1, np.float32), **stored(rows)}

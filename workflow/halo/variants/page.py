@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,32 +16,73 @@ from halo.predict.page import templates, without_threshold
 from halo.residues import STANDARD
 
 WEB, STYLE = data_file("variants/web"), data_file("predict/web") / "page.css"
-PAGE_VARIANTS = 1000  # of the input, on the page
-PAGE_CELLS = 3_000_000  # of all heat maps, one for each label; a byte each
 SIGNIFICANT = 0.05
 DIGITS = 4
 ANY = "del"  # the row of a heat map of deleted windows
 
 
+class HeatMap:
+    """Differences of the scan of a protein, which are added one by one.
+
+    Parameters
+    ----------
+    about : the header of ``variants.json``
+    sequence : of the wild type
+    """
+
+    def __init__(self, about: Mapping[str, Any], sequence: str) -> None:
+        self._about, self._labels = about, about["labels"]
+        kinds = {"substitutions": list(STANDARD), "alanine": ["A/G"], "deletions": [ANY]}
+        self._rows = kinds[about["scan"]]
+        # NaN where a residue is not changed to this one.
+        shape = len(self._labels), len(self._rows), len(sequence)
+        self._values = np.full(shape, np.nan, dtype=np.float32)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of the maps of all labels."""
+        return self._values.size
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add the record of a variant."""
+        row = self._rows.index(record["variant"][-1]) if len(self._rows) > 1 else 0
+        difference = [record["difference"][label] for label in self._labels]
+        self._values[:, row, record["position"] - 1] = difference
+
+    def content(self) -> dict[str, Any]:
+        """The maps, int8 [n_rows, length] for each label, as shares of the largest difference.
+
+        -128 is a residue that is not changed to this one.
+        """
+        highest = np.nan_to_num(np.abs(self._values)).max(axis=(1, 2))
+        shares = 127 * self._values / np.maximum(highest, 1e-9)[:, None, None]
+        return {
+            "kind": self._about["scan"],
+            "window": self._about["window"] or 1,
+            "rows": self._rows,
+            "highest": highest.astype(float).round(5).tolist(),
+            "values": [
+                base64.b64encode(np.round(one).astype(np.int8).tobytes()).decode("ascii")
+                for one in np.nan_to_num(shares, nan=-128)
+            ],
+        }
+
+
 @dataclass(frozen=True)
 class ShownProtein:
-    """A wild type on the page: its sequence and record, and those of its variants."""
+    """A wild type on the page: its sequence and record, those of its variants, and its scan."""
 
     sequence: str
     record: Mapping[str, Any]
     listed: Sequence[Mapping[str, Any]]
-    scanned: Sequence[Mapping[str, Any]]
+    scan: HeatMap | None
 
 
-def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """Numbers of variants, and of variants with certain properties."""
-    counts: Counter[str] = Counter()
-    for record in records:
-        counts["variants"] += 1
-        counts["lost"] += bool(record["lost"])
-        counts["gained"] += bool(record["gained"])
-        counts["rare"] += record["p_value"] is not None and record["p_value"] <= SIGNIFICANT
-    return counts
+def counted(record: Mapping[str, Any]) -> Counter[str]:
+    """What a record of a variant adds to the numbers on the page."""
+    rare = record["p_value"] is not None and record["p_value"] <= SIGNIFICANT
+    numbers = {"lost": bool(record["lost"]), "gained": bool(record["gained"]), "rare": rare}
+    return Counter({"variants": 1, **{name: int(one) for name, one in numbers.items()}})
 
 
 def write_page(
@@ -50,13 +91,13 @@ def write_page(
     proteins: Sequence[ShownProtein],
     summary: Mapping[str, int],
 ) -> None:
-    """Write the page; `about` is the header of ``variants.json``."""
+    """Write the page; `about` is the header of ``variants.json``.
+
+    `summary` has the sums of `counted`, and the numbers of ``rejected`` records and ``scanned``
+    proteins.
+    """
     labels = about["labels"]
-    shown, cells = [], 0
-    for protein in proteins:
-        cells += len(protein.scanned) * len(labels)
-        scan = _heat_map(protein, about) if protein.scanned and cells <= PAGE_CELLS else None
-        shown.append({**_wildtype(protein, labels), "scan": scan})
+    shown = [_wildtype(protein, labels) for protein in proteins]
     data = {
         "labels": labels,
         "thresholds": [about["thresholds"][label] for label in labels],
@@ -87,7 +128,7 @@ def _wildtype(protein: ShownProtein, labels: Sequence[str]) -> dict[str, Any]:
     record = protein.record
     return {
         "id": record["id"],
-        "sequence": protein.sequence if protein.scanned else "",
+        "sequence": protein.sequence if protein.scan else "",
         "length": record["length"],
         "labels": record["labels"],
         "structure": record["structure"]["status"],
@@ -95,6 +136,7 @@ def _wildtype(protein: ShownProtein, labels: Sequence[str]) -> dict[str, Any]:
         "regions": record["regions"],
         "p": [round(record["probabilities"][label], DIGITS) for label in labels],
         "variants": [_variant(one, labels) for one in protein.listed],
+        "scan": protein.scan.content() if protein.scan else None,
     }
 
 
@@ -117,30 +159,4 @@ def _variant(record: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]
         "interval": None
         if bounds is None
         else [[round(bound, DIGITS) for bound in bounds[label]] for label in labels],
-    }
-
-
-def _heat_map(protein: ShownProtein, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Differences of a scan, int8 [n_rows, length] for each label, as shares of the largest one.
-
-    -128 is a residue that is not changed to this one.
-    """
-    kind = about["scan"]
-    rows = list(STANDARD) if kind == "substitutions" else ["A/G"] if kind == "alanine" else [ANY]
-    values = np.full((len(about["labels"]), len(rows), len(protein.sequence)), np.nan)
-    for record in protein.scanned:
-        row = rows.index(record["variant"][-1]) if kind == "substitutions" else 0
-        difference = [record["difference"][label] for label in about["labels"]]
-        values[:, row, record["position"] - 1] = difference
-    highest = np.nan_to_num(np.abs(values)).max(axis=(1, 2))
-    shares = np.nan_to_num(127 * values / np.maximum(highest, 1e-9)[:, None, None], nan=-128)
-    return {
-        "kind": kind,
-        "window": about["window"] or 1,
-        "rows": rows,
-        "highest": highest.round(5).tolist(),
-        "values": [
-            base64.b64encode(np.round(one).astype(np.int8).tobytes()).decode("ascii")
-            for one in shares
-        ],
     }

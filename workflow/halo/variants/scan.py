@@ -10,6 +10,18 @@ SCANS = (SUBSTITUTIONS, ALANINE, DELETIONS)
 WINDOW = 10  # residues of a deleted window
 
 
+def fault(wildtype: str, kind: str, window: int) -> str:
+    """Why a protein cannot be scanned; "" if it can."""
+    if kind != DELETIONS or len(wildtype) > window:
+        return ""
+    return f"--window: {window}, but it has {len(wildtype)} residues; give a smaller window"
+
+
+def places(kind: str, window: int) -> int:
+    """Number of residues that each variant of a scan changes."""
+    return window if kind == DELETIONS else 1
+
+
 def scanned(wildtype: str, kind: str, window: int = WINDOW) -> Iterator[str]:
     """Notations of all variants of a scan, in the order of the sequence.
 
@@ -32,12 +44,9 @@ def scanned(wildtype: str, kind: str, window: int = WINDOW) -> Iterator[str]:
     >>> list(scanned("MAK", "deletions", 2))
     ['M1_A2del', 'A2_K3del']
     """
+    if reason := fault(wildtype, kind, window):
+        raise HaloError(reason)
     if kind == DELETIONS:
-        if len(wildtype) <= window:
-            raise HaloError(
-                f"--window: {window}, but a wild type has {len(wildtype)} residues; give a smaller "
-                "window"
-            )
         for start in range(len(wildtype) - window + 1):
             first, last = f"{wildtype[start]}{start + 1}", start + window
             yield f"{first}del" if window == 1 else f"{first}_{wildtype[last - 1]}{last}del"

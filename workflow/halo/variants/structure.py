@@ -9,13 +9,13 @@ from halo.variants.edits import NEW
 KEPT, MAPPED, NONE = "kept", "mapped", "none"
 
 
-def rule(structure: Mapping[str, np.ndarray] | None, origin: np.ndarray, length: int) -> str:
+def rule(has_structure: bool, origin: np.ndarray, length: int) -> str:
     """How a variant gets the structure of its wild type of `length` residues.
 
     `KEPT` if every residue has its place in the wild type (substitutions), else `MAPPED`; `NONE`
     if there is none.
     """
-    if structure is None:
+    if not has_structure:
         return NONE
     return KEPT if np.array_equal(origin, np.arange(length)) else MAPPED
 
@@ -47,3 +47,12 @@ def mapped_structure(
         "fragment": fragment[fragment[:, 1] > fragment[:, 0]].astype(structure["fragment"].dtype),
         "contacts": contacts[(contacts != NEW).all(axis=1)].astype(structure["contacts"].dtype),
     }
+
+
+def mapped_letters(letters: str, origin: np.ndarray) -> str:
+    """The 3Di letters of a wild type, for the residues of a variant that it has; ``#`` for others.
+
+    `letters` are those of `halo.structures.letters.structure_letters`, `origin` as of
+    `mapped_structure`. No letter is computed again.
+    """
+    return "".join("#" if place == NEW else letters[place] for place in origin)
