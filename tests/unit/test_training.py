@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
 from halo.network.model import HaloNetwork, NetworkSettings
+from halo.predict import ensemble
 from halo.predict.ensemble import network_outputs
 from halo.proteins.table import Proteins
 from halo.regions.decode import decode
@@ -286,7 +288,7 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(
     assert not list(tmp_path.glob("state-*"))
 
 
-def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_path):
+def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_path, monkeypatch):
     """Thresholds are learned from the scores, and hold for what a bundle predicts."""
     run(setting, tmp_path, training=replace(TRAINING, epochs=2, precision="bfloat16"))
     history = pd.read_csv(tmp_path / "history.csv")
@@ -305,6 +307,19 @@ def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_pat
     outputs = network_outputs(network, dataset, table["length"].to_numpy(), "cpu")
     predicted = outputs.logits
     np.testing.assert_allclose(predicted.sigmoid(), scored[["p:A", "p:B"]], rtol=0, atol=1e-5)
+    # In several batches, each by one of three threads.
+    monkeypatch.setattr(ensemble, "RESIDUES", int(table["length"].sum() / 5))
+    threads, used = torch.get_num_threads(), set()
+    network.register_forward_hook(lambda *_: used.add((get_ident(), torch.get_num_threads())))
+    torch.set_num_threads(3)
+    try:
+        again = network_outputs(network, dataset, table["length"].to_numpy(), "cpu")
+    finally:
+        torch.set_num_threads(threads)
+    assert get_ident() not in dict(used)
+    assert set(dict(used).values()) == {1}
+    np.testing.assert_allclose(again.logits, predicted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(again.weights, outputs.weights, rtol=0, atol=1e-5)
 
 
 def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):

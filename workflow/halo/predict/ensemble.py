@@ -1,11 +1,10 @@
 """The ensemble of all models of a bundle: one prediction from graphs and embeddings."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -354,8 +353,9 @@ def network_outputs(
         parts = [part for batch in proteins for part in _forward(network, batch, device)]
     else:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            work = partial(pool.submit, torch.inference_mode()(_forward), network, device=device)
-            parts = [part for done in _ahead(work, proteins, threads) for part in done]
+            work = torch.inference_mode()(_forward)  # the mode is one of each thread
+            started = (pool.submit(work, network, batch, device) for batch in proteins)
+            parts = [part for done in _ahead(started, threads) for part in done]
     of_regions = [part.regions for part in parts if part.regions is not None]
     return NetworkOutputs(
         torch.cat([part.logits for part in parts]),
@@ -365,14 +365,12 @@ def network_outputs(
 
 
 def _ahead(
-    start: Callable[[list[Data]], Future[list[NetworkOutputs]]],
-    batches: Iterable[list[Data]],
-    ahead: int,
+    started: Iterable[Future[list[NetworkOutputs]]], ahead: int
 ) -> Iterator[list[NetworkOutputs]]:
-    """Yield the results of the batches, with `ahead` more started than the one waited for."""
+    """Yield the results of batches, with `ahead` more started than the one that is waited for."""
     running: deque[Future[list[NetworkOutputs]]] = deque()
-    for batch in batches:
-        running.append(start(batch))
+    for batch in started:
+        running.append(batch)
         if len(running) > ahead:
             yield running.popleft().result()
     while running:
