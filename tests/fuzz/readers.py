@@ -405,10 +405,10 @@ def _check_bundle(folder: Path) -> None:
     assert all(isinstance(label, str) for label in found.labels), "labels of no text"
     assert re.fullmatch("[0-9a-f]{64}", found.sha256), "no digest"
     found.identity()
-    for member in (member for model in found.description["models"] for member in model["members"]):
-        inside = (folder / member["folder"]).resolve().is_relative_to(folder.resolve())
+    for member in (member for model in found.description.models for member in model.members):
+        inside = (folder / member.folder).resolve().is_relative_to(folder.resolve())
         assert inside, "a folder outside of the bundle"
-        assert all(math.isfinite(member["thresholds"][label]) for label in found.labels)
+        assert all(math.isfinite(member.thresholds[label]) for label in found.labels)
 
 
 def _bundle_folder(path: Path) -> Path:

@@ -19,8 +19,8 @@ SAMPLE = "tests/data/default_bundle_held_out.csv"
 def test_it_is_whole_and_small():
     bundle = read_bundle(default_bundle())
     assert sum(path.stat().st_size for path in DEFAULT_BUNDLE.rglob("*")) <= LARGEST
-    assert bundle.description["language_model"]["included"]
-    assert not bundle.description["simulated"]
+    assert bundle.description.language_model.included
+    assert not bundle.description.simulated
     assert "academic use" in (DEFAULT_BUNDLE / "LICENSE").read_text()
     card = (DEFAULT_BUNDLE / "README.md").read_text()
     for label in bundle.labels:

@@ -349,7 +349,7 @@ def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
     pairs = {"query": ids[:-1], "target": ids[1:], "identity": 0.9, "shorter_coverage": 1.0}
     folder = small.bundle(tmp_path / "bundle", hits=pd.DataFrame({**pairs, "bits": 100.0}))
     bundle = read_bundle(folder)
-    assert bundle.description["format"] == 3
+    assert bundle.description.format == 3
     assert bundle.groups == small.proteins.groups
     assert "### Group membrane" in (folder / "README.md").read_text()
     known = small.proteins.table.set_index("id")["sequence"][:6].to_dict()

@@ -35,7 +35,7 @@ def copy(made, tmp_path):
 
 def test_the_content_of_a_bundle(small, made):
     found = read_bundle(made)
-    assert found.description["method"] == "cascade"
+    assert found.description.method == "cascade"
     assert found.identity() == {"name": "small", "version": "1", "sha256": found.sha256}
     assert not [name for name in found.files if name.endswith((".pt", ".pkl", ".npz"))]
     assert {"LICENSE", "README.md", "amino_acids.csv", "bundle.json", "metrics.json"} <= set(
@@ -241,7 +241,7 @@ def test_other_numbers_are_refused(made, monkeypatch, kind):
 
 def test_another_version_of_halo_with_the_same_numbers_is_accepted(copy):
     rewritten(copy, lambda description: description.update(halo="0.0.1"))
-    assert read_bundle(copy).description["halo"] == "0.0.1"
+    assert read_bundle(copy).description.halo == "0.0.1"
 
 
 def test_the_language_model_can_be_included(small, tmp_path):

@@ -95,12 +95,12 @@ def test_the_bundle_has_the_rule_of_its_models(small, bundle, hits, monkeypatch)
     models = [read_model(path, small.proteins, small.assignments) for path in paths]
     similar = similar_hits(hits, Similarity(0.3, 0.8))
     expected = fit_to_models(models, small.proteins, small.assignments, similar, 0.3, 0.2)
-    assert HomologueRule(**read_bundle(bundle).description["homologues"]) == expected
+    assert HomologueRule(**read_bundle(bundle).description.homologues.model_dump()) == expected
 
 
 def test_the_labels_are_part_of_the_prediction(bundle, predicted, trained):
     content, table, _ = predicted
-    rule = HomologueRule(**read_bundle(bundle).description["homologues"])
+    rule = HomologueRule(**read_bundle(bundle).description.homologues.model_dump())
     labels = content["labels"]
     for entry in content["proteins"]:
         own = np.array([entry["probabilities"][name] for name in labels])
@@ -154,7 +154,7 @@ def test_the_page_says_it(predicted):
 def test_without_a_rule_the_models_decide_alone(small, hits, bundle, queries, predicted, tmp_path):
     for name, change in (("off", {"homologues": False}), ("few", {})):
         made = small.bundle(tmp_path / name, "plain", hits, **change)
-        assert read_bundle(made).description["homologues"] is None
+        assert read_bundle(made).description.homologues is None
     found = predict_sequences(queries, made, OFFLINE).set_index("id")
     assert set(found["decided_by"]) == {"plain"}
     for entry in predicted[0]["proteins"]:

@@ -38,17 +38,14 @@ class Bundle:
     ----------
     folder
         Where it is.
-    content
-        Content of ``bundle.json``.
     description
-        The same as text, numbers, lists and mappings.
+        Content of ``bundle.json``.
     files
         sha256 of every file but the manifest, by its path in the folder.
     """
 
     folder: Path
-    content: Description
-    description: Mapping[str, Any]
+    description: Description
     files: Mapping[str, str]
 
     @cached_property
@@ -61,18 +58,18 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         """Names of the labels of all groups."""
-        return self.content.labels
+        return self.description.labels
 
     @property
     def groups(self) -> tuple[LabelGroup, ...]:
         """The main group of labels, and the further ones."""
-        named = {name: each.model_dump() for name, each in self.content.groups.items()}
-        return all_groups(self.labels, self.content.task, from_content(self.labels, named))
+        named = {name: each.model_dump() for name, each in self.description.groups.items()}
+        return all_groups(self.labels, self.description.task, from_content(self.labels, named))
 
     @property
     def model_class(self) -> str:
         """The class of its language model, see `halo.embeddings.registry`."""
-        return self.content.language_model.model_class
+        return self.description.language_model.model_class
 
     @property
     def training(self) -> Path | None:
@@ -94,8 +91,8 @@ class Bundle:
     def identity(self) -> dict[str, str]:
         """Name, version and digest, for what is made with it."""
         return {
-            "name": self.content.name,
-            "version": self.content.version,
+            "name": self.description.name,
+            "version": self.description.version,
             "sha256": self.sha256,
         }
 
@@ -127,31 +124,31 @@ def read_bundle(folder: Path) -> Bundle:
                 f"{folder}/{name}: missing, so this is no (whole) model bundle; give another "
                 "folder, or copy the bundle again"
             )
-    description = _read(folder / DESCRIPTION)
-    if description.get("format") not in (FORMAT, FORMAT_GROUPS):
+    raw = _read(folder / DESCRIPTION)
+    if raw.get("format") not in (FORMAT, FORMAT_GROUPS):
         raise HaloError(
-            f"{folder}/{DESCRIPTION}: a bundle of format {description.get('format')!r}, and HALO "
+            f"{folder}/{DESCRIPTION}: a bundle of format {raw.get('format')!r}, and HALO "
             f"{__version__} reads format {FORMAT} and {FORMAT_GROUPS}; use the HALO that made it "
-            f"({description.get('halo', 'unknown')}), or make the bundle again with this one"
+            f"({raw.get('halo', 'unknown')}), or make the bundle again with this one"
         )
     files = _checked(folder, _read(folder / MANIFEST))
     try:
-        content = parse_description((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        description = parse_description((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except ValueError as error:
         fault = f"{folder}/{DESCRIPTION}: damaged, {error}; copy the bundle again"
         raise HaloError(fault) from None
-    _require_same_content(folder, content)
+    _require_same_content(folder, description)
     if SCALES not in files:
         raise HaloError(
             f"{folder}/{MANIFEST}: damaged, it does not list {SCALES}; copy the bundle again"
         )
-    for member in (member for model in content.models for member in model.members):
+    for member in (member for model in description.models for member in model.members):
         if not any(name.startswith(f"{member.folder}/") for name in files):
             raise HaloError(
                 f"{folder}/{DESCRIPTION}: damaged, {MANIFEST} lists no file of {member.folder}; "
                 "copy the bundle again"
             )
-    return Bundle(folder, content, description, files)
+    return Bundle(folder, description, files)
 
 
 def _read(file: Path) -> dict[str, Any]:

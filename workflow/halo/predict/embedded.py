@@ -59,7 +59,7 @@ def require_same_embeddings(
     known = next((each for each in modules if isinstance(each, StandardizeEmbedding)), None)
     if known is None:
         return
-    name = bundle.content.language_model.name
+    name = bundle.description.language_model.name
     with closing(file):
         _require_similar(file, known.mean.cpu().numpy(), name, bundle.folder)
 

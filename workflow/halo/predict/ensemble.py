@@ -161,7 +161,7 @@ class Model:
         of_groups: list[description.Model | description.JoinedGroup] = [entry]
         of_groups += entry.groups.values()
         self.bands = [_band(each.band) for each in of_groups]
-        self.method_class = bundle.content.method_class
+        self.method_class = bundle.description.method_class
         cuts = [each.conformal and each.conformal.cut for each in of_groups]
         self.cuts = None if None in cuts else np.array(cuts)
         adapter = entry.adapter
@@ -217,7 +217,7 @@ class Ensemble:
     """All models of a bundle, loaded once."""
 
     def __init__(self, bundle: Bundle, device: str) -> None:
-        self.models = [Model(bundle, entry, device) for entry in bundle.content.models]
+        self.models = [Model(bundle, entry, device) for entry in bundle.description.models]
         self.thresholds = np.mean([model.thresholds for model in self.models], axis=0)
         self.groups = bundle.groups
         cuts = [model.cuts for model in self.models if model.cuts is not None]
@@ -331,7 +331,7 @@ def _scales(bundle: Bundle) -> Tensor:
     if scales.shape != SCALES.shape:
         raise HaloError(
             f"{bundle.scales}: {scales.shape[1]} amino-acid scales, but this version of HALO "
-            f"needs {SCALES.shape[1]}; use HALO {bundle.content.halo}, or build the bundle "
+            f"needs {SCALES.shape[1]}; use HALO {bundle.description.halo}, or build the bundle "
             "again with this version"
         )
     return scales

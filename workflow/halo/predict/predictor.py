@@ -77,7 +77,7 @@ class Predictor:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
         self.own_store = Path(scratch or store)
-        content = bundle.content
+        content = bundle.description
         self.device = claim_device(settings.device or "auto")
         self.ensemble = Ensemble(bundle, self.device)
         self.embedding_settings = content.embeddings
@@ -335,7 +335,7 @@ class Predictor:
 
     def header(self) -> dict[str, Any]:
         """Data common to all records: versions, labels, thresholds."""
-        content = self.bundle.content
+        content = self.bundle.description
         conformal = content.models[0].conformal
         groups = as_content(self.bundle.groups[1:])
         return {

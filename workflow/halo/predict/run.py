@@ -87,7 +87,7 @@ def predict(
         count = write_predictions(folder, files, queries.rejected)
         if not count:
             raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
-        write_page(folder, files, model.content.method_class)
+        write_page(folder, files, model.description.method_class)
     table = Path(out) / CSV_FILE
     log.info("%s proteins predicted: %s", f"{count:,}", table)
     log.info("explanations, for a browser: %s", table.with_name(PAGE_FILE))
@@ -170,7 +170,7 @@ def read_inputs(
     known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
     queries = read_queries(proteins, transport, known, settings.max_length)
     if settings.embeddings is not None:
-        layer = model.content.embeddings.layer
+        layer = model.description.embeddings.layer
         queries = embedded_queries(queries, opened(settings.embeddings, layer))
     return model, queries
 
@@ -248,7 +248,7 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
         "structures": [source.description() for source in settings.sources()],
         "precision": settings.precision,
         "embeddings": settings.embeddings
-        and opened(settings.embeddings, bundle.content.embeddings.layer).digest,
+        and opened(settings.embeddings, bundle.description.embeddings.layer).digest,
     }
 
 

@@ -33,7 +33,7 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
     HaloError
         if it is not available, or if it is a different one
     """
-    wanted = bundle.content.language_model
+    wanted = bundle.description.language_model
     given = settings.language_model or bundle.language_model
     if settings.embeddings is not None:
         return _embedding_file(bundle, settings.embeddings)
@@ -63,13 +63,13 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
 
 def _embedding_file(bundle: Bundle, path: str) -> Weights:
     """The file of embeddings; HaloError if the bundle needs those of fine-tuned models."""
-    if any(model.adapter for model in bundle.content.models):
+    if any(model.adapter for model in bundle.description.models):
         raise HaloError(
             f"--embeddings: the bundle {bundle.folder} has fine-tuned language models, whose "
             "embeddings no file has; leave the option out"
         )
-    file = opened(path, bundle.content.embeddings.layer)
-    return Weights(bundle.content.language_model.name, path, file.digest, source=FILE)
+    file = opened(path, bundle.description.embeddings.layer)
+    return Weights(bundle.description.language_model.name, path, file.digest, source=FILE)
 
 
 def find_structures(
@@ -86,7 +86,7 @@ def find_structures(
         sources=settings.sources(),
         # The folder may have new files since the last call.
         retry_missing=settings.structures is not None,
-        **bundle.content.structures.model_dump(),
+        **bundle.description.structures.model_dump(),
     )
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)

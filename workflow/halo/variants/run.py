@@ -66,7 +66,7 @@ def variants(
     inputs = [wildtypes, bundle, *([listed] if listed else [])]
     with claimed_folder(inputs, out, settings.predict) as folder:
         model, queries = read_inputs(wildtypes, bundle, folder, settings.predict)
-        if model.description["language_model"].get("source") == FILE:
+        if model.description.language_model.source == FILE:
             raise HaloError(
                 f"{bundle}: trained on embeddings of a file, and HALO does not compute those of "
                 "variants; use a bundle whose language model HALO computes"
@@ -207,6 +207,6 @@ def _structures(
 
 def _uses_structures(model: Bundle) -> bool:
     """Whether the language model or a network of a bundle reads structures."""
-    members = [member for one in model.description["models"] for member in one["members"]]
+    members = [member for one in model.description.models for member in one.members]
     reads = LANGUAGE_MODELS[model.model_class].reads_structures
-    return reads or any(member["class"] != "esm" for member in members)
+    return reads or any(member.method_class != "esm" for member in members)
