@@ -19,6 +19,8 @@ from halo.store import Store
 from halo.structures.fetch import fetch_structures
 from halo.structures.files import NamePattern, files_below, spellings
 from halo.structures.layout import LAYOUT, Note
+from halo.structures.resolve import Directory, names_of
+from halo.structures.search import search
 from halo.structures.settings import StructureSettings
 from halo.structures.sources import names_to_try
 
@@ -88,6 +90,8 @@ def find_structures(
         retry_missing=settings.structures is not None,
         **bundle.description.structures.model_dump(),
     )
+    if settings.stage != PREDICT and not wanted.sources:
+        return _without_sources(wanted, store, members)
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)
         return fetch_structures(members, store, wanted, transport)
@@ -100,6 +104,19 @@ def find_structures(
         if name in structures
     }
     return structures, dict.fromkeys(names, failed) | notes
+
+
+def _without_sources(
+    wanted: StructureSettings, store: Path, members: Mapping[str, Sequence[Member]]
+) -> tuple[Store, dict[str, Note]]:
+    """A store that is empty and is not made, and the reason for each sequence."""
+    nothing = Directory({}, {})
+    everyone = [member for bucket in members.values() for member in bucket]
+    notes = {
+        each.seq_hash: search(each.sequence, names_of(each, nothing), (), wanted).note
+        for each in everyone
+    }
+    return Store(store / "structures" / "none", LAYOUT), notes
 
 
 class StructureFiles:
