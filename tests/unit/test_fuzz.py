@@ -35,7 +35,7 @@ from halo.training.checkpoint import load_model
 from halo.training.state import load_state
 from halo.uniprot.entries import read_entries
 
-INPUTS = 200  # for each reader; `make fuzz` gives more
+INPUTS = 400  # for each reader; `make fuzz` gives more
 DEEP = b"[" * 100_000
 
 
