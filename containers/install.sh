@@ -18,7 +18,9 @@ pip() {
         --no-deps "$@"
 }
 case $build in
-    cpu) pip --require-hashes ${links:+--find-links "$links"} -r requirements/torch-cpu.txt || {
+    cpu)
+        if [ -n "$links" ]; then export PIP_FIND_LINKS="$links"; fi
+        pip --require-hashes -r requirements/torch-cpu.txt || {
             echo "no CPU build of PyTorch was found; installing PyPI's, with its CUDA libraries" >&2
             pip --require-hashes -r requirements/torch.txt
         } ;;
