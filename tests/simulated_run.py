@@ -351,6 +351,7 @@ def make_report(
         "run": "trial",
         "seeds": [1, 2],
         "dataset": {"simulated": simulated},
+        "structures": {"sources": [{"kind": "afdb"}]},
         "split": {"seed": 1},
         "evaluation": {"resamples": resamples, "seed": 1},
     }

@@ -158,7 +158,7 @@ def test_progress_counts_to_the_end(caplog):
     for _ in range(10):
         progress.add(10)
     (line,) = caplog.messages
-    assert line.startswith("100 of 100 residues (100 %)")
+    assert re.match(r"100 of 100 residues \(100 %\), [\d,]+ per second", line)
 
 
 def test_disk_of_known_models():

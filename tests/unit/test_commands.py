@@ -56,6 +56,7 @@ def test_a_table_with_columns_of_labels(tmp_path, caplog):
         "labels": {"columns": ["Nucleus", "Golgi apparatus"]},
     }
     text = (tmp_path / "config.yaml").read_text()
+    assert f"`{init.DRY_RUN}`" in text
     assert "2 have a UniProt accession, 1 an entry name, 1 neither" in text
     assert "- Golgi apparatus             # 1 proteins: too few" in text
     assert "# annotations: [kingdom]" in text

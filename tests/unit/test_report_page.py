@@ -187,14 +187,16 @@ def test_a_run_of_single_labels_with_further_groups(tmp_path):
     assert "Soluble" not in before.partition("Metrics by label")[2]
 
 
-def test_a_run_without_a_network(tmp_path):
-    run = make_run(tmp_path)
+def test_a_small_run_without_a_network(tmp_path, page):
+    run = make_run(tmp_path, n=75)  # at most 25 homology groups
     baselines = [path for path in run.models if path.parts[-2] != "halo"]
-    page = Page(
+    small = Page(
         make_report(SimulatedRun(tmp_path, run.proteins, run.assignments, baselines)).read_text()
     )
-    assert len(page.all("svg")) == 9
-    assert "majority against homology" in page.text
+    assert len(small.all("svg")) == 9
+    assert "majority against homology" in small.text
+    assert "The test is small: 2" in small.text
+    assert "The test is small" not in page.text
 
 
 def test_ids_of_a_figure_get_its_name():

@@ -28,6 +28,7 @@ EXTENSIONS = "docs/how-to/extend.md"  # followed by test_extend.py
 HERE = "changes the shell that it is called in"
 INSTALLS = "installs packages; tests/unit/test_commands.py does so with the wheel"
 RUNS = "tests/unit/test_commands.py runs the workflow of an installed package"
+HALO_RUNS = ("halo run -- --dry-run --quiet rules", "halo run", "halo run bundle")
 PREDICT = "--no-download --page 0"
 VARIANTS = "--no-download --regions 0 --random 1"
 CONDA = "needs conda and its channels; `make test-envs` makes the environments"
@@ -54,7 +55,7 @@ LEFT_OUT = {
     "pip install --no-deps --require-hashes -r requirements/slurm.txt": INSTALLS,
     "hf download Rostlab/prot_t5_xl_half_uniref50-enc": "downloads 2.4 GB from Hugging Face",
     "snakemake --profile slurm --configfile config/mine.yaml --conda-create-envs-only": CONDA,
-    **dict.fromkeys(("halo run -- --dry-run", "halo run", "halo run bundle"), RUNS),
+    **dict.fromkeys(HALO_RUNS, RUNS),
     "halo predict new.fasta --bundle results/prott5/bundle --embeddings new.h5 -o out/": (
         "tests/unit/test_predict_embeddings.py predicts with such a bundle"
     ),

@@ -152,15 +152,19 @@ class Progress:
         rate = self.done / seconds
         left = (self.total - self.done) / rate if rate else float("inf")
         log.info(
-            "%s%s of %s %s (%.0f %%), %.3g per second, %s left",
+            "%s%s of %s %s (%.0f %%), %s per second, %s left",
             self.label,
             f"{self.done:,}",
             f"{self.total:,}",
             self.unit,
             100 * self.done / max(self.total, 1),
-            rate,
+            _rate(rate),
             _duration(left),
         )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:

@@ -88,7 +88,7 @@ def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Co
     """Arguments of `halo.predict.build_bundle.BundleSettings`; `base` is the workflow's folder."""
     dataset, release = config["dataset"], config["release"]
     registry = load_yaml(Path(base) / "resources/datasets.yaml")
-    unknown = {"title": f"the data set of the run {config['run']}"}
+    unknown = {"title": f"The data set of the run {config['run']}"}
     entry = registry.get(dataset.get("registry"), unknown)
     return {
         "name": config["run"],

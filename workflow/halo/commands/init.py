@@ -39,6 +39,7 @@ Examples:
   halo init project --proteins mine.xlsx --id Name --label Compartment
 """
 CONFIGURATION = "config.yaml"
+DRY_RUN = "halo run -- --dry-run --quiet rules"
 # Folders of profiles, in the repository and in the working folder.
 PROFILES = {"slurm": "slurm", **{name: f"profiles/{name}" for name in ("kubernetes", "lsf", "pbs")}}
 COMMENTS_AT = 34  # column at which comments begin
@@ -89,7 +90,7 @@ def job(arguments: argparse.Namespace) -> None:
         log.info("%s", text)
     if checked.fault:
         raise HaloError(f"{file} is written, but these data stop the run:\n{checked.fault}")
-    log.info("%s is written; read its comments, then call halo run -- --dry-run there", file)
+    log.info("%s is written; read its comments, then call there: %s", file, DRY_RUN)
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def configuration(name: str, folder: Path, found: Survey, checked: Checked) -> s
     lines = [
         *(f"# {text}." for text in (*facts(found), *checked.facts())),
         *(f"# STOPS THE RUN: {text}" for text in checked.fault.splitlines()),
-        "# In this folder, `halo run -- --dry-run` checks the file and lists the jobs.",
+        f"# In this folder, `{DRY_RUN}` checks the file and counts the jobs.",
         "",
         _line(f"run: {_scalar(name)}", "results are written to results/<run>/"),
         "",
@@ -178,7 +179,7 @@ def configuration(name: str, folder: Path, found: Survey, checked: Checked) -> s
         _line("  folds: 5", "each of which is trained and tested once"),
         "",
         "structures:",
-        "  sources:",
+        _line("  sources:", "in the order of preference; [] for no structures"),
         _line("    - kind: afdb", "AlphaFold DB, by accession, entry name or sequence"),
         _line("    # - kind: folder", "or your own models: <id>.pdb, <accession>.cif.gz"),
         "    #   path: models",

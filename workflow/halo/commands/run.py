@@ -17,7 +17,7 @@ EPILOG = """\
 Examples:
   halo run                                  all cores, the configuration config.yaml
   halo run --configfile mine.yaml --cores 8
-  halo run -- --dry-run                     what is behind -- is for Snakemake
+  halo run -- --dry-run --quiet rules       what is behind -- is for Snakemake
   halo run bundle                           a target of the workflow, as for Snakemake
   halo run -- --profile slurm               on a cluster; halo init has written slurm/profile.yaml
 

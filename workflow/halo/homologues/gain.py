@@ -124,7 +124,12 @@ def measure_gains(
             content |= _compared(tested, proteins, assignments, similarity.identity, settings)
             content["conformal"] = _coverage(tested, proteins, risk)
         else:
-            log.info("%s: fewer than %s groups with a homologue; no rule", method, FEWEST)
+            log.info(
+                "%s: labels of homologues are not used: validation and calibration proteins with a "
+                "homologue are of fewer than %s homology groups",
+                method,
+                FEWEST,
+            )
         table[method] = content
     return table
 

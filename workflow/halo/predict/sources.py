@@ -51,7 +51,8 @@ def find_language_model(bundle: Bundle, settings: PredictSettings) -> Weights:
         raise HaloError(
             f"{bundle.folder}: it needs the language model {name} (sha256 {wanted.sha256}), "
             "which is not in Hugging Face's cache and which HALO does not download; give the path "
-            "of the checkpoint or of its folder: --language-model"
+            "of the checkpoint or of its folder: --language-model; a bundle that is made with "
+            "release.language_model: true contains it"
         )
     weights = find_weights(str(given or name), _downloads(settings), None)
     if weights.sha256 != wanted.sha256:

@@ -17,6 +17,9 @@ from halo.report.svg import inline_svg
 
 TEMPLATE = data_file("report/template.html")
 NOT_KNOWN = "not known"  # column with the numbers of unknown labels
+# With fewer clusters, bootstrap intervals cover too little (Cameron, Gelbach and Miller 2008,
+# doi:10.1162/rest.90.3.414, for 5 to 30).
+FEW_GROUPS = 30
 SWEPT = ("macro_f1", "micro_f1", "micro_mcc")
 COMPARED = ("macro_f1", "macro_mcc", "micro_f1", "exact_match", "jaccard")
 
@@ -55,6 +58,7 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
         "name": run.provenance["run"],
         "simulated": config["dataset"]["simulated"],
         "metrics": run.metrics,
+        "few_groups": FEW_GROUPS,
         "main": run.metrics["main"],
         "proof": list(formatting.proof(run.leakage)),
         "provenance": run.provenance,
