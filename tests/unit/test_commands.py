@@ -97,6 +97,43 @@ def test_a_fasta_with_a_second_table_of_exclusive_labels(tmp_path):
     assert "# task: singlelabel" in (tmp_path / "config.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("present", "absent", "values"),
+    [
+        ("yes", "No", {"positive": ["yes"], "negative": ["no"]}),
+        ("x", "", {"positive": ["x"], "negative": [""]}),
+        ("1", "", {"negative": [""]}),
+        ("TRUE", "false", {}),
+    ],
+)
+def test_other_values_than_0_and_1(tmp_path, caplog, present, absent, values):
+    """The blanks of a table without negative values mean 0: 4 known proteins, 2 with the label."""
+    rows = [
+        f"p{i},{s},{(present, absent)[i % 2]},{(absent, present)[i % 2]}\n"
+        for i, s in enumerate(SEQUENCES)
+    ]
+    path = table(tmp_path, f"{HEADER}\n{''.join(rows)}")
+    caplog.set_level("INFO", "halo")
+    halo("init", tmp_path, "--proteins", path)
+    assert written(tmp_path)["dataset"]["labels"] == {
+        "columns": ["Nucleus", "Golgi apparatus"],
+        **values,
+    }
+    assert "4 proteins can be used" in caplog.text
+    assert "- Nucleus                     # 2 proteins" in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_column_whose_name_contains_a_word_for_labels(tmp_path):
+    rows = "".join(f'p{i},{s},"{("a", "a,b")[i % 2]}",z\n' for i, s in enumerate(SEQUENCES))
+    path = table(tmp_path, f"id,sequence,GFP localisation,note\n{rows}")
+    halo("init", tmp_path, "--proteins", path)
+    assert written(tmp_path)["dataset"]["labels"] == {"label": "GFP localisation"}
+    assert '# separator: ","' in (tmp_path / "config.yaml").read_text().replace("'", '"')
+    two = table(tmp_path, f"id,sequence,GFP localisation,location (old)\n{rows}")
+    with pytest.raises(HaloError, match="--label COLUMN"):
+        survey(two)
+
+
 def test_a_table_of_uniprot(tmp_path):
     text = (
         "Entry\tSequence\tSubcellular location [CC]\n"
@@ -112,7 +149,7 @@ def test_a_table_of_uniprot(tmp_path):
     [
         (f"{HEADER}\n", (), "contains no record"),
         ("gene,sequence,A\nx,MKVLATTRDE,1\n", (), "--id COLUMN, one of gene, sequence, A"),
-        ("id,A\nx,1\n", (), "no sequences; name the column: --sequence COLUMN"),
+        ("id,A\nx,1\n", (), r"no sequences; .*--sequence COLUMN\. .*--labels .*mine\.csv"),
         ("id,sequence\nx,MKVLATTRDE\n", (), "--label COLUMN"),
         ("id,sequence,A\nx,MKVLATTRDE,1\n", ("--label", "B"), "--label: there is no column 'B'"),
     ],

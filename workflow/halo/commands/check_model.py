@@ -71,5 +71,5 @@ def job(arguments: argparse.Namespace) -> None:
     else:
         layers = model.num_layers if is_rotary(model) else 0
         name = next((name for name, known in PUBLISHED.items() if known.layers == layers), "")
-    found = compare(model, alphabet, name)
-    print(difference_text(found) if found else "no known states to compare it with")
+    comparison = compare(model, alphabet, name)
+    print(difference_text(comparison) if comparison else "no known states to compare it with")

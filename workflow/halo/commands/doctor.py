@@ -125,12 +125,12 @@ def unfulfilled(extra: str) -> Iterator[str]:
         if not needed or bool(extra) == required:
             continue
         try:
-            found = version(wanted.name)
+            installed = version(wanted.name)
         except PackageNotFoundError:
             yield f"{wanted.name} is missing"
         else:
-            if not wanted.specifier.contains(found, prereleases=True):
-                yield f"{wanted.name} is {found}, and not {wanted.specifier}"
+            if not wanted.specifier.contains(installed, prereleases=True):
+                yield f"{wanted.name} is {installed}, and not {wanted.specifier}"
 
 
 def mmseqs() -> Iterator[Finding]:
@@ -138,8 +138,8 @@ def mmseqs() -> Iterator[Finding]:
     try:
         program = find_mmseqs()
     except HaloError as error:
-        found, _, fix = str(error).partition("; ")
-        yield Finding(FAULT, "MMseqs2", found, fix)
+        message, _, fix = str(error).partition("; ")
+        yield Finding(FAULT, "MMseqs2", message, fix)
         return
     if number := output_of(program, "version"):
         yield Finding(OK, "MMseqs2", f"{number}, {program}")
@@ -181,13 +181,13 @@ def conda() -> Iterator[Finding]:
         fix = f"{purpose}: install Miniforge, or use --sdm env-modules with this environment"
         yield Finding(NOTE, "conda", "not on the PATH", fix)
         return
-    found = output_of("conda", "--version", timeout=60).removeprefix("conda ")
-    numbers = tuple(int(part) for part in found.split(".") if part.isdigit())
+    number = output_of("conda", "--version", timeout=60).removeprefix("conda ")
+    numbers = tuple(int(part) for part in number.split(".") if part.isdigit())
     if numbers < CONDA_FROM:
         fix = f"Snakemake needs {'.'.join(map(str, CONDA_FROM))}: conda update -n base conda"
-        yield Finding(FAULT, "conda", found or "it does not start", fix)
+        yield Finding(FAULT, "conda", number or "it does not start", fix)
         return
-    yield Finding(OK, "conda", found)
+    yield Finding(OK, "conda", number)
 
 
 def slurm() -> Iterator[Finding]:
@@ -196,20 +196,20 @@ def slurm() -> Iterator[Finding]:
         yield Finding(NOTE, "Slurm", "no sbatch on the PATH; only needed for --profile slurm")
         return
     ask = "only needed for --profile slurm: ask the administrators of the cluster"
-    found = output_of("sbatch", "--version")
-    if not found:
+    number = output_of("sbatch", "--version")
+    if not number:
         yield Finding(NOTE, "Slurm", "sbatch does not start", ask)
         return
     if not output_of("squeue", "--me"):  # which prints a header at least
-        yield Finding(NOTE, "Slurm", f"{found}, but squeue does not answer", ask)
+        yield Finding(NOTE, "Slurm", f"{number}, but squeue does not answer", ask)
         return
     try:
         plugin = version("snakemake-executor-plugin-slurm")
     except PackageNotFoundError:
         fix = f"for --profile slurm: pip install '{DISTRIBUTION}[workflow,slurm]'"
-        yield Finding(NOTE, "Slurm", f"{found}, without Snakemake's plugin", fix)
+        yield Finding(NOTE, "Slurm", f"{number}, without Snakemake's plugin", fix)
         return
-    yield Finding(OK, "Slurm", f"{found}, plugin {plugin}")
+    yield Finding(OK, "Slurm", f"{number}, plugin {plugin}")
 
 
 # ---------------------------------------------------------------------- network and disk

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from halo.commands.repository import packaged_file
-from halo.commands.survey import Survey, survey
+from halo.commands.survey import SEPARATORS, Survey, survey
 from halo.errors import HaloError
 from halo.files import write_text
 from halo.proteins.ingest import Rejected, ingest
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--label", metavar="COLUMN",
-        help="column with names of labels (default: columns of 0 and 1, or by its name)",
+        help="column with names of labels (default: columns of 0 and 1 or alike, or by its name)",
     )  # fmt: skip
     parser.add_argument(
         "--profile", choices=PROFILES, default="slurm", help="the cluster (default: slurm)"
@@ -76,17 +76,17 @@ def job(arguments: argparse.Namespace) -> None:
     file = arguments.folder / CONFIGURATION
     if file.exists():
         raise HaloError(f"{file} exists; give another folder, or move the file away")
-    found = survey(
+    surveyed = survey(
         arguments.proteins, arguments.labels, arguments.id, arguments.sequence, arguments.label
     )
-    checked = check(found)
+    checked = check(surveyed)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     name = arguments.name or run_name(arguments.proteins)
-    write_text(file, configuration(name, arguments.folder, found, checked))
+    write_text(file, configuration(name, arguments.folder, surveyed, checked))
     profile = PROFILES[arguments.profile]
     if not (arguments.folder / profile).exists():
         shutil.copytree(packaged_file(profile), arguments.folder / profile)
-    for text in (*facts(found), *checked.facts()):
+    for text in (*facts(surveyed), *checked.facts()):
         log.info("%s", text)
     if checked.fault:
         raise HaloError(f"{file} is written, but these data stop the run:\n{checked.fault}")
@@ -118,40 +118,40 @@ class Checked:
         return texts
 
 
-def check(found: Survey) -> Checked:
+def check(surveyed: Survey) -> Checked:
     """Read the proteins as the run does."""
-    section = dataset_section(found)
+    section = dataset_section(surveyed)
     settings = DatasetSettings.from_config({"labels": {}, **section})
-    table = found.labels.table if found.labels else None
+    table = surveyed.labels.table if surveyed.labels else None
     try:
-        proteins, rejected = ingest(found.path, table, settings)
+        proteins, rejected = ingest(surveyed.path, table, settings)
     except HaloError as error:
         return Checked(fault=str(error))
     return Checked(proteins, tuple(rejected))
 
 
-def dataset_section(found: Survey) -> dict[str, Any]:
+def dataset_section(surveyed: Survey) -> dict[str, Any]:
     """The section ``dataset`` of the configuration, without the files."""
-    if found.labels is None:
+    if surveyed.labels is None:
         return {"uniprot": {}}
-    section: dict[str, Any] = {"id": found.id, "sequence": found.sequence, "labels": {}}
-    if found.accession:
-        section["accession"] = found.accession
-    of_labels = found.labels
-    for key in ("columns", "id", "label", "separator"):
+    section: dict[str, Any] = {"id": surveyed.id, "sequence": surveyed.sequence, "labels": {}}
+    if surveyed.accession:
+        section["accession"] = surveyed.accession
+    of_labels = surveyed.labels
+    for key in ("columns", "id", "label", "separator", "positive", "negative"):
         if value := getattr(of_labels, key):
             section["labels"][key] = value
     return section
 
 
-def facts(found: Survey) -> list[str]:
+def facts(surveyed: Survey) -> list[str]:
     """Sentences about the columns of the table."""
-    texts = [f"{found.path}: {found.records:,} records, ids in {found.id!r}"]
-    others = found.records - found.with_accession - found.with_entry_name
+    texts = [f"{surveyed.path}: {surveyed.records:,} records, ids in {surveyed.id!r}"]
+    others = surveyed.records - surveyed.with_accession - surveyed.with_entry_name
     texts.append(
-        f"{found.with_accession:,} have a UniProt accession"
-        + (f" (column {found.accession!r})" if found.accession else "")
-        + f", {found.with_entry_name:,} an entry name, {others:,} neither"
+        f"{surveyed.with_accession:,} have a UniProt accession"
+        + (f" (column {surveyed.accession!r})" if surveyed.accession else "")
+        + f", {surveyed.with_entry_name:,} an entry name, {others:,} neither"
     )
     return texts
 
@@ -162,17 +162,17 @@ def run_name(path: Path) -> str:
     return name if re.fullmatch(RUN_NAME, name) else "mine"
 
 
-def configuration(name: str, folder: Path, found: Survey, checked: Checked) -> str:
+def configuration(name: str, folder: Path, surveyed: Survey, checked: Checked) -> str:
     """The text of the configuration."""
     lines = [
-        *(f"# {text}." for text in (*facts(found), *checked.facts())),
+        *(f"# {text}." for text in (*facts(surveyed), *checked.facts())),
         *(f"# STOPS THE RUN: {text}" for text in checked.fault.splitlines()),
         f"# In this folder, `{DRY_RUN}` checks the file and counts the jobs.",
         "",
         _line(f"run: {_scalar(name)}", "results are written to results/<run>/"),
         "",
         "dataset:",
-        *(_line(f"  {text}", comment) for text, comment in _dataset(folder, found, checked)),
+        *(_line(f"  {text}", comment) for text, comment in _dataset(folder, surveyed, checked)),
         "",
         "split:",
         _line("  mode: kfold", "no similar proteins in different folds"),
@@ -190,43 +190,56 @@ def configuration(name: str, folder: Path, found: Survey, checked: Checked) -> s
         "",
         _line("device: auto", "cuda: an error where no GPU can be used"),
         _line("store: store", "a folder that several runs and users can share"),
-        _line(f"shards: {_shards(found.records)}", "jobs of a stage that works protein by protein"),
+        _line(
+            f"shards: {_shards(surveyed.records)}", "jobs of a stage that works protein by protein"
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _dataset(folder: Path, found: Survey, checked: Checked) -> Iterator[tuple[str, str]]:
+def _dataset(folder: Path, surveyed: Survey, checked: Checked) -> Iterator[tuple[str, str]]:
     """Lines of the section ``dataset``, each with its comment."""
-    yield f"proteins: {_scalar(_path_from(folder, found.path))}", ""
-    if found.labels is None:
+    yield f"proteins: {_scalar(_path_from(folder, surveyed.path))}", ""
+    if surveyed.labels is None:
         yield "uniprot: {}", "a table of UniProt: its experimental locations are the labels"
         return
-    yield f"id: {_scalar(found.id)}", ""
-    if found.accession:
-        share = f"{found.with_accession:,} of {found.records:,} records"
-        yield f"accession: {_scalar(found.accession)}", f"UniProt accessions of {share}"
-    yield f"sequence: {_scalar(found.sequence)}", ""
+    yield f"id: {_scalar(surveyed.id)}", ""
+    if surveyed.accession:
+        share = f"{surveyed.with_accession:,} of {surveyed.records:,} records"
+        yield f"accession: {_scalar(surveyed.accession)}", f"UniProt accessions of {share}"
+    yield f"sequence: {_scalar(surveyed.sequence)}", ""
     yield "labels:", ""
-    if found.labels.table and found.labels.id:
-        yield f"  table: {_scalar(_path_from(folder, found.labels.table))}", ""
-        yield f"  id: {_scalar(found.labels.id)}", ""
+    if surveyed.labels.table and surveyed.labels.id:
+        yield f"  table: {_scalar(_path_from(folder, surveyed.labels.table))}", ""
+        yield f"  id: {_scalar(surveyed.labels.id)}", ""
     counts = _counts(checked.proteins)
-    if found.labels.label:
-        yield f"  label: {_scalar(found.labels.label)}", "a column with names of labels:"
+    if surveyed.labels.label:
+        yield f"  label: {_scalar(surveyed.labels.label)}", "a column with names of labels:"
         yield from (("", f"{label}: {_number(count)}") for label, count in counts.items())
-        if found.labels.separator:
-            yield f"  separator: {_scalar(found.labels.separator)}", "of several names in a cell"
+        if surveyed.labels.separator:
+            yield f"  separator: {_scalar(surveyed.labels.separator)}", "of several names in a cell"
+        elif within := [s for s in SEPARATORS if any(s in label for label in counts)]:
+            yield f"# separator: {_scalar(within[0])}", "if a cell has several names"
     else:
         yield "  columns:", "delete the lines of columns that are no labels"
-        for label in found.labels.columns:
+        for label in surveyed.labels.columns:
             yield f"    - {_scalar(label)}", _number(counts.get(label))
+        if surveyed.labels.positive:
+            yield f"  positive: {_flow(surveyed.labels.positive)}", "values that mean 1"
+        if surveyed.labels.negative:
+            blank = "a blank means 0; delete this line if it means unknown"
+            comment = blank if "" in surveyed.labels.negative else "values that mean 0"
+            yield f"  negative: {_flow(surveyed.labels.negative)}", comment
     if _exclusive(checked.proteins):
         yield "# task: singlelabel", "each protein has one label; if labels exclude each other"
-    if found.others:
-        yield f"# annotations: {_flow(found.others)}", "other columns, to keep for the evaluation"
-    if found.partition:
+    if surveyed.others:
         yield (
-            f"# split: {_scalar(found.partition)}",
+            f"# annotations: {_flow(surveyed.others)}",
+            "other columns, to keep for the evaluation",
+        )
+    if surveyed.partition:
+        yield (
+            f"# split: {_scalar(surveyed.partition)}",
             "partitions? for split.mode predefined",
         )
 

@@ -37,16 +37,16 @@ def check_all(arguments: argparse.Namespace) -> None:
     """Check every store, and with --remove take damaged segments out; HaloError for the rest."""
     faults: list[str] = []
     for path in _known(arguments.store):
-        found = check(path, _layout(path))
-        bad = len(found.damaged) + len(found.unread)
-        log.info("%s: %s proteins are whole, %s segments are not", path, found.proteins, bad)
-        faults += found.unread.values()
+        result = check(path, _layout(path))
+        bad = len(result.damaged) + len(result.unread)
+        log.info("%s: %s proteins are whole, %s segments are not", path, result.proteins, bad)
+        faults += result.unread.values()
         if arguments.remove:
-            for file in found.damaged:
+            for file in result.damaged:
                 file.unlink(missing_ok=True)
                 log.info("%s: removed; run again, its proteins are computed again", file)
         else:
-            faults += found.damaged.values()
+            faults += result.damaged.values()
     if faults:
         raise HaloError("\n".join(faults))
 
@@ -59,12 +59,12 @@ def compact_all(arguments: argparse.Namespace) -> None:
 
 def collect(arguments: argparse.Namespace) -> None:
     """Say what is not used, and with --yes remove it."""
-    found = find_garbage(arguments.store, arguments.days)
-    for path in (*found.stores, *found.leftovers):
+    garbage = find_garbage(arguments.store, arguments.days)
+    for path in (*garbage.stores, *garbage.leftovers):
         log.info("%s: %s", "unused" if path.is_dir() else "left by a killed job", path)
     if arguments.yes:
-        remove_garbage(found)
-    elif found.stores or found.leftovers:
+        remove_garbage(garbage)
+    elif garbage.stores or garbage.leftovers:
         log.info("nothing was removed; say --yes to do so")
 
 

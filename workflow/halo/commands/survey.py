@@ -1,7 +1,7 @@
 """Look at a user's table of proteins: which column is what."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +30,10 @@ LABEL_NAMES = (
     "label", "labels", "location", "locations", "localization", "localizations", "localisation",
     "compartment", "compartments", "class", "target",
 )  # fmt: skip
+LABEL_PARTS = ("localiz", "localis", "location", "compartment")  # of other names
 UNIPROT_LOCATIONS = "Subcellular location [CC]"  # a column of UniProt's tables
+YES = (*TRUE, "yes", "y", "x", "+", "present", "positive")
+NO = (*FALSE, "no", "n", "-", "absent", "negative")
 SEPARATORS = (";", "|", ",")  # of several names of labels in a cell
 MOSTLY = 0.5  # share of the values that decides what a column holds
 SHORTEST = 10  # letters; shorter values are rather names than sequences
@@ -42,11 +45,12 @@ class Labels:
 
     Attributes
     ----------
-    columns : columns of 0 and 1
+    columns : columns of 0 and 1, or of `positive` and `negative`
     label : column with names of labels, or None
     separator : separator of several names in a cell of `label`, or None
     table : second table that has the columns, or None
     id : column of the ids in that table
+    positive, negative : values of `columns` other than 1 and 0; a blank in `negative` is the blank
     """
 
     columns: tuple[str, ...] = ()
@@ -54,6 +58,8 @@ class Labels:
     separator: str | None = None
     table: Path | None = None
     id: str | None = None
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,25 +167,39 @@ def _named(columns: Iterable[str], usual: tuple[str, ...]) -> str | None:
     return next((by_name[name] for name in usual if name in by_name), None)
 
 
+def _named_alike(columns: Iterable[str]) -> str | None:
+    """The only column whose name contains a word for labels, or None."""
+    alike = [name for name in columns if any(part in _plain(name) for part in LABEL_PARTS)]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _id(path: Path, table: pd.DataFrame, columns: list[str]) -> str:
     unique = [name for name in columns if table[name].nunique() > MOSTLY * len(table)]
-    found = _named(unique, ID_NAMES) or _named(columns, ID_NAMES)
-    if found is None:
+    column = _named(unique, ID_NAMES) or _named(columns, ID_NAMES)
+    if column is None:
         raise HaloError(
             f"{path}: no column has a usual name of ids ({_listed(ID_NAMES)}); name it: "
             f"--id COLUMN, one of {_listed(columns)}"
         )
-    return found
+    return column
 
 
 def _sequence(path: Path, table: pd.DataFrame, columns: list[str]) -> str:
-    found = [name for name in columns if _share(table[name], _is_sequence) > MOSTLY]
-    if len(found) == 1:
-        return found[0]
-    named = _named(found, SEQUENCE_NAMES)
+    candidates = [name for name in columns if _share(table[name], _is_sequence) > MOSTLY]
+    if len(candidates) == 1:
+        return candidates[0]
+    named = _named(candidates, SEQUENCE_NAMES)
     if named is None:
-        what = f"several columns hold sequences: {_listed(found)}" if found else "no sequences"
-        raise HaloError(f"{path}: {what}; name the column: --sequence COLUMN")
+        if candidates:
+            raise HaloError(
+                f"{path}: several columns hold sequences: {_listed(candidates)}; name the column: "
+                "--sequence COLUMN"
+            )
+        raise HaloError(
+            f"{path}: no sequences; name the column: --sequence COLUMN. If the table has none, get "
+            "a FASTA of its proteins (for accessions, from UniProt's ID mapping) and call: "
+            f"--proteins FASTA --labels {path}"
+        )
     return named
 
 
@@ -211,7 +231,21 @@ def _accession(table: pd.DataFrame, columns: list[str]) -> str | None:
 
 def _is_binary(column: pd.Series) -> bool:
     values = {text.lower() for text in column} - {""}
-    return bool(values) and values <= {*TRUE, *FALSE}
+    return bool(values) and values <= {*YES, *NO}
+
+
+def _values(columns: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Positive and negative values of columns of two values; empty where they are 1 and 0.
+
+    Where no column has a negative value, a blank is one.
+    """
+    values = {text.lower() for name in columns for text in columns[name]}
+    positive = tuple(value for value in YES if value in values)
+    negative = tuple(value for value in NO if value in values) or ("",)
+    return (
+        () if set(positive) <= set(TRUE) else positive,
+        () if set(negative) <= set(FALSE) else negative,
+    )
 
 
 def _labels(
@@ -221,8 +255,9 @@ def _labels(
     if _given(path, columns, label, "--label") is None:
         binary = tuple(name for name in columns if _is_binary(table[name]))
         if binary:
-            return Labels(columns=binary)
-        label = _named(columns, LABEL_NAMES)
+            positive, negative = _values(table[list(binary)])
+            return Labels(columns=binary, positive=positive, negative=negative)
+        label = _named(columns, LABEL_NAMES) or _named_alike(columns)
     if label is None:
         where = (
             "the headers have no field" if fasta else "there are no columns of 0 and 1, and none"
@@ -260,5 +295,5 @@ def _second_table(path: Path, label: str | None) -> Labels:
             f"{path}: no column has a usual name of ids ({_listed(ID_NAMES)}); rename that of the "
             f"ids; the table has {_listed(columns)}"
         )
-    found = _labels(path, table, [name for name in columns if name != id_column], label, False)
-    return Labels(found.columns, found.label, found.separator, path, id_column)
+    labels = _labels(path, table, [name for name in columns if name != id_column], label, False)
+    return replace(labels, table=path, id=id_column)
