@@ -2,6 +2,7 @@
 # Install a wheel into an environment with nothing but Python, and use it outside of the checkout:
 #   bash tests/deployment/wheel.sh dist/halo_localization-*.whl [python3]
 # First what predictions need, then what the workflow needs on top. Versions are those of the locks.
+# Elsewhere than on Linux on x86_64, the Python has to have parasail, and MMseqs2 has to be on the PATH.
 set -euo pipefail
 wheel=$(realpath "$1")
 python=${2:-python3}
@@ -20,7 +21,11 @@ sed -nE 's/^([A-Za-z0-9_.-]+==[^ +]*)(\+cpu)?( ;.*[^ \\])?( \\)?$/\1\3/p' \
     "$locks"/{torch,lock,slurm}.txt > pins
 
 step "install for predictions"
-"$python" -m venv venv
+case $(uname -sm) in
+    "Linux x86_64") packages= ;;
+    *) packages=--system-site-packages ;; # for parasail, which has no wheel
+esac
+"$python" -m venv $packages venv
 pip "$wheel"
 venv/bin/python -m pip check
 for name in snakemake matplotlib; do
@@ -59,5 +64,5 @@ step "predict"
 printf '>first\nMKVLATTRDEKLMSTNPKPQRKTKRNTNRRPQDVKFPGG\n' > few.fasta
 halo predict few.fasta --bundle results/mine/bundle --out out --no-download \
     --language-model "$demo/esm2_demo.pt"
-test "$(wc -l < out/predictions.csv)" = 2
+test "$(wc -l < out/predictions.csv)" -eq 2
 step "passed"

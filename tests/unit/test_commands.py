@@ -291,6 +291,9 @@ def test_packages_that_are_missing_or_too_old(monkeypatch):
     assert found["packages"].state == doctor.FAULT
     assert found["workflow"].state == doctor.NOTE
     assert "pip install --upgrade 'halo-localization[workflow]'" in str(found["workflow"])
+    assert states(doctor.aligner()) == {"parasail": doctor.OK}
+    versions["parasail"] = None  # a requirement on one platform only
+    assert "-c bioconda parasail-python" in str(next(doctor.aligner()))
 
 
 def program(folder: Path, name: str, text: str) -> None:

@@ -140,7 +140,7 @@ def test_lasting_faults_are_not_repeated(server, fault, requests):
     name = ACCESSIONS[0]
     path = f"/files/AF-{name}-F1-model_v4.cif"
     server.always[path] = fault
-    with database(server) as source, pytest.raises(FetchError, match=path):
+    with database(server, timeout=60.0) as source, pytest.raises(FetchError, match=path):
         source.find(name, server.sequences[name])
     assert Counter(server.requests)[path] == requests
 

@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def job(arguments: argparse.Namespace) -> None:
     """Print all findings; HaloError if there is a fault."""
     checks: list[Callable[[], Iterator[Finding]]] = [
-        packages, mmseqs, pytorch, conda, slurm,
+        packages, aligner, mmseqs, pytorch, conda, slurm,
         lambda: folder(existing(arguments.store)),
     ]  # fmt: skip
     if not arguments.offline:
@@ -133,6 +133,15 @@ def unfulfilled(extra: str) -> Iterator[str]:
                 yield f"{wanted.name} is {installed}, and not {wanted.specifier}"
 
 
+def aligner() -> Iterator[Finding]:
+    """The package parasail, which aligns proteins; pip has it for Linux on x86_64 only."""
+    try:
+        yield Finding(OK, "parasail", version("parasail"))
+    except PackageNotFoundError:
+        fix = "conda install -c conda-forge -c bioconda parasail-python"
+        yield Finding(FAULT, "parasail", "missing", fix)
+
+
 def mmseqs() -> Iterator[Finding]:
     """MMseqs2, which the split and the nearest proteins of predictions need."""
     try:
@@ -144,7 +153,7 @@ def mmseqs() -> Iterator[Finding]:
     if number := output_of(program, "version"):
         yield Finding(OK, "MMseqs2", f"{number}, {program}")
     else:
-        fix = "install another build: conda install -c bioconda mmseqs2"
+        fix = "install another build: conda install -c conda-forge -c bioconda mmseqs2"
         yield Finding(FAULT, "MMseqs2", f"{program} does not start", fix)
 
 

@@ -179,7 +179,7 @@ class TrainingSequences:
         except ModuleNotFoundError as error:
             raise HaloError(
                 f"{error.name} is not installed, which aligns the proteins with similar training "
-                "proteins: conda install -c conda-forge parasail-python"
+                "proteins: conda install -c conda-forge -c bioconda parasail-python"
             ) from None
         rule = Rule(self._search["identity"], coverage=self._search["coverage"],
                     evalue=self._search["evalue"])  # fmt: skip
