@@ -254,4 +254,5 @@ def test_too_few_homologues_are_reported(run, caplog):
         found = gains(made, hits.head(20))
     assert found["halo"].keys() == {"rules"}
     assert {entry["rule"] for entry in found["halo"]["rules"]} == {None}
-    assert "halo: fewer than 30 groups with a homologue; no rule" in caplog.text
+    assert "halo: labels of homologues are not used: " in caplog.text
+    assert "a homologue are of fewer than 30 homology groups" in caplog.text

@@ -85,7 +85,7 @@ def best_pairs(
         pairs = pd.DataFrame({"query": query, "target": target, "rank": np.arange(len(hits))})
         tables.append(pairs[(query >= 0) & (target >= 0)])
     best = pd.concat(tables).sort_values("rank", kind="stable").drop_duplicates("query")
-    rows, found = (np.full(len(queries), -1, dtype=np.int64) for _ in range(2))
+    rows, hit_rows = (np.full(len(queries), -1, dtype=np.int64) for _ in range(2))
     rows[best["query"]] = best["target"]
-    found[best["query"]] = order[best["rank"]]
-    return rows, found
+    hit_rows[best["query"]] = order[best["rank"]]
+    return rows, hit_rows

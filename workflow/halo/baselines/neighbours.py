@@ -98,7 +98,7 @@ def neighbours(
         table, asked = (table - mean) / scale, (asked - mean) / scale
     if cosine:
         table, asked = _normalized(table), _normalized(asked)
-    found = []
+    blocks = []
     for block in np.array_split(asked, -(-len(asked) * len(table) // BLOCK) or 1):
         similar = block @ table.T
         if not cosine:
@@ -108,8 +108,8 @@ def neighbours(
         chosen = np.sort(np.argpartition(-similar, k - 1, axis=1)[:, :k], axis=1)
         values = np.take_along_axis(similar, chosen, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
-        found.append([np.take_along_axis(part, order, axis=1) for part in (chosen, values)])
-    rows, similarities = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        blocks.append([np.take_along_axis(part, order, axis=1) for part in (chosen, values)])
+    rows, similarities = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return rows, np.maximum(similarities, 0)
 
 

@@ -40,15 +40,15 @@ def counts_of(pair: Pair, kind: str) -> list[int]:
     true = [region.end for region in pair.true if region.kind == kind]
     predicted = [region.end for region in pair.predicted if region.kind == kind]
     off = [min((abs(end - other) for other in predicted), default=None) for end in true]
-    found = [distance for distance in off if distance is not None]
+    distances = [distance for distance in off if distance is not None]
     return [
         bool(true) and bool(predicted),
         bool(true) and not predicted,
         not true and bool(predicted),
         not true and not predicted,
         len(true),
-        sum(distance == 0 for distance in found),
-        sum(distance <= NEAR for distance in found),
+        sum(distance == 0 for distance in distances),
+        sum(distance <= NEAR for distance in distances),
         len(predicted),
     ]
 
@@ -144,11 +144,11 @@ def _predicted(
     """Predicted regions of each annotated test protein of a fold."""
     parts = FoldParts.of_fold(assignments, fold, assignments.index)
     tested = assignments.index[parts.rows("test")]
-    found: dict[str, list[Region]] = {name: [] for name in tested if name in regions.of_protein}
+    predicted: dict[str, list[Region]] = {name: [] for name in tested if name in regions.of_protein}
     for row in read_text_table(file).itertuples(index=False):
-        if row.id in found:
-            found[row.id].append(Region(int(row.start), int(row.end), row.kind))
-    return found
+        if row.id in predicted:
+            predicted[row.id].append(Region(int(row.start), int(row.end), row.kind))
+    return predicted
 
 
 def _pair(

@@ -76,6 +76,6 @@ def chosen_threshold(models: Sequence[Model], proteins: Proteins) -> float | Non
         for index, threshold in enumerate(GRID):
             limits = np.full(truth.shape[1], threshold)
             decisions = decide(cal.probabilities, limits, proteins.task)
-            found = decision_replicates(truth, decisions, bootstrap, known)
-            scores[index] += np.nan_to_num(found.overall["macro_f1"][0])
+            replicates = decision_replicates(truth, decisions, bootstrap, known)
+            scores[index] += np.nan_to_num(replicates.overall["macro_f1"][0])
     return GRID[int(scores.argmax())]

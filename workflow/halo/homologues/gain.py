@@ -222,7 +222,7 @@ def _coverage(
     tested: Mapping[int, Sequence[_Tested]], proteins: Proteins, risk: float
 ) -> dict[str, float]:
     """Coverage and size of the conformal sets, over all seeds."""
-    parts = [part for found in tested.values() for part in found if part.sets is not None]
+    parts = [part for models in tested.values() for part in models if part.sets is not None]
     sets = np.concatenate([part.sets for part in parts if part.sets is not None])
     truth = proteins.labels[np.concatenate([part.rows for part in parts])].astype(bool)
     if not len(sets):

@@ -77,11 +77,11 @@ def find_homologues(
     ids = proteins.ids
     targets = targets[proteins.known[targets].any(axis=1)]
     row, hit = best_pairs(similar, ids[queries], ids[targets])
-    found = row >= 0
+    has_hit = row >= 0
     identity = np.full(len(queries), np.nan)
-    identity[found] = similar["identity"].to_numpy()[hit[found]]
+    identity[has_hit] = similar["identity"].to_numpy()[hit[has_hit]]
     rows = np.full(len(queries), -1)
-    rows[found] = targets[row[found]]
+    rows[has_hit] = targets[row[has_hit]]
     return Homologues(rows, identity)
 
 

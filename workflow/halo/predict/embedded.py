@@ -81,8 +81,8 @@ def _require_similar(file: EmbeddingFile, expected: np.ndarray, name: str, bundl
         means.append(rows.astype(np.float64).mean(axis=0))
     if not means:
         return
-    found = np.mean(means, axis=0)
-    same = np.corrcoef(found, expected)[0, 1]
+    mean = np.mean(means, axis=0)
+    same = np.corrcoef(mean, expected)[0, 1]
     if not same >= SAME:
         raise HaloError(
             f"{file.path}: these embeddings are not like those of {name} that the bundle "

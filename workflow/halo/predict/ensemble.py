@@ -134,10 +134,12 @@ class Member:
             logits = outputs.logits
         else:
             logits = head_logits(self.network, dataset.embeddings, dataset.hashes)
-        found = probabilities(logits, self.groups).numpy()
+        uncalibrated = probabilities(logits, self.groups).numpy()
         predictions = [
             MemberPrediction(
-                calibration(found[:, group.columns]), self.thresholds[group.columns], group.task
+                calibration(uncalibrated[:, group.columns]),
+                self.thresholds[group.columns],
+                group.task,
             )
             for group, calibration in zip(self.groups, self.calibrations, strict=True)
         ]
@@ -198,15 +200,15 @@ class Model:
         outputs = next((each for _, each in reversed(predictions) if each is not None), None)
         names = [member.method for member in self.members]
         second = ";".join(names) if self.method_class == AVERAGE else names[-1]
-        found, deciders = [], []
+        of_groups, deciders = [], []
         for number, band in enumerate(self.bands):
             joint = predictions[0][0][number]
             asked = np.zeros(len(dataset), dtype=bool)
             if band is not None:
                 joint, asked = combine(joint, predictions[1][0][number], band)
-            found.append(joint.probabilities)
+            of_groups.append(joint.probabilities)
             deciders.append(np.where(asked, second, names[0]))
-        return np.concatenate(found, axis=1), np.stack(deciders, axis=1), outputs
+        return np.concatenate(of_groups, axis=1), np.stack(deciders, axis=1), outputs
 
 
 def _band(entry: description.Band | None) -> Band | None:

@@ -120,7 +120,7 @@ def _labels(method: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 def _others(metrics: Mapping[str, Any], description: Mapping[str, Any]) -> str:
     """Overall metrics of the other methods of the run."""
     others = {
-        name: found for name, found in metrics["methods"].items() if name != description["method"]
+        name: method for name, method in metrics["methods"].items() if name != description["method"]
     }
     if not others:
         return ""
@@ -130,9 +130,9 @@ def _others(metrics: Mapping[str, Any], description: Mapping[str, Any]) -> str:
         f"| method | class | {' | '.join(BESIDE.values())} |",
         "|---|---|" + "---|" * len(BESIDE),
     ]
-    for name, found in others.items():
-        values = " | ".join(_text(found["overall"].get(key)) for key in BESIDE)
-        lines.append(f"| `{name}` | {found['class']} | {values} |")
+    for name, method in others.items():
+        values = " | ".join(_text(method["overall"].get(key)) for key in BESIDE)
+        lines.append(f"| `{name}` | {method['class']} | {values} |")
     return "\n".join(lines)
 
 
@@ -167,9 +167,9 @@ def _homologues(method: Mapping[str, Any], description: Mapping[str, Any]) -> st
         "| identity | test proteins | model alone | homologue's labels | both |",
         "|---|---|---|---|---|",
     ]
-    for name, found in bins.items():
-        values = (_text(found[way]["macro_f1"]) for way in ("alone", "homologue", "joined"))
-        lines.append(f"| {name} | {found['proteins']:,} | {' | '.join(values)} |")
+    for name, of_bin in bins.items():
+        values = (_text(of_bin[way]["macro_f1"]) for way in ("alone", "homologue", "joined"))
+        lines.append(f"| {name} | {of_bin['proteins']:,} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 

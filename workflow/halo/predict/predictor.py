@@ -362,16 +362,16 @@ def _evidence(
     neighbours: Sequence[Neighbour | None], group: LabelGroup
 ) -> tuple[np.ndarray, Evidence]:
     """Rows of the queries with a similar training protein that is annotated, and the evidence."""
-    found = [
+    annotated = [
         (row, near)
         for row, near in enumerate(neighbours)
         if near is not None and near.similar and not set(group.labels) <= set(near.unknown)
     ]
-    similar = [near for _, near in found]
+    similar = [near for _, near in annotated]
     shape = (len(similar), len(group.labels))
     has = [[name in near.labels for name in group.labels] for near in similar]
     known = [[name not in near.unknown for name in group.labels] for near in similar]
-    return np.array([row for row, _ in found], dtype=int), Evidence(
+    return np.array([row for row, _ in annotated], dtype=int), Evidence(
         np.array([near.identity for near in similar]),
         np.array(has, dtype=bool).reshape(shape),
         np.array(known, dtype=bool).reshape(shape),

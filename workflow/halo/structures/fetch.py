@@ -83,6 +83,8 @@ def fetch_structures(
             if _is_wanted(member, notes.get(member.seq_hash), names, settings, local)
         ]
         log.info("%s proteins, %s to search for", f"{len(everyone):,}", f"{len(wanted):,}")
+        if not settings.sources:
+            log.info("structures.sources is empty: none is found")
         store.require_writable(job.member.seq_hash for job in wanted)
 
         def find(job: Wanted) -> Note:

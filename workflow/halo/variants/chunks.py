@@ -211,15 +211,15 @@ def compute(
                 if loaded is None:
                     structure = chunks.structure_of(protein)
                     loaded = VariantModel(predictor, protein.sequence, structure)
-                found, failed = loaded.predict(chunk.items)
+                probabilities, failed = loaded.predict(chunk.items)
                 thresholds = predictor.ensemble.thresholds
-                write_results(chunk.file, ChunkResults(found, failed, thresholds))
+                write_results(chunk.file, ChunkResults(probabilities, failed, thresholds))
                 progress.add(chunk.residues)
 
 
 def read_known(protein: Protein, chunks: Chunks) -> list[Rejected]:
     """Set `probabilities`, `found` and `backgrounds` of a protein; what could not be predicted."""
-    found: dict[str, np.ndarray] = {}
+    predicted: dict[str, np.ndarray] = {}
     failed: dict[str, str] = {}
     for chunk in chunks.known(protein):
         results = chunk.read()
@@ -227,16 +227,16 @@ def read_known(protein: Protein, chunks: Chunks) -> list[Rejected]:
             if row in results.failed:
                 failed[item.key] = results.failed[row]
             else:
-                found[item.key] = results.probabilities[row]
+                predicted[item.key] = results.probabilities[row]
     key = unchanged(protein.sequence).key
     if key in failed:
         return unusable(protein, f"{protein.id}: {failed[key]}")
-    itself = protein.probabilities = found[key]
+    itself = protein.probabilities = predicted[key]
     for number, items in chunks.random(protein).items():
-        known = [found[item.key].mean(axis=0) for item in items if item.key in found]
+        known = [predicted[item.key].mean(axis=0) for item in items if item.key in predicted]
         if known:
             protein.backgrounds[number] = Background(np.array(known) - itself.mean(axis=0))
-    protein.found = {key: found[key] for key in _keys(protein) if key in found}
+    protein.found = {key: predicted[key] for key in _keys(protein) if key in predicted}
     return [
         Rejected(variant.id, variant.line, "failed", failed[key])
         for variant, key in zip(protein.listed, _keys(protein), strict=True)

@@ -152,10 +152,10 @@ class VariantModel:
             rows = self._embeddings(weights, items)
             n_labels = len(ensemble.thresholds)
             datasets[weights] = DerivedDataset(items, rows, self._data_of, n_labels)
-        found = ensemble.predict_datasets(
+        prediction = ensemble.predict_datasets(
             [datasets[weights] for weights in predictor.weights], lengths
         )
-        return found.of_models.transpose(1, 0, 2)
+        return prediction.of_models.transpose(1, 0, 2)
 
     # ------------------------------------------------------------------ graphs
 
@@ -254,12 +254,12 @@ def _encoded(
     """States [length, dim] of texts of at most one window, by text."""
     by_hash = {sha256_of_text(text): text for text in sorted(texts)}
     members = [Member(name, (), text[::width]) for name, text in by_hash.items()]
-    found = {}
+    states = {}
     for name, rows in embed(members, encoder, settings, by_hash):
         if rows.dtype != np.float16 and not np.isfinite(rows).all():
             raise not_finite(name, encoder.dtype)
-        found[by_hash[name]] = rows
-    return found
+        states[by_hash[name]] = rows
+    return states
 
 
 def _as_stored(graph: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

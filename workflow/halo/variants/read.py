@@ -154,8 +154,8 @@ def read_variants(
     rejected: list[Rejected] = []
     first_line: dict[tuple[str, str, str], int] = {}
     with regular_file(Path(path)) as file:
-        for found in _read(file, wildtypes):
-            result = _checked(found, max_length, first_line)
+        for candidate in _read(file, wildtypes):
+            result = _checked(candidate, max_length, first_line)
             if isinstance(result, Variant):
                 variants.append(result)
             else:
@@ -169,20 +169,20 @@ def read_variants(
 
 
 def _checked(
-    found: Variant | Rejected, max_length: int, first_line: dict[tuple[str, str, str], int]
+    candidate: Variant | Rejected, max_length: int, first_line: dict[tuple[str, str, str], int]
 ) -> Variant | Rejected:
     """The variant, or why it is not used; `first_line` has the variants until now."""
-    if isinstance(found, Rejected):
-        return found
-    if len(found.sequence) > max_length:
-        detail = f"{len(found.sequence):,} residues, more than {max_length:,} (--max-length)"
-        return Rejected(found.id, found.line, "too long", detail)
-    key = (found.protein, found.notation, found.id if found.paired_by else "")
+    if isinstance(candidate, Rejected):
+        return candidate
+    if len(candidate.sequence) > max_length:
+        detail = f"{len(candidate.sequence):,} residues, more than {max_length:,} (--max-length)"
+        return Rejected(candidate.id, candidate.line, "too long", detail)
+    key = (candidate.protein, candidate.notation, candidate.id if candidate.paired_by else "")
     if key in first_line:
-        detail = f"{found.notation} of {found.protein} is also in line {first_line[key]}"
-        return Rejected(found.id, found.line, "duplicate", detail)
-    first_line[key] = found.line
-    return found
+        detail = f"{candidate.notation} of {candidate.protein} is also in line {first_line[key]}"
+        return Rejected(candidate.id, candidate.line, "duplicate", detail)
+    first_line[key] = candidate.line
+    return candidate
 
 
 def _read(path: Path, wildtypes: WildTypes) -> Iterator[Variant | Rejected]:
@@ -248,16 +248,16 @@ def _in_list(lines: Sequence[str], wildtypes: WildTypes) -> Iterator[_Entry]:
 
 def _in_vcf(path: Path, lines: Sequence[str]) -> Iterator[_Entry]:
     """The protein notations in the column INFO, in each line once."""
-    found = False
+    any_change = False
     for number, line in enumerate(lines, start=1):
         fields = line.rstrip("\n").split("\t")
         if line.startswith("#") or len(fields) <= INFO:
             continue
         for text in dict.fromkeys(_IN_VCF.findall(fields[INFO])):
-            found = True
+            any_change = True
             name = fields[2] if fields[2] not in ("", ".") else ""
             yield _Entry(number, text.replace("%3D", "="), id=name)
-    if not found:
+    if not any_change:
         raise HaloError(
             f"{path}: a VCF without protein changes (p.) in the column INFO; annotate it, for "
             "instance with VEP --hgvs, or give a list of changes such as R97C"
@@ -281,9 +281,9 @@ def _protein_of(entry: _Entry, wildtypes: WildTypes) -> tuple[str, str]:
         if name and name != before and not (same and wildtypes.id_of(name)):
             raise NotationError(f"{text!r}: of the protein {before!r}, but the row names {name!r}")
         name, text = before, after
-    found = wildtypes.id_of(name) if name else wildtypes.only
-    if found is not None:
-        return found, text
+    wildtype = wildtypes.id_of(name) if name else wildtypes.only
+    if wildtype is not None:
+        return wildtype, text
     some = ", ".join(list(wildtypes.sequences)[:3])
     if name:
         raise NotationError(
@@ -372,8 +372,8 @@ def _pair(
     type, or the nearest one.
     """
     stated = re.search(r"(?:^|\s)wildtype=(\S+)", description)
-    if stated and (found := wildtypes.id_of(stated[1])):
-        return found, "name"
+    if stated and (named := wildtypes.id_of(stated[1])):
+        return named, "name"
     for one in wildtypes.names:
         if name.startswith(one) and name[len(one) : len(one) + 1] in ("", *"_-:/|."):
             return wildtypes.id_of(one), "name"

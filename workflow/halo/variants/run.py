@@ -141,8 +141,8 @@ def _add_listed(
     names = rows[rows["accession"] != ""].drop_duplicates("accession", keep=False)
     accessions = dict(zip(names["accession"], names["id"], strict=True))
     known = WildTypes({name: one.sequence for name, one in proteins.items()}, accessions)
-    found, rejected = read_variants(listed, known, max_length)
-    for variant in found:
+    variants, rejected = read_variants(listed, known, max_length)
+    for variant in variants:
         proteins[variant.protein].listed.append(variant)
     return rejected
 
