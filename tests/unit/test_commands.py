@@ -230,6 +230,14 @@ def test_a_run_without_a_configuration_or_snakemake(tmp_path, monkeypatch, start
     assert not started
 
 
+def test_a_configuration_that_is_no_yaml(tmp_path, monkeypatch, started):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("run: mine\n\tfolds: 5\n")
+    with pytest.raises(HaloError, match=r"config.yaml: not readable as YAML(.|\n)*line 2"):
+        halo("run")
+    assert not started
+
+
 @pytest.mark.slow
 def test_the_wheel_makes_a_configuration_and_runs_it(root, installed, tmp_path):
     """From an installation, in a folder elsewhere; jobs import the copy of the package there."""

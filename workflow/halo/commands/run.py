@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from halo.commands.repository import workflow_folder
+from halo.config.yaml_file import load_yaml
 from halo.errors import HaloError
 
 DESCRIPTION = """\
@@ -65,6 +66,7 @@ def job(arguments: argparse.Namespace) -> None:
         )
     if not arguments.directory.is_dir():
         raise HaloError(f"--directory: there is no folder {arguments.directory}")
+    load_yaml(arguments.configfile)  # Snakemake does not say in which line it cannot be read
     words = snakemake_words(arguments.configfile, arguments.directory, arguments.cores, given)
     # Jobs call `python`: it has to be that of this environment, whether it is activated or not.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
