@@ -1,129 +1,191 @@
 """Learning curves: what each part of HALO earns with more training proteins.
 
-DeepLoc 2.0 in the published division: partitions 0 to 2 for training, 3 for validation and
-calibration, 4 for the test; proteins similar to the test or the validation are removed from
-training. There are two sets: human proteins with a structure (contacts of AlphaFold's models, 370
-of them with coordinates), and all proteins. The training proteins of a smaller size are among those
-of a larger one. The language model is the repository's offline one, which has met no protein of
-partition 4, and nothing similar to one.
+DeepLoc 2.0 as divided by `config/deeploc2_offline.yaml`: partitions 0 to 2 for training, 3 for
+validation and calibration, 4 for the test; proteins similar to the test or the validation are
+removed from training. There are two sets: all proteins, and those with a structure (human ones;
+contacts of AlphaFold's models, 370 of them with coordinates). The training proteins of a smaller
+size are among those of a larger one, and calibration and test proteins are the same for all sizes.
+The language model is the repository's offline one, which has met no protein of partition 4, and
+nothing similar to one. With fewer training proteins there are more epochs, and all trainings stop
+early.
 
     make learning-curves
-    make learning-curves CURVES='--sets human --sizes 500 1500'
+    make learning-curves CURVES='--sets structure --sizes 500 1500'
 
-Each size is a run of the workflow below `results/`; what is done is kept, so the command can be
-repeated after an interruption. It prints the table in Markdown, with 95 % intervals over homology
-groups, pooled over the seeds, and as its last line one JSON object. The same figures are in
+Split, graphs and embeddings are those of the run in `results/deeploc2_offline`; Snakemake makes
+them first where they are missing. Each training is a job in a folder below
+`results/learning_curves/`; what is done is kept, so the command can be repeated after an
+interruption. It prints the tables in Markdown, with 95 % intervals over homology groups, averaged
+over the seeds, and as its last line one JSON object. The same figures are in
 `results/learning_curves/table.csv`.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import yaml
-from samples import DEEPLOC, SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTACTS = SHARED / "af2_contacts"
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from samples import SHARED  # noqa: E402
+
+from halo.evaluation.settings import EvaluationSettings  # noqa: E402
+from halo.evaluation.stage import evaluate  # noqa: E402
+from halo.fold_parts import TRAIN, read_assignments  # noqa: E402
+from halo.proteins.table import Proteins, read_proteins  # noqa: E402
+
+CONFIG = ROOT / "config/deeploc2_offline.yaml"
+OVERLAP = SHARED / "af2_contacts/overlap_by_dataset.csv.gz"
 FOLDER = Path("results/learning_curves")
+NEEDED = ("proteins.csv", "split/assignments.csv", "graphs.json", "embeddings.json")
 METRICS = {"macro_f1": "macro-F1", "macro_average_precision": "average precision"}
-METHODS: dict[str, dict[str, Any]] = {
-    "halo": {"class": "network"},
-    "without_structure": {
-        "class": "network", "network": {"modalities": ["embedding", "biochemistry"]}
-    },
-    "without_embedding": {
-        "class": "network", "network": {"modalities": ["structure", "biochemistry"]}
-    },
-    "neighbours_only": {"class": "network", "network": {"edges": "neighbours"}},
-    "light_attention": {"class": "light_attention"},
-}  # fmt: skip
-TEST, VALIDATION = 4, 3  # partitions
+SPLIT, FOLD = "predefined", "0"
+PART = f"part_{FOLD}"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A network: its class, and settings other than the defaults."""
+
+    method_class: str
+    network: dict[str, Any]
+
+
+METHODS = {
+    "halo": Method("network", {}),
+    "without_structure": Method("network", {"modalities": ["embedding", "biochemistry"]}),
+    "without_embedding": Method("network", {"modalities": ["structure", "biochemistry"]}),
+    "neighbours_only": Method("network", {"edges": "neighbours"}),
+    "light_attention": Method("light_attention", {}),
+}
 ALL = "all"
+EPOCHS = {"500": 60, "1500": 30, "5000": 15, ALL: 10}
 
 
-def proteins_of(name: str) -> pd.DataFrame:
-    """The proteins of a set, in an order that is the same for every size."""
-    table = pd.read_csv(DEEPLOC)
-    if name == "human":
-        structures = pd.read_csv(CONTACTS / "overlap_by_dataset.csv.gz")
-        known = structures[structures["dataset"] == "deeploc2_swissprot"]
-        known = known[known["graph_len_equal"] == 1]
-        table = table[table["ACC"].isin(known["record_id"])]
-    return table.sample(frac=1, random_state=1)
+@dataclass(frozen=True)
+class Curve:
+    """A point of the learning curves: the proteins of a set with a number of them for training."""
+
+    set_name: str
+    size: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its assignments and models are."""
+        return FOLDER / self.set_name / self.size
+
+    def models(self, seeds: Sequence[int]) -> list[Path]:
+        """The predictions of all methods."""
+        return [
+            self.folder / SPLIT / FOLD / str(seed) / method / "predictions.csv"
+            for method in METHODS
+            for seed in seeds
+        ]
 
 
-def sampled(table: pd.DataFrame, size: int | None, validation: int, test: int) -> pd.DataFrame:
-    """At most so many proteins for training (None: all), validation and test."""
-    training = table[~table["Partition"].isin([VALIDATION, TEST])]
-    parts = [training if size is None else training.head(size)]
-    for part, most in ((VALIDATION, validation), (TEST, test)):
-        parts.append(table[table["Partition"] == part].head(most))
-    return pd.concat(parts)
+def with_structure() -> set[str]:
+    """Ids of the proteins of DeepLoc 2.0 with contacts of all their residues."""
+    table = pd.read_csv(OVERLAP)
+    table = table[(table["dataset"] == "deeploc2_swissprot") & (table["graph_len_equal"] == 1)]
+    return set(table["record_id"])
 
 
-def configuration(name: str, table: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The configuration of the run with this name."""
-    return {
-        "run": name,
-        "seeds": arguments.seeds,
-        "shards": 2,
-        "dataset": {"registry": "deeploc2", "proteins": str(table)},
-        "split": {
-            "mode": "external",
-            "test": [str(TEST)],
-            "val": [str(VALIDATION)],
-            "val_fraction": 0.2,
-            "cal_fraction": 0.1,
-        },
-        "structures": {
-            "sources": [
-                {"kind": "folder", "path": str(SHARED / "afdb")},
-                {"kind": "contacts", "path": str(CONTACTS)},
-            ]
-        },
-        "embeddings": {"model": str(ROOT / "resources/language_model/esm2_offline.pt")},
-        "graphs": {"max_contacts": 12},
-        "network": {"hidden": arguments.hidden, "layers": 2},
-        "training": {
-            "epochs": arguments.epochs,
-            "patience": max(3, arguments.epochs // 3),
-            "learning_rate": 0.002,
-            "residues_per_batch": 8192,
-            "longest": arguments.longest,
-        },
-        "methods": METHODS,
-    }
+def restricted(assignments: pd.DataFrame, curve: Curve, validation: int) -> pd.DataFrame | None:
+    """The assignments of a curve's point; None if there are not so many training proteins.
+
+    Proteins that are left out are `removed`. The order in which proteins are taken is random and
+    the same for all sizes.
+    """
+    table = assignments.copy()
+    if curve.set_name == "structure":
+        table.loc[~table.index.isin(with_structure()), PART] = "removed"
+    order = np.random.default_rng(1).permutation(len(table))
+    for part, wanted in ((TRAIN, curve.size), ("val", str(validation))):
+        members = order[(table[PART] == part).to_numpy()[order]]
+        if wanted != ALL and part == TRAIN and len(members) < int(wanted):
+            return None
+        if wanted != ALL:
+            table.iloc[members[int(wanted) :], table.columns.get_loc(PART)] = "removed"
+    return table
 
 
-def run(name: str, config: dict[str, Any], cores: int) -> dict[str, Any]:
-    """Run the workflow as far as it is not done; the content of ``metrics.json``."""
-    file = FOLDER / f"{name}.yaml"
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
-    metrics = f"results/{name}/evaluation/metrics.json"
+def make_inputs(run: Path, cores: int) -> None:
+    """Let Snakemake make what the trainings read, where it is missing."""
+    if all((run / name).exists() for name in NEEDED):
+        print(f"split, graphs and embeddings of {run}", file=sys.stderr)
+        return
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--configfile", str(file), "--rerun-incomplete", "--cores", str(cores)]
-    command += ["--set-threads", "train=1", "embeddings=1", "--", metrics]
-    if subprocess.run(command, check=False).returncode:
-        sys.exit(f"{name}: the workflow has failed; repeat the command to continue")
-    return json.loads(Path(metrics).read_text(encoding="utf-8"))
+    command += ["--configfile", str(CONFIG), "--rerun-incomplete", "--cores", str(cores), "--"]
+    if subprocess.run(command + [str(run / name) for name in NEEDED], check=False).returncode:
+        sys.exit("the workflow has failed; repeat the command to continue")
 
 
-def rows_of(set_name: str, size: str, trained: int, metrics: dict[str, Any]) -> list[dict]:
+def commands(
+    curves: Sequence[Curve], arguments: argparse.Namespace
+) -> Iterator[tuple[Path, list[str]]]:
+    """Folder and command of each training that is not done, the largest first in each seed."""
+    run = arguments.run
+    execution = {"cache_gb": arguments.cache_gb, "residues_per_batch": 8192}
+    for seed in arguments.seeds:
+        for curve in curves:
+            training = {
+                "epochs": max(1, round(EPOCHS[curve.size] * arguments.epochs)),
+                "patience": 10,
+                "warmup_epochs": 0.5,
+                "learning_rate": 0.002,
+                "longest": 400,
+                "precision": "float32",  # the same on a CPU and a GPU
+            }
+            for name, method in METHODS.items():
+                folder = curve.folder / SPLIT / FOLD / str(seed) / name
+                if (folder / "model.json").exists():
+                    continue
+                network = {"hidden": 64, "layers": 2, **method.network}
+                command = [sys.executable, str(ROOT / "scripts/train.py")]
+                command += ["--proteins", str(run / "proteins.csv")]
+                command += ["--assignments", str(curve.folder / "assignments.csv")]
+                command += ["--graphs", str(run / "graphs.json")]
+                command += ["--embeddings", str(run / "embeddings.json")]
+                command += ["--store", str(arguments.store), "--split", SPLIT, "--fold", FOLD]
+                command += ["--seed", str(seed), "--method", name, "--class", method.method_class]
+                command += ["--out", str(folder), "--device", arguments.device]
+                command += ["--settings", json.dumps({"network": network, "training": training})]
+                command += ["--execution", json.dumps(execution), "--log", str(folder / "log")]
+                yield folder, command
+
+
+def train_one(folder: Path, command: Sequence[str]) -> None:
+    """One training; what it says is in its log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if done.returncode:
+        sys.exit(f"{folder}: the training has failed\n{done.stderr}")
+    print(f"{folder}: done", file=sys.stderr, flush=True)
+
+
+def rows_of(curve: Curve, trained: int, metrics: dict[str, Any]) -> list[dict]:
     """One row per method and metric; differences are those of halo to the method."""
     rows = []
     for method, content in metrics["methods"].items():
         for metric in METRICS:
-            found = content["overall"][metric]
+            value = content["overall"][metric]
             difference = metrics["differences"].get(method, {"overall": {}})["overall"]
             rows.append(
                 {
-                    **{"set": set_name, "size": size, "trained": trained, "method": method},
-                    **{"metric": metric, **{key: found[key] for key in ("value", "low", "high")}},
+                    **{"set": curve.set_name, "size": curve.size, "trained": trained},
+                    **{"tested": metrics["proteins"], "method": method, "metric": metric},
+                    **{key: value[key] for key in ("value", "low", "high")},
                     **{
                         f"difference_{key}": difference.get(metric, {}).get(key)
                         for key in ("value", "low", "high")
@@ -133,17 +195,34 @@ def rows_of(set_name: str, size: str, trained: int, metrics: dict[str, Any]) -> 
     return rows
 
 
+def evaluated(curve: Curve, proteins: Proteins, arguments: argparse.Namespace) -> list[dict]:
+    """The rows of a point, of the seeds whose trainings are all there."""
+    seeds = [s for s in arguments.seeds if all(path.exists() for path in curve.models([s]))]
+    if not seeds:
+        print(f"{curve.folder}: not all methods are trained", file=sys.stderr)
+        return []
+    assignments = read_assignments(curve.folder / "assignments.csv")
+    settings = EvaluationSettings()
+    metrics, _ = evaluate(proteins, assignments, curve.models(seeds), {}, settings)
+    rows = rows_of(curve, int((assignments[PART] == TRAIN).sum()), metrics)
+    return [{**row, "seeds": len(seeds)} for row in rows]
+
+
 def markdown(table: pd.DataFrame) -> str:
     """A section for each set and metric: a row per method, a column per size."""
     lines = []
     for (set_name, metric), part in table.groupby(["set", "metric"], sort=False):
+        part = part.sort_values("trained", kind="stable")
         trained = part.drop_duplicates("size").set_index("size")["trained"]
+        tested = part["tested"].iat[0]
+        name = {"structure": "proteins with a structure"}.get(str(set_name), "all proteins")
         lines += [
-            f"\n{METRICS[metric]}, {set_name} proteins\n",
+            f"\n{METRICS[str(metric)]}, {name}, {tested:,} test proteins\n",
             f"| method | {' | '.join(f'{count:,}' for count in trained)} |",
             "|---" * (len(trained) + 1) + "|",
         ]
-        for method, rows in part.groupby("method", sort=False):
+        for method in METHODS:
+            rows = part[part["method"] == method].set_index("size").reindex(trained.index)
             cells = [text(row) for row in rows.to_dict("records")]
             lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -159,41 +238,46 @@ def text(row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run all sizes and print the table."""
+    """Train all methods at all sizes and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sets", nargs="+", choices=("human", ALL), default=["human", ALL])
-    parser.add_argument("--sizes", nargs="+", default=["500", "1500", "5000", ALL])
+    parser.add_argument("--run", type=Path, default=Path("results/deeploc2_offline"))
+    parser.add_argument("--store", type=Path, default=Path("store"))
+    parser.add_argument("--sets", nargs="+", choices=(ALL, "structure"), default=[ALL, "structure"])
+    parser.add_argument("--sizes", nargs="+", choices=EPOCHS, default=[ALL, "5000", "1500", "500"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--validation", type=int, default=1500, help="most validation proteins")
-    parser.add_argument("--test", type=int, default=10_000, help="most test proteins")
-    parser.add_argument("--longest", type=int, default=800, help="residues of a crop in training")
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--hidden", type=int, default=64)
-    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--epochs", type=float, default=1.0, help="factor of the epochs")
+    parser.add_argument("--cache-gb", type=float, default=4.0, help="cache of each training")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
+    parser.add_argument("--cores", type=int, default=2, help="of Snakemake")
+    parser.add_argument("--evaluate-only", action="store_true", help="train nothing")
     arguments = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    rows: list[dict] = []
-    for set_name in arguments.sets:
-        proteins = proteins_of(set_name)
-        for size in arguments.sizes:
-            name = f"learning_curves_{set_name}_{size}"
-            wanted = None if size == ALL else int(size)
-            available = (~proteins["Partition"].isin([VALIDATION, TEST])).sum()
-            if wanted is not None and available < wanted:
-                print(f"{set_name}: only {available:,} proteins to train on", file=sys.stderr)
-                continue
-            chosen = sampled(proteins, wanted, arguments.validation, arguments.test)
-            table = FOLDER / f"{name}.csv"
-            chosen.to_csv(table, index=False)
-            metrics = run(name, configuration(name, table, arguments), arguments.cores)
-            description = next(Path(f"results/{name}").glob("external/0/*/halo/model.json"))
-            trained = json.loads(description.read_text(encoding="utf-8"))["proteins"]["train"]
-            rows += rows_of(set_name, size, trained, metrics)
-    found = pd.DataFrame(rows)
-    found.to_csv(FOLDER / "table.csv", index=False)
-    print(markdown(found))
+    make_inputs(arguments.run, arguments.cores)
+    assignments = read_assignments(arguments.run / "split/assignments.csv")
+    curves = []
+    for curve in [Curve(name, size) for name in arguments.sets for size in arguments.sizes]:
+        table = restricted(assignments, curve, arguments.validation)
+        if table is None:
+            print(f"{curve.folder}: there are fewer proteins to train on", file=sys.stderr)
+            continue
+        curve.folder.mkdir(parents=True, exist_ok=True)
+        table.to_csv(curve.folder / "assignments.csv")
+        curves.append(curve)
+    if not arguments.evaluate_only:
+        with ThreadPoolExecutor(arguments.jobs) as threads:
+            work = [threads.submit(train_one, *one) for one in commands(curves, arguments)]
+        for one in work:
+            one.result()
+    proteins = read_proteins(arguments.run / "proteins.csv")
+    rows = [row for curve in curves for row in evaluated(curve, proteins, arguments)]
+    if not rows:
+        sys.exit("there is nothing to evaluate")
+    table = pd.DataFrame(rows)
+    table.to_csv(FOLDER / "table.csv", index=False)
+    print(markdown(table))
     print(json.dumps({"name": "learning_curves", "rows": rows}))
 
 

@@ -238,7 +238,7 @@ def records() -> list[Record]:
 
 def segments() -> list[bytes]:
     """A segment, and its content in HDF5's older format, which has no checksums of its own."""
-    new = segment_content(LAYOUT, records(), {"device": "cpu"})
+    new = bytes(segment_content(LAYOUT, records(), {"device": "cpu"}))
     out = io.BytesIO()
     with h5py.File(io.BytesIO(new)) as source, h5py.File(out, "w", libver="earliest") as file:
         for name, value in source.attrs.items():

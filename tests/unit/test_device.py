@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.functional import scaled_dot_product_attention
 
 from halo import device, machine
 from halo.cli import process_number
@@ -24,9 +26,10 @@ from halo.device import (
     needing_memory,
     within_memory,
 )
-from halo.embeddings import padded
+from halo.embeddings import fused_layers, padded
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.encoder import encode
+from halo.embeddings.fused_layers import FusedEncoder
 from halo.embeddings.limits import NotFinite, require_finite
 from halo.embeddings.padded import (
     PaddedEncoder,
@@ -290,6 +293,36 @@ def test_packed_half_is_the_residues_without_padding(checkpoint):
     assert [len(part) for part in rows.split(lengths)] == lengths
 
 
+def attention_one_by_one(query, key, value, starts, *_):
+    """What a GPU's attention to concatenated sequences computes: here, each by itself."""
+    parts = [
+        scaled_dot_product_attention(*(part[a:b].transpose(0, 1) for part in (query, key, value)))
+        for a, b in pairwise(starts.tolist())
+    ]
+    return torch.cat([part.transpose(0, 1) for part in parts])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.1)])
+@pytest.mark.parametrize("layer", [-1, 1])
+def test_concatenated_and_padded_sequences_have_the_same_states(
+    checkpoint, monkeypatch, dtype, tolerance, layer
+):
+    monkeypatch.setattr(fused_layers, "varlen_attn", attention_one_by_one)
+    model, alphabet = load_esm2(checkpoint)
+    lengths = list(map(len, SEQUENCES))
+    tokens, is_residue = Tokenizer(alphabet).padded(SEQUENCES)
+    with torch.inference_mode():
+        expected = encode(model, tokens, layer)[is_residue]
+        encoder = PaddedEncoder(model, alphabet, layer, "cpu", dtype)
+        for encoder.packs in (False, True):
+            tokens, numbers = encoder.tokens(SEQUENCES)
+            assert numbers == lengths
+            rows = unpadded(
+                encoder.states(tokens, lengths), residue_rows(lengths, packed=encoder.packs)
+            )
+            assert (rows - expected).abs().max() < tolerance
+
+
 @pytest.mark.parametrize(("value", "finite"), [(1e5, True), (torch.inf, False), (torch.nan, False)])
 def test_values_beyond_float16_are_counted_on_the_device(value, finite):
     lengths = [3, 1, 4]
@@ -332,7 +365,7 @@ def test_on_the_gpu_nothing_has_to_be_waited_for():
     tokens, _ = Tokenizer(alphabet).padded(SEQUENCES)
     rows = residue_rows(list(map(len, SEQUENCES)))
     with FakeTensorMode(), torch.no_grad():
-        model = ESM2(2, 32, 4, alphabet)
-        hidden = encode(model, without_values(tokens))
+        encoder = FusedEncoder(ESM2(2, 32, 4, alphabet), -1, torch.bfloat16)
+        hidden = encoder.padded(without_values(tokens), has_padding=True)
         packed, _ = packed_half(hidden, without_values(rows))
     assert packed.shape == (sum(map(len, SEQUENCES)), 32)

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,6 +37,8 @@ __all__ = ["BUCKETS", "Array", "Layout", "Record", "Store", "Writer", "bucket_of
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
 INDEX = "index.json"
 WRITERS = 8  # segments written concurrently, to overlap the waits for fsync
+# Their content is built one by one: threads that compete for the lock of HDF5 take twice as long.
+_building = Lock()
 OPEN_SEGMENTS = 64  # open files per reader; clusters often allow 1,024 per process
 
 
@@ -305,7 +308,8 @@ class Store:
             numbers = map(number_of, folder.glob("*.h5"))
             number = max(time.time_ns(), 1 + max(numbers, default=0))
         path = folder / f"{number:020d}-{uuid.uuid4().hex[:8]}.h5"
-        content = segment_content(self.layout, records, provenance)
+        with _building:
+            content = segment_content(self.layout, records, provenance)
         with atomic_path(path, shared=True) as temporary, temporary.open("r+b") as file:
             # Not "wb": ext4 flushes a truncated and rewritten file when it is closed, in addition
             # to the fsync.

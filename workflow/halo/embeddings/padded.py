@@ -1,15 +1,16 @@
-"""Language models on a GPU, or in 16-bit precision: padded batches of similar length."""
+"""Language models on a GPU, or in 16-bit precision: batches of sequences of similar length."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from esm import Alphabet
 from esm.model.esm2 import ESM2
 from torch import Tensor
 
 from halo.device import moved, needing_memory
-from halo.embeddings.encoder import encode
+from halo.embeddings.fused_layers import FusedEncoder, can_pack
 from halo.embeddings.limits import require_finite
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
@@ -26,6 +27,7 @@ class PaddedModel(ABC):
     """
 
     ahead = 1
+    packs = False  # whether sequences are concatenated, [1, tokens of all], instead of padded
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class PaddedModel(ABC):
 
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
-        """Padded tokens of the texts, int64 [B, T], and the number of residues of each."""
+        """Tokens of the texts, int64 [B, T], and the number of residues of each."""
 
     @abstractmethod
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -65,13 +67,12 @@ class PaddedModel(ABC):
         result is fetched.
         """
         tokens, lengths = self.tokens(sequences)
-        with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
-            hidden = self.states(moved(tokens, self.device), lengths)
+        hidden = self.states(moved(tokens, self.device), lengths)
         first = self.special[0]
         if not self.on_gpu:
             whole = hidden.float()
             return lambda: [row[first : first + n] for row, n in zip(whole, lengths, strict=True)]
-        where = moved(residue_rows(lengths, self.special), self.device)
+        where = moved(residue_rows(lengths, self.special, self.packs), self.device)
         half, finite = packed_half(hidden, where)
         rows, in_range = fetched(half), fetched(finite)
         done = torch.cuda.Event()
@@ -93,7 +94,7 @@ class PaddedEncoder(PaddedModel):
     """Hidden states of ESM-2, ESM-1b or ESM-1v.
 
     Args:
-        model: the language model, see `PaddedModel`.
+        model: the language model, see `PaddedModel`; it loses its layers, see `FusedEncoder`.
         alphabet: its tokens.
         layer: layer of the states, as in `encode`.
         device: see `PaddedModel`.
@@ -106,16 +107,28 @@ class PaddedEncoder(PaddedModel):
         self, model: ESM2, alphabet: Alphabet, layer: int, device: str, dtype: torch.dtype
     ) -> None:
         self.tokenizer = Tokenizer(alphabet)
-        self.layer = layer
         super().__init__(model, device, dtype)
+        self.encoder = FusedEncoder(self.model, layer, dtype)
+        self.packs = can_pack(self.model, device, dtype)
 
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
-        """Padded tokens and the lengths of the texts."""
-        return self.tokenizer.padded(texts)[0], [len(text) for text in texts]
+        """Tokens and the lengths of the texts."""
+        lengths = [len(text) for text in texts]
+        if self.packs:
+            return self.tokenizer.packed(texts)[None], lengths
+        return self.tokenizer.padded(texts)[0], lengths
 
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
         """Hidden states of the layer."""
-        return encode(self.model, tokens, self.layer, padded=min(lengths) < max(lengths))
+        if not self.packs:
+            # Whether there is padding is not asked of `tokens`: the CPU would wait for the GPU.
+            return self.encoder.padded(tokens, min(lengths) < max(lengths))
+        sizes = np.array(lengths) + SPECIAL_TOKENS
+        starts = np.concatenate([[0], sizes.cumsum()])
+        places = torch.from_numpy(np.arange(starts[-1]) - np.repeat(starts[:-1], sizes))
+        begin = torch.from_numpy(starts.astype(np.int32))
+        where = moved(places, self.device), moved(begin, self.device)
+        return self.encoder.packed(tokens[0], *where, max(lengths) + SPECIAL_TOKENS)[None]
 
 
 def cast_products(model: torch.nn.Module, dtype: torch.dtype) -> None:
@@ -130,15 +143,20 @@ def cast_products(model: torch.nn.Module, dtype: torch.dtype) -> None:
 
 
 def residue_rows(
-    lengths: Sequence[int], special: tuple[int, int] = (1, SPECIAL_TOKENS - 1)
+    lengths: Sequence[int],
+    special: tuple[int, int] = (1, SPECIAL_TOKENS - 1),
+    packed: bool = False,
 ) -> Tensor:
-    """Indices of residues in a padded batch [B * T], int64 [sum of lengths].
+    """Indices of residues among the tokens of a batch, int64 [sum of lengths].
 
-    `special` is the number of special tokens before and behind the residues.
+    `special` is the number of special tokens before and behind the residues. Without `packed`, all
+    sequences are padded to the longest.
     """
-    width = max(lengths) + sum(special)
-    rows = [torch.arange(n) + number * width + special[0] for number, n in enumerate(lengths)]
-    return torch.cat(rows)
+    sizes = np.array(lengths)
+    rows = sizes + sum(special) if packed else np.full_like(sizes, max(lengths) + sum(special))
+    # The row of each residue: that of the first one of its sequence, and its number in it.
+    first = rows.cumsum() - rows + special[0] - (sizes.cumsum() - sizes)
+    return torch.from_numpy(np.repeat(first, sizes) + np.arange(sizes.sum()))
 
 
 def unpadded(hidden: Tensor, rows: Tensor) -> Tensor:

@@ -111,11 +111,13 @@ class TransformersModel(PaddedModel):
         """Hidden states of the layer."""
         # Attention is faster without a mask.
         padded = min(lengths) < max(lengths)
-        found = self.model(
-            input_ids=tokens,
-            attention_mask=tokens.ne(self.vocabulary.padding).long() if padded else None,
-            output_hidden_states=not self.is_last,
-        )
+        mixed = torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32)
+        with mixed:
+            found = self.model(
+                input_ids=tokens,
+                attention_mask=tokens.ne(self.vocabulary.padding).long() if padded else None,
+                output_hidden_states=not self.is_last,
+            )
         return found.last_hidden_state if self.is_last else found.hidden_states[self.layer]
 
     def _load(self, folder: Path) -> Any:
