@@ -301,6 +301,7 @@ def test_packages_that_are_missing_or_too_old(monkeypatch):
     assert "pip install --upgrade 'halo-localization[workflow]'" in str(found["workflow"])
     assert states(doctor.aligner()) == {"parasail": doctor.OK}
     versions["parasail"] = None  # a requirement on one platform only
+    assert states(doctor.aligner()) == {"parasail": doctor.FAULT}
     assert "-c bioconda parasail-python" in str(next(doctor.aligner()))
 
 
