@@ -91,12 +91,18 @@ def directed_with_loops(
     """
     own, row = (torch.arange(n, device=index.device) for n in (nodes, index.shape[1]))
     ends = torch.cat([index[1], index[0]])
-    means = segment(features.repeat(2, 1), ends, nodes, "mean")
-    sources = torch.cat([index[0], index[1], own])
-    targets, order = torch.sort(torch.cat([ends, own]), stable=True)
-    rows = torch.cat([row, row, len(row) + own])
-    begin = torch.searchsorted(targets, torch.arange(nodes + 1, device=index.device))
-    return torch.stack([sources[order], targets, rows[order]]), begin, torch.cat([features, means])
+    begin = torch.zeros(nodes + 1, dtype=torch.int64, device=index.device)
+    torch.cumsum(torch.bincount(ends, minlength=nodes) + 1, 0, out=begin[1:])
+    means = torch.cat([features, features.new_zeros(nodes, features.shape[1])])
+    total = means[len(row) :]
+    for end in (index[1], index[0]):
+        total.scatter_add_(0, end[:, None].expand_as(features), features)
+    total /= (begin.diff() - 1).clamp(min=1)[:, None]
+    # Sorting is faster with 32 bits.
+    targets, order = torch.sort(torch.cat([ends, own]).int(), stable=True)
+    sources = torch.cat([index[0], index[1], own]).index_select(0, order)
+    rows = torch.cat([row, row, len(row) + own]).index_select(0, order)
+    return torch.stack([sources, targets.long(), rows]), begin, means
 
 
 class GraphAttention(nn.Module):
