@@ -549,9 +549,10 @@ def test_yaml_that_is_read(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("\ufeffa: &x {b: 1}\nc: *x\nd: [*x, *x]\n")
     assert load_yaml(file) == {"a": {"b": 1}, "c": {"b": 1}, "d": [{"b": 1}, {"b": 1}]}
-    file.write_bytes("a: Golgi à\n".encode("latin-1"))
-    with pytest.raises(HaloError, match="not UTF-8"):
-        load_yaml(file)
+    for content in ("a: Golgi à\n".encode("latin-1"), b"\xef", b"\xef\xbb"):
+        file.write_bytes(content)
+        with pytest.raises(HaloError, match="not UTF-8"):
+            load_yaml(file)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def key_lines(paths: Iterable[Path]) -> dict[KeyPath, str]:
 def _read(path: Path) -> str:
     """The text of a file; tabs, which JSON allows and YAML does not, are blanks in JSON."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        # Not `read_text`, to which one or two bytes of a byte-order mark are an empty file.
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise HaloError(f"{path}: not UTF-8; save it in this encoding") from None
     except OSError as error:

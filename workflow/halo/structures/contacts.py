@@ -74,6 +74,8 @@ class Contacts:
             accession, length = accessions[row], int(lengths[row])
             if accession in self._models or length > MAX_LENGTH:
                 continue
+            if length < 1:
+                raise ValueError(f"{accession} has {length} residues")
             part = slice(int(offsets[row]), int(offsets[row + 1]))
             first = np.cumsum(di[part].astype(np.int64))
             pairs = np.stack([first, first + dj[part]], axis=1)
