@@ -13,9 +13,9 @@ import torch
 
 HERE = Path(__file__).parent
 BENCHMARKS = {
-    "embed": ("bench_embed.py", "--device", "cuda"),
+    "embed": ("bench_embed.py", "--device", "cuda", "--proteins", "1000", "--rounds", "1"),
     "host": ("bench_host.py",),
-    "train": ("bench_train.py",),
+    "train": ("bench_train.py", "--number", "24"),  # the peer takes a second per model
 }
 
 

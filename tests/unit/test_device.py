@@ -323,6 +323,33 @@ def test_concatenated_and_padded_sequences_have_the_same_states(
             assert (rows - expected).abs().max() < tolerance
 
 
+@pytest.mark.parametrize(
+    ("heads", "capability", "fails", "packs"),
+    [
+        (4, A100, False, True),
+        (4, V100, False, False),
+        (16, A100, False, False),
+        (4, A100, True, False),
+    ],
+    ids=["A100", "V100", "narrow heads", "not supported"],
+)
+def test_where_sequences_are_concatenated(monkeypatch, caplog, heads, capability, fails, packs):
+    """On the device "meta", which computes nothing."""
+
+    def attention(*_):
+        if fails:
+            raise RuntimeError("this build has no kernels\nfor this GPU")
+
+    monkeypatch.setattr(fused_layers, "varlen_attn", attention)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    model = ESM2(1, 64, heads, Alphabet.from_architecture("ESM-1b"))
+    with caplog.at_level(logging.INFO, "halo"):
+        assert fused_layers.can_pack(model, "meta", torch.bfloat16) == packs
+    assert ("padded: this build has no kernels" in caplog.text) == fails
+    assert not fused_layers.can_pack(model, "meta", torch.float32)
+    assert not fused_layers.can_pack(model, "cpu", torch.bfloat16)
+
+
 @pytest.mark.parametrize(("value", "finite"), [(1e5, True), (torch.inf, False), (torch.nan, False)])
 def test_values_beyond_float16_are_counted_on_the_device(value, finite):
     lengths = [3, 1, 4]

@@ -5,6 +5,7 @@ small operations than on matrix products: the input of a layer is converted once
 projections, and the rotary positions and the mask are converted again in every layer.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ try:
     from torch.nn.attention.varlen import varlen_attn  # since PyTorch 2.10
 except ImportError:
     varlen_attn = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
 
 HEAD_MULTIPLE = 8  # channels of a head, for attention to concatenated sequences
 ALIGNMENT = 16  # elements; a mask with other strides is copied in every layer
@@ -115,11 +118,25 @@ class FusedEncoder:
 
 
 def can_pack(model: ESM2, device: str, dtype: torch.dtype) -> bool:
-    """Whether PyTorch attends to concatenated sequences on this device, in this dtype."""
+    """Whether PyTorch attends to concatenated sequences on this device, in this dtype.
+
+    What a build of PyTorch supports is not documented, so it is tried with a few zeros.
+    """
     if varlen_attn is None or device == "cpu" or dtype == torch.float32:
         return False
     width = model.embed_dim // model.attention_heads
-    return width % HEAD_MULTIPLE == 0 and torch.version.hip is None and has_bfloat16(device)
+    if width % HEAD_MULTIPLE or not has_bfloat16(device):
+        return False
+    states = torch.zeros(2, model.attention_heads, width, dtype=dtype, device=device)
+    starts = torch.zeros(2, dtype=torch.int32, device=device)
+    starts[1] = len(states)
+    try:
+        varlen_attn(states, states, states, starts, starts, len(states), len(states))
+    except RuntimeError as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        log.info("no attention to concatenated sequences here, they are padded: %s", reason)
+        return False
+    return True
 
 
 @dataclass(frozen=True)
