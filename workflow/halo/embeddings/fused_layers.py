@@ -35,10 +35,8 @@ log = logging.getLogger(__name__)
 HEAD_MULTIPLE = 8  # channels of a head, for attention to concatenated sequences
 ALIGNMENT = 16  # elements; a mask with other strides is copied in every layer
 
-
-Attend = Callable[
-    [Tensor, Tensor, Tensor], Tensor
-]  # of query, key and value [..., heads, head_dim]
+# Attention of query, key and value, each [B, T, heads, head_dim].
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class FusedEncoder:
