@@ -26,10 +26,10 @@ from halo.device import (
     needing_memory,
     within_memory,
 )
-from halo.embeddings import fused_layers, padded
+from halo.embeddings import padded
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.encoder import encode
-from halo.embeddings.fused_layers import FusedEncoder
+from halo.embeddings.fused_layers import FusedEncoder, packed_attention
 from halo.embeddings.limits import NotFinite, require_finite
 from halo.embeddings.padded import (
     PaddedEncoder,
@@ -305,21 +305,19 @@ def attention_one_by_one(query, key, value, starts, *_):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.1)])
 @pytest.mark.parametrize("layer", [-1, 1])
 def test_concatenated_and_padded_sequences_have_the_same_states(
-    checkpoint, monkeypatch, dtype, tolerance, layer
+    checkpoint, dtype, tolerance, layer
 ):
-    monkeypatch.setattr(fused_layers, "varlen_attn", attention_one_by_one)
     model, alphabet = load_esm2(checkpoint)
     lengths = list(map(len, SEQUENCES))
     tokens, is_residue = Tokenizer(alphabet).padded(SEQUENCES)
     with torch.inference_mode():
         expected = encode(model, tokens, layer)[is_residue]
         encoder = PaddedEncoder(model, alphabet, layer, "cpu", dtype)
-        for encoder.packs in (False, True):
+        for encoder.attention in (None, attention_one_by_one):
             tokens, numbers = encoder.tokens(SEQUENCES)
             assert numbers == lengths
-            rows = unpadded(
-                encoder.states(tokens, lengths), residue_rows(lengths, packed=encoder.packs)
-            )
+            places = residue_rows(lengths, packed=encoder.attention is not None)
+            rows = unpadded(encoder.states(tokens, lengths), places)
             assert (rows - expected).abs().max() < tolerance
 
 
@@ -340,14 +338,15 @@ def test_where_sequences_are_concatenated(monkeypatch, caplog, heads, capability
         if fails:
             raise RuntimeError("this build has no kernels\nfor this GPU")
 
-    monkeypatch.setattr(fused_layers, "varlen_attn", attention)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", attention)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
     model = ESM2(1, 64, heads, Alphabet.from_architecture("ESM-1b"))
     with caplog.at_level(logging.INFO, "halo"):
-        assert fused_layers.can_pack(model, "meta", torch.bfloat16) == packs
+        found = packed_attention(model, "meta", torch.bfloat16)
+    assert (found is attention) == packs
     assert ("padded: this build has no kernels" in caplog.text) == fails
-    assert not fused_layers.can_pack(model, "meta", torch.float32)
-    assert not fused_layers.can_pack(model, "cpu", torch.bfloat16)
+    assert packed_attention(model, "meta", torch.float32) is None
+    assert packed_attention(model, "cpu", torch.bfloat16) is None
 
 
 @pytest.mark.parametrize(("value", "finite"), [(1e5, True), (torch.inf, False), (torch.nan, False)])

@@ -118,15 +118,27 @@ def frequencies(model: ESM2) -> Tensor:
 
 
 def rotation(frequencies: Tensor, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the first `length` rotary positions, float32 [length, head_dim]."""
+    """Factors of the first `length` rotary positions for `rotated`, float32 [length, head_dim].
+
+    They are the cosines of the angles, and the sines, negative for the first half of the channels.
+    """
     angles = torch.outer(torch.arange(length, device=device).float(), frequencies)
-    angles = torch.cat([angles, angles], dim=1)
-    return angles.cos(), angles.sin()
+    cosines, sines = angles.cos(), angles.sin()
+    return torch.cat([cosines, cosines], dim=1), torch.cat([-sines, sines], dim=1)
+
+
+def rotated(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """States [..., head_dim] with rotary positions (Su et al. 2021).
+
+    ESM-2 pairs channel i of a head with i + half of the head. The factors are those of `rotation`,
+    in the dtype of the states.
+    """
+    swapped = states.roll(states.shape[-1] // 2, dims=-1)
+    return torch.addcmul(states * cosines, swapped, sines)
 
 
 def _rotated(states: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
     if turns is None:  # of learned positions
         return states
     cosines, sines = (part.to(states.dtype) for part in turns)
-    first, second = states.chunk(2, dim=-1)
-    return states * cosines + torch.cat([-second, first], dim=-1) * sines
+    return rotated(states, cosines, sines)

@@ -8,6 +8,7 @@ projections, and the rotary positions and the mask are converted again in every 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from esm.model.esm2 import ESM2
@@ -21,14 +22,10 @@ from halo.embeddings.encoder import (
     frequencies,
     is_rotary,
     require_window,
+    rotated,
     rotation,
 )
 from halo.embeddings.tokens import SPECIAL_TOKENS
-
-try:
-    from torch.nn.attention.varlen import varlen_attn  # since PyTorch 2.10
-except ImportError:
-    varlen_attn = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +75,14 @@ class FusedEncoder:
 
         return self._states(tokens, padding, places, width, attend)
 
-    def packed(self, tokens: Tensor, places: Tensor, starts: Tensor, width: int) -> Tensor:
+    def packed(
+        self,
+        tokens: Tensor,
+        places: Tensor,
+        starts: Tensor,
+        width: int,
+        attention: Callable[..., Any],
+    ) -> Tensor:
         """Hidden states, float32 [N, dim], of concatenated sequences, on a GPU.
 
         Parameters
@@ -86,12 +90,11 @@ class FusedEncoder:
         tokens, places : int64 [N], and the number of each token in its sequence
         starts : int32 [sequences + 1], the first token of each, and N
         width : number of tokens of the longest sequence
+        attention : see `packed_attention`
         """
-        assert varlen_attn is not None
 
         def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            mixed = varlen_attn(query[0], key[0], value[0], starts, starts, width, width)
-            assert isinstance(mixed, Tensor)
+            mixed = attention(query[0], key[0], value[0], starts, starts, width, width)
             return mixed[None]
 
         one = tokens[None]
@@ -106,25 +109,28 @@ class FusedEncoder:
         hidden = embedded(model, tokens, padding, places)
         turns = None
         if self.frequencies is not None:
-            cosines, sines = rotation(self.frequencies, width, tokens.device)
-            first, second = sines.chunk(2, dim=1)
-            rows = cosines, torch.cat([-first, second], dim=1)
+            rows = rotation(self.frequencies, width, tokens.device)
             turns = tuple(part.to(self.dtype)[places, None, None] for part in rows)
         for layer in self.layers:
             hidden = layer(hidden, turns, attend)
         return model.emb_layer_norm_after(hidden) if self.is_last else hidden
 
 
-def can_pack(model: ESM2, device: str, dtype: torch.dtype) -> bool:
-    """Whether PyTorch attends to concatenated sequences on this device, in this dtype.
+def packed_attention(model: ESM2, device: str, dtype: torch.dtype) -> Callable[..., Any] | None:
+    """PyTorch's attention to concatenated sequences; None if it has none for this device and dtype.
 
     What a build of PyTorch supports is not documented, so it is tried with a few zeros.
     """
-    if varlen_attn is None or device == "cpu" or dtype == torch.float32:
-        return False
     width = model.embed_dim // model.attention_heads
-    if width % HEAD_MULTIPLE or not has_bfloat16(device):
-        return False
+    if device == "cpu" or dtype == torch.float32 or width % HEAD_MULTIPLE:
+        return None
+    if not has_bfloat16(device):
+        return None
+    try:
+        # Since PyTorch 2.10. The import takes a second and 140 MB.
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
     states = torch.zeros(2, model.attention_heads, width, dtype=dtype, device=device)
     starts = torch.zeros(2, dtype=torch.int32, device=device)
     starts[1] = len(states)
@@ -133,8 +139,8 @@ def can_pack(model: ESM2, device: str, dtype: torch.dtype) -> bool:
     except RuntimeError as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         log.info("no attention to concatenated sequences here, they are padded: %s", reason)
-        return False
-    return True
+        return None
+    return varlen_attn
 
 
 @dataclass(frozen=True)
@@ -185,16 +191,6 @@ class FusedLayer:
         hidden = hidden + functional.linear(attend(query, key, value).flatten(2), *self.join)
         wide = functional.linear(self.norm(hidden).to(self.dtype), *self.widen)
         return hidden + functional.linear(functional.gelu(wide), *self.narrow)
-
-
-def rotated(states: Tensor, cosines: Tensor, signed_sines: Tensor) -> Tensor:
-    """States [B, T, 2, heads, head_dim] with rotary positions (Su et al. 2021).
-
-    `cosines` and `signed_sines` are those of each token, [T, 1, 1, head_dim]. ESM-2 pairs channel i
-    of a head with i + half of the head; the sines are negative for the first half.
-    """
-    swapped = states.roll(states.shape[-1] // 2, dims=-1)
-    return torch.addcmul(states * cosines, swapped, signed_sines)
 
 
 def additive_mask(padding: Tensor, dtype: torch.dtype) -> Tensor:

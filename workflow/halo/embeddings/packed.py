@@ -110,7 +110,7 @@ class PackedEncoder:
         if self.frequencies is not None:
             cosines, sines = rotation(self.frequencies, max(lengths), hidden.device)
             half = cosines.shape[1] // 2
-            turns = torch.complex(cosines[:, :half], sines[:, :half])[places, None, None]
+            turns = torch.complex(cosines[:, half:], sines[:, half:])[places, None, None]
         for layer in self.layers:
             projected = layer.project(layer.attention_norm(hidden))
             hidden = hidden + layer.join(self._mixed(projected, lengths, turns))

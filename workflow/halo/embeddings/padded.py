@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from esm.model.esm2 import ESM2
 from torch import Tensor
 
 from halo.device import moved, needing_memory
-from halo.embeddings.fused_layers import FusedEncoder, can_pack
+from halo.embeddings.fused_layers import FusedEncoder, packed_attention
 from halo.embeddings.limits import require_finite
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
@@ -27,7 +28,7 @@ class PaddedModel(ABC):
     """
 
     ahead = 1
-    packs = False  # whether sequences are concatenated, [1, tokens of all], instead of padded
+    attention: Callable[..., Any] | None = None  # to concatenated sequences; None: padded ones
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class PaddedModel(ABC):
         if not self.on_gpu:
             whole = hidden.float()
             return lambda: [row[first : first + n] for row, n in zip(whole, lengths, strict=True)]
-        where = moved(residue_rows(lengths, self.special, self.packs), self.device)
+        where = moved(residue_rows(lengths, self.special, self.attention is not None), self.device)
         half, finite = packed_half(hidden, where)
         rows, in_range = fetched(half), fetched(finite)
         done = torch.cuda.Event()
@@ -109,18 +110,18 @@ class PaddedEncoder(PaddedModel):
         self.tokenizer = Tokenizer(alphabet)
         super().__init__(model, device, dtype)
         self.encoder = FusedEncoder(self.model, layer, dtype)
-        self.packs = can_pack(self.model, device, dtype)
+        self.attention = packed_attention(self.model, device, dtype)
 
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
         """Tokens and the lengths of the texts."""
         lengths = [len(text) for text in texts]
-        if self.packs:
+        if self.attention is not None:
             return self.tokenizer.packed(texts)[None], lengths
         return self.tokenizer.padded(texts)[0], lengths
 
     def states(self, tokens: Tensor, lengths: Sequence[int]) -> Tensor:
         """Hidden states of the layer."""
-        if not self.packs:
+        if self.attention is None:
             # Whether there is padding is not asked of `tokens`: the CPU would wait for the GPU.
             return self.encoder.padded(tokens, min(lengths) < max(lengths))
         sizes = np.array(lengths) + SPECIAL_TOKENS
@@ -128,7 +129,8 @@ class PaddedEncoder(PaddedModel):
         places = torch.from_numpy(np.arange(starts[-1]) - np.repeat(starts[:-1], sizes))
         begin = torch.from_numpy(starts.astype(np.int32))
         where = moved(places, self.device), moved(begin, self.device)
-        return self.encoder.packed(tokens[0], *where, max(lengths) + SPECIAL_TOKENS)[None]
+        width = max(lengths) + SPECIAL_TOKENS
+        return self.encoder.packed(tokens[0], *where, width, self.attention)[None]
 
 
 def cast_products(model: torch.nn.Module, dtype: torch.dtype) -> None:
