@@ -1,9 +1,11 @@
 """Embeddings of files: layouts, what cannot be used and why, and their way into the store."""
 
 import hashlib
+import multiprocessing
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 
+from halo.embeddings import hdf5_names
 from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embedded import only_embedded
 from halo.embeddings.files import EmbeddingFile, index_of, require_usable
@@ -368,3 +371,37 @@ def test_no_language_model_and_no_pytorch_is_needed():
     environment = {**os.environ, "PYTHONPATH": "workflow"}
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, check=True)
+
+
+def with_endless_heap(path: Path) -> Path:
+    """A file whose heap of texts ends with an object of a wrong size, from which HDF5 goes on."""
+    with h5py.File(path, "w") as file:
+        for name in ("a", "b"):
+            data = file.create_dataset(name, data=np.ones((3, 4), np.float32))
+            data.attrs["original_id"] = f"protein {name}"
+    content = bytearray(path.read_bytes())
+    # Two objects of 16 bytes and their texts behind the head of 16; then the size of what is free.
+    at = content.index(b"GCOL") + 16 + 2 * (16 + 16) + 8
+    assert int.from_bytes(content[at : at + 8], "little") == 4096 - at + 8 + content.index(b"GCOL")
+    content[at : at + 8] = (16).to_bytes(8, "little")
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_from_which_hdf5_does_not_return(tmp_path, monkeypatch):
+    path = with_endless_heap(tmp_path / "x.h5")
+    monkeypatch.setattr(hdf5_names, "SILENT", 2.0)
+    with pytest.raises(HaloError, match=r"x\.h5: damaged HDF5 file \(HDF5 has not returned"):
+        EmbeddingFile(path).entries  # noqa: B018
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the replacement does not reach the process")
+def test_a_file_from_which_hdf5_crashes(tmp_path, monkeypatch):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.ones((3, 4), np.float32)
+    found = EmbeddingFile(path)
+    monkeypatch.setattr(h5py, "File", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(HaloError, match=r"x\.h5: damaged HDF5 file \(HDF5 crashes\)"):
+        found.entries  # noqa: B018

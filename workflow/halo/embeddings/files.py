@@ -23,19 +23,16 @@ import h5py
 import numpy as np
 
 from halo.embeddings.checkpoint_file import HEAD, foreign_fault
+from halo.embeddings.hdf5_names import DAMAGED, names_of
 from halo.embeddings.index import Entry, Indexed
 from halo.embeddings.pattern import ID, split_pattern
 from halo.errors import HaloError
 from halo.files import listing_digest, sha256_of_file
 
-ORIGINAL_ID = "original_id"
 ENDINGS = (".npy", ".pt")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 REPRESENTATIONS = "representations"  # by layer, in the files of fair-esm's extract.py
-MADE = "make the file again"
 MOST_NUMBERS = 1 << 30  # of an embedding; titin has 88 million of ESM-2 with 3B parameters
-# What h5py raises for damaged files, and for types that numpy does not have.
-DAMAGED = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
 
 
 class UnusableEmbedding(ValueError):
@@ -96,24 +93,15 @@ class EmbeddingFile:
     @cached_property
     def entries(self) -> list[Entry]:
         """All embeddings; HaloError if there is none."""
-        try:
-            found = list(self._in_folder() if self.pattern is not None else self._in_hdf5())
-        except DAMAGED as error:
-            raise HaloError(f"{self.path}: damaged HDF5 file ({error}); {MADE}") from None
+        found = list(self._in_folder() if self.pattern is not None else self._in_hdf5())
         if not found:
             what = f"no file {self.pattern}.npy or .pt" if self.pattern else "no data set"
             raise HaloError(f"{self.path}: {what}, so there are no embeddings; correct the path")
         return found
 
     def _in_hdf5(self) -> Iterator[Entry]:
-        names: list[str] = []
-        self._hdf5.visititems(
-            lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None
-        )
-        for key in names:
-            given = self._hdf5[key].attrs.get(ORIGINAL_ID)
-            name = given.decode("utf-8", "replace") if isinstance(given, bytes) else given
-            yield Entry(key, name if isinstance(name, str) and name else key)
+        for key, name in names_of(self.path):
+            yield Entry(key, name or key)
 
     def _in_folder(self) -> Iterator[Entry]:
         assert self.pattern is not None
@@ -226,7 +214,9 @@ def _require_hdf5(path: Path) -> None:
             with h5py.File(path, "r", locking=False):
                 return
         except (OSError, RuntimeError) as error:
-            raise HaloError(f"{path}: truncated or damaged ({error}); {MADE}") from None
+            raise HaloError(
+                f"{path}: truncated or damaged ({error}); make the file again"
+            ) from None
     what = foreign_fault(head, "download it again", "an HDF5 file") or (
         "not an HDF5 file; give one, or a folder of .npy or .pt files"
     )
