@@ -52,7 +52,9 @@ def seconds_of(
     subprocess.run(list(map(str, command)), check=True, env=given)
     with np.load(out) as content:
         seconds = {name: float(content[name]) for name in ("clock", "cpu")}
-        return seconds, [content[f"states{number}"] for number in range(COMPARED)]
+        return seconds, [
+            content[f"states{number}"] for number in range(min(COMPARED, len(sequences)))
+        ]
 
 
 def main(path: str, texts: str, precision: str, out: str) -> None:
