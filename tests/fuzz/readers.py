@@ -502,10 +502,7 @@ def language_model(path: Path) -> None:
 
 
 def names_in_this_process(path: Path) -> Iterator[tuple[str, str | None]]:
-    """In place of `hdf5_names.names_of`, whose process the guard does not allow.
-
-    So an input from which HDF5 does not return, which the process is for, counts as a fault.
-    """
+    """In place of `hdf5_names.names_of`, whose process the guard does not allow."""
     try:
         yield from hdf5_names.read_names(path)
     except hdf5_names.DAMAGED as error:
