@@ -268,6 +268,7 @@ FAULTS = {
     "t5": (None, {"model_type": "t5"}, r"without tokenizer.json or spiece.model \(ProtT5"),
     "other numbers": (None, {"layer_norm_eps": 1e-12}, "layer_norm_eps is 1e-12, and HALO"),
     "other shape": (None, {"num_hidden_layers": 3}, "do not fit the architecture"),
+    "other heads": (None, {"num_attention_heads": 3}, "3 heads for a width of"),
     "other width": (None, {"intermediate_size": 8}, "intermediate_size is not four times"),
     "damaged": (None, {"num_attention_heads": None}, "config.json: damaged, or of no ESM-2"),
 }

@@ -78,6 +78,8 @@ def build_esm2(
     ValueError
         if the weights do not fit the architecture, or are NaN or infinite
     """
+    if architecture.heads < 1 or architecture.dim % architecture.heads:
+        raise ValueError(_misfit(f"{architecture.heads} heads for a width of {architecture.dim}"))
     alphabet = Alphabet.from_architecture("ESM-1b")  # ESM-2 uses the alphabet of ESM-1b
     shape = (architecture.layers, architecture.dim, architecture.heads)
     with _NoFirstWeights():
