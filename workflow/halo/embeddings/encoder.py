@@ -5,15 +5,20 @@ logits of all tokens. Embeddings and fine-tuning need neither. The modules and w
 fair-esm.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from esm.model.esm2 import ESM2
 from esm.modules import TransformerLayer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from halo.embeddings.tokens import SPECIAL_TOKENS
 from halo.errors import HaloError
+
+Layer = TypeVar("Layer")
 
 MASKED_IN_TRAINING = 0.15 * 0.8  # fraction of <mask> tokens in the training of ESM-2
 
@@ -74,6 +79,23 @@ def embedded(model: ESM2, tokens: Tensor, padding: Tensor, places: Tensor) -> Te
         hidden = hidden + model.embed_positions(places + model.padding_idx + 1)
         hidden = model.emb_layer_norm_before(hidden)
     return hidden.masked_fill(padding[:, :, None], 0.0)
+
+
+def take_layers(
+    model: ESM2, layer: int, convert: Callable[[TransformerLayer], Layer]
+) -> tuple[list[Layer], bool]:
+    """The converted layers up to `layer` (as in `encode`), and whether that is the last one.
+
+    Each is removed from the model when it is converted, so that weights are not in memory twice.
+    """
+    index = layer % (model.num_layers + 1)
+    layers = []
+    with torch.inference_mode():
+        for number in range(index):
+            layers.append(convert(model.layers[number]))
+            model.layers[number] = nn.Identity()
+    model.layers = nn.ModuleList()
+    return layers, index == model.num_layers
 
 
 def is_rotary(model: ESM2) -> bool:

@@ -24,6 +24,7 @@ from halo.embeddings.encoder import (
     require_window,
     rotated,
     rotation,
+    take_layers,
 )
 from halo.embeddings.tokens import SPECIAL_TOKENS
 
@@ -48,15 +49,10 @@ class FusedEncoder:
 
     def __init__(self, model: ESM2, layer: int, dtype: torch.dtype) -> None:
         self.model, self.dtype = model, dtype
-        index = layer % (model.num_layers + 1)
-        self.is_last = index == model.num_layers
         self.frequencies = frequencies(model) if is_rotary(model) else None
-        self.layers = []
-        with torch.inference_mode():
-            for number in range(index):
-                self.layers.append(FusedLayer.of(model.layers[number], dtype))
-                model.layers[number] = nn.Identity()
-        model.layers = nn.ModuleList()
+        self.layers, self.is_last = take_layers(
+            model, layer, lambda module: FusedLayer.of(module, dtype)
+        )
 
     def padded(self, tokens: Tensor, has_padding: bool) -> Tensor:
         """Hidden states, float32 [B, T, dim], of sequences that are padded at the end.
@@ -162,7 +158,7 @@ class FusedLayer:
         own = module.self_attn
         projections = own.q_proj, own.k_proj, own.v_proj
 
-        def both(*modules: nn.Module) -> tuple[Tensor, Tensor]:
+        def joined(*modules: nn.Module) -> tuple[Tensor, Tensor]:
             weight, bias = (
                 torch.cat([getattr(part, name).to(dtype) for part in modules])
                 for name in ("weight", "bias")
@@ -171,11 +167,11 @@ class FusedLayer:
 
         return cls(
             module.self_attn_layer_norm,
-            both(*projections),
-            both(own.out_proj),
+            joined(*projections),
+            joined(own.out_proj),
             module.final_layer_norm,
-            both(module.fc1),
-            both(module.fc2),
+            joined(module.fc1),
+            joined(module.fc2),
             own.num_heads,
             dtype,
         )
@@ -184,10 +180,10 @@ class FusedLayer:
         """States [B, T, dim] after the layer; `turns` are the arguments of `rotated`."""
         normed = self.attention_norm(hidden).to(self.dtype)
         projected = functional.linear(normed, *self.project).unflatten(2, (3, self.heads, -1))
-        both, value = projected[:, :, :2], projected[:, :, 2]
+        query_and_key, value = projected[:, :, :2], projected[:, :, 2]
         if turns is not None:
-            both = rotated(both, *turns)
-        query, key = both.unbind(2)
+            query_and_key = rotated(query_and_key, *turns)
+        query, key = query_and_key.unbind(2)
         hidden = hidden + functional.linear(attend(query, key, value).flatten(2), *self.join)
         wide = functional.linear(self.norm(hidden).to(self.dtype), *self.widen)
         return hidden + functional.linear(functional.gelu(wide), *self.narrow)

@@ -18,7 +18,14 @@ from esm.modules import TransformerLayer
 from torch import Tensor
 
 from halo.embeddings.attention import attention
-from halo.embeddings.encoder import embedded, frequencies, is_rotary, require_window, rotation
+from halo.embeddings.encoder import (
+    embedded,
+    frequencies,
+    is_rotary,
+    require_window,
+    rotation,
+    take_layers,
+)
 from halo.embeddings.onednn import linear
 from halo.embeddings.tokens import SPECIAL_TOKENS, Tokenizer
 
@@ -75,15 +82,8 @@ class PackedEncoder:
         self.tokenizer = Tokenizer(alphabet)
         self.model = model
         self.heads = model.attention_heads
-        index = layer % (model.num_layers + 1)
-        self.is_last = index == model.num_layers
         self.frequencies = frequencies(model) if is_rotary(model) else None
-        self.layers = []
-        with torch.inference_mode():
-            for number in range(index):
-                self.layers.append(_Layer.of(model.layers[number]))
-                model.layers[number] = torch.nn.Identity()
-        model.layers = torch.nn.ModuleList()
+        self.layers, self.is_last = take_layers(model, layer, _Layer.of)
         threads = torch.get_num_threads()
         self.pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         self.ahead = 1 + threads // 2  # a batch has several parts
