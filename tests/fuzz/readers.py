@@ -11,7 +11,7 @@ import json
 import lzma
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -38,9 +38,9 @@ from fuzz.mutations import (
 )
 from halo.biochemistry import SCALES_FILE
 from halo.config import checked_config, key_lines, load_yaml
-from halo.embeddings import hdf5_names
 from halo.embeddings.checkpoint import load_esm2
 from halo.embeddings.files import EmbeddingFile, index_of, require_usable
+from halo.embeddings.hdf5_names import names_here
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.predict.accession_list import find_list
@@ -501,18 +501,13 @@ def language_model(path: Path) -> None:
         model(torch.tensor([[0, 5, 6, 2]]), repr_layers=[model.num_layers])
 
 
-def names_in_this_process(path: Path) -> Iterator[tuple[str, str | None]]:
-    """In place of `hdf5_names.names_of`, whose process the guard does not allow."""
-    try:
-        yield from hdf5_names.read_names(path)
-    except hdf5_names.DAMAGED as error:
-        raise HaloError(f"{path}: damaged HDF5 file ({error})") from None
-
-
 def embeddings(path: Path) -> None:
-    """Every embedding is of finite numbers, or has a fault."""
+    """Every embedding is of finite numbers, or has a fault.
+
+    Names are listed in this process, because the guard allows no other.
+    """
     file = EmbeddingFile(path)
-    with closing(file), patch("halo.embeddings.files.names_of", names_in_this_process):
+    with closing(file), patch("halo.embeddings.files.names_of", names_here):
         index = index_of(file, file.entries, values=True)
         for one in index:
             assert bool(one.fault) != (one.rows > 0 < one.dim), "neither rows nor a fault"

@@ -405,3 +405,10 @@ def test_a_file_from_which_hdf5_crashes(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py, "File", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(HaloError, match=r"x\.h5: damaged HDF5 file \(HDF5 crashes\)"):
         found.entries  # noqa: B018
+
+
+def test_in_a_process_that_may_not_start_others(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = np.ones((3, 4), np.float32)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert [entry.key for entry in EmbeddingFile(tmp_path / "x.h5").entries] == ["a"]

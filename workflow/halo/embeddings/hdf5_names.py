@@ -32,6 +32,9 @@ def names_of(path: Path) -> Iterator[tuple[str, str | None]]:
     HaloError
         if HDF5 cannot read the file, does not return from it or crashes
     """
+    if multiprocessing.current_process().daemon:  # it may not start processes
+        yield from names_here(path)
+        return
     context: Any = multiprocessing.get_context(_START)
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(path, theirs), daemon=True)
@@ -49,6 +52,14 @@ def names_of(path: Path) -> Iterator[tuple[str, str | None]]:
         process.kill()
         process.join()
         ours.close()
+
+
+def names_here(path: Path) -> Iterator[tuple[str, str | None]]:
+    """As `names_of`, in this process: it does not return if HDF5 does not."""
+    try:
+        yield from read_names(path)
+    except DAMAGED as error:
+        raise _damaged(path, str(error)) from None
 
 
 def _answers(connection: Connection) -> Iterator[tuple[str, str | None]]:
