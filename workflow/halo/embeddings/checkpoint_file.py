@@ -6,19 +6,24 @@ its parameters are strings in the record ``data.pkl``.
 
 import html
 import json
-import pickletools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from errno import EINVAL
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 from halo.embeddings.hub import CONFIG, read_config, weight_files
+from halo.embeddings.pickles import (
+    IMPORTS_NO_PROGRAM,
+    LEGACY,
+    ZIP,
+    import_fault,
+    imports_long_name,
+    parameters,
+)
 from halo.embeddings.published import PUBLISHED, URL
 from halo.embeddings.registry import ESM2, LANGUAGE_MODELS, ModelClass, class_of
 from halo.errors import HaloError
@@ -35,12 +40,8 @@ REPLACE = (
     "(embeddings.source: file)"
 )
 AGAIN = "download it again"
-ZIP, LEGACY_PICKLE = b"PK\x03\x04", b"\x80"
 # Nothing, a pointer or a web page: `foreign_fault` takes vocabularies such as "<cls>" for a page.
 NO_VOCABULARY = re.compile(rb"$|version https://git-lfs|\s*<(!doctype|html)", re.IGNORECASE)
-LEGACY_PICKLES = 5  # before the tensors: magic number, version, machine, content, keys
-LEGACY_BYTES = 16 << 20  # largest size of these
-LONGEST_NAME = 1000  # longest name that a pickle may import
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\x00": "xz",
@@ -98,8 +99,9 @@ def checkpoint_fault(path: Path, fix: str = AGAIN, whole: bool = True) -> str | 
         head = file.read(HEAD)
     if head.startswith(ZIP):
         return _archive_fault(path, fix, whole)
-    if head.startswith(LEGACY_PICKLE):
-        return _legacy_fault(path, fix)  # PyTorch before 1.6: no checksums
+    if head.startswith(LEGACY):  # PyTorch before 1.6: no checksums
+        fault = import_fault(path)
+        return fault and f"{fault}; {fix}"
     fault = foreign_fault(head, fix)
     if fault is not None:
         return fault
@@ -140,9 +142,9 @@ def _archive_fault(path: Path, fix: str, whole: bool) -> str | None:
             if damaged is not None:
                 return f"damaged: {damaged} does not have its checksum (CRC-32); {fix}"
             pickled = archive.read(records[0])
-            if _imports_long_name(BytesIO(pickled)):
-                return f"damaged, it imports a name of no program; {fix}"
-            return _other_model(dict(_parameters(pickled)))
+            if imports_long_name(BytesIO(pickled)):
+                return f"{IMPORTS_NO_PROGRAM}; {fix}"
+            return _other_model(dict(parameters(pickled)))
     except OSError as error:
         if error.errno != EINVAL:  # zipfile's of a truncated archive: a position before its start
             raise
@@ -151,48 +153,6 @@ def _archive_fault(path: Path, fix: str, whole: bool) -> str | None:
         return f"truncated or damaged, it has {path.stat().st_size:,} bytes; {fix}"
     except ValueError:
         return f"damaged, its list of weights cannot be read; {fix}"
-
-
-def _legacy_fault(path: Path, fix: str) -> str | None:
-    with path.open("rb") as file:
-        pickles = BytesIO(file.read(LEGACY_BYTES))
-    with suppress(ValueError, EOFError, IndexError, OverflowError):  # PyTorch tells what it is
-        try:
-            damaged = any(_imports_long_name(pickles) for _ in range(LEGACY_PICKLES))
-        except ValueError as error:
-            # The name of an import that is not ASCII, or that ends with the file.
-            damaged = isinstance(error, UnicodeDecodeError) or "newline" in str(error)
-        if damaged:
-            return f"damaged, it imports a name of no program; {fix}"
-    return None
-
-
-def _imports_long_name(file: IO[bytes]) -> bool:
-    """Whether the next pickle of a file imports an impossibly long name.
-
-    PyTorch needs time quadratic in the length to refuse such a name.
-    """
-    return any(
-        opcode.name in ("GLOBAL", "INST") and len(value or "") > LONGEST_NAME
-        for opcode, value, _ in pickletools.genops(file)
-    )
-
-
-def _parameters(pickled: bytes) -> Iterator[tuple[str, list[int]]]:
-    """Strings of a pickle, and the integers between each string and the next one.
-
-    After the name of a tensor, these are the size of its storage, an offset, and its shape.
-    """
-    name = ""
-    numbers: list[int] = []
-    for opcode, value, _ in pickletools.genops(pickled):
-        if "UNICODE" in opcode.name and isinstance(value, str):
-            if "." in value:
-                yield name, numbers
-                name, numbers = value, []
-        elif isinstance(value, int) and opcode.name.startswith("BININT"):
-            numbers.append(value)
-    yield name, numbers
 
 
 def _safetensors(path: Path) -> tuple[dict[str, list[int]], int]:
@@ -209,18 +169,18 @@ def _safetensors(path: Path) -> tuple[dict[str, list[int]], int]:
             return {}, 0
 
 
-def _other_model(parameters: Mapping[str, list[int]]) -> str | None:
-    """The model to which the parameters belong, if it is not fair-esm's ESM-2."""
-    if any(name.endswith(ESM2_ALONE) for name in parameters):
+def _other_model(shapes: Mapping[str, list[int]]) -> str | None:
+    """The model that has parameters of these names and shapes, if it is not fair-esm's ESM-2."""
+    if any(name.endswith(ESM2_ALONE) for name in shapes):
         return None
-    contacts = [name for name in parameters if "contact_head" in name]
-    if contacts and not any(".layers.0." in name for name in parameters):
+    contacts = [name for name in shapes if "contact_head" in name]
+    if contacts and not any(".layers.0." in name for name in shapes):
         return (
             "the contact regression of a model, which HALO does not need, and not the model; "
             f"{REPLACE}"
         )
     for part, family in FAMILIES.items():
-        for name, numbers in parameters.items():
+        for name, numbers in shapes.items():
             if part in name:
                 if part == HUGGING_FACE and SAPROT_TOKENS in numbers:
                     family = f"SaProt, {FOLDER}"
@@ -272,7 +232,10 @@ def _weights_fault(file: Path, fix: str) -> str | None:
     if fault is not None:
         return f"{file.name} is {fault}"
     if file.suffix == ".bin":  # of PyTorch
-        whole = head.startswith(LEGACY_PICKLE) or zipfile.is_zipfile(file)
+        fault = import_fault(file)
+        if fault is not None:
+            return f"{file.name} is {fault}; {fix}"
+        whole = head.startswith(LEGACY) or zipfile.is_zipfile(file)
     else:
         shapes, size = _safetensors(file)
         whole = bool(shapes) and size == file.stat().st_size

@@ -26,6 +26,7 @@ from halo.embeddings.checkpoint_file import HEAD, foreign_fault
 from halo.embeddings.hdf5_names import DAMAGED, names_of
 from halo.embeddings.index import Entry, Indexed
 from halo.embeddings.pattern import ID, split_pattern
+from halo.embeddings.pickles import import_fault
 from halo.errors import HaloError
 from halo.files import listing_digest, sha256_of_file
 
@@ -186,6 +187,9 @@ def _tensor(file: Path, layer: int) -> np.ndarray:
     """The array of a ``.pt`` file: a tensor, or ``representations`` by layer."""
     import torch  # takes seconds, and for these files alone
 
+    fault = import_fault(file)
+    if fault is not None:
+        raise UnusableEmbedding(f"it is {fault}")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch raises exceptions of many types for damaged files
