@@ -3,7 +3,7 @@
 PyTorch makes an array of [edges, channels] of every step: gather, add, leaky ReLU, product,
 dropout, scatter, and the same again backwards. Here a residue's edges are read once and what is
 between stays in the processor's cache; only the weights of the attention are kept for the
-gradients. The kernels are compiled by Numba when a process first uses them, and kept on disk.
+gradients.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from halo.network.compiled import compiler, splitmix
+
 Array = np.ndarray
 BITS = 24  # of the random number that decides whether a weight is dropped
-# Sums in any order and fused products; infinities stay what they are.
-FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 TINY = np.float32(1e-16)  # as in `halo.network.graph_attention.segment_softmax`
 
 
@@ -45,8 +45,7 @@ class WeightDropout(NamedTuple):
 
 
 def fused_attention(
-    left: Tensor,
-    right: Tensor,
+    nodes: Tensor,
     edge: Tensor,
     attention: Tensor,
     index: Tensor,
@@ -59,7 +58,7 @@ def fused_attention(
 
     Parameters
     ----------
-    left, right : float32 [N, heads * channels], projections of the residues as source and target
+    nodes : float32 [N, 2, heads * channels], projections of the residues as source and as target
     edge : float32 [U, heads * channels], projections of the features of edges
     attention : float32 [heads, channels]
     index, begin, proteins : int64 [3, E], [N + 1], [G + 1], see
@@ -73,7 +72,7 @@ def fused_attention(
     included, does not depend on their number.
     """
     return _FusedAttention.apply(
-        left, right, edge, attention, index, begin, proteins, slope, WeightDropout.drawn(dropout)
+        nodes, edge, attention, index, begin, proteins, slope, WeightDropout.drawn(dropout)
     )
 
 
@@ -81,28 +80,26 @@ class _FusedAttention(torch.autograd.Function):
     """`fused_attention` and its gradients."""
 
     @staticmethod
-    def forward(
-        ctx: Any, left, right, edge, attention, index, begin, proteins, slope, dropout
-    ) -> Tensor:
-        output = torch.empty_like(left)
-        weights = left.new_empty(index.shape[1], len(attention))
+    def forward(ctx: Any, nodes, edge, attention, index, begin, proteins, slope, dropout) -> Tensor:
+        output = nodes.new_empty(len(nodes), attention.numel())
+        weights = nodes.new_empty(index.shape[1], len(attention))
         graph = [_array(value) for value in (proteins, begin, *index)]
-        values = [_array(value) for value in (left, right, edge, attention.flatten())]
+        values = [_array(value) for value in (nodes, edge, attention.flatten())]
         forward, _ = kernels(*attention.shape)
         ctx.settings = np.float32(slope), *dropout
         made = output.numpy(), weights.numpy()
         _in_threads(lambda *part: forward(*part, *graph, *values, *ctx.settings, *made), graph)
-        ctx.save_for_backward(left, right, edge, attention, index, begin, proteins, weights)
+        ctx.save_for_backward(nodes, edge, attention, index, begin, proteins, weights)
         return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        left, right, edge, attention, index, begin, proteins, weights = ctx.saved_tensors
+        nodes, edge, attention, index, begin, proteins, weights = ctx.saved_tensors
         graph = [_array(value) for value in (proteins, begin, *index)]
-        values = [_array(v) for v in (left, right, edge, attention.flatten(), weights, gradient)]
-        gradients = [torch.zeros_like(value) for value in (left, right, edge)]
+        values = [_array(v) for v in (nodes, edge, attention.flatten(), weights, gradient)]
+        gradients = [torch.zeros_like(value) for value in (nodes, edge)]
         # A row for each protein, summed in their order: so the threads do not change the sum.
-        of_attention = left.new_zeros(len(proteins) - 1, attention.numel())
+        of_attention = nodes.new_zeros(len(proteins) - 1, attention.numel())
         _, backward = kernels(*attention.shape)
         made = [value.numpy() for value in (*gradients, of_attention)]
         _in_threads(lambda *part: backward(*part, *graph, *values, *ctx.settings, *made), graph)
@@ -128,35 +125,6 @@ def _in_threads(work: Callable[[int, int], None], graph: list[Array]) -> None:
             done.result()
 
 
-def kept(seed, place, threshold):
-    """Whether a weight is kept: SplitMix64 (Steele 2014) of its place; for the kernels."""
-    z = seed + (np.uint64(place) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(64 - BITS)) >= threshold
-
-
-@lru_cache
-def _compiler() -> Callable:
-    """What compiles a kernel, and keeps it on disk where it can."""
-    from numba import njit  # takes half a second: only for trainings and scans
-    from numba.extending import register_jitable
-
-    # Not a compiled function: in the closure of a kernel it would be a part of the key under which
-    # that is kept, and it is another one in each process.
-    register_jitable(kept)
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
-
-    def compiled(function: Callable) -> Callable:
-        try:
-            return njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder to keep it in can be written to
-            return njit(**options)(function)
-
-    return compiled
-
-
 @lru_cache
 def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
     """Forward and backward over the edges of a range of proteins, compiled for these sizes.
@@ -164,18 +132,18 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
     The arguments of both are the first protein and the one after the last; `proteins`, `begin`,
     `sources`, `targets` and `rows`; the values; slope and `WeightDropout`; the arrays to be filled.
     """
-    compiled, width = _compiler(), heads * channels
+    compiled, width, bits = compiler(), heads * channels, np.uint64(64 - BITS)
 
     @compiled
     def forward(
         first, last, proteins, begin, sources, targets, rows,
-        left, right, edge, attention, slope, seed, threshold, scale, output, weights,
+        nodes, edge, attention, slope, seed, threshold, scale, output, weights,
     ):  # fmt: skip
         terms = np.empty(width, np.float32)
         for i in range(proteins[first], proteins[last]):
-            own, mixed = right[i], output[i]
+            own, mixed = nodes[i, 1], output[i]
             for e in range(begin[i], begin[i + 1]):
-                other, between = left[sources[e]], edge[rows[e]]
+                other, between = nodes[sources[e], 0], edge[rows[e]]
                 for k in range(width):
                     joint = other[k] + own[k] + between[k]
                     terms[k] = max(joint, slope * joint) * attention[k]
@@ -197,19 +165,20 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
             for k in range(width):
                 mixed[k] = 0
             for e in range(begin[i], begin[i + 1]):
-                other = left[sources[e]]
+                other = nodes[sources[e], 0]
                 for h in range(heads):
                     weight = weights[e, h]
                     if threshold:
-                        weight *= scale if kept(seed, e * heads + h, threshold) else np.float32(0)
+                        is_kept = (splitmix(seed, e * heads + h) >> bits) >= threshold
+                        weight *= scale if is_kept else np.float32(0)
                     for k in range(h * channels, (h + 1) * channels):
                         mixed[k] += weight * other[k]
 
     @compiled
     def backward(
         first, last, proteins, begin, sources, targets, rows,
-        left, right, edge, attention, weights, gradient, slope, seed, threshold, scale,
-        of_left, of_right, of_edge, of_attention,
+        nodes, edge, attention, weights, gradient, slope, seed, threshold, scale,
+        of_nodes, of_edge, of_attention,
     ):  # fmt: skip
         terms, common = np.empty(width, np.float32), np.empty(heads, np.float32)
         most = 0
@@ -219,16 +188,16 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
         for p in range(first, last):
             of_vector = of_attention[p]
             for i in range(proteins[p], proteins[p + 1]):
-                start, given, own, of_own = begin[i], gradient[i], right[i], of_right[i]
+                start, given, own, of_own = begin[i], gradient[i], nodes[i, 1], of_nodes[i, 1]
                 common[:] = 0
                 for e in range(start, begin[i + 1]):
-                    other, of_other = left[sources[e]], of_left[sources[e]]
+                    other, of_other = nodes[sources[e], 0], of_nodes[sources[e], 0]
                     for k in range(width):
                         terms[k] = given[k] * other[k]
                     for h in range(heads):
                         factor = np.float32(1)
                         if threshold:
-                            is_kept = kept(seed, e * heads + h, threshold)
+                            is_kept = (splitmix(seed, e * heads + h) >> bits) >= threshold
                             factor = scale if is_kept else np.float32(0)
                         total = np.float32(0)
                         for k in range(h * channels, (h + 1) * channels):
@@ -239,7 +208,7 @@ def kernels(heads: int, channels: int) -> tuple[Callable, Callable]:
                         for k in range(h * channels, (h + 1) * channels):
                             of_other[k] += factor * given[k]
                 for e in range(start, begin[i + 1]):
-                    other, of_other = left[sources[e]], of_left[sources[e]]
+                    other, of_other = nodes[sources[e], 0], of_nodes[sources[e], 0]
                     between, of_between = edge[rows[e]], of_edge[rows[e]]
                     for h in range(heads):
                         of_score = weights[e, h] * (of_weights[e - start, h] - common[h])

@@ -53,16 +53,18 @@ class ModalityFusion(nn.Module):
         self, features: Mapping[str, Tensor], present: Tensor, protein: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The fused residues and the weights of each protein."""
-        projected = torch.stack(
-            [self.norm(self.projections[name](features[name])) for name in MODALITIES], dim=1
-        )
-        means = segment(projected, protein, len(present), "mean")
+        projected = [self.norm(self.projections[name](features[name])) for name in MODALITIES]
+        means = torch.stack([segment(p, protein, len(present), "mean") for p in projected], dim=1)
         # Divided by the width, since the norm of a mean of normalized rows is up to its root.
-        own = torch.einsum("gmh,mh->gm", means, self.protein_part) / projected.shape[-1] ** 0.5
+        own = (means * self.protein_part).sum(dim=2) / means.shape[2] ** 0.5
         # Finite instead of infinite logits: a protein without modalities gets weight 0, not NaN.
         logits = (PACE * (self.global_part + own)).masked_fill(~present, ABSENT)
         weights = torch.softmax(logits, dim=1) * present
-        return torch.einsum("nmh,nm->nh", projected, weights[protein]), weights
+        of_residues = weights.index_select(0, protein).split(1, dim=1)
+        fused = projected[0] * of_residues[0]
+        for part, weight in zip(projected[1:], of_residues[1:], strict=True):
+            fused = torch.addcmul(fused, part, weight)
+        return fused, weights
 
     @torch.no_grad()
     def global_weights(self, seen: Collection[str]) -> dict[str, float]:
