@@ -63,8 +63,8 @@ def run_options(wildcards, input):
     """Arguments of the command line for each run."""
     files = zip(input.metrics, input.leakage, input.provenance)
     return " ".join(
-        shlex.join(["--run", name, run.title, run.published or "", *found])
-        for (name, run), found in zip(RUNS.items(), files)
+        shlex.join(["--run", name, run.title, run.published or "", *paths])
+        for (name, run), paths in zip(RUNS.items(), files)
     )
 
 

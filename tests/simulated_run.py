@@ -5,7 +5,6 @@ The predictions of the "network" are drawn around the truth; the baselines are t
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from halo.model_key import ModelKey
 from halo.predictions import probability_columns
 from halo.proteins.table import Proteins, write_proteins
 from halo.report.figures import draw_figures
-from halo.report.inputs import read_run
+from halo.report.inputs import RunResults, read_run
 from halo.report.page import render
 from halo.report.provenance import make_provenance
 from halo.report.timings import read_timings
@@ -326,13 +325,18 @@ def benchmark_names(n_folds: int, seeds: tuple[int, ...]) -> list[str]:
     return names + trained
 
 
-def make_report(
-    run: SimulatedRun,
-    simulated: bool = True,
-    resamples: int = 100,
-    regions: dict[str, Any] | None = None,
-) -> Path:
+def make_report(run: SimulatedRun, resamples: int = 100) -> Path:
     """Evaluate the run and write its report with the real code; the path of the page."""
+    write_evaluation(run, resamples)
+    results = read_results(run)
+    figures = draw_figures(results, run.path("evaluation/figures"))
+    page = run.path("report.html")
+    page.write_text(render(results, figures, run.path("evaluation/figures")), encoding="utf-8")
+    return page
+
+
+def write_evaluation(run: SimulatedRun, resamples: int = 100) -> None:
+    """Evaluate the run, and write what the report reads of it."""
     assignments = run.assignments.set_index("id")
     structures = pd.read_csv(run.path("structures/manifest.csv"), dtype=str, keep_default_na=False)
     identity = pd.read_csv(run.path("split/identity.csv"), dtype=str)
@@ -343,14 +347,12 @@ def make_report(
         make_strata(run.proteins, structures, identity),
         EvaluationSettings(resamples=resamples),
     )
-    if regions:
-        metrics["regions"] = regions
     write_json(run.path("evaluation/metrics.json"), metrics)
     write_table(run.path("evaluation/predictions.csv"), predictions)
     config = {
         "run": "trial",
         "seeds": [1, 2],
-        "dataset": {"simulated": simulated},
+        "dataset": {"simulated": True},
         "structures": {"sources": [{"kind": "afdb"}]},
         "split": {"seed": 1},
         "evaluation": {"resamples": resamples, "seed": 1},
@@ -370,17 +372,12 @@ def make_report(
         read_timings(folder, [str(f.relative_to(folder))[:-4] for f in folder.rglob("*.tsv")]),
     )
     write_json(run.path("provenance.json"), provenance)
-    return write_report(run)
 
 
-def write_report(run: SimulatedRun) -> Path:
-    """Write the report from the files of the evaluation; the path of the page."""
-    results = read_run(
+def read_results(run: SimulatedRun) -> RunResults:
+    """What the report reads, after `write_evaluation`."""
+    return read_run(
         *(run.path(name) for name in REPORT_FILES[:-1]),
         [path for model in run.models if (path := model.with_name("history.csv")).exists()],
         run.path(REPORT_FILES[-1]),
     )
-    figures = draw_figures(results, run.path("evaluation/figures"))
-    page = run.path("report.html")
-    page.write_text(render(results, figures, run.path("evaluation/figures")), encoding="utf-8")
-    return page

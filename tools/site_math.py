@@ -26,7 +26,7 @@ def with_mathml(text: str) -> str:
     True
     """
     text = DISPLAYED.sub(
-        lambda found: convert(" ".join(textwrap.dedent(found[1]).split()), display="block") + "\n",
+        lambda match: convert(" ".join(textwrap.dedent(match[1]).split()), display="block") + "\n",
         text,
     )
-    return INLINE.sub(lambda found: convert(" ".join(found[1].split())), text)
+    return INLINE.sub(lambda match: convert(" ".join(match[1].split())), text)

@@ -51,9 +51,9 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 def on_post_build(*, config: MkDocsConfig) -> None:
     """End the build if a page loads anything from elsewhere: the site is read offline."""
     for file in sorted(Path(config.site_dir).rglob("*.html")):
-        found = LOADED.search(file.read_text(encoding="utf-8"))
-        if found:
-            raise PluginError(f"{file}: loads from the network: {found[0]}")
+        match = LOADED.search(file.read_text(encoding="utf-8"))
+        if match:
+            raise PluginError(f"{file}: loads from the network: {match[0]}")
 
 
 def modules_by_page() -> dict[str, list[str]]:

@@ -19,8 +19,8 @@ def frozen_language_model(wildcards):
 
 def language_model_identity(wildcards):
     """Name and checksum of the pretrained language model."""
-    found = json.loads(Path(checkpoints.language_model.get().output[0]).read_text())
-    return chosen(found, "name", "sha256")
+    model = json.loads(Path(checkpoints.language_model.get().output[0]).read_text())
+    return chosen(model, "name", "sha256")
 
 
 def dropped_embeddings():

@@ -9,5 +9,5 @@ def structure_files(wildcards):
     """
     paths = [Path(s["path"]) for s in config["structures"]["sources"] if s.get("path")]
     # Names of archives can have wildcards.
-    found = [sorted(path.parent.glob(path.name)) or [path] for path in paths]
-    return listing_digest(path for some in found for path in some)
+    matches = [sorted(path.parent.glob(path.name)) or [path] for path in paths]
+    return listing_digest(path for some in matches for path in some)

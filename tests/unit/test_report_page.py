@@ -2,18 +2,21 @@
 
 import re
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
-from halo.files import read_json, write_json
+from halo.files import read_json
 from halo.model_key import ModelKey
 from halo.report import formatting
+from halo.report.inputs import RunResults
+from halo.report.page import render
 from halo.report.svg import inline_svg
-from simulated_run import SimulatedRun, make_report, make_run, write_report
+from simulated_run import SimulatedRun, make_report, make_run, read_results, write_evaluation
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -60,6 +63,17 @@ def text(run) -> str:
 @pytest.fixture(scope="module")
 def page(text) -> Page:
     return Page(text)
+
+
+@pytest.fixture(scope="module")
+def results(run, text) -> RunResults:
+    """What the page was made of."""
+    return read_results(run)
+
+
+def without_figures(results: RunResults, **changed) -> str:
+    """The page of results of which some are changed."""
+    return render(replace(results, **changed), [], Path())
 
 
 def test_the_page_has_every_part(page):
@@ -117,9 +131,10 @@ def test_the_numbers_are_those_of_the_metrics(run, page):
     assert "illegal residue letters" in page.text
 
 
-def test_the_banner_is_there_for_simulated_data_alone(run, text):
+def test_the_banner_is_there_for_simulated_data_alone(results, text):
     assert "The data of this run are simulated." in text
-    other = make_report(run, simulated=False).read_text(encoding="utf-8")
+    config = results.provenance["config"] | {"dataset": {"simulated": False}}
+    other = without_figures(results, provenance=results.provenance | {"config": config})
     assert "are simulated" not in other
     assert 'class="banner"' not in other
 
@@ -133,17 +148,14 @@ def test_the_same_run_gives_the_same_figures(run, tmp_path):
     assert {f.name: f.read_bytes() for f in run.path("evaluation/figures").iterdir()} == first
 
 
-def test_values_of_the_data_are_escaped_in_html(tmp_path):
-    run = make_run(tmp_path, seeds=(1,))
-    rejected = pd.DataFrame([("x", 1, "<script>alert(1)</script>", "")],
-                            columns=["id", "line", "reason", "detail"])  # fmt: skip
-    rejected.to_csv(run.path("rejected.csv"), index=False)
-    text = make_report(run).read_text()
+def test_values_of_the_data_are_escaped_in_html(results):
+    rejected = results.rejected.assign(reason="<script>alert(1)</script>")
+    text = without_figures(results, rejected=rejected)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
 
 
-def test_regions_have_a_section(run, text):
+def test_regions_have_a_section(results, text):
     assert 'id="regions"' not in text
     estimate = {"value": 0.5, "low": 0.25, "high": 0.75}
     names = dict.fromkeys(formatting.REGION_METRICS, estimate)
@@ -156,7 +168,7 @@ def test_regions_have_a_section(run, text):
     }  # fmt: skip
     strata = {"kingdom": {"Fungi": kinds, "Metazoa": kinds}}
     regions = {"near": 3, "methods": {"halo": {"kinds": kinds, "strata": strata}}}
-    found = Page(make_report(run, regions=regions).read_text(encoding="utf-8"))
+    found = Page(without_figures(results, metrics=results.metrics | {"regions": regions}))
     assert "0.875" in found.text
     assert "300 of 1,200" in found.text
     assert "<transit>" in found.text  # a text, not a tag
@@ -243,10 +255,13 @@ def test_two_methods_together_have_a_section(tmp_path, page):
             settings = CascadeSettings()
             join_fold(run.proteins, assignments, members, kind, key, settings, folder)
             paths.append(folder / "predictions.csv")
-    found = Page(make_report(replace(run, models=[*run.models, *paths])).read_text())
+    run = replace(run, models=[*run.models, *paths])
+    write_evaluation(run)
+    found = Page(without_figures(read_results(run)))
     joined = read_json(run.path("evaluation/metrics.json"))["methods"]["cascade"]["joining"]
     text = " ".join(found.text.split())
-    assert f"asks homology about the rest: {formatting.percent(joined['asked'])}" in text
+    assert "cascade uses halo for proteins outside its band of uncertainty" in text
+    assert f"homology for those in it: {formatting.percent(joined['asked'])}" in text
     corrected, broken = (
         formatting.number(joined[f"labels_{what}"]) for what in ("corrected", "broken")
     )
@@ -257,19 +272,15 @@ def test_two_methods_together_have_a_section(tmp_path, page):
     assert "nominal coverage of 90.0 %" in text
 
 
-def test_the_gain_with_homologues_has_a_section(run, page, tmp_path):
+def test_the_gain_with_homologues_has_a_section(results, page):
     assert "known labels of a homologue" not in page.text
-    made = make_run(tmp_path, n=60, seeds=(1,))
-    make_report(made)
-    file = made.path("evaluation/metrics.json")
-    metrics = read_json(file)
     values = {"macro_f1": {"value": 0.25, "low": 0.125, "high": 0.375}}
     ways = dict.fromkeys(("alone", "homologue", "joined"), values)
     gain = dict.fromkeys(("alone", "homologue"), values)
     bins = {"0.4 to 0.6": {"proteins": 1234, "groups": 9, **ways, "gain": gain}}
+    metrics = deepcopy(results.metrics)
     metrics["methods"]["halo"]["homologues"] = {"rules": [], "bins": bins}
-    write_json(file, metrics)
-    found = Page(write_report(made).read_text())
+    found = Page(without_figures(results, metrics=metrics))
     assert [a["id"] for a in found.all("section")].count("homologues") == 1
     for words in ("0.4 to 0.6", "1,234", "0.250"):
         assert words in found.text

@@ -84,12 +84,12 @@ class Protein:
 
     def signals(self) -> list[tuple[str, int, int]]:
         """Name, first and last residue (counted from 1) of each signal and decoy."""
-        found, end = [], 0
+        signals, end = [], 0
         for segment in self.segments:
             begin, end = end + 1, end + len(segment)
             if segment.name:
-                found.append((segment.name, begin, end))
-        return found
+                signals.append((segment.name, begin, end))
+        return signals
 
 
 def simulate_proteins(number: int, rng: Random) -> list[Protein]:

@@ -136,9 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         name = path.rpartition("/")[2]
         if path == f"/api/prediction/{name}":
-            found = site.predictions(name)
-            if found is not None:
-                return self._answer(200, "application/json", json.dumps(found).encode())
+            predictions = site.predictions(name)
+            if predictions is not None:
+                return self._answer(200, "application/json", json.dumps(predictions).encode())
         elif path == f"/files/{name}":
             content = site.file(name)
             if content is not None:

@@ -103,15 +103,15 @@ def _inputs(data: Path) -> dict[str, Any]:
 
 def read_data(data: Path) -> pd.DataFrame:
     """Every record: columns ``source``, ``labelled``, ``test`` (bool) and ``sequence``."""
-    found = []
+    records = []
     for name, table in TABLES.items():
         rows = read_records(data / table.file)
         in_test = True if table.test is None else rows[table.partition].isin(table.test)
-        found.append(_records(name, True, in_test, rows[table.sequence]))
+        records.append(_records(name, True, in_test, rows[table.sequence]))
     for file in sorted(data.glob(PROTEOMES)):
         name = file.name.split("-", 1)[1].removesuffix(".fasta.gz")
-        found.append(_records(name, False, False, read_records(file)["sequence"]))
-    return pd.concat(found, ignore_index=True)
+        records.append(_records(name, False, False, read_records(file)["sequence"]))
+    return pd.concat(records, ignore_index=True)
 
 
 def _records(source: str, labelled: bool, test: Any, sequences: pd.Series) -> pd.DataFrame:

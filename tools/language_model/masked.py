@@ -74,23 +74,24 @@ class Quiz:
     def by_model(self, model: ESM2, device: str = "cpu", bfloat16: bool = False) -> np.ndarray:
         """Loss of each hidden residue, float64 [n_hidden]."""
         model.eval()
-        found = []
+        all_losses = []
         for tokens, hidden in zip(self.tokens, self.hidden, strict=True):
             seen = tokens.masked_fill(hidden, ALPHABET.mask_idx)
             with autocast(device, bfloat16):
-                found.append(losses(model, *(x.to(device) for x in (seen, hidden, tokens))).cpu())
+                inputs = (x.to(device) for x in (seen, hidden, tokens))
+                all_losses.append(losses(model, *inputs).cpu())
         model.train()
-        return torch.cat(found).double().numpy()
+        return torch.cat(all_losses).double().numpy()
 
     def by_neighbours(self, model: NeighbourModel, left: bool, right: bool) -> np.ndarray:
         """The same from a residue's neighbours, as far as they are told and not hidden."""
-        found = []
+        all_losses = []
         for tokens, hidden in zip(self.tokens, self.hidden, strict=True):
             seen = tokens.masked_fill(hidden, ALPHABET.mask_idx)
             before, after = (seen.roll(shift, 1)[hidden].numpy() for shift in (1, -1))
             truth = tokens[hidden].numpy()
-            found.append(model.loss(before if left else None, truth, after if right else None))
-        return np.concatenate(found)
+            all_losses.append(model.loss(before if left else None, truth, after if right else None))
+        return np.concatenate(all_losses)
 
 
 def perplexity(losses: np.ndarray) -> float:

@@ -101,14 +101,14 @@ def compare(checkpoint: Path, neighbours: NeighbourModel, quizzes: dict[str, Qui
     model, _ = load_esm2(checkpoint)
     columns = {}
     for name, quiz in quizzes.items():
-        found = {
+        losses = {
             "residue frequencies": quiz.by_neighbours(neighbours, left=False, right=False),
             "given the previous residue": quiz.by_neighbours(neighbours, left=True, right=False),
             "given both neighbours": quiz.by_neighbours(neighbours, left=True, right=True),
             "language model": quiz.by_model(model),
         }
-        columns[name] = {method: perplexity(losses) for method, losses in found.items()}
-        columns[name]["hidden residues"] = len(found["language model"])
+        columns[name] = {method: perplexity(values) for method, values in losses.items()}
+        columns[name]["hidden residues"] = len(losses["language model"])
     return pd.DataFrame(columns)
 
 

@@ -223,7 +223,7 @@ class Meter:
 
 def _check(training: Training, quiz: Quiz, folder: Path) -> None:
     plan, state = training.plan, training.state
-    found = perplexity(quiz.by_model(training.model, training.device, plan.bfloat16))
-    log.info("step %d: validation perplexity %.3f", state.steps, found)
+    value = perplexity(quiz.by_model(training.model, training.device, plan.bfloat16))
+    log.info("step %d: validation perplexity %.3f", state.steps, value)
     training.save(folder / STATE)
     save_esm2(training.model, folder / CHECKPOINT)

@@ -102,8 +102,8 @@ def decode(
     """
     names = ("", *kinds)
     logs = np.log(np.maximum(probabilities, 1e-12))
-    found = runs_of(best_path(logs, transitions), names)
-    return [_predicted(region, probabilities, names) for region in found if region.kind]
+    regions = runs_of(best_path(logs, transitions), names)
+    return [_predicted(region, probabilities, names) for region in regions if region.kind]
 
 
 def _predicted(region: Region, probabilities: np.ndarray, names: Sequence[str]) -> PredictedRegion:

@@ -226,9 +226,9 @@ def _own_ids(given: Sequence[str], proteins: pd.DataFrame, path: Path) -> dict[s
     own = {}
     for name, first in firsts.items():
         candidates = (by_id.get(name), id_of.get(name), by_id.get(first), id_of.get(first))
-        found = next(filter(None, candidates), None)
-        if found is not None:
-            own[name] = found
+        protein = next(filter(None, candidates), None)
+        if protein is not None:
+            own[name] = protein
     if not own:
         example = given[0] if given else "none"
         raise HaloError(

@@ -99,9 +99,9 @@ def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
             yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
     for everywhere in (False, True):
         scores = _Scores.preferring(first, second, everywhere)
-        found = _ending_first(first, second, scores)
-        assert found is not None  # the first search has found an alignment
-        identical, columns, span_a, span_b = found
+        alignment = _ending_first(first, second, scores)
+        assert alignment is not None  # there is one, as in the loop above
+        identical, columns, span_a, span_b = alignment
         yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
 
 

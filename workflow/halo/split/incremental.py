@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from halo.errors import HaloError
-from halo.files import read_text_table
+from halo.fold_parts import read_assignments
 from halo.split.cutting import cover, cut
 from halo.split.folds import (
     PARTS,
@@ -50,7 +50,7 @@ def read_base(path: Path, ids: np.ndarray, n_folds: int) -> np.ndarray:
         if the file is no assignment of `n_folds` folds, or has none of the `ids`
     """
     try:
-        base = read_text_table(path).set_index("id")
+        base = read_assignments(path)
         columns = base[[f"part_{fold}" for fold in range(n_folds)]]
     except (OSError, KeyError, ValueError) as error:
         raise HaloError(

@@ -51,7 +51,7 @@ class Protein:
         Whether a structure of it is used.
     probabilities
         Of the wild type, float64 [n_models, n_labels].
-    found
+    variant_probabilities
         Of the listed variants, by `Derived.key`.
     backgrounds
         By the number of changed residues.
@@ -65,7 +65,7 @@ class Protein:
     record: Mapping[str, Any] = field(default_factory=dict)
     has_structure: bool = False
     probabilities: np.ndarray = field(default_factory=lambda: np.empty(0))
-    found: dict[str, np.ndarray] = field(default_factory=dict)
+    variant_probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     backgrounds: dict[int, Background] = field(default_factory=dict)
 
     def places(self, variant: Variant) -> int:
@@ -218,7 +218,7 @@ def compute(
 
 
 def read_known(protein: Protein, chunks: Chunks) -> list[Rejected]:
-    """Set `probabilities`, `found` and `backgrounds` of a protein; what could not be predicted."""
+    """Set the probabilities and `backgrounds` of a protein; what could not be predicted."""
     predicted: dict[str, np.ndarray] = {}
     failed: dict[str, str] = {}
     for chunk in chunks.known(protein):
@@ -236,7 +236,9 @@ def read_known(protein: Protein, chunks: Chunks) -> list[Rejected]:
         known = [predicted[item.key].mean(axis=0) for item in items if item.key in predicted]
         if known:
             protein.backgrounds[number] = Background(np.array(known) - itself.mean(axis=0))
-    protein.found = {key: predicted[key] for key in _keys(protein) if key in predicted}
+    protein.variant_probabilities = {
+        key: predicted[key] for key in _keys(protein) if key in predicted
+    }
     return [
         Rejected(variant.id, variant.line, "failed", failed[key])
         for variant, key in zip(protein.listed, _keys(protein), strict=True)

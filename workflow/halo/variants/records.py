@@ -147,7 +147,7 @@ def _records(proteins: Sequence[Protein], labels: Labels) -> Iterator[dict[str, 
     """Records of the listed variants that were computed, in the order of the input."""
     pairs = [(protein, variant) for protein in proteins for variant in protein.listed]
     for protein, variant in sorted(pairs, key=lambda pair: pair[1].line):
-        probabilities = protein.found.get(derived(variant).key)
+        probabilities = protein.variant_probabilities.get(derived(variant).key)
         if probabilities is not None:
             yield _record(protein, variant, probabilities, labels)
 

@@ -86,13 +86,13 @@ function choose(row) {
 }
 
 function warnings(protein) {
-  const found = [];
-  if (protein.far) found.push("Unlike all training proteins: it aligns with none of them. It may be of a family that the model knows nothing about; trust the prediction less.");
+  const texts = [];
+  if (protein.far) texts.push("Unlike all training proteins: it aligns with none of them. It may be of a family that the model knows nothing about; trust the prediction less.");
   const status = { missing: "No structure was found", mismatch: "The structure that was found is of another sequence",
     too_long: "The protein is too long for a structure", error: "The search for a structure failed" }[protein.structure.status];
-  if (status) found.push(`${status}: the sequence decided alone.`);
-  if (protein.uncertainty > 0.8) found.push("Very uncertain: a label lies close to its threshold, so the decision could as well be another.");
-  return found;
+  if (status) texts.push(`${status}: the sequence decided alone.`);
+  if (protein.uncertainty > 0.8) texts.push("Very uncertain: a label lies close to its threshold, so the decision could as well be another.");
+  return texts;
 }
 
 function drawPrediction(protein) {
@@ -150,11 +150,11 @@ function nearest(protein) {
 }
 
 function structureOf(protein) {
-  const found = protein.structure;
-  if (found.status !== "ok") return { "not used": "not used by this method" }[found.status] || "none";
-  const source = { afdb: "AlphaFold DB", folder: "own file", archive: "archive", contacts: "table of contacts" }[found.source];
-  const plddt = found.mean_plddt === null ? "" : `, mean pLDDT ${found.mean_plddt.toFixed(0)}`;
-  return `${source} ${found.name}${found.version ? `, version ${found.version}` : ""}${plddt}`;
+  const structure = protein.structure;
+  if (structure.status !== "ok") return { "not used": "not used by this method" }[structure.status] || "none";
+  const source = { afdb: "AlphaFold DB", folder: "own file", archive: "archive", contacts: "table of contacts" }[structure.source];
+  const plddt = structure.mean_plddt === null ? "" : `, mean pLDDT ${structure.mean_plddt.toFixed(0)}`;
+  return `${source} ${structure.name}${structure.version ? `, version ${structure.version}` : ""}${plddt}`;
 }
 
 // ---------------------------------------------------------------- one label of it

@@ -134,16 +134,16 @@ class Viewer {
   projected(places) {
     const { width, height } = this.canvas, m = this.rotation, count = places.length / 3;
     const unit = 0.42 * this.zoom * Math.min(width / this.across, height / this.around);
-    const found = new Float32Array(places.length);
+    const points = new Float32Array(places.length);
     for (let i = 0; i < count; i += 1) {
       const [x, y, z] = [places[3 * i], places[3 * i + 1], places[3 * i + 2]];
       const depth = (m[6] * x + m[7] * y + m[8] * z) / this.extent;
       const scale = unit / (1 - 0.18 * depth);
-      found[3 * i] = width / 2 + (m[0] * x + m[1] * y + m[2] * z) * scale;
-      found[3 * i + 1] = height / 2 - (m[3] * x + m[4] * y + m[5] * z) * scale;
-      found[3 * i + 2] = depth;
+      points[3 * i] = width / 2 + (m[0] * x + m[1] * y + m[2] * z) * scale;
+      points[3 * i + 1] = height / 2 - (m[3] * x + m[4] * y + m[5] * z) * scale;
+      points[3 * i + 2] = depth;
     }
-    return found;
+    return points;
   }
 
   draw() {

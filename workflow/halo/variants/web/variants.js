@@ -167,11 +167,11 @@ function fits(variant) {
 
 function filter() {
   const all = current().variants, order = $("order").value;
-  const found = all.filter(fits);
-  if (order === "size") found.sort((a, b) => size(b) - size(a));
-  if (order === "p") found.sort((a, b) => a.p_value - b.p_value || size(b) - size(a));
-  $("found").textContent = `${found.length} of ${all.length} variant${all.length === 1 ? "" : "s"}`;
-  $("rows").replaceChildren(...found.map((variant) => {
+  const shown = all.filter(fits);
+  if (order === "size") shown.sort((a, b) => size(b) - size(a));
+  if (order === "p") shown.sort((a, b) => a.p_value - b.p_value || size(b) - size(a));
+  $("found").textContent = `${shown.length} of ${all.length} variant${all.length === 1 ? "" : "s"}`;
+  $("rows").replaceChildren(...shown.map((variant) => {
     const changed = [...variant.lost.map((name) => make("span", { className: "chip lost", textContent: `− ${name}` })),
       ...variant.gained.map((name) => make("span", { className: "chip gained", textContent: `+ ${name}` }))];
     const button = make("a", { href: "#detail", textContent: variant.id });
@@ -182,7 +182,7 @@ function filter() {
     row.addEventListener("click", (event) => { event.preventDefault(); choose(variant); });
     return row;
   }));
-  if (found.length) choose(found.includes(state.chosen) ? state.chosen : found[0]);
+  if (shown.length) choose(shown.includes(state.chosen) ? state.chosen : shown[0]);
 }
 
 function choose(variant) {
