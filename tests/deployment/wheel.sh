@@ -41,6 +41,13 @@ if halo run 2> said; then exit 1; fi
 grep -q "pip install 'halo-localization\[workflow\]'" said
 rm config.yaml
 
+step "predict with the bundle of the package"
+printf '>first\nMKVLATTRDEKLMSTNPKPQRKTKRNTNRRPQDVKFPGG\n' > few.fasta
+halo predict few.fasta --out packaged --no-download
+test "$(wc -l < packaged/predictions.csv)" -eq 2
+halo variants few.fasta <(echo first:K2A) --out variants --no-download --random 0
+test "$(wc -l < variants/variants.csv)" -eq 2
+
 step "install the workflow"
 pip "$wheel[workflow]"
 venv/bin/python -m pip check
@@ -59,9 +66,10 @@ halo run --cores 2 bundle report -- --quiet all --set-threads train=1 embeddings
     'methods={halo: {class: network}, majority: {class: majority}}'
 test -s results/mine/report.html
 halo store check
+halo store gc
+halo check-model "$demo/esm2_demo.pt"
 
-step "predict"
-printf '>first\nMKVLATTRDEKLMSTNPKPQRKTKRNTNRRPQDVKFPGG\n' > few.fasta
+step "predict with that bundle"
 halo predict few.fasta --bundle results/mine/bundle --out out --no-download \
     --language-model "$demo/esm2_demo.pt"
 test "$(wc -l < out/predictions.csv)" -eq 2

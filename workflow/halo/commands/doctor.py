@@ -175,7 +175,8 @@ def pytorch() -> Iterator[Finding]:
         if here:
             yield Finding(FAULT, "GPU", f"{', '.join(here)}, but PyTorch cannot use it", str(error))
         else:
-            yield Finding(NOTE, "GPU", "none; everything runs on the CPU, only slower")
+            fix = "ESM-2 650M, the default, is slow there: name a smaller one as embeddings.model"
+            yield Finding(NOTE, "GPU", "none; everything runs on the CPU, only slower", fix)
         return
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     free, total = torch.cuda.mem_get_info()
@@ -202,7 +203,8 @@ def conda() -> Iterator[Finding]:
 def slurm() -> Iterator[Finding]:
     """Slurm, and Snakemake's plugin for it."""
     if shutil.which("sbatch") is None:
-        yield Finding(NOTE, "Slurm", "no sbatch on the PATH; only needed for --profile slurm")
+        fix = "only needed for --profile slurm: call this on a login node of the cluster"
+        yield Finding(NOTE, "Slurm", "no sbatch on the PATH", fix)
         return
     ask = "only needed for --profile slurm: ask the administrators of the cluster"
     number = output_of("sbatch", "--version")
