@@ -60,6 +60,15 @@ except re.error:
         "pattern, and fails; rename it"
     ) from None
 
+# Executors without a shared file system require one, such as aws-batch and kubernetes.
+if workflow.storage_settings.default_storage_provider is not None:
+    raise WorkflowError(
+        "--default-storage-provider: segments of the store are no outputs of rules, so HALO needs a "
+        "file system that all jobs share, without a storage provider; docs/how-to/engines.md says "
+        "what to use in place of an executor that has none (Kubernetes: profiles/kubernetes, AWS: "
+        "Slurm of ParallelCluster)"
+    )
+
 # The workflow's own folder, with scripts and modules, independent of the working directory.
 BASE = checkout(workflow.current_basedir)
 if ":" in str(BASE):

@@ -28,7 +28,7 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def snakemake(folder: Path, *words: str, **variables: str) -> str:
+def snakemake(folder: Path, *words: str, status: int = 0, **variables: str) -> str:
     """Call Snakemake with the workflow; what it printed."""
     command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml"]
     command += ["--snakefile", str(ROOT / "Snakefile")]
@@ -38,7 +38,7 @@ def snakemake(folder: Path, *words: str, **variables: str) -> str:
         [*command, *words],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -60,6 +60,21 @@ def test_a_profile_is_understood(project, engine):
     [resources] = {line for line in said.splitlines() if "mem_mb=32000" in line and "gpu" in line}
     asked = {"kubernetes": "gpus=1", "lsf": "-gpu num=1", "pbs": "ngpus=1"}
     assert asked[engine] in resources
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        "kubernetes",
+        "aws-batch --aws-batch-region r --aws-batch-job-queue q --aws-batch-job-role r",
+    ],
+    ids=["kubernetes", "aws-batch"],
+)
+def test_an_executor_without_a_shared_file_system_is_refused(project, executor):
+    """These plugins require a storage provider, with which jobs would not find the store."""
+    storage = "--default-storage-provider s3 --default-storage-prefix s3://data --jobs 1 --dry-run"
+    said = snakemake(project, *f"--executor {executor} {storage}".split(), status=1)
+    assert "needs a file system that all jobs share" in said
 
 
 # A PBS that runs each job at once.
