@@ -17,6 +17,8 @@ from halo.split.folds import (
     author_parts,
     fractions,
     kfold,
+    part_shares,
+    training_shares,
 )
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
 from halo.split.incremental import NEW, extend_assignment, read_base
@@ -67,8 +69,22 @@ def test_kfold_keeps_the_similar_together_and_tests_everyone_once(seed, density)
 @given(seed=seeds, density=densities)
 def test_fractions_keep_the_similar_together(seed, density):
     homology = random_homology(seed, density=density)
-    parts = fractions(homology, SplitSettings(mode="fractions"))
+    settings = SplitSettings(mode="fractions")
+    parts = fractions(homology, settings)
     assert similar_apart(homology, parts) == 0
+    kept = parts[:, 0] != REMOVED
+    sizes = np.bincount(components(homology.adjacency, kept)[kept], homology.sizes[kept])
+    assert sizes.max() <= homology.sizes.sum() * part_shares(settings).max()
+
+
+def test_shares_of_the_training_sum_to_one():
+    assert training_shares(KFOLD) == pytest.approx([0.7, 0.2, 0.1])
+
+
+def test_an_edge_that_is_given_again_stays():
+    pairs = np.array([(0, 1), (1, 2)])
+    joined = Homology(graph(4, pairs[:1]), np.ones((4, 1)), np.arange(4)).joined(pairs)
+    assert np.argwhere(joined.adjacency.toarray()).tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]
 
 
 def test_fractions_are_met():
@@ -134,6 +150,19 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
         sequence_part[homology.sequence_of[parts != REMOVED]] = parts[parts != REMOVED]
         a, b = sequence_part[entries.row], sequence_part[entries.col]
         assert not ((a != b) & (a != REMOVED) & (b != REMOVED)).any()
+
+
+@pytest.mark.parametrize("safe", [False, True])
+def test_the_authors_calibration_is_kept(safe):
+    """Similar to the calibration is the second training protein."""
+    names = np.array(["train", "train", "val", "cal", "test"], dtype=object)
+    values = np.repeat(names, 4)
+    homology = Homology(graph(20, np.array([(1, 12)])), np.ones((20, 1)), np.arange(20))
+    settings = SplitSettings(mode="predefined", folds=1)
+    parts = author_parts(homology, author_folds(values, settings), safe, settings)[:, 0]
+    expected = np.repeat([TRAIN, TRAIN, VAL, CAL, TEST], 4)
+    expected[1] = REMOVED if safe else TRAIN
+    assert parts.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(("mode", "safe"), [("external", True), ("predefined", False)])
