@@ -13,6 +13,7 @@ from halo.errors import HaloError
 from halo.proteins.identifiers import matched
 from halo.proteins.settings import RegionsSettings
 from halo.regions.table import OUTSIDE, UNKNOWN, Regions, runs_of
+from halo.tables.fasta import fasta_blocks
 from halo.tables.readers import FASTA, LINE, read_records, require_columns
 from halo.text import open_text
 
@@ -141,24 +142,12 @@ def _records_with_letters(path: Path) -> Iterator[tuple[int, str, str, str | Non
 
     The first half of a record's lines is the sequence, the second half the letters.
     """
-    header: tuple[int, str] | None = None
-    lines: list[str] = []
-
-    def record() -> Iterator[tuple[int, str, str, str | None]]:
-        if header is not None:
+    with open_text(path) as file:
+        for number, name, _, lines in fasta_blocks(file, path):
             half = len(lines) // 2
             sequence, letters = "".join(lines[:half]), "".join(lines[half:])
             fits = len(lines) % 2 == 0 and len(sequence) == len(letters) > 0
-            yield *header, sequence.upper(), letters if fits else None
-
-    with open_text(path) as file:
-        for number, text in enumerate(map(str.strip, file), start=1):
-            if text.startswith(">"):
-                yield from record()
-                header, lines = (number, (text[1:].split() or [""])[0]), []
-            elif text:
-                lines.append(text)
-    yield from record()
+            yield number, name, sequence.upper(), letters if fits else None
 
 
 def _from_fasta(path: Path, settings: RegionsSettings, proteins: pd.DataFrame) -> Regions:

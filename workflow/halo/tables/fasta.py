@@ -61,16 +61,24 @@ def is_fasta(lines: Iterable[str]) -> bool:
 
 
 def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecord]:
-    """Iterate over the records in the `lines` of a FASTA file; `path` is for messages.
+    """Iterate over the records in the `lines` of a FASTA file; see `fasta_blocks`."""
+    for number, name, description, parts in fasta_blocks(lines, path):
+        yield FastaRecord(name, description, "".join(parts), number)
 
-    Blank lines and comments are skipped.
+
+def fasta_blocks(
+    lines: Iterable[str], path: Path | str
+) -> Iterator[tuple[int, str, str, list[str]]]:
+    """Line number, id and description of each header, and the lines below it without white space.
+
+    Blank lines and comments are skipped; `path` is for messages.
 
     Raises
     ------
     HaloError
         for text before the first header and for the PIR format; names the line
     """
-    header: tuple[str, str, int] | None = None
+    header: tuple[int, str, str] | None = None
     parts: list[str] = []
     for number, line in enumerate(lines, start=1):
         text = _stripped(line)
@@ -81,9 +89,9 @@ def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecor
                     "is a title; convert the file to FASTA"
                 )
             if header is not None:
-                yield FastaRecord(*header[:2], "".join(parts), header[2])
+                yield *header, parts
             name, _, description = text[1:].strip().replace("\t", " ").partition(" ")
-            header, parts = (name, description.strip(), number), []
+            header, parts = (number, name, description.strip()), []
         elif text and not text.startswith(COMMENTS):
             if header is None:
                 raise HaloError(
@@ -92,7 +100,7 @@ def fasta_records(lines: Iterable[str], path: Path | str) -> Iterator[FastaRecor
                 )
             parts.append("".join(text.split()))
     if header is not None:
-        yield FastaRecord(*header[:2], "".join(parts), header[2])
+        yield *header, parts
 
 
 def _stripped(line: str) -> str:
