@@ -24,7 +24,7 @@ def job(arguments: argparse.Namespace) -> None:
     keep_freed_memory()
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Nothing reads memory that has not been written, and writing it first is 6 % of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     proteins = read_proteins(arguments.proteins)
     train_fold(
         proteins,
