@@ -41,7 +41,8 @@ test: lint compiler  ## check the style and run all tests that need no root
 	  -m "not browser and not cluster and not envs and not engines and not notebook"
 
 test-fast: $(VENV)/.test  ## run the unit tests without the slow ones
-	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" tests/unit
+	@OMP_NUM_THREADS=1 pytest -n $(CORES) --dist worksteal -m "not slow" \
+	  --hypothesis-profile fast tests/unit
 
 coverage: $(VENV)/.test  ## measure the coverage of the unit tests
 	@coverage erase

@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 hypothesis.settings.register_profile(
     "halo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile(
+    "fast", hypothesis.settings.get_profile("halo"), max_examples=25
+)
 hypothesis.settings.load_profile("halo")
 
 

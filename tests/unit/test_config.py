@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from halo.config import (
@@ -483,7 +483,6 @@ ANYTHING = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_every_configuration_is_read_or_refused(data):
     """One to three keys of a whole configuration, at any depth, have any value."""

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from halo.baselines.stage import decision_thresholds
 from halo.decisions import decide, uncertainty
-from halo.evaluation.thresholds import FIXED, tuned_thresholds
+from halo.evaluation.thresholds import FIXED, GRID, tuned_thresholds
 from halo.label_groups import all_groups, by_group
 from halo.training.decisions import macro_f1
 
@@ -41,6 +41,10 @@ def test_a_tuned_threshold_lies_between_the_proteins():
     truth = np.array([[0], [0], [1], [1]], dtype=bool)
     probabilities = np.array([[0.1], [0.2], [0.6], [0.9]])
     assert tuned_thresholds(truth, probabilities) == pytest.approx([0.4])
+
+
+def test_the_common_thresholds():
+    assert list(GRID) == pytest.approx(np.linspace(0.02, 0.98, 49))
 
 
 def test_several_labels_or_the_best_one():

@@ -104,6 +104,37 @@ def test_the_fit_is_that_of_scikit_learn():
     assert (fitted.proteins, fitted.groups) == (400, 400)
 
 
+def test_the_fit_of_a_single_label_is_the_optimum():
+    """The loss is convex: where no change of one parameter lowers it, it is the lowest."""
+    rng = np.random.default_rng(2)
+    chosen = rng.integers(0, 4, 300)
+    truth = np.eye(4, dtype=bool)[chosen]
+    exponentials = np.exp(1.5 * truth + rng.normal(size=truth.shape))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    identity = rng.uniform(0.3, 1, 300)
+    agrees = rng.random(300) < identity
+    labels = np.eye(4, dtype=bool)[np.where(agrees, chosen, rng.integers(0, 4, 300))]
+    fitted = fit_rule(
+        probabilities, evidence(identity, labels), truth, np.ones_like(truth), np.arange(300),
+        "singlelabel", 0.3, 0.1,
+    )  # fmt: skip
+    closeness = (identity[:, None] - 0.3) / 0.7
+    columns = [np.log(probabilities)]
+    for has in (labels, labels - 1.0):
+        columns += [has, has * closeness]
+
+    def loss(parameters: np.ndarray) -> float:
+        scores = np.stack(columns, axis=-1) @ parameters
+        prior = ((parameters - [1, 0, 0, 0, 0]) ** 2).sum() / 2
+        return (np.log(np.exp(scores).sum(axis=1)) - scores[truth]).sum() + prior
+
+    names = ("scale", "present", "present_by_identity", "absent", "absent_by_identity")
+    ours = np.array([getattr(fitted, name) for name in names])
+    assert (ours > 0.1).all()
+    for change in 0.05 * np.concatenate([np.eye(5), -np.eye(5)]):
+        assert loss(ours) < loss(ours + change)
+
+
 def test_each_homology_group_counts_once():
     """A group of many equal proteins is as one of them."""
     probabilities, found, truth, groups = simulated(60)

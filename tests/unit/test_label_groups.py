@@ -327,6 +327,7 @@ def small(tmp_path_factory):
     return read_small_run(folder)
 
 
+@pytest.mark.slow
 def test_one_network_learns_all_groups(small):
     proteins = small.proteins
     assert [group.name for group in proteins.groups] == ["labels", "membrane"]
@@ -342,6 +343,7 @@ def test_one_network_learns_all_groups(small):
     assert metrics["proteins"] == len(proteins) == 40
 
 
+@pytest.mark.slow
 def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
     """The labels of a similar training protein count in the groups in which they are known."""
     monkeypatch.setattr("halo.homologues.rule.FEWEST", 2)
@@ -383,6 +385,7 @@ def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
     assert '"exclusive": ["Soluble", "Transmembrane"]' in page.replace('":[', '": [')
 
 
+@pytest.mark.slow
 def test_the_models_of_a_bundle_are_those_of_the_run(small, tmp_path):
     """A bundle of one fold gives the test proteins of that fold the run's own decisions."""
     folder = small.bundle(tmp_path / "bundle", sequences=False)

@@ -28,6 +28,7 @@ print(before - resident())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone gives it back")
 def test_freed_memory_is_kept():
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}

@@ -54,6 +54,7 @@ def calls(monkeypatch) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_the_index_is_made_once_and_changes_no_result(
     training, fasta, calls, tmp_path, monkeypatch, caplog
 ):
@@ -139,6 +140,7 @@ def test_a_folder_of_the_cache_is_complete_or_absent(tmp_path, monkeypatch, capl
     assert sorted(path.name for path in folder.parent.iterdir()) == ["name", "other"]
 
 
+@pytest.mark.slow
 def test_a_prediction_imports_only_what_it_needs(root, small_bundle, tmp_path):
     (tmp_path / "one.fasta").write_text(">one\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ\n")
     code = "import sys; from halo.__main__ import main; main();print(*sys.modules)"

@@ -45,6 +45,7 @@ from made_proteins import protein_table, random_sequence, with_signals
 
 NETWORK = NetworkSettings(hidden=16, layers=1, heads=2, pooling_heads=2, dropout=0.1)
 TRAINING = TrainingSettings(epochs=12, patience=12, residues_per_batch=400, learning_rate=5e-3)
+SHORT = replace(TRAINING, epochs=3)
 KEY = ModelKey("kfold", "0", 1, "halo")
 
 
@@ -113,6 +114,14 @@ def trained(setting, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def briefly_trained(setting, tmp_path_factory) -> Path:
+    """The same with the settings `SHORT`."""
+    folder = tmp_path_factory.mktemp("briefly_trained")
+    run(setting, folder, training=SHORT)
+    return folder
+
+
 def own_language_model(setting: Setting, folder: Path, seen: list[str], adapter: str) -> Path:
     """A fold's ``language_model.json``, fine-tuned on the proteins of the parts `seen`."""
     proteins, parts, _ = setting
@@ -156,28 +165,24 @@ def test_published_embeddings_are_refused_where_the_fold_has_its_own(setting, tm
         run(setting, tmp_path / "out", own=own)
 
 
-@pytest.mark.parametrize("workers", [1])
-def test_the_number_of_workers_does_not_change_the_model(setting, tmp_path, workers):
-    short = replace(TRAINING, epochs=2)
-    run(setting, tmp_path / "none", training=short)
-    run(setting, tmp_path / "some", training=replace(short, workers=workers))
-    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("none", "some")]
-    assert weights[0] == weights[1]
+def test_the_number_of_workers_does_not_change_the_model(setting, briefly_trained, tmp_path):
+    run(setting, tmp_path, training=replace(SHORT, workers=1))
+    one, two = (folder / "model.safetensors" for folder in (briefly_trained, tmp_path))
+    assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_fold_is_trained_saved_and_scored(setting, tmp_path):
-    run(setting, tmp_path)
+def test_a_fold_is_trained_saved_and_scored(setting, trained):
     proteins, _, _ = setting
-    predictions = pd.read_csv(tmp_path / "predictions.csv")
+    predictions = pd.read_csv(trained / "predictions.csv")
     assert predictions["part"].value_counts().to_dict() == {"val": 15, "cal": 10, "test": 15}
     assert list(predictions.columns) == ["id", "part", "p:A", "p:B"]
     truth = pd.DataFrame(proteins.labels, index=proteins.ids).loc[predictions["id"]].to_numpy()
-    description = read_json(tmp_path / "model.json")
+    description = read_json(trained / "model.json")
     thresholds = [description["thresholds"][name] for name in ("A", "B")]
     accuracy = ((predictions[["p:A", "p:B"]].to_numpy() > thresholds) == truth).mean()
     assert accuracy > 0.9
     assert sum(description["modality_weights"].values()) == pytest.approx(1)
-    history = pd.read_csv(tmp_path / "history.csv")
+    history = pd.read_csv(trained / "history.csv")
     assert len(history) == description["epochs"]
     assert history.loc[history["kept"] == 1, "epoch"].iloc[-1] == description["kept_epoch"]
 
@@ -196,7 +201,7 @@ def test_of_epochs_that_do_not_differ_the_last_is_kept(error, kept):
 def test_the_error_of_macro_f1_is_its_deviation_in_bootstrap_samples():
     rng = np.random.default_rng(3)
     truth, decisions = (rng.random((60, 4)) < share for share in (0.3, 0.4))
-    samples = rng.integers(0, 60, (1000, 60))
+    samples = rng.integers(0, 60, (400, 60))
     scores = [
         f1_score(truth[rows], decisions[rows], average="macro", zero_division=0) for rows in samples
     ]
@@ -204,21 +209,21 @@ def test_the_error_of_macro_f1_is_its_deviation_in_bootstrap_samples():
     assert found == pytest.approx(np.std(scores), rel=0.15)
 
 
-def test_the_same_seed_gives_the_same_model(setting, trained, tmp_path):
-    run(setting, tmp_path)
+def test_the_same_seed_gives_the_same_model(setting, briefly_trained, tmp_path):
+    run(setting, tmp_path, training=SHORT)
     for name in ("predictions.csv", "model.safetensors"):
-        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (briefly_trained / name).read_bytes()
 
 
-def test_labels_of_held_out_proteins_have_no_part_in_training(setting, trained, tmp_path):
+def test_labels_of_held_out_proteins_have_no_part_in_training(setting, briefly_trained, tmp_path):
     """Other labels of cal and test, the same model: neither is looked at."""
     proteins, parts, root = setting
     other = proteins.labels.copy()
     held = parts.isin(["cal", "test"]).to_numpy()
     other[held] = 1 - other[held]
     changed = Proteins(proteins.table, proteins.label_names, other, proteins.task)
-    run((changed, parts, root), tmp_path)
-    one, two = (folder / "model.safetensors" for folder in (trained, tmp_path))
+    run((changed, parts, root), tmp_path, training=SHORT)
+    one, two = (folder / "model.safetensors" for folder in (briefly_trained, tmp_path))
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -399,6 +404,7 @@ def regions(setting, tmp_path_factory) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_regions_are_learned_with_the_labels(setting, regions, tmp_path):
     proteins, parts, root = setting
     settings = replace(TRAINING, epochs=25, patience=25, region_weight=2.0)
