@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -195,6 +196,18 @@ def test_of_bands_that_do_not_differ_the_widest_is_used():
     assert widest >= 8
     assert choose_band(first, second, truth).certainty < 0.5
     assert choose_band(second, first, truth).certainty > 0
+
+
+def test_the_best_band_is_that_of_all_proteins(monkeypatch):
+    """Scores are those of all proteins, then of two bootstrap samples, by band."""
+    scores = iter([np.array([0.9, 0.1, 0.1]), np.array([0.5, 0.6, 0.6])])
+    monkeypatch.setattr(
+        "halo.cascade.combination.decision_replicates",
+        lambda *_: SimpleNamespace(overall={"macro_f1": next(scores)}),
+    )
+    logits, truth = multilabel(10)
+    one = prediction(logits)
+    assert choose_band(one, one, truth, shares=(0.0, 1.0), weights=(1.0,)).certainty == 1
 
 
 @pytest.mark.filterwarnings("ignore:Degrees of freedom")
