@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from hypothesis import Phase
 
 import pipeline
 from once import made_once
@@ -18,8 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 hypothesis.settings.register_profile(
     "halo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+USUAL = hypothesis.settings.get_profile("halo")
+hypothesis.settings.register_profile("fast", USUAL, max_examples=25)
+# A failing example is enough: it takes minutes to find the smallest one, and none is kept.
 hypothesis.settings.register_profile(
-    "fast", hypothesis.settings.get_profile("halo"), max_examples=25
+    "mutants", USUAL, phases=[Phase.explicit, Phase.generate], database=None
 )
 hypothesis.settings.load_profile("halo")
 

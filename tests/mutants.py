@@ -172,7 +172,8 @@ def survives(module: str, mutant: Mutant | None, tests: list[str], seconds: floa
         if mutant is not None:
             sys.meta_path.insert(0, Instead(module, mutant))
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
-        os._exit(pytest.main([*options, *tests]))
+        profile = ["--hypothesis-profile", "mutants"]
+        os._exit(pytest.main([*options, *profile, *tests]))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)
