@@ -81,13 +81,13 @@ wheel: $(VENV)/.test  ## build the source distribution and the wheel into dist/
 check-wheel: wheel  ## install the wheel into an environment with nothing else, and use it there
 	@bash tests/deployment/wheel.sh dist/halo_localization-*.whl $(PYTHON)
 
-check-container: wheel  ## build the image's file system in a bare Debian and run the workflow in it, as root
-	@command -v debootstrap >/dev/null || { \
+check-container: wheel  ## build the image on a bare Debian and run the workflow in it, as root
+	@command -v debootstrap >/dev/null && command -v buildah >/dev/null || { \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
-	    echo "The image's file system is made by root, with debootstrap" >&2; exit 1; }; \
+	    echo "The image is made by root, with debootstrap and buildah" >&2; exit 1; }; \
 	  apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
-	    debootstrap >/dev/null; }
+	    debootstrap buildah >/dev/null; }
 	@unshare --mount bash tests/deployment/container.sh dist/halo_localization-*.whl
 
 check-platforms: $(VENV)/.test  ## plan the installation of the locks on Linux (x86_64, aarch64) and macOS, Python 3.11 to 3.14
