@@ -154,6 +154,7 @@ class Proteins(Dataset):
         return torch.from_numpy(rows.astype(np.float32).sum(axis=0))
 
 
+@pytest.mark.slow
 def test_workers_of_a_loader_read_what_one_process_reads(root, tmp_path):
     job = Job(root, tmp_path, random_sequences(range(10, 70), seed=4))
     names = sorted(job.names)

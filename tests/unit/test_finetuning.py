@@ -297,6 +297,7 @@ def test_scores_do_not_depend_on_the_batches_nor_on_the_window(weights):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trained", "embedded"), [("bfloat16", "float32"), ("float32", "bfloat16")]
 )

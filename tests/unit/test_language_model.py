@@ -55,6 +55,7 @@ def records() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "labelled", "test", "sequence"])
 
 
+@pytest.mark.slow
 def test_nothing_that_is_similar_to_a_held_out_protein_is_trained_on(records, tmp_path):
     corpus = choose(records, 1, tmp_path, n_validation=1)
     sources = corpus.groupby("part")["source"].agg(list)
@@ -67,6 +68,7 @@ def test_nothing_that_is_similar_to_a_held_out_protein_is_trained_on(records, tm
     assert summary["training"].sum() == 21
 
 
+@pytest.mark.slow
 def test_all_similar_proteins_are_found_however_many(tmp_path):
     rng = np.random.default_rng(2)
     parent = random_protein(rng, 120)

@@ -271,6 +271,7 @@ def test_files_that_cannot_be_used(bundle, tmp_path, content, words):
         predict(tmp_path / "gone.fasta", bundle, tmp_path / "out", OFFLINE)
 
 
+@pytest.mark.slow
 def test_a_protein_that_fails_does_not_affect_others(
     bundle, fasta, expected, tmp_path, monkeypatch
 ):

@@ -177,6 +177,7 @@ def test_regions_have_a_section(results, text):
     assert any(each.get("href") == "#regions" for each in found.all("a"))
 
 
+@pytest.mark.slow
 def test_a_run_of_single_labels_with_further_groups(tmp_path):
     run = make_run(tmp_path, task="singlelabel", seeds=(1,), grouped=True)
     page = Page(make_report(run).read_text())

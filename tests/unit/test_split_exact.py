@@ -37,6 +37,13 @@ CASES = SHARED / "cases/proteins"
 DEEPLOC = SHARED / "data/deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
 DEMO = ROOT / "resources/demo/proteins.csv"
 SEARCHED = AuditSettings(exact=10)  # a sample of ten: what is found is found by the search
+both_ways = pytest.mark.parametrize(
+    "audit",
+    [
+        pytest.param(AuditSettings(), id="all pairs"),
+        pytest.param(SEARCHED, id="searched", marks=pytest.mark.slow),
+    ],
+)
 needs_cases = pytest.mark.skipif(not CASES.exists(), reason="the failing inputs are not there")
 needs_deeploc = pytest.mark.skipif(not DEEPLOC.exists(), reason="DeepLoc 2.0 is not there")
 
@@ -278,7 +285,7 @@ def read_fasta(file):
 
 
 @needs_cases
-@pytest.mark.parametrize("audit", [AuditSettings(), SEARCHED], ids=["all pairs", "searched"])
+@both_ways
 def test_homologs_in_training_and_test_are_reported(audit, tmp_path):
     table = pd.read_csv(CASES / "leak_pairs.csv")
     proteins = proteins_of(table["sequence"].tolist(), table["part"].tolist(), table["id"].tolist())
@@ -294,7 +301,7 @@ def test_homologs_in_training_and_test_are_reported(audit, tmp_path):
 
 
 @needs_cases
-@pytest.mark.parametrize("audit", [AuditSettings(), SEARCHED], ids=["all pairs", "searched"])
+@both_ways
 def test_repeats_of_low_complexity_stay_together(audit, searched, tmp_path):
     records = read_fasta(CASES / "low_complexity_pairs.fasta")
     rng = np.random.default_rng(6)
@@ -313,7 +320,7 @@ def repeats(rng, unit, length=120, identity=0.95):
     return mutated(rng, (unit * length)[:length], identity)
 
 
-@pytest.mark.parametrize("audit", [AuditSettings(), SEARCHED], ids=["all pairs", "searched"])
+@both_ways
 def test_six_kinds_of_repeats_are_seen_by_the_audit(audit, tmp_path):
     rng = np.random.default_rng(8)
     units = ["SR", "GGGGS", "Q", "DE", "QN", "PPG"]

@@ -28,6 +28,7 @@ def test_proposes_homologs(rng, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_query_with_more_candidates_than_the_limit_is_searched_again(rng, tmp_path):
     parent = random_sequence(rng, 120)
     family = [mutated(rng, parent, 0.8) for _ in range(12)]

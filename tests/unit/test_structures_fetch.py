@@ -326,6 +326,7 @@ def pdb_of(letters, coordinates, b_factor):
 # --------------------------------------------------------------- manifest and scripts
 
 
+@pytest.mark.slow
 def test_the_scripts_make_a_manifest_with_every_record(tmp_path):
     sequences = {f"P{number}": sequence_of(number) for number in range(30000, 30006)}
     folder = tmp_path / "models"
