@@ -88,9 +88,10 @@ def build_esm2(
             if architecture.positions is None
             else ESM1b(architecture, alphabet)
         )
+    state = _state(weights)
     try:
-        missing, unexpected = model.load_state_dict(_state(weights), strict=False, assign=True)
-    except RuntimeError as error:
+        missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
+    except RuntimeError as error:  # a line for each parameter that does not fit, after the first
         raise ValueError(_misfit(str(error).splitlines()[1].strip())) from None
     missing = [name for name in missing if not name.startswith(CONTACT_HEAD)]
     missing = [name for name in missing if not name.endswith(CONSTANT)]
