@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
+import certifi
 import numpy as np
 import pytest
 
@@ -137,7 +138,7 @@ def write_beside_segments(root: Path, tar: Path, url: str, snakemake_makes: bool
     staging.put(NAMES[0], Result(pack(contacts=np.zeros((1, 2), np.uint16)), Note("ok")))
 
 
-def test_two_users_share_what_lies_in_a_store_besides_segments(place):
+def test_two_users_share_what_lies_in_a_store_besides_segments(place, monkeypatch):
     """Each may read and replace what the other has put there."""
     root = place / "store"
     tar = place / "models.tar"
@@ -147,7 +148,10 @@ def test_two_users_share_what_lies_in_a_store_besides_segments(place):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/models.tar"
-        # All modules are loaded: Python's own may lie where other users cannot read.
+        # Python's packages may lie where other users cannot read: all modules are loaded, and the
+        # certificates, which each client reads, are copied.
+        certificates = shutil.copy(certifi.where(), place / "certificates.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
         (place / "loaded").mkdir()
         write_beside_segments(place / "loaded", tar, url, True)
         for user in (ANN, BEN, ANN):

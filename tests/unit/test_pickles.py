@@ -51,8 +51,17 @@ def test_an_archive_that_cannot_be_read_is_damaged(tmp_path):
     torch.save(torch.zeros(3, 4), path)
     assert import_fault(path) is None
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b"PK\x03\x04", b"PK\x03\x05"))
+    path.write_bytes(whole[:-10])
     assert import_fault(path).startswith("damaged (")
+    path.write_bytes(whole[:4] + whole[60:])  # the first record would begin before the file
+    assert import_fault(path).startswith("damaged (")
+
+
+def test_an_archive_behind_a_pickle_is_not_read_as_one(tmp_path):
+    """PyTorch goes by the first bytes, and zipfile by the last."""
+    path = archive(tmp_path / "a.pt", START + b"N.")
+    path.write_bytes(START + LONG + path.read_bytes())
+    assert import_fault(path) == "damaged, it imports a name of no program"
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EINVAL
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -27,16 +28,21 @@ def import_fault(path: Path) -> str | None:
     PyTorch needs time quadratic in the length to refuse such a name. A file that is whole can
     still hold anything.
     """
+    with path.open("rb") as file:
+        if file.read(len(ZIP)) != ZIP:  # as PyTorch distinguishes them
+            file.seek(0)
+            return _legacy_fault(BytesIO(file.read(LEGACY_BYTES)))
     try:
-        if not zipfile.is_zipfile(path):
-            with path.open("rb") as file:
-                return _legacy_fault(BytesIO(file.read(LEGACY_BYTES)))
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
                 if entry.filename.endswith(CONTENT):
                     with archive.open(entry) as pickled:
                         if imports_long_name(pickled):
                             return IMPORTS_NO_PROGRAM
+    except OSError as error:
+        if error.errno != EINVAL:  # zipfile's of a truncated archive: a position before its start
+            raise
+        return f"damaged ({error})"
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         return f"damaged ({error})"
     return None
