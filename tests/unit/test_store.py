@@ -166,11 +166,12 @@ for number in range(100_000):
 """
 
 
+@pytest.mark.slow
 def test_killed_writers_leave_whole_proteins(tmp_path, root):
     """SIGKILL at random moments: every segment opens and holds what belongs there."""
     rng = np.random.default_rng(1)
     store = Store.create(tmp_path, "test", {}, LAYOUT)
-    for _ in range(2):
+    for _ in range(4):
         arguments = [str(tmp_path), str(root / "workflow"), str(Path(__file__).parent)]
         before = len(list(store.path.glob("*/*.h5")))
         process = subprocess.Popen([sys.executable, "-c", WRITER, *arguments])

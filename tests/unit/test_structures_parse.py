@@ -189,6 +189,7 @@ def test_a_bomb_takes_no_memory():
     assert peak < 3 * parse.MAX_BYTES
 
 
+@settings(max_examples=300, deadline=None)
 @given(data=st.data(), text=st.sampled_from([PDB, CIF, gzip.compress(PDB)]))
 def test_mutated_bytes_are_read_or_refused(data, text):
     """Nothing but a HaloError, and what is read is sound."""

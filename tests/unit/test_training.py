@@ -198,10 +198,11 @@ def test_of_epochs_that_do_not_differ_the_last_is_kept(error, kept):
     assert [row["kept"] for row in rows] == [1, 1, int(kept > 2), int(kept > 3)]
 
 
+@pytest.mark.slow
 def test_the_error_of_macro_f1_is_its_deviation_in_bootstrap_samples():
     rng = np.random.default_rng(3)
     truth, decisions = (rng.random((60, 4)) < share for share in (0.3, 0.4))
-    samples = rng.integers(0, 60, (400, 60))
+    samples = rng.integers(0, 60, (1000, 60))
     scores = [
         f1_score(truth[rows], decisions[rows], average="macro", zero_division=0) for rows in samples
     ]
