@@ -166,7 +166,7 @@ class GraphAttention(nn.Module):
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
         """One step of message passing."""
-        # One product, which takes half of the time of two.
+        # One product in place of two; its result is read as it is, without copies.
         parts = self.lin_l, self.lin_r
         weight, bias = (torch.cat([getattr(p, name) for p in parts]) for name in ("weight", "bias"))
         nodes = linear(x, weight, bias).view(len(x), 2, self.heads * self.channels)
