@@ -47,6 +47,7 @@ def resolved(*extras: str, constraints: str) -> Lock:
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *extras]
     command += ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"]
     command += ["--constraints", "-", "--no-annotate", "--no-header"]
+    command += ["--system-certs"]  # as pip: a proxy may have its own
     text = subprocess.run(
         [*command, "--quiet"],
         cwd=HERE.parent,

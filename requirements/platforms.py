@@ -29,6 +29,7 @@ def fault(platform: str, python: str) -> str:
     }
     with tempfile.TemporaryDirectory() as target:
         command = [sys.executable, "-m", "uv", "pip", "install", "--dry-run", "--quiet"]
+        command += ["--system-certs"]  # as pip: a proxy may have its own
         command += ["--target", target, "--python-platform", platform, "--python-version", python]
         command += ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
         for name in sorted(sources):
