@@ -144,9 +144,9 @@ bench-graph: $(VENV)/.test  ## compare graph building with the published algorit
 bench-train: $(VENV)/.test  ## compare training with graphs that are rebuilt each time
 	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
 
-bench-variants: $(VENV)/.test  ## compare mutants of signals with others, in the results of the demo and in real proteins
+bench-variants: $(VENV)/.test  ## compare mutants of signals with others, in the results of the demo and, with BUNDLE=folder, in real proteins
 	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/variants.py results/demo
-	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/real_signals.py
+	@$(if $(BUNDLE),OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/real_signals.py $(BUNDLE))
 
 bench-gpu: $(VENV)/.test  ## run the benchmarks on a GPU, and print the ratio of each
 	@PYTHONPATH=workflow python tests/benchmarks/bench_gpu.py

@@ -1,7 +1,7 @@
 rule baseline:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/assignments.csv",
+        assignments=assignments_of,
         hits="<results>/split/hits.csv.gz",
     output:
         predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",
@@ -30,7 +30,7 @@ rule baseline:
 rule nearest_neighbour:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/assignments.csv",
+        assignments=assignments_of,
         embeddings=lambda wildcards: f"<results>/{own_place(wildcards)}embeddings.json",
         language_model=network_language_model,
         published=published_language_model,

@@ -3,7 +3,7 @@
 rule join_methods:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/assignments.csv",
+        assignments=assignments_of,
         predictions=lambda wildcards: model_files(
             "predictions.csv", PLAN.members(key_of(wildcards))
         ),

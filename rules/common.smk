@@ -11,6 +11,7 @@ include: "base.smk"
 
 
 from halo import stage_settings
+from halo.fold_parts import ALL
 from halo.stage_settings import chosen
 from halo.methods import modules_of
 from halo.plan import ModelKey, Plan
@@ -46,7 +47,7 @@ REGIONS = ["<results>/regions.csv"] * bool(config["dataset"]["regions"])
 wildcard_constraints:
     split=PLAN.split,
     shard=r"\d{3}",
-    fold="|".join(PLAN.folds),
+    fold="|".join(PLAN.all_folds),
     seed=r"\d+",
     method="|".join(config["methods"]),
 
@@ -101,6 +102,11 @@ def device(wildcards, resources):
 def key_of(wildcards):
     """The model that a job makes."""
     return ModelKey(wildcards.split, wildcards.fold, int(wildcards.seed), wildcards.method)
+
+
+def assignments_of(wildcards):
+    """The table with the parts of a fold."""
+    return "<results>/split/{}.csv".format("all" if wildcards.fold == ALL else "assignments")
 
 
 def model_files(name, keys):

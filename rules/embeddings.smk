@@ -78,7 +78,7 @@ rule embeddings:
     benchmark:
         "<benchmarks>/embeddings/{place}{shard}.tsv"
     wildcard_constraints:
-        place=rf"({PLAN.split}/\d+/)?",
+        place=rf"({PLAN.split}/({'|'.join(PLAN.all_folds)})/)?",
     conda:
         "../envs/embeddings.yaml" if MODEL_CLASS == ESM2 else "../envs/transformers.yaml"
     threads: 1 if FROM_FILE else 8
@@ -113,7 +113,7 @@ checkpoint join_embeddings:
     log:
         "<logs>/embeddings/{place}joined.log",
     wildcard_constraints:
-        place=rf"({PLAN.split}/\d+/)?",
+        place=rf"({PLAN.split}/({'|'.join(PLAN.all_folds)})/)?",
     localrule: True
     conda:
         "../envs/ingest.yaml"

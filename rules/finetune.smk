@@ -49,7 +49,7 @@ rule finetune:
 rule esm:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/assignments.csv",
+        assignments=assignments_of,
         embeddings="<results>/{split}/{fold}/embeddings.json",
         published=published_language_model,
         head="<results>/{split}/{fold}/finetune/head.safetensors",

@@ -10,15 +10,19 @@ include: "functions/predict.smk"
 rule bundle:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/assignments.csv",
+        assignments="<results>/split/{}.csv".format(
+            "all" if ALL in PLAN.released_folds else "assignments"
+        ),
         hits="<results>/split/hits.csv.gz",
         predictions=released("predictions.csv"),
         descriptions=released("model.json"),
         language_model="<results>/language_model.json",
-        shards=joined_shards(),
+        shards=joined_shards(PLAN.released_language_models),
+        dropped=dropped_embeddings(set(PLAN.released_folds) - set(PLAN.folds)),
         metrics="<results>/evaluation/metrics.json",
         files=released_files,
         licence=file_of(config["release"], "licence"),
+        notes=file_of(config["release"], "notes"),
     output:
         directory("<results>/bundle"),
     log:
@@ -31,12 +35,13 @@ rule bundle:
         run=RUN,
         settings=as_json(stage_settings.release_settings(config, USED, PLAN, BASE)),
         licence=lambda wildcards, input: Untracked(input.licence or BASE / "LICENSE"),
+        notes=lambda wildcards, input: option("notes", input.notes),
         licence_digest=sha256_of_file(config["release"]["licence"] or BASE / "LICENSE"),
         code=script_digest("bundle.py"),
     shell:
         "{params.run}/bundle.py --proteins {input.proteins} --assignments {input.assignments}"
         " --hits {input.hits} --predictions {input.predictions} --language-model {input.language_model}"
-        " --metrics {input.metrics} --licence {params.licence:q} --out {output}"
+        " --metrics {input.metrics} --licence {params.licence:q} {params.notes} --out {output}"
         " --beside .snakemake_timestamp"
         " --settings {params.settings:q} --log {log}"
 

@@ -29,6 +29,29 @@ checkpoint split:
         " --threads {threads} {params.base} --settings {params.settings:q} --log {log}"
 
 
+# With release.all_proteins: the parts of the fold `all`, whose models are for the bundle.
+rule all_proteins:
+    input:
+        proteins="<results>/proteins.csv",
+        assignments="<results>/split/assignments.csv",
+        hits="<results>/split/hits.csv.gz",
+    output:
+        "<results>/split/all.csv",
+    log:
+        "<logs>/all_proteins.log",
+    benchmark:
+        "<benchmarks>/all_proteins.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        run=RUN,
+        settings=as_json(USED["split"]),
+        code=script_digest("all_proteins.py"),
+    shell:
+        "{params.run}/all_proteins.py --proteins {input.proteins} --assignments {input.assignments}"
+        " --hits {input.hits} --out {output} --settings {params.settings:q} --log {log}"
+
+
 # Audits the author partitions of the data set; nothing else depends on it.
 rule audit:
     input:

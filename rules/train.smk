@@ -7,7 +7,7 @@ include: "functions/train.smk"
 rule train:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/assignments.csv",
+        assignments=assignments_of,
         graphs="<results>/graphs.json",
         embeddings=lambda wildcards: f"<results>/{own_place(wildcards)}embeddings.json",
         language_model=network_language_model,

@@ -25,6 +25,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.out,
         arguments.beside,
         arguments.hits and read_hits(arguments.hits),
+        arguments.notes,
     )
     bundle = read_bundle(arguments.out)
     log.info("%s: %s files, sha256 %s", arguments.out, len(bundle.files) + 1, bundle.sha256)
@@ -41,6 +42,7 @@ if __name__ == "__main__":
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--metrics", type=Path, required=True, help="evaluation/metrics.json")
     parser.add_argument("--licence", type=Path, required=True, help="text of the bundle's licence")
+    parser.add_argument("--notes", type=Path, help="Markdown for the card")
     parser.add_argument(
         "--beside", nargs="*", default=[], help="files that a bundle there may hold, and loses"
     )

@@ -28,10 +28,10 @@ HEADING = "## Every key\n\n"
 HEAD = "| key | beside it | jobs that run again |\n|---|---|---|\n"
 TARGETS = ("all", "bundle", "predict")
 PIPELINE = (
-    "download_dataset", "download_uniprot", "ingest", "regions", "split", "structures",
-    "structures_manifest", "embedding_file", "language_model", "finetune", "embeddings",
-    "join_embeddings", "graphs", "join_graphs", "train", "esm", "drop_embeddings", "baseline",
-    "nearest_neighbour", "join_methods", "evaluate",
+    "download_dataset", "download_uniprot", "ingest", "regions", "split", "all_proteins",
+    "structures", "structures_manifest", "embedding_file", "language_model", "finetune",
+    "embeddings", "join_embeddings", "graphs", "join_graphs", "train", "esm", "drop_embeddings",
+    "baseline", "nearest_neighbour", "join_methods", "evaluate",
     "provenance", "report", "bundle", "predict_fetch", "predict",
 )  # fmt: skip
 LABELS = ["Cytoplasm", "Nucleus", "Extracellular"]
@@ -240,7 +240,9 @@ CHANGES: dict[str, Change] = {
     "predict.language_model": Change("other.pt"),
     "predict.structures": Change("models"),
     "release.folds": Change(["0"]),
+    "release.all_proteins": Change(True),
     "release.licence": Change("names.csv"),
+    "release.notes": Change("names.csv"),
     "release.method": Change("halo"),
     "release.seeds": Change([1]),
     "run": Change("other"),

@@ -8,8 +8,9 @@ def python_of(gpus):
 
 
 def frozen_split(wildcards):
-    """The split, as an input whose changes cause no rerun."""
-    return ancient(checkpoints.split.get().output.assignments)
+    """The parts of a fold, as an input whose changes cause no rerun."""
+    split = checkpoints.split.get().output.assignments
+    return ancient(assignments_of(wildcards) if wildcards.fold == ALL else split)
 
 
 def frozen_language_model(wildcards):
@@ -23,14 +24,14 @@ def language_model_identity(wildcards):
     return chosen(model, "name", "sha256")
 
 
-def dropped_embeddings():
-    """Records of the removal of the folds' embeddings, if they are not kept."""
+def dropped_embeddings(folds=PLAN.folds):
+    """Records of the removal of embeddings of these folds, if they are not kept."""
     name = f"<results>/{PLAN.split}/{{fold}}/dropped_embeddings.json"
-    return expand(name, fold=PLAN.folds) if DROPPED else []
+    return expand(name, fold=sorted(folds)) if DROPPED else []
 
 
 def models_of_fold(name):
     """An input function: a file of every model of a fold."""
     return lambda wildcards: model_files(
-        name, [key for key in PLAN.models(PLAN.compared) if key.fold == wildcards.fold]
+        name, [key for key in PLAN.all_models if key.fold == wildcards.fold]
     )

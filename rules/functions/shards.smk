@@ -52,7 +52,7 @@ def embedding_shards(place):
     return expand(EMBEDDINGS, place=place, shard=PLAN.shards)
 
 
-def joined_shards():
+def joined_shards(language_models=PLAN.language_models):
     """Files that represent all shards of a stage.
 
     Also inputs of jobs that depend on them through other jobs: when a checkpoint has ended, Snakemake
@@ -61,5 +61,5 @@ def joined_shards():
     """
     joined = ["<results>/graphs.json"] if PLAN.methods.networks else []
     # Not embeddings.json, which is temporary where the embeddings are dropped.
-    joined += [f"<results>/{place_of(m)}embeddings/joined.done" for m in PLAN.language_models]
+    joined += [f"<results>/{place_of(m)}embeddings/joined.done" for m in language_models]
     return [ancient(file) for file in joined]

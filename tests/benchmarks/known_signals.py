@@ -26,6 +26,7 @@ Markdown, and as the last line one JSON object.
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from samples import DEEPLOC, SHARED
+from samples import DEEPLOC, SHARED, require_unseen, trained_on
 from sklearn.metrics import roc_auc_score
 from sorting_signals import KINDS, NONE, TARGETP
 
@@ -263,8 +264,12 @@ def main() -> None:
         regions = read_user_regions(
             arguments.regions, RegionsSettings(str(arguments.regions)), proteins
         )
+        met = trained_on(arguments.bundle, proteins["sequence"])
+        known = "unknown how many" if met is None else f"{met:,}"
+        print(f"in the training of the bundle: {known} of {len(proteins):,}", file=sys.stderr)
     else:
         proteins, regions = of_targetp(arguments.partition)
+        require_unseen(arguments.bundle, proteins["sequence"].tolist())
     label_of = LABELS | dict(text.split("=", 1) for text in arguments.label)
     names = sampled(regions, arguments.most)
     sequences = proteins.set_index("id")["sequence"].loc[names].to_dict()

@@ -1,12 +1,13 @@
 """Variants of real sorting signals, against variants of other residues of the same proteins.
 
-The proteins are those of DeepLoc 2.0's partition 4, which the package's bundle has not been trained
-on, nor on anything similar, with a sorting signal in TargetP 2.0's data and the label to which it
-leads. All residues of the signal but the first are deleted, or put into a random order; beside it,
+The proteins are those of DeepLoc 2.0's partition 4 with a sorting signal in TargetP 2.0's data and
+the label to which it leads. The bundle must not have been trained on them: that of
+`config/deeploc2_offline.yaml` with `release.all_proteins: false`, which has met nothing similar
+either. All residues of the signal but the first are deleted, or put into a random order; beside it,
 as many residues in one stretch at a random place behind the signal. The models see sequences alone.
 
-    make bench-variants
-    PYTHONPATH=workflow python tests/benchmarks/real_signals.py --proteins 40
+    make bench-variants BUNDLE=results/deeploc2_offline/bundle
+    PYTHONPATH=workflow python tests/benchmarks/real_signals.py folder --proteins 40
 
 It prints a table in Markdown. Intervals are paired bootstraps over proteins (95 %). The last line
 is one JSON object.
@@ -15,12 +16,12 @@ is one JSON object.
 import argparse
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from samples import DEEPLOC, SHARED
+from samples import DEEPLOC, SHARED, require_unseen
 
-from halo.predict.default_bundle import default_bundle
 from halo.predict.settings import PredictSettings
 from halo.variants.run import predict_variants
 from halo.variants.settings import VariantSettings
@@ -72,10 +73,11 @@ def variants_of(
         yield "scrambled", of_signal, f"{place}delins{mixed}"
 
 
-def measure(count: int, threads: int) -> pd.DataFrame:
+def measure(bundle: Path, count: int, threads: int) -> pd.DataFrame:
     """Each variant's difference of the label's probability, and whether the label is given."""
     random = np.random.default_rng(1)
     chosen = proteins(count)
+    require_unseen(bundle, chosen["sequence"].tolist())
     rows = [
         (one.id, one.signal, one.label, kind, of_signal, f"{one.id}:{text}")
         for one in chosen.itertuples()
@@ -86,7 +88,7 @@ def measure(count: int, threads: int) -> pd.DataFrame:
     found = predict_variants(
         dict(zip(chosen["id"], chosen["sequence"], strict=True)),
         table["text"].tolist(),
-        default_bundle(),
+        bundle,
         VariantSettings(random=0, structure=False, predict=own),
     )
     labels = list(enumerate(table["label"]))
@@ -148,13 +150,14 @@ def row_of(signal: str, kind: str, found: dict) -> str:
 def main() -> None:
     """Print the table, and the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
     parser.add_argument("--proteins", type=int, default=40, help="of each signal, at most")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     if not DEEPLOC.exists() or not TARGETP.exists():
         print(f"real signals: not measured, {TARGETP} or {DEEPLOC} is absent")
         return
-    table = measure(arguments.proteins, arguments.threads)
+    table = measure(arguments.bundle, arguments.proteins, arguments.threads)
     names = ("variants", "proteins", "signal", "other", "signal minus other", "area")
     print(f"| {' | '.join(names)} | lose the label, signal | other |\n{'|---' * 8}|")
     result = {}

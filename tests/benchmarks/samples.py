@@ -1,16 +1,43 @@
 """Samples of real data for benchmarks."""
 
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from halo.files import sha256_of_text
+from halo.predict.bundle import read_bundle
 from halo.proteins.table import Proteins
+from halo.text import open_text
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data"
 DEEPLOC = SHARED / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
 PROTGPS = SHARED / "protgps/protgps_dataset.csv.gz"
+
+
+def trained_on(bundle: Path, sequences: Iterable[str]) -> int | None:
+    """How many of these are training sequences of a bundle; None if it does not contain those."""
+    training = read_bundle(bundle).training
+    if training is None:
+        return None
+    with open_text(training) as lines:
+        trained = {line.rstrip("\n") for line in lines if not line.startswith(">")}
+    return sum(sequence in trained for sequence in sequences)
+
+
+def require_unseen(bundle: Path, sequences: Sequence[str]) -> None:
+    """End with a message if a bundle was trained on one of these, or does not say."""
+    met = trained_on(bundle, sequences)
+    if met == 0:
+        return
+    known = "it is not known which" if met is None else f"{met:,}"
+    sys.exit(
+        f"{bundle}: {known} of the {len(sequences):,} proteins are in its training; give the "
+        "bundle of a model that has not met them, such as that of config/deeploc2_offline.yaml "
+        "with release.all_proteins: false"
+    )
 
 
 def deeploc_sample(

@@ -415,6 +415,11 @@ FILES = [
     ({"bundle": "x.csv"}, "bundle: 'x.csv' is a file, and a folder is expected"),
     ({"bundle": "folder"}, "bundle: 'folder' has no bundle.json; name the folder of a model"),
     ({"release": {"licence": "no"}}, "release.licence: there is no file or folder 'no'"),
+    ({"release": {"notes": "no"}}, "release.notes: there is no file or folder 'no'"),
+    (
+        {"release": {"all_proteins": True, "folds": ["0"]}},
+        "release.folds: models of folds, but with all_proteins: true",
+    ),
     ({"predict": {"structures": "x.csv"}}, "predict.structures: 'x.csv' is a file, and a folder i"),
     ({"predict": {"language_model": "no.pt"}}, "predict.language_model: there is no file"),
     ({"structures": {"names": "no.tsv"}}, "structures.names: there is no file or folder 'no.tsv'"),

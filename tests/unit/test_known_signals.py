@@ -1,5 +1,6 @@
 """The benchmark of annotated signals: its measures, and that it runs on any bundle."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,15 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from halo.files import read_json, write_json
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import read_bundle
+from halo.predict.default_bundle import default_bundle
 from halo.predict.explanation import Explanation
 from halo.regions.table import Region, Regions
+from halo.text import open_text
 from predict_bundle import DEMO, OFFLINE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import known_signals
+from samples import require_unseen
 
 LENGTH, END = 60, 20
 KNOWN = [Region(1, END, "signal peptide"), Region(1, LENGTH, "whole"), Region(50, 55, "other")]
@@ -88,3 +93,25 @@ def test_a_bundle_is_measured(small_bundle):
     assert f"| {mean:.2f} (" in text
     never = next(kind for kind in labels if not content[kind]["counted"])
     assert f"| {never} | 4 | 0 | – |" in text
+
+
+def test_proteins_of_the_training_are_no_test():
+    bundle = default_bundle()
+    with open_text(bundle / "training.fasta.xz") as lines:
+        trained = [next(lines) for _ in range(4)][3].rstrip("\n")
+    require_unseen(bundle, ["MKTAYIAKQR"])
+    with pytest.raises(
+        SystemExit, match="1 of the 2 proteins are in its training; give the bundle"
+    ):
+        require_unseen(bundle, ["MKTAYIAKQR", trained])
+
+
+def test_a_bundle_that_does_not_say_what_it_was_trained_on(tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(default_bundle(), bundle)
+    (bundle / "training.fasta.xz").unlink()
+    manifest = read_json(bundle / "manifest.json")
+    del manifest["files"]["training.fasta.xz"]
+    write_json(bundle / "manifest.json", manifest)
+    with pytest.raises(SystemExit, match="it is not known which of the 1 proteins"):
+        require_unseen(bundle, ["MKTAYIAKQR"])

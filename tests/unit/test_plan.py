@@ -46,7 +46,10 @@ def configs(draw) -> dict:
         "method": None,
         "folds": draw(st.none() | st.lists(st.sampled_from(few or folds), min_size=1, unique=True)),
         "seeds": draw(st.none() | st.lists(st.sampled_from(seeds), min_size=1, unique=True)),
+        "all_proteins": False,
     }
+    if draw(st.booleans()):
+        release |= {"folds": None, "all_proteins": True}
     return {
         "shards": draw(st.integers(1, 256)),
         "seeds": seeds,
@@ -133,6 +136,8 @@ def test_the_language_models_are_those_that_a_trained_method_reads(config):
 def test_a_bundle_has_models_of_the_run(config):
     plan = Plan.from_config(config)
     made, folds, seeds = searched(config), config["release"]["folds"], config["release"]["seeds"]
+    if config["release"]["all_proteins"]:  # the same methods and seeds, of one other fold
+        made = {replace(key, fold="all") for key in made}
     classes = {name: method["class"] for name, method in config["methods"].items()}
     for method in plan.methods.all:
         chosen = replace(plan, released=method)
@@ -157,6 +162,33 @@ def test_a_bundle_has_models_of_the_run(config):
         assert set(chosen.released_models) == expected
         assert set(chosen.released_networks) <= made
         assert chosen.released_finetuned == (own == {True})
+
+
+@settings(max_examples=50)
+@given(configs())
+def test_models_of_all_proteins_are_made_for_the_bundle_and_not_evaluated(config):
+    plan = Plan.from_config(config)
+    evaluated = plan.models(plan.compared)
+    assert "all" not in {key.fold for key in evaluated} | set(plan.language_models)
+    more = plan.all_models[len(evaluated) :]
+    assert plan.all_models[: len(evaluated)] == evaluated
+    if not config["release"]["all_proteins"] or plan.released is None:
+        assert not more
+        return
+    assert plan.all_folds == [*plan.folds, "all"]
+    try:
+        released = plan.released_models
+    except HaloError:
+        return
+    members = [
+        member for key in released if key.method in plan.joins for member in plan.members(key)
+    ]
+    assert {*released, *plan.released_networks} <= set(more)
+    assert {key.fold for key in members} <= {"all"}
+    assert set(plan.released_language_models) == {
+        *plan.language_models,
+        *(["all"] if plan.released_finetuned else []),
+    }
 
 
 @settings(max_examples=50)

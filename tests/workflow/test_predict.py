@@ -95,6 +95,38 @@ def test_the_rule_makes_the_bundle_and_predicts(run):
     assert again.nothing_to_do
 
 
+def test_a_bundle_of_all_proteins(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, symlinks=True)
+    (folder / "notes.md").write_text("## Another data set\n\nMacro-F1 0.5.\n")
+    config = merged(CONFIG, {"release": {"all_proteins": True, "notes": "notes.md"}})
+    evaluated = (folder / "results/small/evaluation/metrics.json").read_bytes()
+    outcome = snakemake(folder, config, "--config", "fasta=new.fasta", "--", "predict")
+    assert outcome.status == 0, outcome.output
+    # What is evaluated stays as it is; one more language model, and the members of the cascade.
+    made = "all_proteins finetune embeddings join_embeddings esm train join_methods bundle"
+    assert sorted(outcome.rules) == sorted(f"{made} predict_fetch predict".split())
+    assert (folder / "results/small/evaluation/metrics.json").read_bytes() == evaluated
+    parts = pd.read_csv(folder / "results/small/split/all.csv")["part_all"]
+    assert set(parts) == {"train", "val", "cal"}
+    bundle = folder / "results/small/bundle"
+    description = json.loads((bundle / "bundle.json").read_text())
+    assert [model["fold"] for model in description["models"]] == ["all"]
+    assert description["training"]["proteins"] == (parts == "train").sum()
+    seen = pd.read_csv(folder / "results/small/kfold/all/finetune/training.csv")["id"]
+    assert len(seen) == (parts != "cal").sum()  # validation proteins choose the epoch
+    card = (bundle / "README.md").read_text()
+    assert "trained on proteins of all parts of the split, those of the test as well" in card
+    assert "models are of fold 0, 1 and trained with the same settings" in card
+    assert "\n\n## Another data set\n\nMacro-F1 0.5.\n\n## Data\n" in card
+    found = table(folder / "results/small/predict/new/predictions.csv")
+    assert list(found["id"]) == list(QUERIES)
+    again = snakemake(folder, config, "--config", "fasta=new.fasta", "--", "predict")
+    assert again.nothing_to_do
+    back = snakemake(folder, CONFIG, "-n", "--", "report")
+    assert set(back.rules) == {"provenance", "report"}  # which the first run did not make
+
+
 def test_command_line_and_python_agree_with_the_rule(run, tmp_path):
     expected = table(run / "results/small/predict/new/predictions.csv")
     bundle = run / "results/small/bundle"

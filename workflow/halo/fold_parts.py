@@ -11,6 +11,9 @@ from halo.errors import HaloError
 
 TRAIN = "train"
 HELD_OUT = ("val", "cal", "test")
+# The fold of `release.all_proteins`, whose models are for the bundle and are not evaluated. Its
+# parts are in a table of their own, see `halo.split.all_proteins`.
+ALL = "all"
 
 
 def read_assignments(file: Path) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any
 from halo.config.methods import Methods, methods_of
 from halo.config.rules import folds
 from halo.errors import HaloError
+from halo.fold_parts import ALL
 from halo.model_key import ModelKey
 from halo.store import BUCKETS
 
@@ -36,7 +37,8 @@ class Plan:
     main
         The method with which the others are compared.
     released, released_folds, released_seeds
-        The method of the bundle (None if no method can be released), and its models.
+        The method of the bundle (None if no method can be released), and its models. With
+        ``release.all_proteins`` the only fold is `halo.fold_parts.ALL`, which is not evaluated.
     """
 
     split: str
@@ -74,7 +76,9 @@ class Plan:
             pretrained=frozenset(pretrained),
             main=config["evaluation"]["main"] or made.all[0],
             released=release["method"] or next(iter(made.portable), None),
-            released_folds=tuple(release["folds"] or trained),
+            released_folds=(ALL,)
+            if release["all_proteins"]
+            else tuple(release["folds"] or trained),
             released_seeds=tuple(release["seeds"] or config["seeds"]),
         )
 
@@ -84,13 +88,23 @@ class Plan:
         return self.seeds if method in several else self.seeds[:1]
 
     def models(self, methods: Iterable[str]) -> list[ModelKey]:
-        """The models of these methods, by method, fold and seed."""
+        """The evaluated models of these methods, by method, fold and seed."""
         return [
             ModelKey(self.split, fold, seed, method)
             for method in methods
             for fold in self.folds
             for seed in self.seeds_of(method)
         ]
+
+    @property
+    def all_models(self) -> list[ModelKey]:
+        """The evaluated models, and those of the bundle that are not among them."""
+        evaluated = self.models(self.compared)
+        if self.released is None or set(self.released_folds) <= set(self.folds):
+            return evaluated
+        methods = dict.fromkeys((*self.released_members, self.released))
+        seeds = {name: set(self.seeds_of(name)) & set(self.released_seeds) for name in methods}
+        return evaluated + [key for name in methods for key in self._released(name, seeds[name])]
 
     @property
     def compared(self) -> list[str]:
@@ -116,6 +130,18 @@ class Plan:
         own = any(self.reads_finetuned(method) for method in readers)
         published = any(not self.reads_finetuned(method) for method in readers)
         return [None] * published + sorted(self.folds) * own
+
+    @property
+    def released_language_models(self) -> list[str | None]:
+        """`language_models`, and those of the bundle."""
+        known = self.language_models
+        own = self.released_folds if self.released_finetuned else ()
+        return known + [fold for fold in own if fold not in known]
+
+    @property
+    def all_folds(self) -> list[str]:
+        """The evaluated folds, and `halo.fold_parts.ALL` if the bundle has models of it."""
+        return list(dict.fromkeys((*self.folds, *self.released_folds)))
 
     def buckets(self, shard: str) -> list[str]:
         """The buckets of a shard."""
@@ -170,7 +196,7 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Largest number of jobs of each type, for `halo.proteins.plan.log_plan`."""
-        folds, beside = len(self.folds), self.pretrained
+        folds, beside = len(self.all_folds), self.pretrained
         return {
             "shards": len(self.shards),
             "folds": folds,

@@ -135,10 +135,11 @@ def _join_group(
     joint, asked = combine(predictions[0], predictions[1], band)
     cut = risk_control(joint.probabilities[cal], truth[cal], settings.risk)
     shares = {name: float(asked[rows].mean()) for name, rows in of_part.items() if rows.any()}
+    part = list(shares)[-1]  # the test, or, of `ALL`, which has none, cal
     log.info(
-        "fold %s%s: %s is used for %.0f %% of the test proteins, with the weight %.1f",
+        "fold %s%s: %s is used for %.0f %% of the %s proteins, with the weight %.1f",
         key.fold, "" if group.name == MAIN else f", {group.name}", second.method,
-        100 * shares["test"], band.weight,
+        100 * shares[part], part, band.weight,
     )  # fmt: skip
     fits = zip((first, second), calibrations, strict=True)
     return _Joined(

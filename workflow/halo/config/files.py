@@ -36,6 +36,7 @@ PATHS: dict[KeyPath, str] = {
     ("variants",): FILE,
     ("bundle",): FOLDER,
     ("release", "licence"): FILE,
+    ("release", "notes"): FILE,
     ("predict", "structures"): FOLDER,
     ("predict", "language_model"): EITHER,
     ("predict", "embeddings"): EMBEDDINGS,

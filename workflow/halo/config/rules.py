@@ -88,6 +88,12 @@ def _folds_exist(config: RunConfig) -> Iterator[Fault]:
                 yield Fault(
                     (*path, number), f"there is no fold {name!r}; there are {', '.join(trained)}"
                 )
+    if config.release.all_proteins and config.release.folds is not None:
+        yield Fault(
+            ("release", "folds"),
+            "models of folds, but with all_proteins: true the bundle has models of all proteins; "
+            "set one of them to null or false",
+        )
     for number, seed in enumerate(config.release.seeds or ()):
         if seed not in config.seeds:
             yield Fault(

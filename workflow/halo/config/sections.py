@@ -25,6 +25,11 @@ class ReleaseSection:
         min_length=1,
         unique=True,
     )
+    all_proteins: bool = setting(
+        False,
+        "whether its models are trained once more, on the proteins of all parts, those of the test "
+        "as well; its metrics are those of the folds",
+    )
     seeds: tuple[Seed, ...] | None = setting(
         None, "seeds whose models it has; null for all", min_length=1, unique=True
     )
@@ -43,3 +48,6 @@ class ReleaseSection:
         "(needs sequences)",
     )
     licence: str | None = setting(None, "text of its licence; null for HALO's own")
+    notes: str | None = setting(
+        None, "text in Markdown for its card, such as results on other data; null for none"
+    )

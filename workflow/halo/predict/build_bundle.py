@@ -109,6 +109,7 @@ def build_bundle(
     folder: Path,
     beside: Collection[str] = (),
     hits: pd.DataFrame | None = None,
+    notes: Path | None = None,
 ) -> None:
     """Write the bundle to `folder`, atomically.
 
@@ -116,13 +117,15 @@ def build_bundle(
 
     Parameters
     ----------
-    assignments : content of ``split/assignments.csv``, as text, indexed by id
+    assignments : content of ``split/assignments.csv``, or of ``split/all.csv`` for models of all
+        proteins, as text, indexed by id
     predictions : ``predictions.csv`` of one method, for the folds and seeds of the bundle
     language_model : ``language_model.json`` of the run's pretrained language model
     metrics : ``evaluation/metrics.json``
     licence : file with the licence of the bundle
     beside : files of others that a bundle that is replaced may have
     hits : content of ``split/hits.csv.gz``, to which a rule for homologues is fitted; or None
+    notes : file with Markdown for the card; or None
 
     Raises
     ------
@@ -188,7 +191,7 @@ def build_bundle(
         shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
         write_json(work / "metrics.json", _metrics(measured, first.method))
-        write_text(work / "README.md", model_card(description, measured, licence))
+        write_text(work / "README.md", model_card(description, measured, licence, notes))
         write_json(work / DESCRIPTION, description)
         write_json(work / MANIFEST, {"format": FORMAT, "files": listed(work)})
         work.chmod(0o755)

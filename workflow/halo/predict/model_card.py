@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from halo.fold_parts import ALL
+
 METRICS = ("f1", "precision", "recall", "mcc", "auroc")
 OVERALL = {
     "macro_f1": "macro-F1",
@@ -21,7 +23,12 @@ BESIDE = {  # metrics of other methods of the run
 }
 
 
-def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licence: Path) -> str:
+def model_card(
+    description: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    licence: Path,
+    notes: Path | None = None,
+) -> str:
     """The card in Markdown.
 
     Parameters
@@ -29,6 +36,7 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
     description : content of ``bundle.json``
     metrics : content of ``evaluation/metrics.json``
     licence : file of the licence, whose first line is its name
+    notes : file with further sections, after the metrics
     """
     method = metrics["methods"][description["method"]]
     title = licence.read_text(encoding="utf-8").strip().splitlines()[0]
@@ -40,6 +48,7 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
         _conformal(method),
         _homologues(method, description),
         *_groups(metrics, description),
+        notes.read_text(encoding="utf-8").strip() if notes else "",
         _data(description, metrics),
         _use(description),
     )
@@ -47,14 +56,13 @@ def model_card(description: Mapping[str, Any], metrics: Mapping[str, Any], licen
 
 
 def _head(description: Mapping[str, Any], licence: str) -> str:
-    folds = ", ".join(dict.fromkeys(model["fold"] for model in description["models"]))
     models = len(description["models"])
     composition = "one model" if models == 1 else f"the mean of {models} models"
     lines = [
         f"# {description['name']}, version {description['version']}",
         "",
         f"A model bundle of HALO {description['halo']}: {composition}, method "
-        f"`{description['method']}` ({description['class']}), fold {folds}.",
+        f"`{description['method']}` ({description['class']}), {_trained(description)}.",
         _language_model(description),
         f"Licence: {licence} (`LICENSE`).",
         "",
@@ -67,6 +75,14 @@ def _head(description: Mapping[str, Any], licence: str) -> str:
             "**Trained on simulated data: predictions of real proteins are meaningless.**",
         ]
     return "\n".join(lines)
+
+
+def _trained(description: Mapping[str, Any]) -> str:
+    """The folds of its models."""
+    folds = list(dict.fromkeys(model["fold"] for model in description["models"]))
+    if folds == [ALL]:
+        return "trained on proteins of all parts of the split, those of the test as well"
+    return f"fold {', '.join(folds)}"
 
 
 def _language_model(description: Mapping[str, Any]) -> str:
@@ -95,7 +111,13 @@ def _overall(
         f"≥ {description['search']['identity']:g} over {description['search']['coverage']:g} of "
         "the sequence). In brackets 95 % bootstrap intervals over homology groups.",
     ]
-    if len(description["models"]) > 1:
+    if description["models"][0]["fold"] == ALL:
+        lines.append(
+            f"Those models are of fold {', '.join(metrics['folds'])} and trained with the same "
+            "settings. The models of the bundle were trained on the test proteins, too, and were "
+            "not evaluated themselves."
+        )
+    elif len(description["models"]) > 1:
         lines.append("The ensemble of several models in the bundle was not evaluated itself.")
     lines += ["", "| metric | value |", "|---|---|"]
     lines += [f"| {name} | {_text(method['overall'].get(key))} |" for key, name in OVERALL.items()]

@@ -17,7 +17,7 @@ from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
 from halo.embeddings.leakage import require_own_language_model
 from halo.files import write_table
-from halo.fold_parts import TRAIN, FoldParts
+from halo.fold_parts import ALL, TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.label_groups import as_content
 from halo.methods import WITH_REGIONS, modules_of
@@ -79,7 +79,7 @@ def train_fold(
     `parts` is the part (train, val, cal, test, removed) of each protein, by id. HaloError if
     the embeddings are not of the fold's language model, or that has seen what the fold keeps apart.
     """
-    parts.require(TRAIN, "val", "test")
+    parts.require(TRAIN, "val", *(["test"] if key.fold != ALL else []))
     train, val = parts.rows(TRAIN), parts.rows("val")
     graphs = open_store(inputs.graphs, GRAPHS, inputs.store)
     embeddings = open_store(inputs.embeddings, EMBEDDINGS, inputs.store)
