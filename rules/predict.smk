@@ -14,6 +14,7 @@ rule bundle:
             "all" if ALL in PLAN.released_folds else "assignments"
         ),
         hits="<results>/split/hits.csv.gz",
+        leakage="<results>/split/leakage.json",
         predictions=released("predictions.csv"),
         descriptions=released("model.json"),
         language_model="<results>/language_model.json",
@@ -40,7 +41,7 @@ rule bundle:
         code=script_digest("bundle.py"),
     shell:
         "{params.run}/bundle.py --proteins {input.proteins} --assignments {input.assignments}"
-        " --hits {input.hits} --predictions {input.predictions} --language-model {input.language_model}"
+        " --hits {input.hits} --leakage {input.leakage} --predictions {input.predictions} --language-model {input.language_model}"
         " --metrics {input.metrics} --licence {params.licence:q} {params.notes} --out {output}"
         " --beside .snakemake_timestamp"
         " --settings {params.settings:q} --log {log}"

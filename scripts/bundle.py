@@ -5,6 +5,7 @@ from pathlib import Path
 
 from halo.baselines.stage import read_hits
 from halo.cli import job_parser, log, run_job
+from halo.files import read_json
 from halo.fold_parts import read_assignments
 from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.bundle import read_bundle
@@ -26,6 +27,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.beside,
         arguments.hits and read_hits(arguments.hits),
         arguments.notes,
+        read_json(arguments.leakage)["pairs_above_threshold"] if arguments.leakage else None,
     )
     bundle = read_bundle(arguments.out)
     log.info("%s: %s files, sha256 %s", arguments.out, len(bundle.files) + 1, bundle.sha256)
@@ -42,6 +44,7 @@ if __name__ == "__main__":
     parser.add_argument("--language-model", type=Path, required=True, help="language_model.json")
     parser.add_argument("--metrics", type=Path, required=True, help="evaluation/metrics.json")
     parser.add_argument("--licence", type=Path, required=True, help="text of the bundle's licence")
+    parser.add_argument("--leakage", type=Path, help="the split's leakage.json")
     parser.add_argument("--notes", type=Path, help="Markdown for the card")
     parser.add_argument(
         "--beside", nargs="*", default=[], help="files that a bundle there may hold, and loses"

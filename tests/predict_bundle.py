@@ -91,6 +91,7 @@ class SmallRun:
             BundleSettings(**(settings | change)),
             folder,
             hits=hits,
+            similar_apart=0,
         )
         return folder
 

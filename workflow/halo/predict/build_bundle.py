@@ -38,12 +38,15 @@ from halo.predict.bundle import (
     LANGUAGE_MODEL,
     LANGUAGE_MODEL_FOLDER,
     MANIFEST,
+    METRICS,
     MODELS,
+    NOTES,
     SCALES,
     TRAINING,
     listed,
 )
 from halo.predict.model_card import model_card
+from halo.predict.performance import of_test
 from halo.proteins.table import Proteins
 from halo.store import store_name
 from halo.structures.settings import StructureSettings
@@ -110,6 +113,7 @@ def build_bundle(
     beside: Collection[str] = (),
     hits: pd.DataFrame | None = None,
     notes: Path | None = None,
+    similar_apart: int | None = None,
 ) -> None:
     """Write the bundle to `folder`, atomically.
 
@@ -126,6 +130,9 @@ def build_bundle(
     beside : files of others that a bundle that is replaced may have
     hits : content of ``split/hits.csv.gz``, to which a rule for homologues is fitted; or None
     notes : file with Markdown for the card; or None
+    similar_apart
+        Number of pairs of similar proteins that the audit found in different parts of the split;
+        None if it is not known.
 
     Raises
     ------
@@ -154,7 +161,7 @@ def build_bundle(
                 rule = _homologue_rule(of_group, own, assignments, hits, settings)
                 rules[group.name] = asdict(rule) if rule else None
         trained = _training(proteins, assignments, models)
-        measured = read_json(metrics)
+        measured = read_json(metrics) | {"similar_apart": similar_apart}
         first = read_description(predictions[0].parent)
         description = {
             "format": FORMAT_GROUPS if proteins.further else FORMAT,
@@ -190,7 +197,9 @@ def build_bundle(
             copy_language_model(weights, work)
         shutil.copyfile(SCALES_FILE, work / SCALES)
         shutil.copyfile(licence, work / "LICENSE")
-        write_json(work / "metrics.json", _metrics(measured, first.method))
+        if notes is not None:
+            shutil.copyfile(notes, work / NOTES)
+        write_json(work / METRICS, _metrics(measured, first.method))
         write_text(work / "README.md", model_card(description, measured, licence, notes))
         write_json(work / DESCRIPTION, description)
         write_json(work / MANIFEST, {"format": FORMAT, "files": listed(work)})
@@ -238,12 +247,10 @@ def _homologue_rule(
 
 
 def _metrics(measured: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Metrics of the method; those of further groups of labels are in ``label_groups``."""
-    groups = {
-        name: metrics["methods"][method]
-        for name, metrics in measured.get("label_groups", {}).items()
-    }
-    return {**measured["methods"][method], **({"label_groups": groups} if groups else {})}
+    """Metrics of the method and the test; of further groups of labels in ``label_groups``."""
+    content = {**measured["methods"][method], "test": of_test(measured)}
+    groups = {name: _metrics(of, method) for name, of in measured.get("label_groups", {}).items()}
+    return {**content, **({"label_groups": groups} if groups else {})}
 
 
 def _groups(

@@ -28,6 +28,8 @@ TRAINING = "training.fasta.xz"
 LANGUAGE_MODEL, LANGUAGE_MODEL_FOLDER = "language_model.pt", "language_model"
 SCALES = "amino_acids.csv"  # the scales that the networks were trained with
 MODELS = "models"
+METRICS = "metrics.json"
+NOTES = "NOTES.md"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Bundle:
     def training(self) -> Path | None:
         """FASTA of the training sequences, None where the bundle has none."""
         return self.folder / TRAINING if TRAINING in self.files else None
+
+    @property
+    def notes(self) -> Path | None:
+        """What the author added to the card, None if there is nothing."""
+        return self.folder / NOTES if NOTES in self.files else None
 
     @property
     def language_model(self) -> Path | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from halo.fold_parts import ALL
+from halo.predict.performance import Estimate, how_apart
 
 METRICS = ("f1", "precision", "recall", "mcc", "auroc")
 OVERALL = {
@@ -34,7 +35,9 @@ def model_card(
     Parameters
     ----------
     description : content of ``bundle.json``
-    metrics : content of ``evaluation/metrics.json``
+    metrics
+        Content of ``evaluation/metrics.json``, and ``similar_apart``, see
+        `halo.predict.performance.how_apart`.
     licence : file of the licence, whose first line is its name
     notes : file with further sections, after the metrics
     """
@@ -50,7 +53,7 @@ def model_card(
         *_groups(metrics, description),
         notes.read_text(encoding="utf-8").strip() if notes else "",
         _data(description, metrics),
-        _use(description),
+        _use(description, metrics),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -106,8 +109,7 @@ def _overall(
         "## Performance",
         "",
         f"Measured on {metrics['proteins']:,} test proteins in {metrics['groups']:,} homology "
-        "groups, each by a model without similar training proteins (optimal local alignment, "
-        "identity "
+        f"groups, {how_apart(metrics.get('similar_apart'))} (optimal local alignment, identity "
         f"≥ {description['search']['identity']:g} over {description['search']['coverage']:g} of "
         "the sequence). In brackets 95 % bootstrap intervals over homology groups.",
     ]
@@ -234,8 +236,14 @@ def _data(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _use(description: Mapping[str, Any]) -> str:
+def _use(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     longest = description["structures"]["max_length"]
+    apart = metrics.get("similar_apart") == 0
+    tested = (
+        " The metrics\n  above are for proteins without a similar training protein."
+        if apart
+        else ""
+    )
     return f"""## Intended use and limits
 
 The predictions are hypotheses about the localization of proteins, for example to select
@@ -243,8 +251,7 @@ experiments. They are not for decisions about patients. The model does not know 
 outside of its data, cell states or tissues. A label that is not predicted is not shown to be
 absent.
 
-- Proteins that are similar to no training protein (`far`) are out of distribution. The metrics
-  above are for proteins that are not similar to a training protein.
+- Proteins that are similar to no training protein (`far`) are out of distribution.{tested}
 - Probabilities are calibrated on the data set. They are biased if labels are rarer or more frequent
   in other proteins, and the coverage of conformal sets then differs as well.
 - AlphaFold models are used up to {longest:,} residues; without one, the prediction uses the
@@ -253,8 +260,4 @@ absent.
 
 
 def _text(estimate: Mapping[str, Any] | None) -> str:
-    if estimate is None or estimate["value"] is None:
-        return "–"
-    if estimate.get("low") is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
+    return "–" if estimate is None else str(Estimate.model_validate(estimate))

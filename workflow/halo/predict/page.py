@@ -17,6 +17,7 @@ from halo.predict.explanation import Explanation
 from halo.predict.folder import PAGE_FILE, STRUCTURES, OutputFolder
 from halo.predict.mmcif import write_structures
 from halo.predict.output import read_chunk, read_chunk_explanations
+from halo.predict.performance import Performance
 from halo.predict.regions import GAIN, SHARE, WINDOW, smoothed
 from halo.report.formatting import count
 
@@ -29,10 +30,16 @@ BASELINES = {"esm": OWN, "mean_embedding": OWN}
 ANGSTROM = 10  # steps of a coordinate on the page
 
 
-def write_page(out: OutputFolder, chunks: Sequence[Path], method_class: str) -> None:
+def write_page(
+    out: OutputFolder,
+    chunks: Sequence[Path],
+    method_class: str,
+    performance: Performance | None = None,
+) -> None:
     """Write the page and the structures from a run's chunks, and remove older structures.
 
-    `method_class` is that of the bundle's method. Only the content of the page is kept in memory.
+    `method_class` and `performance` are those of the bundle. Only the content of the page is kept
+    in memory.
     """
     header = read_chunk(chunks[0]).header
     summary: Counter[str] = Counter()
@@ -50,7 +57,7 @@ def write_page(out: OutputFolder, chunks: Sequence[Path], method_class: str) -> 
     files = write_structures(out.claim(STRUCTURES), shown, accessions)
     for protein, name in zip(proteins, files, strict=True):
         protein["file"] = f"{STRUCTURES}/{name}" if name else None
-    text = render(header, summary, proteins, method_class)
+    text = render(header, summary, proteins, method_class, performance)
     write_text(out.claim(PAGE_FILE), text)
 
 
@@ -99,6 +106,7 @@ def render(
     summary: Mapping[str, int],
     proteins: Sequence[Mapping[str, Any]],
     method_class: str,
+    performance: Performance | None = None,
 ) -> str:
     """Render the HTML; `proteins` are records with the fields that `_explained` adds."""
     return templates(WEB).get_template("page.html").render(
@@ -106,6 +114,7 @@ def render(
         summary=summary,
         proteins=proteins,
         method_class=method_class,
+        performance=performance,
         halo=__version__,
         given=given_labels,
         rules={"window": WINDOW, "share": SHARE, "gain": GAIN},

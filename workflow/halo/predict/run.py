@@ -36,6 +36,7 @@ from halo.predict.folder import (
 )
 from halo.predict.output import is_whole, read_chunk, table_of, write_chunk, write_predictions
 from halo.predict.page import write_page
+from halo.predict.performance import read_performance
 from halo.predict.predictor import Predictor
 from halo.predict.records import KnownSequences, Queries, read_queries
 from halo.predict.settings import PREDICT, PredictSettings
@@ -87,7 +88,8 @@ def predict(
         count = write_predictions(folder, files, queries.rejected)
         if not count:
             raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
-        write_page(folder, files, model.description.method_class)
+        performance = read_performance(model)
+        write_page(folder, files, model.description.method_class, performance)
     table = Path(out) / CSV_FILE
     log.info("%s proteins predicted: %s", f"{count:,}", table)
     log.info("explanations, for a browser: %s", table.with_name(PAGE_FILE))
