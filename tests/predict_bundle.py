@@ -62,6 +62,7 @@ class SmallRun:
         folder: Path,
         method: str = "cascade",
         hits: pd.DataFrame | None = None,
+        similar_apart: int | None = 0,
         **change: Any,
     ) -> Path:
         """Make a bundle of `method`."""
@@ -91,7 +92,7 @@ class SmallRun:
             BundleSettings(**(settings | change)),
             folder,
             hits=hits,
-            similar_apart=0,
+            similar_apart=similar_apart,
         )
         return folder
 

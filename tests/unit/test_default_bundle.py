@@ -11,8 +11,8 @@ from halo.predict.run import predict
 from halo.predict.settings import PredictSettings
 
 LARGEST = 12_000_000  # bytes
-# Decisions and probabilities of 40 proteins of partition 4 without a structure, of
-# ``evaluation/predictions.csv`` of the run: the metrics of the card are computed from these.
+# Decisions and probabilities of 40 proteins of its validation and calibration without a structure:
+# of ``predictions.csv`` of its training, which has those that it was not trained on.
 SAMPLE = "tests/data/default_bundle_held_out.csv"
 
 
@@ -22,7 +22,10 @@ def test_it_is_whole_and_small():
     assert bundle.description.language_model.included
     assert not bundle.description.simulated
     assert "academic use" in (DEFAULT_BUNDLE / "LICENSE").read_text()
+    assert [model.fold for model in bundle.description.models] == ["all"]
     card = (DEFAULT_BUNDLE / "README.md").read_text()
+    assert "trained on the test proteins, too" in card
+    assert "## Human Protein Atlas" in card
     for label in bundle.labels:
         value = read_json(DEFAULT_BUNDLE / "metrics.json")["labels"][label]["f1"]["value"]
         line = next(line for line in card.splitlines() if line.startswith(f"| {label} |"))
@@ -35,7 +38,6 @@ def test_it_predicts_held_out_proteins_as_its_run_did(root, shared, tmp_path):
     sample = pd.read_csv(root / SAMPLE).set_index("id")
     file = shared / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
     table = pd.read_csv(file).set_index("ACC").loc[sample.index]
-    assert set(table["Partition"]) == {4}
     fasta = tmp_path / "held_out.fasta"
     fasta.write_text("".join(f">{name}\n{text}\n" for name, text in table["Sequence"].items()))
     predict(fasta, default_bundle(), tmp_path / "out", PredictSettings(download=False, page=0))

@@ -376,6 +376,44 @@ def test_accessions_and_structures_from_a_server(bundle, expected, tmp_path):
     assert list(store.glob("embeddings/*"))  # a store that was asked for is kept
 
 
+def test_without_internet_sequences_are_predicted_without_structures(
+    bundle, expected, tmp_path, monkeypatch, caplog
+):
+    """A later call that reaches a server asks it for what failed."""
+    known = [path.name.split("-")[1] for path in sorted((DEMO / "afdb").glob("AF-*"))]
+    sequences = queries()
+    with_models = [name for name in sequences if name in known][:3]
+    chosen = {name: sequences[name] for name in with_models} | {"mine": sequences[with_models[0]]}
+    chosen["other"] = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"
+    fasta, out = write_fasta(tmp_path / "in.fasta", chosen), tmp_path / "out"
+    settings = PredictSettings(language_model=CHECKPOINT, page=0)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    found = table(predict(fasta, bundle, out, settings)).set_index("id")
+    assert "AlphaFold DB cannot be reached" in caplog.text
+    assert found["structure"].to_dict() == dict.fromkeys(chosen, "error") | {"other": "missing"}
+    assert found.loc[with_models, "structure_message"].str.contains("alphafold").all()
+    alone = predict_sequences(chosen, bundle, replace(settings, download=False)).set_index("id")
+    numbers = list(found.filter(like="p:"))
+    np.testing.assert_allclose(found[numbers], alone[numbers].astype(float), atol=1e-5)
+    with AlphaFoldServer(DEMO / "afdb") as server:
+        online = replace(settings, transport=TransportSettings(base_url=server.url, retries=0))
+        found = table(predict(fasta, bundle, out, online)).set_index("id")
+    assert found["structure"].to_dict() == dict.fromkeys(chosen, "ok") | {"other": "missing"}
+    together = table(expected / "predictions.csv").set_index("id").loc[with_models]
+    require_same(found.loc[with_models].reset_index(), together.reset_index())
+
+
+def test_a_server_that_was_named_must_answer(bundle, tmp_path):
+    fasta = write_fasta(tmp_path / "in.fasta", {"P12345": "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ"})
+    settings = PredictSettings(
+        language_model=CHECKPOINT,
+        transport=TransportSettings(base_url="http://127.0.0.1:9", retries=0, timeout=2),
+    )
+    with pytest.raises(HaloError, match="cannot be reached"):
+        predict(fasta, bundle, tmp_path / "out", settings)
+
+
 def test_a_list_of_accessions_needs_the_internet(bundle, tmp_path):
     (tmp_path / "list.txt").write_text("P12345\n")
     with pytest.raises(HaloError, match=r"list of accessions.*--no-download"):

@@ -4,15 +4,20 @@ import hashlib
 import json
 import lzma
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from halo.content_versions import CONTENT_VERSIONS
+from halo.embeddings.weights import read_weights
 from halo.errors import HaloError
 from halo.files import read_json, write_json
+from halo.predict.build_bundle import copy_language_model
 from halo.predict.bundle import read_bundle
 from halo.predict.model_card import _labels
+from halo.predict.page import render
+from halo.predict.performance import of_test, read_performance
 from halo.predict.sources import find_language_model
 from predict_bundle import CHECKPOINT, OFFLINE
 
@@ -78,6 +83,93 @@ def test_the_card_compares_each_label_with_homology_transfer(small, made):
     assert header.endswith("| f1 of homology transfer |")
     assert first.startswith(f"| {label} |")
     assert first.endswith("| 0.125 |")
+
+
+def test_the_page_says_how_good_the_model_is(small, made):
+    found = read_performance(read_bundle(made))
+    metrics = read_json(small.folder / "metrics.json")
+    own = metrics["methods"]["cascade"]
+    assert (found.proteins, found.groups) == (metrics["proteins"], metrics["groups"])
+    assert found.folds == ("0", "1")
+    assert not found.other_models
+    assert found.how == "each by a model without similar training proteins"
+    assert found.macro_f1.startswith(f"{own['overall']['macro_f1']['value']:.3f} (")
+    assert [label.name for label in found.labels] == list(own["labels"])
+    for label in found.labels:
+        assert label.support == metrics["support"][label.name]
+        assert label.f1.startswith(f"{own['labels'][label.name]['f1']['value']:.3f}")
+    assert not found.homology
+    assert found.notes == ""
+    metrics["methods"]["transfer"] = {"class": "homology", "labels": own["labels"]}
+    assert of_test(metrics)["homology"] == {name: of["f1"] for name, of in own["labels"].items()}
+    text = render_page(found)
+    assert "each by a model without similar training proteins" in text
+    assert "homology transfer" not in text
+    assert "<pre" not in text
+    rows = [replace(label, homology="0.125") for label in found.labels]
+    more = replace(found, labels=rows, homology=True, other_models=True, notes="<b>HPA</b>")
+    text = render_page(more)
+    assert "trained on the test proteins, too: measured were models of fold 0, 1," in text
+    assert text.count('<td class="number">0.125</td>') == len(rows)
+    assert '<pre class="notes">&lt;b&gt;HPA&lt;/b&gt;</pre>' in text
+    assert "How good the model is" not in render_page(None)
+
+
+def render_page(performance) -> str:
+    """The page without proteins."""
+    bundle = {"name": "n", "version": "1", "method": "m", "sha256": "0" * 64}
+    header = {"labels": ["a"], "thresholds": {}, "task": "multilabel", "set_misses": None}
+    header |= {"simulated": False, "bundle": bundle, "region_kinds": []}
+    return render(header, Counter(proteins=1), [], "network", performance)
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"),
+    [
+        (None, "it is not known whether similar proteins were in the training"),
+        (0, "each by a model without similar training proteins"),
+        (1, "but the split has 1 pair of similar proteins in different parts"),
+        (1500, "but the split has 1,500 pairs of similar proteins in different parts"),
+    ],
+)
+def test_the_card_claims_what_the_split_kept_apart(small, made, tmp_path, apart, words):
+    bundle = small.bundle(tmp_path / "bundle", similar_apart=apart)
+    card = (bundle / "README.md").read_text()
+    assert words in card
+    assert ("are for proteins without a similar training protein" in card) == (apart == 0)
+    assert read_performance(read_bundle(bundle)).how.startswith(words)
+
+
+def resigned(bundle, content):
+    """The bundle with another metrics.json, whose digest its manifest has."""
+    write_json(bundle / "metrics.json", content)
+    manifest = read_json(bundle / "manifest.json")
+    data = (bundle / "metrics.json").read_bytes()
+    entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["files"]["metrics.json"] = manifest["files"]["metrics.json"] | entry
+    write_json(bundle / "manifest.json", manifest)
+    return read_bundle(bundle)
+
+
+def test_a_bundle_of_an_earlier_version_says_nothing_of_its_performance(copy):
+    content = read_json(copy / "metrics.json")
+    del content["test"]
+    assert read_performance(resigned(copy, content)) is None
+
+
+@pytest.mark.parametrize("value", [{"f1": "high"}, {"f1": {"value": "high"}}, {}, 3, None])
+def test_damaged_metrics_are_named(copy, value):
+    content = read_json(copy / "metrics.json")
+    content["labels"]["Nucleus"] = value
+    with pytest.raises(HaloError, match=r"metrics.json: damaged, labels\.Nucleus.*make the bundle"):
+        read_performance(resigned(copy, content))
+
+
+def test_a_language_model_that_is_gone(small, tmp_path):
+    weights = tmp_path / "language_model.json"
+    write_json(weights, read_json(small.folder / "language_model.json") | {"path": "/gone.pt"})
+    with pytest.raises(HaloError, match=r"/gone\.pt: missing, so it cannot be in the bundle"):
+        copy_language_model(read_weights(weights), tmp_path)
 
 
 def test_the_same_run_gives_the_same_bundle(small, made, tmp_path):

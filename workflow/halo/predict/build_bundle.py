@@ -385,6 +385,11 @@ def copy_language_model(weights: Weights, work: Path) -> None:
         raise HaloError(
             "release.language_model: true, but the embeddings are from a file; set it to false"
         )
+    if not source.exists():
+        raise HaloError(
+            f"{source}: missing, so it cannot be in the bundle (release.language_model); put it "
+            "back, or delete the run's language_model.json and run the pipeline again"
+        )
     if not source.is_dir():
         shutil.copyfile(source, work / LANGUAGE_MODEL)
         return

@@ -40,7 +40,12 @@ from halo.predict.performance import read_performance
 from halo.predict.predictor import Predictor
 from halo.predict.records import KnownSequences, Queries, read_queries
 from halo.predict.settings import PREDICT, PredictSettings
-from halo.predict.sources import StructureFiles, find_language_model, find_structures
+from halo.predict.sources import (
+    StructureFiles,
+    find_language_model,
+    find_structures,
+    noting_unreachable,
+)
 from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
 from halo.proteins.members import members_of
 from halo.tables.readers import LINE
@@ -84,6 +89,7 @@ def predict(
     settings = settings or PredictSettings()
     with claimed_folder([proteins, bundle], out, settings) as folder:
         model, queries = read_inputs(proteins, bundle, folder, settings)
+        settings = noting_unreachable(settings, names_of_all(queries.table))
         files = predict_chunks(queries.table, model, folder, settings)
         count = write_predictions(folder, files, queries.rejected)
         if not count:
@@ -136,6 +142,7 @@ def predict_sequences(
     table = core_table(records, DatasetSettings())
     for row, (reason, detail) in sequence_faults(table, DatasetSettings()).items():
         raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; fix the sequence")
+    settings = noting_unreachable(settings, names_of_all(table))
     with TemporaryDirectory(prefix="halo.") as scratch:
         store = settings.store or Path(scratch)
         with Predictor(read_bundle(bundle), settings, store) as predictor:
@@ -217,9 +224,14 @@ def _predict_parts(
             progress.add(len(part.table))
 
 
-def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
+def names_of_all(table: pd.DataFrame) -> pd.Series:
+    """The accessions and ids of the proteins."""
     names = pd.concat([table["accession"], table["id"]])
-    common, files = _common(bundle, settings), StructureFiles(settings, names[names != ""])
+    return names[names != ""]
+
+
+def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
+    common, files = _common(bundle, settings), StructureFiles(settings, names_of_all(table))
     shown = min(settings.page, int((np.cumsum(table["length"]) <= PAGE_RESIDUES).sum()))
     parts = []
     for start in range(0, len(table), settings.chunk):

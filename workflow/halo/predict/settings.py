@@ -49,6 +49,10 @@ class PredictSettings(PredictOptions):
         None for both.
     transport
         Settings of requests to AlphaFold DB.
+    unreachable
+        Why AlphaFold DB is not asked though `download` is set: those that it might know are
+        predicted without it, with the status ``error``. See
+        `halo.predict.sources.noting_unreachable`.
     """
 
     store: Path | None = None
@@ -58,6 +62,7 @@ class PredictSettings(PredictOptions):
     max_length: int = 40_000
     stage: str | None = None
     transport: TransportSettings = field(default_factory=TransportSettings)
+    unreachable: str = ""
 
     def __post_init__(self) -> None:
         for name, lowest in (("threads", 1), ("chunk", 1), ("max_length", 1), ("page", 0)):

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from halo.embeddings.weights import DOWNLOADS, FILE, Weights
 from halo.errors import HaloError
 from halo.predict.bundle import Bundle
 from halo.predict.settings import PATTERNS, PREDICT, PredictSettings
+from halo.proteins.accessions import parse_accession
 from halo.proteins.members import Member
 from halo.store import Store
 from halo.structures.fetch import fetch_structures
@@ -21,8 +22,9 @@ from halo.structures.files import NamePattern, files_below, spellings
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.resolve import Directory, names_of
 from halo.structures.search import search
-from halo.structures.settings import StructureSettings
+from halo.structures.settings import StructureSettings, TransportSettings
 from halo.structures.sources import names_to_try
+from halo.structures.transport import why_unreachable
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +85,13 @@ def find_structures(
 ) -> tuple[Store, dict[str, Note]]:
     """The store of structures, and the result of the search for each sequence.
 
-    Single failed searches are recorded in the result; an unreachable server is an error.
+    Single failed searches are recorded in the result. An unreachable server is an error, unless
+    `settings.unreachable` says that it is not asked.
     """
+    if settings.unreachable:
+        offline = replace(settings, download=False, unreachable="")
+        structures, notes = find_structures(bundle, offline, store, members)
+        return structures, notes | dict(_unasked(settings.unreachable, members, notes))
     wanted = StructureSettings(
         sources=settings.sources(),
         # The folder may have new files since the last call.
@@ -105,6 +112,36 @@ def find_structures(
         if name in structures
     }
     return structures, dict.fromkeys(names, failed) | notes
+
+
+def noting_unreachable(settings: PredictSettings, names: Iterable[str]) -> PredictSettings:
+    """The settings, with `unreachable` where AlphaFold DB does not answer.
+
+    It is tried only if one of the `names` of the proteins is an accession, and if it would be asked
+    in the same call. A server that the user has named must answer.
+    """
+    default = settings.transport.base_url == TransportSettings().base_url
+    asked = settings.download and settings.stage is None and default
+    if not asked or not any(map(parse_accession, names)):
+        return settings
+    reason = why_unreachable(settings.transport)
+    if reason:
+        log.warning(
+            "AlphaFold DB cannot be reached (%s): proteins are predicted without its structures. "
+            "Repeat the call with internet access to use them; --no-download does not ask for them",
+            reason,
+        )
+    return replace(settings, unreachable=reason)
+
+
+def _unasked(
+    reason: str, members: Mapping[str, Sequence[Member]], notes: Mapping[str, Note]
+) -> Iterator[tuple[str, Note]]:
+    """An error for each protein without a structure that AlphaFold DB might know."""
+    for member in (member for bucket in members.values() for member in bucket):
+        note = notes[member.seq_hash]
+        if note.status in ("missing", "mismatch") and any(map(parse_accession, member.accessions)):
+            yield member.seq_hash, replace(note, status="error", source="afdb", message=reason)
 
 
 def _without_sources(

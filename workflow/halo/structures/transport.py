@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -51,6 +53,16 @@ class Throttle:
         """Let no request start for `seconds`."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
+
+
+def why_unreachable(settings: TransportSettings) -> str:
+    """Why the server gives no answer, not even an error, when asked twice; ``""`` if it does."""
+    with closing(Client(replace(settings, retries=1))) as client:
+        try:
+            client.get(settings.base_url, len)
+        except FetchError as error:
+            return "" if client.answered else str(error)
+    return ""
 
 
 class Client:

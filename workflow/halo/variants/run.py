@@ -23,8 +23,8 @@ from halo.predict.folder import (
 )
 from halo.predict.output import read_chunk
 from halo.predict.records import STANDARD_INPUT
-from halo.predict.run import claimed_folder, predict_chunks, read_inputs
-from halo.predict.sources import find_structures
+from halo.predict.run import claimed_folder, names_of_all, predict_chunks, read_inputs
+from halo.predict.sources import find_structures, noting_unreachable
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import members_of
 from halo.variants.chunks import Chunks, Protein, Structure, compute, read_known, unusable
@@ -71,6 +71,8 @@ def variants(
                 f"{bundle}: trained on embeddings of a file, and HALO does not compute those of "
                 "variants; use a bundle whose language model HALO computes"
             )
+        own = noting_unreachable(settings.predict, names_of_all(queries.table))
+        settings = replace(settings, predict=own)
         rows = queries.table.set_index("id", drop=False)
         proteins = {
             row.id: Protein(row.id, row.sequence, row.seq_hash)
