@@ -31,7 +31,10 @@ FILES = ("table.csv", "table.md", "macro_f1.svg")
 
 def local_data(data: Path, folder: Path) -> dict[str, Any]:
     """What differs in the configuration where the data lie in `data`; writes tables to `folder`."""
-    known = pd.read_csv(data / "af2_contacts/overlap_by_dataset.csv.gz")
+    overlap = data / "af2_contacts/overlap_by_dataset.csv.gz"
+    if not overlap.exists():
+        sys.exit(f"{data}: no folder of the data sets, there is no {overlap}; correct DATA")
+    known = pd.read_csv(overlap)
     known = known[known["graph_len_equal"] == 1]
     # Ensembl proteins are no accessions: the few that have a structure here are named.
     ensembl = known[known["dataset"] == "hpa_test_manifest_1717"].drop_duplicates("record_id")
