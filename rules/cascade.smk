@@ -8,7 +8,7 @@ rule join_methods:
             "predictions.csv", PLAN.members(key_of(wildcards))
         ),
         descriptions=lambda wildcards: model_files("model.json", PLAN.members(key_of(wildcards))),
-        shards=joined_shards(),
+        shards=joined_shards_of_fold,
         published=published_language_model,
     output:
         predictions="<results>/{split}/{fold}/{seed}/{method}/predictions.csv",

@@ -19,7 +19,7 @@ rule bundle:
         descriptions=released("model.json"),
         language_model="<results>/language_model.json",
         shards=joined_shards(PLAN.released_language_models),
-        dropped=dropped_embeddings(set(PLAN.released_folds) - set(PLAN.folds)),
+        dropped=dropped_embeddings(set(PLAN.released_language_models) - set(PLAN.language_models)),
         metrics="<results>/evaluation/metrics.json",
         files=released_files,
         licence=file_of(config["release"], "licence"),

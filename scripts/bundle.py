@@ -9,6 +9,7 @@ from halo.files import read_json
 from halo.fold_parts import read_assignments
 from halo.predict.build_bundle import BundleSettings, build_bundle
 from halo.predict.bundle import read_bundle
+from halo.predict.performance import leaks
 from halo.proteins.table import read_proteins
 
 
@@ -27,7 +28,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.beside,
         arguments.hits and read_hits(arguments.hits),
         arguments.notes,
-        read_json(arguments.leakage)["pairs_above_threshold"] if arguments.leakage else None,
+        leaks(read_json(arguments.leakage)) if arguments.leakage else None,
     )
     bundle = read_bundle(arguments.out)
     log.info("%s: %s files, sha256 %s", arguments.out, len(bundle.files) + 1, bundle.sha256)

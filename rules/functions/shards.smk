@@ -52,6 +52,13 @@ def embedding_shards(place):
     return expand(EMBEDDINGS, place=place, shard=PLAN.shards)
 
 
+def joined_shards_of_fold(wildcards):
+    """`joined_shards` for a model: of the bundle's language models if it is of no evaluated fold."""
+    if wildcards.fold in PLAN.folds:
+        return joined_shards()
+    return joined_shards(PLAN.released_language_models)
+
+
 def joined_shards(language_models=PLAN.language_models):
     """Files that represent all shards of a stage.
 

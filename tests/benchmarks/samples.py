@@ -36,7 +36,7 @@ def require_unseen(bundle: Path, sequences: Sequence[str]) -> None:
     sys.exit(
         f"{bundle}: {known} of the {len(sequences):,} proteins are in its training; give the "
         "bundle of a model that has not met them, such as that of config/deeploc2_offline.yaml "
-        "with release.all_proteins: false"
+        "with release.all_proteins: false and release.notes: null"
     )
 
 

@@ -183,8 +183,8 @@ def test_models_of_all_proteins_are_made_for_the_bundle_and_not_evaluated(config
     members = [
         member for key in released if key.method in plan.joins for member in plan.members(key)
     ]
-    assert {*released, *plan.released_networks} <= set(more)
-    assert {key.fold for key in members} <= {"all"}
+    assert {*released, *plan.released_networks, *members} == set(more)
+    assert {key.fold for key in more} == {"all"}
     assert set(plan.released_language_models) == {
         *plan.language_models,
         *(["all"] if plan.released_finetuned else []),

@@ -396,12 +396,40 @@ def test_without_internet_sequences_are_predicted_without_structures(
     alone = predict_sequences(chosen, bundle, replace(settings, download=False)).set_index("id")
     numbers = list(found.filter(like="p:"))
     np.testing.assert_allclose(found[numbers], alone[numbers].astype(float), atol=1e-5)
+    with monkeypatch.context() as again:  # the same call has nothing to compute
+        again.setattr("halo.predict.run.Predictor", None)
+        predict(fasta, bundle, out, settings)
     with AlphaFoldServer(DEMO / "afdb") as server:
         online = replace(settings, transport=TransportSettings(base_url=server.url, retries=0))
         found = table(predict(fasta, bundle, out, online)).set_index("id")
     assert found["structure"].to_dict() == dict.fromkeys(chosen, "ok") | {"other": "missing"}
     together = table(expected / "predictions.csv").set_index("id").loc[with_models]
     require_same(found.loc[with_models].reset_index(), together.reset_index())
+
+
+def test_without_internet_structures_of_the_store_are_used(bundle, tmp_path, monkeypatch):
+    """And a file that cannot be read is no reason not to ask the server later."""
+    known = [path.name.split("-")[1] for path in sorted((DEMO / "afdb").glob("AF-*"))]
+    sequences = queries()
+    first, second, third = [name for name in sequences if name in known][:3]
+    store, models = tmp_path / "store", tmp_path / "models"
+    models.mkdir()
+    (models / f"{second}.pdb").write_text("no structure\n")
+    settings = PredictSettings(language_model=CHECKPOINT, page=0, store=store, structures=models)
+
+    def found(names, out, settings):
+        fasta = write_fasta(tmp_path / "in.fasta", {name: sequences[name] for name in names})
+        path = predict(fasta, bundle, tmp_path / out, settings)
+        return table(path).set_index("id")["structure"].to_dict()
+
+    with AlphaFoldServer(DEMO / "afdb") as server:
+        online = replace(settings, transport=TransportSettings(base_url=server.url, retries=0))
+        assert found([first], "one", online) == {first: "ok"}
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        names = [first, second, third]
+        assert found(names, "two", settings) == {first: "ok", second: "error", third: "error"}
+        assert found(names, "two", online) == dict.fromkeys(names, "ok")
 
 
 def test_a_server_that_was_named_must_answer(bundle, tmp_path):

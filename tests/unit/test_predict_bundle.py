@@ -6,7 +6,11 @@ import lzma
 import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from halo.content_versions import CONTENT_VERSIONS
@@ -17,8 +21,12 @@ from halo.predict.build_bundle import copy_language_model
 from halo.predict.bundle import read_bundle
 from halo.predict.model_card import _labels
 from halo.predict.page import render
-from halo.predict.performance import of_test, read_performance
+from halo.predict.performance import leaks, of_test, read_performance
 from halo.predict.sources import find_language_model
+from halo.proteins.table import Proteins
+from halo.split.run import split
+from halo.split.settings import SplitSettings
+from made_proteins import protein_table
 from predict_bundle import CHECKPOINT, OFFLINE
 
 
@@ -128,8 +136,7 @@ def render_page(performance) -> str:
     [
         (None, "it is not known whether similar proteins were in the training"),
         (0, "each by a model without similar training proteins"),
-        (1, "but the split has 1 pair of similar proteins in different parts"),
-        (1500, "but the split has 1,500 pairs of similar proteins in different parts"),
+        (1500, "but the split has similar proteins in different parts (1,500 pairs, "),
     ],
 )
 def test_the_card_claims_what_the_split_kept_apart(small, made, tmp_path, apart, words):
@@ -138,6 +145,24 @@ def test_the_card_claims_what_the_split_kept_apart(small, made, tmp_path, apart,
     assert words in card
     assert ("are for proteins without a similar training protein" in card) == (apart == 0)
     assert read_performance(read_bundle(bundle)).how.startswith(words)
+
+
+def test_all_that_the_audit_finds_apart_counts():
+    """Identical sequences and isoforms are no pairs of the audit's search."""
+    table = protein_table(["MKTAYIAKQR" * 6] * 2 + ["ACDEFGHIKL" * 6], accession=["", "", "P12345"])
+    table["split"] = ["train", "test", "train"]
+    more = protein_table(
+        ["WYVTSRQPNM" * 6, "LMNPQRSTVW" * 6], ["x", "y"], accession=["", "P12345-2"]
+    )
+    more["split"] = ["val", "test"]
+    table = pd.concat([table, more], ignore_index=True)
+    labels = np.ones((len(table), 1), dtype=np.uint8)
+    proteins = Proteins(table, ("a",), labels, "multilabel")
+    settings = SplitSettings(mode="predefined", folds=1, val=("val",), cal_fraction=0)
+    with TemporaryDirectory() as scratch:
+        leakage = split(proteins, settings, 1, Path(scratch)).leakage
+    assert leakage["pairs_above_threshold"] == 0
+    assert leaks(leakage) == 2
 
 
 def resigned(bundle, content):

@@ -100,11 +100,12 @@ class Plan:
     def all_models(self) -> list[ModelKey]:
         """The evaluated models, and those of the bundle that are not among them."""
         evaluated = self.models(self.compared)
-        if self.released is None or set(self.released_folds) <= set(self.folds):
+        if self.released not in self.methods.portable:
             return evaluated
-        methods = dict.fromkeys((*self.released_members, self.released))
-        seeds = {name: set(self.seeds_of(name)) & set(self.released_seeds) for name in methods}
-        return evaluated + [key for name in methods for key in self._released(name, seeds[name])]
+        released = self._released_with_seeds(self.released)
+        joined = [key for key in released if key.method in self.joins]
+        members = [member for key in joined for member in self.members(key)]
+        return list(dict.fromkeys((*evaluated, *members, *released)))
 
     @property
     def compared(self) -> list[str]:
@@ -171,9 +172,7 @@ class Plan:
                 "pretrained embeddings, but a bundle has one language model per fold; choose "
                 "another method"
             )
-        several = self.released not in self.methods.esm
-        seeds = self.released_seeds if several else self.seeds[:1]
-        return self._released(self.released, seeds)
+        return self._released_with_seeds(self.released)
 
     @property
     def released_networks(self) -> list[ModelKey]:
@@ -185,6 +184,10 @@ class Plan:
     def released_finetuned(self) -> bool:
         """Whether the bundle has the fine-tuned language models of the folds."""
         return any(self.reads_finetuned(name) for name in self.released_members)
+
+    def _released_with_seeds(self, method: str) -> list[ModelKey]:
+        several = method not in self.methods.esm
+        return self._released(method, self.released_seeds if several else self.seeds[:1])
 
     def _released(self, method: str, seeds: Iterable[int]) -> list[ModelKey]:
         return [

@@ -230,7 +230,7 @@ def afdb(url: str) -> Iterator[Finding]:
     """Whether AlphaFold DB answers."""
     fix = (
         "behind a proxy, set HTTPS_PROXY. Without internet access, take structures from a folder "
-        "or an archive (structures.sources), and predict with --no-download"
+        "or an archive (structures.sources); halo predict goes on without them"
     )
     address = f"{url.rstrip('/')}/api/prediction/{PROTEIN}"
     try:

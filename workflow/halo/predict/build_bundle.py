@@ -131,8 +131,8 @@ def build_bundle(
     hits : content of ``split/hits.csv.gz``, to which a rule for homologues is fitted; or None
     notes : file with Markdown for the card; or None
     similar_apart
-        Number of pairs of similar proteins that the audit found in different parts of the split;
-        None if it is not known.
+        What the audit found apart in the split, see `halo.predict.performance.leaks`; None if it is
+        not known.
 
     Raises
     ------

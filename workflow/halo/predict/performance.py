@@ -11,6 +11,7 @@ from halo.files import read_json
 from halo.fold_parts import ALL
 from halo.predict.bundle import METRICS, Bundle
 
+LEAKS = ("pairs_above_threshold", "identical_sequences_apart", "isoform_families_apart")
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -91,6 +92,8 @@ class Performance:
         The labels of all groups.
     homology
         Whether there are values of homology transfer.
+    further
+        Whether there are further groups of labels.
     notes
         Text in Markdown that the bundle's author added, or an empty one.
     """
@@ -103,6 +106,7 @@ class Performance:
     macro_f1: str
     labels: tuple[LabelPerformance, ...]
     homology: bool
+    further: bool
     notes: str
 
 
@@ -128,17 +132,25 @@ def of_test(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def how_apart(similar_apart: int | None) -> str:
     """What the audit of the split says of the test, as a part of a sentence on its proteins.
 
-    `similar_apart` is the number of similar pairs in different parts, None if it is not known.
+    `similar_apart` is the result of `leaks`, None if it is not known.
     """
     if similar_apart is None:
         return "it is not known whether similar proteins were in the training"
     if similar_apart == 0:
         return "each by a model without similar training proteins"
-    plural = "s" if similar_apart > 1 else ""
     return (
-        f"but the split has {similar_apart:,} pair{plural} of similar proteins in different parts, "
-        "so that the metrics may be too high for other proteins"
+        f"but the split has similar proteins in different parts ({similar_apart:,} pairs, "
+        "sequences and families of isoforms), so that the metrics may be too high for others"
     )
+
+
+def leaks(leakage: Mapping[str, Any]) -> int:
+    """What the audit of a split found apart that should be in one part; 0 if nothing.
+
+    `leakage` is the content of ``split/leakage.json``. Pairs of similar sequences, sequences of
+    several proteins and families of isoforms are counted.
+    """
+    return sum(leakage[key] for key in LEAKS)
 
 
 def read_performance(bundle: Bundle) -> Performance | None:
@@ -170,6 +182,7 @@ def read_performance(bundle: Bundle) -> Performance | None:
         macro_f1=str(content.overall.get("macro_f1", "–")),
         labels=tuple(label for group in groups for label in _labels(group)),
         homology=any(group.test and group.test.homology for group in groups),
+        further=bool(content.label_groups),
         notes=notes.read_text(encoding="utf-8").strip() if notes else "",
     )
 

@@ -89,7 +89,6 @@ def predict(
     settings = settings or PredictSettings()
     with claimed_folder([proteins, bundle], out, settings) as folder:
         model, queries = read_inputs(proteins, bundle, folder, settings)
-        settings = noting_unreachable(settings, names_of_all(queries.table))
         files = predict_chunks(queries.table, model, folder, settings)
         count = write_predictions(folder, files, queries.rejected)
         if not count:
@@ -192,7 +191,11 @@ def predict_chunks(
     Chunks that are finished are kept.
     """
     parts = _parts(table, out.path, bundle, settings)
-    missing = [part for part in parts if not _finished(part.file)]
+    missing = [part for part in parts if not _finished(part.file, settings)]
+    if missing:
+        names = pd.concat([names_of_all(part.table) for part in missing])
+        settings = noting_unreachable(settings, names)
+        missing = [part for part in missing if not _finished(part.file, settings)]
     log.info(
         "%s proteins, %s of %s chunks to do",
         f"{len(table):,}", f"{len(missing):,}", f"{len(parts):,}",
@@ -242,14 +245,15 @@ def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSett
     return parts
 
 
-def _finished(file: Path) -> bool:
-    """Whether a chunk exists, and no structure search failed that should be repeated."""
+def _finished(file: Path, settings: PredictSettings) -> bool:
+    """Whether a chunk exists, and no structure search failed that can be repeated."""
     if not file.exists():
         return False
     chunk = read_chunk(file)
     searches = [record["structure"] for record in chunk.records]
     # A wrong structure file fails again until it is replaced, which changes the chunk's name.
-    failed = any(s["status"] == "error" and s["source"] in ("", "afdb") for s in searches)
+    asked = ("",) if settings.unreachable else ("", "afdb")
+    failed = any(s["status"] == "error" and s["source"] in asked for s in searches)
     return not failed and is_whole(file, chunk)
 
 

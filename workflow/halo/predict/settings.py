@@ -50,8 +50,8 @@ class PredictSettings(PredictOptions):
     transport
         Settings of requests to AlphaFold DB.
     unreachable
-        Why AlphaFold DB is not asked though `download` is set: those that it might know are
-        predicted without it, with the status ``error``. See
+        Why AlphaFold DB is not asked though `download` is set: proteins that it would be asked for
+        are predicted without a structure, with the status ``error``. See
         `halo.predict.sources.noting_unreachable`.
     """
 

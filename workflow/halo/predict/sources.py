@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,12 +86,8 @@ def find_structures(
     """The store of structures, and the result of the search for each sequence.
 
     Single failed searches are recorded in the result. An unreachable server is an error, unless
-    `settings.unreachable` says that it is not asked.
+    `settings.unreachable` says that it is not asked: then it is one of each search that needs it.
     """
-    if settings.unreachable:
-        offline = replace(settings, download=False, unreachable="")
-        structures, notes = find_structures(bundle, offline, store, members)
-        return structures, notes | dict(_unasked(settings.unreachable, members, notes))
     wanted = StructureSettings(
         sources=settings.sources(),
         # The folder may have new files since the last call.
@@ -102,7 +98,7 @@ def find_structures(
         return _without_sources(wanted, store, members)
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)
-        return fetch_structures(members, store, wanted, transport)
+        return fetch_structures(members, store, wanted, transport, unreachable=settings.unreachable)
     structures = Store.create(store, "structures", wanted.description(), LAYOUT)
     names = [member.seq_hash for bucket in members.values() for member in bucket]
     failed = Note("error", message="it was missing when structures were fetched")
@@ -122,7 +118,7 @@ def noting_unreachable(settings: PredictSettings, names: Iterable[str]) -> Predi
     """
     default = settings.transport.base_url == TransportSettings().base_url
     asked = settings.download and settings.stage is None and default
-    if not asked or not any(map(parse_accession, names)):
+    if settings.unreachable or not asked or not any(map(parse_accession, names)):
         return settings
     reason = why_unreachable(settings.transport)
     if reason:
@@ -132,16 +128,6 @@ def noting_unreachable(settings: PredictSettings, names: Iterable[str]) -> Predi
             reason,
         )
     return replace(settings, unreachable=reason)
-
-
-def _unasked(
-    reason: str, members: Mapping[str, Sequence[Member]], notes: Mapping[str, Note]
-) -> Iterator[tuple[str, Note]]:
-    """An error for each protein without a structure that AlphaFold DB might know."""
-    for member in (member for bucket in members.values() for member in bucket):
-        note = notes[member.seq_hash]
-        if note.status in ("missing", "mismatch") and any(map(parse_accession, member.accessions)):
-            yield member.seq_hash, replace(note, status="error", source="afdb", message=reason)
 
 
 def _without_sources(

@@ -43,10 +43,12 @@ def fetch_structures(
     settings: StructureSettings,
     transport: TransportSettings,
     shard: Path | None = None,
+    unreachable: str = "",
 ) -> tuple[Store, dict[str, Note]]:
     """Fetch the structures of `members`, by bucket, into the store below `root`.
 
-    `shard` is the shard file that is registered in the store.
+    `shard` is the shard file that is registered in the store. With `unreachable`, the reason why
+    AlphaFold DB is not asked, each search that needs it fails, and this function does not.
 
     Returns the store and the result of each search by sequence hash, including earlier runs.
     Proteins in the store are not searched again unless the local files of a source have changed.
@@ -72,7 +74,7 @@ def fetch_structures(
     doubtful = [member for member in everyone if _is_doubtful(notes.get(member.seq_hash))]
     directory = make_directory(doubtful, settings.names, settings.sequences, root / "archives")
     names = {member.seq_hash: names_of(member, directory) for member in everyone}
-    with closing(Client(transport)) as client:
+    with closing(Client(transport, unreachable)) as client:
         sources = _open_all(
             settings, client, _candidates(names, notes), root / "archives", doubtful
         )
@@ -96,7 +98,8 @@ def fetch_structures(
 
         pairs = _concurrently(find, wanted, transport.concurrency)
         new_notes = _collect(pairs, len(wanted), client, lambda: _settle(staging, members))
-    _check_errors(new_notes, transport)
+    if not unreachable:
+        _check_errors(new_notes, transport)
     return store, notes | new_notes
 
 
@@ -231,6 +234,8 @@ def _collect(
             if residues > SETTLE_RESIDUES:
                 settle()
                 residues = 0
+            if client.unreachable and note.source == "afdb":
+                continue  # said once, by the caller
             if note.status == "error":
                 log.warning("%s: %s", " ".join(job.member.accessions), note.message)
             if note.source == "afdb":  # errors of local files concern one protein only

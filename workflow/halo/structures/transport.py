@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_WAIT = 120.0  # seconds; a server that asks for more is given up on
 SMALL = 1 << 16  # bytes of an error's page that are read to keep its connection
+BRIEF = 10.0  # seconds that a server has to show that it is there
 STALL = 20.0  # seconds without a byte after which a connection is taken to be dead
 _PASSING = {408, 425, 429}
 _GONE = {404, 410}
@@ -57,7 +58,8 @@ class Throttle:
 
 def why_unreachable(settings: TransportSettings) -> str:
     """Why the server gives no answer, not even an error, when asked twice; ``""`` if it does."""
-    with closing(Client(replace(settings, retries=1))) as client:
+    brief = replace(settings, retries=1, timeout=min(settings.timeout, BRIEF))
+    with closing(Client(brief)) as client:
         try:
             client.get(settings.base_url, len)
         except FetchError as error:
@@ -68,14 +70,17 @@ def why_unreachable(settings: TransportSettings) -> str:
 class Client:
     """GET requests with retries; for many threads at once.
 
+    With `unreachable`, the reason why the server is not asked, every request fails with it.
+
     Attributes
     ----------
     answered
         Whether the server has ever sent a response.
     """
 
-    def __init__(self, settings: TransportSettings) -> None:
+    def __init__(self, settings: TransportSettings, unreachable: str = "") -> None:
         self.settings = settings
+        self.unreachable = unreachable
         self.answered = False
         self._throttle = Throttle(settings.requests_per_second)
         self._opening = threading.Lock()
@@ -113,6 +118,8 @@ class Client:
         or that `decode` refuses with a `StructureError` are tried again, with growing
         pauses and no sooner than Retry-After says. FetchError when that does not help.
         """
+        if self.unreachable:
+            raise FetchError(self.unreachable)
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
         from tenacity.wait import wait_exponential, wait_random
 
