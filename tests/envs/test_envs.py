@@ -56,6 +56,7 @@ CONFIG = merged(
         },
         "training": {"epochs": 1},
         "methods": {**DEFAULT, "nearest_neighbour": {"class": "nearest_neighbour"}},
+        "release": {"all_proteins": True},
     },
 )  # fmt: skip
 TARGETS = ("all", "results/small/audit/published.csv", "predict")
