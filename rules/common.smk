@@ -104,9 +104,14 @@ def key_of(wildcards):
     return ModelKey(wildcards.split, wildcards.fold, int(wildcards.seed), wildcards.method)
 
 
-def assignments_of(wildcards):
+def parts_table(fold):
     """The table with the parts of a fold."""
-    return "<results>/split/{}.csv".format("all" if wildcards.fold == ALL else "assignments")
+    return "<results>/split/{}.csv".format("all" if fold == ALL else "assignments")
+
+
+def assignments_of(wildcards):
+    """`parts_table` of the fold of a job."""
+    return parts_table(wildcards.fold)
 
 
 def model_files(name, keys):

@@ -10,9 +10,7 @@ include: "functions/predict.smk"
 rule bundle:
     input:
         proteins="<results>/proteins.csv",
-        assignments="<results>/split/{}.csv".format(
-            "all" if ALL in PLAN.released_folds else "assignments"
-        ),
+        assignments=parts_table(PLAN.released_folds[0]),
         hits="<results>/split/hits.csv.gz",
         leakage="<results>/split/leakage.json",
         predictions=released("predictions.csv"),
