@@ -7,7 +7,14 @@ from halo.errors import HaloError
 from halo.fold_parts import ALL
 from halo.homologues.pairs import Similarity, similar_hits
 from halo.proteins.table import Proteins
-from halo.split.folds import PARTS, Homology, assign_groups, part_shares, training_shares
+from halo.split.folds import (
+    PARTS,
+    Homology,
+    assign_groups,
+    by_sequence,
+    part_shares,
+    training_shares,
+)
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
 from halo.split.settings import SplitSettings
 
@@ -36,22 +43,17 @@ def all_proteins(
     HaloError
         if a part that training needs has no protein
     """
-    order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
-    table = proteins.table.iloc[order]
+    table, first, sequence_of, weights = by_sequence(proteins)
     ids = pd.Index(table["id"])
-    distinct, sequence_of = np.unique(table["seq_hash"].to_numpy(dtype=object), return_inverse=True)
     groups = assignments["group"].reindex(ids).fillna("").tolist()
     similar = similar_hits(hits, Similarity(settings.identity, settings.coverage))
     rows = np.stack([ids.get_indexer(similar[side]) for side in ("query", "target")], axis=1)
     rows = rows[(rows >= 0).all(axis=1)]
     isoforms = pairs_of_equals([accession_base(text) for text in table["accession"]])
-    adjacency = graph(len(distinct), *(sequence_of[p] for p in (rows, isoforms, _chain(groups))))
-    weights = np.zeros((len(distinct), 1 + proteins.labels.shape[1]))
-    np.add.at(weights[:, 0], sequence_of, 1)
-    np.add.at(weights[:, 1:], sequence_of, proteins.labels[order])
+    adjacency = graph(len(first), *(sequence_of[p] for p in (rows, isoforms, _chain(groups))))
     homology = Homology(adjacency, weights, sequence_of)
     shares = _shares(settings)
-    everything = np.ones(len(distinct), dtype=bool)
+    everything = np.ones(len(first), dtype=bool)
     part = assign_groups(homology, everything, shares, settings.seed)[sequence_of]
     for number, share in enumerate(shares):
         if share > 0 and not (part == number).any():

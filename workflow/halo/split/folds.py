@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array
 
+from halo.proteins.table import Proteins
 from halo.split.author_partitions import AuthorFold
 from halo.split.cutting import cut
 from halo.split.groups import components, graph
@@ -53,6 +55,27 @@ class Homology:
     def having(self, records: np.ndarray) -> np.ndarray:
         """Sequences of the chosen `records` (bool [n_records]); bool [n_sequences]."""
         return np.bincount(self.sequence_of, weights=records, minlength=len(self.weights)) > 0
+
+
+def by_sequence(proteins: Proteins) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+    """The proteins in the order of sequence hash and id, and their distinct sequences.
+
+    Returns
+    -------
+    table : the table of the proteins in this order, with a new index
+    first : int64 [n_sequences], row of the first protein with each sequence, sorted by hash
+    sequence_of : int64 [n_proteins], sequence of each row
+    weights : float64 [n_sequences, 1 + n_labels], see `Homology`
+    """
+    order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
+    table = proteins.table.iloc[order].reset_index(drop=True)
+    _, first, sequence_of = np.unique(
+        table["seq_hash"].to_numpy(dtype=object), return_index=True, return_inverse=True
+    )
+    weights = np.zeros((len(first), 1 + proteins.labels.shape[1]))
+    np.add.at(weights[:, 0], sequence_of, 1)
+    np.add.at(weights[:, 1:], sequence_of, proteins.labels[order])
+    return table, first, sequence_of, weights
 
 
 def assign_groups(

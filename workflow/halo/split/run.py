@@ -13,7 +13,7 @@ from halo.proteins.table import Proteins
 from halo.split.alignment import align, pair_tasks, total_residues
 from halo.split.audit import Auditor
 from halo.split.author_partitions import AuthorFold, author_folds
-from halo.split.folds import PARTS, Homology, author_parts, fractions, kfold
+from halo.split.folds import PARTS, Homology, author_parts, by_sequence, fractions, kfold
 from halo.split.groups import accession_base, components, graph, pairs_of_equals
 from halo.split.incremental import (
     CHANGED,
@@ -165,15 +165,8 @@ def split_and_audit(
 
 def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: Path) -> Relations:
     """Search the proteins against each other and build the similarity graph."""
-    order = np.lexsort((proteins.ids.astype(str), proteins.table["seq_hash"].to_numpy(str)))
-    table = proteins.table.iloc[order].reset_index(drop=True)
-    distinct, first, sequence_of = np.unique(
-        table["seq_hash"].to_numpy(dtype=object), return_index=True, return_inverse=True
-    )
+    table, first, sequence_of, weights = by_sequence(proteins)
     lengths = table["length"].to_numpy()[first]
-    weights = np.zeros((len(distinct), 1 + proteins.labels.shape[1]))
-    np.add.at(weights[:, 0], sequence_of, 1)
-    np.add.at(weights[:, 1:], sequence_of, proteins.labels[order])
     sequences = table["sequence"].to_numpy(dtype=object)[first]
     if len(sequences) <= NOT_SEARCHED:
         proposed = np.stack(np.triu_indices(len(sequences), 1), axis=1)
@@ -182,9 +175,9 @@ def relate(proteins: Proteins, settings: SplitSettings, threads: int, scratch: P
     tasks = pair_tasks(proposed)
     hits = align(sequences, tasks, settings.rule, total_residues(sequences), threads)
     similar = hits.loc[hits["similar"], ["a", "b"]].to_numpy()
-    log.info("%s similar pairs of %s sequences", f"{len(similar):,}", f"{len(distinct):,}")
+    log.info("%s similar pairs of %s sequences", f"{len(similar):,}", f"{len(first):,}")
     isoforms = pairs_of_equals([accession_base(text) for text in table["accession"]])
-    adjacency = graph(len(distinct), similar, sequence_of[isoforms])
+    adjacency = graph(len(first), similar, sequence_of[isoforms])
     return Relations(table, lengths, hits, Homology(adjacency, weights, sequence_of))
 
 
