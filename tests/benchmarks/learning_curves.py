@@ -27,7 +27,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +69,37 @@ METHODS = {
     "light_attention": Method("light_attention", {}),
 }
 ALL = "all"
-EPOCHS = {"500": 60, "1500": 30, "5000": 15, ALL: 10}
+SIZES = ("500", "1500", "5000", ALL)
+EPOCHS = {500: 60, 1500: 30, 5000: 15}  # by the most training proteins
+EPOCHS_OF_MORE = 10
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A point of the learning curves: the proteins of a set with a number of them for training."""
+    """A point of the learning curves: the proteins of a set with a number of them for training.
+
+    Attributes
+    ----------
+    set_name : all proteins, or those with a structure
+    size : the number that was asked for
+    trained : the number of training proteins
+    """
 
     set_name: str
     size: str
+    trained: int = 0
 
     @property
     def folder(self) -> Path:
         """Where its assignments and models are."""
         return FOLDER / self.set_name / self.size
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs: fewer proteins are seen more often."""
+        return next(
+            (epochs for most, epochs in EPOCHS.items() if self.trained <= most), EPOCHS_OF_MORE
+        )
 
     def models(self, seeds: Sequence[int]) -> list[Path]:
         """The predictions of all methods."""
@@ -139,7 +156,7 @@ def commands(
     for seed in arguments.seeds:
         for curve in curves:
             training = {
-                "epochs": max(1, round(EPOCHS[curve.size] * arguments.epochs)),
+                "epochs": max(1, round(curve.epochs * arguments.epochs)),
                 "patience": 10,
                 "warmup_epochs": 0.5,
                 "learning_rate": 0.002,
@@ -174,7 +191,7 @@ def train_one(folder: Path, command: Sequence[str]) -> None:
     print(f"{folder}: done", file=sys.stderr, flush=True)
 
 
-def rows_of(curve: Curve, trained: int, metrics: dict[str, Any]) -> list[dict]:
+def rows_of(curve: Curve, metrics: dict[str, Any]) -> list[dict]:
     """One row per method and metric; differences are those of halo to the method."""
     rows = []
     for method, content in metrics["methods"].items():
@@ -183,7 +200,7 @@ def rows_of(curve: Curve, trained: int, metrics: dict[str, Any]) -> list[dict]:
             difference = metrics["differences"].get(method, {"overall": {}})["overall"]
             rows.append(
                 {
-                    **{"set": curve.set_name, "size": curve.size, "trained": trained},
+                    **{"set": curve.set_name, "size": curve.size, "trained": curve.trained},
                     **{"tested": metrics["proteins"], "method": method, "metric": metric},
                     **{key: value[key] for key in ("value", "low", "high")},
                     **{
@@ -204,8 +221,7 @@ def evaluated(curve: Curve, proteins: Proteins, arguments: argparse.Namespace) -
     assignments = read_assignments(curve.folder / "assignments.csv")
     settings = EvaluationSettings()
     metrics, _ = evaluate(proteins, assignments, curve.models(seeds), {}, settings)
-    rows = rows_of(curve, int((assignments[PART] == TRAIN).sum()), metrics)
-    return [{**row, "seeds": len(seeds)} for row in rows]
+    return [{**row, "seeds": len(seeds)} for row in rows_of(curve, metrics)]
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -245,7 +261,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("results/deeploc2_offline"))
     parser.add_argument("--store", type=Path, default=Path("store"))
     parser.add_argument("--sets", nargs="+", choices=(ALL, "structure"), default=[ALL, "structure"])
-    parser.add_argument("--sizes", nargs="+", choices=EPOCHS, default=[ALL, "5000", "1500", "500"])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES[::-1])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--validation", type=int, default=1500, help="most validation proteins")
     parser.add_argument("--epochs", type=float, default=1.0, help="factor of the epochs")
@@ -265,7 +281,7 @@ def main() -> None:
             continue
         curve.folder.mkdir(parents=True, exist_ok=True)
         table.to_csv(curve.folder / "assignments.csv")
-        curves.append(curve)
+        curves.append(replace(curve, trained=int((table[PART] == TRAIN).sum())))
     if not arguments.evaluate_only:
         with ThreadPoolExecutor(arguments.jobs) as threads:
             work = [threads.submit(train_one, *one) for one in commands(curves, arguments)]

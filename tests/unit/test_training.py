@@ -24,7 +24,10 @@ from halo.fold_parts import FoldParts
 from halo.graphs.build import GraphSettings, build_graph
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.model_key import ModelKey
+from halo.network import graph_attention
 from halo.network.classes import NETWORKS
+from halo.network.fused_attention import fused_attention
+from halo.network.graph_attention import GraphAttention
 from halo.network.model import HaloNetwork, NetworkSettings
 from halo.predict import ensemble
 from halo.predict.ensemble import network_outputs
@@ -326,6 +329,20 @@ def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_pat
     assert set(dict(used).values()) == {1}
     np.testing.assert_allclose(again.logits, predicted, rtol=0, atol=1e-5)
     np.testing.assert_allclose(again.weights, outputs.weights, rtol=0, atol=1e-5)
+
+
+def test_validation_and_scores_are_computed_by_the_fused_function(setting, tmp_path, monkeypatch):
+    """As the steps of the training: it takes less time there, too."""
+    in_inference = []
+
+    def fused(*arguments):
+        in_inference.append(torch.is_inference_mode_enabled())
+        return fused_attention(*arguments)
+
+    monkeypatch.setattr(graph_attention, "fused_attention", fused)
+    monkeypatch.setattr(GraphAttention, "_by_steps", None)
+    run(setting, tmp_path, training=replace(TRAINING, epochs=1))
+    assert set(in_inference) == {False, True}
 
 
 def test_a_loss_that_is_no_number_is_an_error(setting, tmp_path):

@@ -24,6 +24,7 @@ from halo.methods import WITH_REGIONS, modules_of
 from halo.model_description import write_model
 from halo.model_key import ModelKey
 from halo.network.classes import NETWORKS
+from halo.network.graph_attention import fuse_inference
 from halo.network.model import NetworkSettings
 from halo.network.standardize import PROTEINS, StandardizeEmbedding
 from halo.predictions import write_predictions
@@ -122,6 +123,7 @@ def train_fold(
     state = folder / f"state-{fingerprint_of(note | content)}.safetensors"
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
+    fuse_inference(network)  # for the validation; the function is compiled for the training anyway
     training = Training(
         network,
         dataset,
