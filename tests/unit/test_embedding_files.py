@@ -119,6 +119,31 @@ def test_the_sequence_counts_more_than_a_name(tmp_path):
     assert faults_of(path, ONE) == {}
 
 
+def alike(name: str, letter: str) -> Member:
+    """Proteins of the same length, so that the embedding of one would fit another."""
+    text = "MKTAYIAK" + letter
+    return Member(sha256_of_text(text), (name,), text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "names", "wanted"),
+    [
+        (["p.1"], ["p.1", "p.2"], {"p.2": "no embedding"}),
+        (["g_1"], ["g.1", "g_1"], {"g.1": "no embedding"}),
+        (["g_1"], ["g.1", "g/1"], dict.fromkeys(["g.1", "g/1"], "unusable embedding")),
+        (["p"], ["p.1", "p.2"], dict.fromkeys(["p.1", "p.2"], "unusable embedding")),
+        (["p"], ["p", "p.2"], {"p.2": "no embedding"}),
+        (["q.1", "q.2", "q.3"], ["q.1", "q.2", "q.4"], {"q.4": "no embedding"}),
+    ],
+)
+def test_the_embedding_of_another_protein_is_not_used(tmp_path, keys, names, wanted):
+    members = [alike(*each) for each in zip(names, "ACDE", strict=False)]
+    path = write(tmp_path / "some.h5", {key: rows_of(members[0]) for key in keys})
+    found = faults_of(path, *members)
+    reasons = {m.accessions[0]: found[m.seq_hash][0] for m in members if m.seq_hash in found}
+    assert reasons == wanted
+
+
 def test_real_embeddings_of_prott5_are_those_in_the_file(shared, tmp_path):
     path = shared / "plm_h5/tmbed_prott5_sample.h5"
     records = read_records(shared / "plm_h5/tmbed_prott5_sample.fasta")

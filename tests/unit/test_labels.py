@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from halo.errors import HaloError
 from halo.proteins.identifiers import forms, matched
 from halo.proteins.ingest import ingest, rejected_table, with_test_set
-from halo.proteins.settings import RESERVED, DatasetSettings, Labels
+from halo.proteins.settings import RESERVED, DatasetSettings, GroupLabels, Labels
 from halo.proteins.table import CORE_COLUMNS, read_proteins, write_proteins
 
 
@@ -354,6 +354,34 @@ def test_ids_match_by_form_where_it_is_unambiguous(log):
 
 
 @pytest.mark.parametrize(
+    ("ids", "given", "wanted"),
+    [
+        (["1.A.1.1.2"], ["1.A.1.1.3"], {}),  # TCDB
+        (["AT1G01010.1"], ["AT1G01010.2"], {}),  # splice forms
+        (["NP_1.3"], ["ref|NP_1.2|"], {}),
+        (["NP_1.3"], ["ref|NP_1.3|"], {"ref|NP_1.3|": "NP_1.3"}),
+        (["NP_1"], ["ref|NP_1.3|"], {"ref|NP_1.3|": "NP_1"}),
+        (["ref|NP_1.3|"], ["NP_1"], {"NP_1": "ref|NP_1.3|"}),
+        # Several that were equal to others, or that are of one protein.
+        (["p.1", "p.2", "p.5"], ["p.1", "p.2", "p"], {"p.1": "p.1", "p.2": "p.2"}),
+        (["p"], ["p.1", "p.2"], {}),
+        (["p", "q"], ["p.1", "p.2", "q.1"], {"q.1": "q"}),
+        (["p"], ["p", "p.2"], {"p": "p"}),
+    ],
+)
+def test_an_id_is_not_taken_for_that_of_another_protein(ids, given, wanted):
+    assert matched(ids, given, "t") == wanted
+
+
+def test_labels_of_another_splice_form_are_not_used(tmp_path):
+    path = written(tmp_path, ">p.1\nMKV\n>p.5\nMKL\n", "in.fasta")
+    labels = written(tmp_path, "id,label\np.1,A\np.6,B\np.7,C\n", "labels.csv")
+    proteins, rejected = ingest(path, labels, DatasetSettings(labels=Labels(label="label")))
+    assert positives(proteins) == {"p.1": ["A"]}
+    assert [(record.id, record.reason) for record in rejected] == [("p.5", "no label")]
+
+
+@pytest.mark.parametrize(
     "ids", [["P12345", "Q12345"], ["sp|P12345|A", "Q12345"], ["P12345.2", "Q12345"]]
 )
 def test_label_tables_with_other_forms_of_the_ids(tmp_path, ids):
@@ -442,6 +470,94 @@ def test_no_record_is_lost_and_no_label_invented(tmp_path_factory, rows, duplica
                 assert proteins.known[row, index]
             elif proteins.known[row, index] and task == "multilabel":
                 assert sequence in said["0",], name
+
+
+SEVERAL_ROWS = """id,sequence,place,membrane,Tm,part,note,accession
+p,MKV,Nucleus,,0,train,,
+p,MKV,Cytoplasm,Peripheral,1,train,a,P12345
+q,MKL,Nucleus,Soluble,0,test,b,
+"""
+
+
+def test_the_union_of_several_rows_is_that_of_all_groups(tmp_path):
+    path = written(tmp_path, SEVERAL_ROWS)
+    groups = {"m": GroupLabels(label="membrane"), "t": GroupLabels(columns=("Tm",))}
+    settings = DatasetSettings(
+        labels=Labels(label="place"),
+        groups=groups,
+        split="part",
+        annotations=("note",),
+        accession="accession",
+    )
+    proteins, rejected = ingest(path, None, settings)
+    assert not rejected
+    assert {name: sorted(found) for name, found in positives(proteins).items()} == {
+        "p": ["Cytoplasm", "Nucleus", "Peripheral", "Tm"],
+        "q": ["Nucleus", "Soluble"],
+    }
+    assert unknowns(proteins) == {"p": [], "q": []}
+    row = proteins.table.set_index("id").loc["p"]
+    assert (row["note"], row["accession"], row["split"]) == ("a", "P12345", "train")
+
+
+def test_rows_of_a_protein_in_several_partitions_are_rejected(tmp_path, log):
+    text = SEVERAL_ROWS.replace("p,MKV,Cytoplasm,Peripheral,1,train,a", "p,MKV,C,P,1,test,a")
+    text = text.replace("0,train,,", "0,train,x,")
+    settings = DatasetSettings(
+        labels=Labels(label="place"), split="part", annotations=("note",), accession="accession"
+    )
+    proteins, [record] = ingest(written(tmp_path, text), None, settings)
+    assert proteins.ids.tolist() == ["q"]
+    assert (record.id, record.reason) == ("p", "several partitions")
+    assert record.detail == "'train' in line 2, 'test' in line 3"
+    assert "rows of 1 proteins differ in note" in log.text
+
+
+@pytest.mark.parametrize("label", [None, "label"])
+def test_a_label_cannot_have_the_name_of_an_annotation(tmp_path, label):
+    """Both would be columns of proteins.csv."""
+    path = written(tmp_path, "id,sequence,N,C,M\nx,MKV,1,0,S\ny,MKL,0,1,M\n")
+    table = written(tmp_path, "id,label\nx,M\ny,C2\n" if label else "id,M\nx,1\ny,0\n", "m.csv")
+    settings = DatasetSettings(
+        labels=Labels(columns=("N", "C")),
+        groups={"m": GroupLabels(table=str(table), label=label)},
+        annotations=("M",),
+    )
+    with pytest.raises(HaloError, match="'M' has the name of another column in use"):
+        ingest(path, None, settings, group_paths={"m": table})
+
+
+@pytest.mark.parametrize("task", ["multilabel", "singlelabel"])
+@pytest.mark.parametrize("text", ["NA", "na", "N/A", "nan", "None"])
+def test_a_missing_value_is_no_label(tmp_path, text, task):
+    path = written(tmp_path, f"id,sequence,label\nx,MKV,A\ny,MKL,B\nz,MKI,{text}\n")
+    settings = DatasetSettings(labels=Labels(label="label"), task=task)
+    proteins, [record] = ingest(path, None, settings)
+    assert proteins.label_names == ("A", "B")
+    assert (record.id, record.reason) == ("z", "no label")
+    listed = Labels(label="label", columns=("A", "B", text))
+    if text in ("NA", "na"):
+        proteins, rejected = ingest(path, None, DatasetSettings(labels=listed, task=task))
+        assert positives(proteins)["z"] == [text]
+        assert not rejected
+
+
+@pytest.mark.parametrize("name", ["-", "?", "."])
+def test_a_label_without_letters_is_refused_with_the_fix(tmp_path, name):
+    path = written(tmp_path, f"id,sequence,label\nx,MKV,A\ny,MKL,B\nz,MKI,{name}\n")
+    with pytest.raises(HaloError, match=r"line 4.*labels.unknown: \['"):
+        ingest(path, None, DatasetSettings(labels=Labels(label="label")))
+
+
+@pytest.mark.parametrize("separator", [",", ", ", "|"])
+def test_a_cell_with_several_labels_needs_the_separator(tmp_path, separator):
+    text = f'id,sequence,label\nx,MKV,A\ny,MKL,B\nz,MKI,"A{separator}B"\nw,MKC,"A{separator}C"\n'
+    path = written(tmp_path, text)
+    with pytest.raises(HaloError, match=r"line 4.*dataset.labels.separator: '[,|]'"):
+        ingest(path, None, DatasetSettings(labels=Labels(label="label")))
+    listed = ("A", "B", f"A{separator}B", f"A{separator}C")
+    proteins, _ = ingest(path, None, DatasetSettings(labels=Labels(label="label", columns=listed)))
+    assert positives(proteins)["z"] == [f"A{separator}B"]
 
 
 @given(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from halo.files import read_text_table, write_table
-from halo.proteins.identifiers import forms
+from halo.proteins.identifiers import Forms, spellings
 from halo.proteins.members import Member
 
 log = logging.getLogger(__name__)
@@ -53,29 +53,36 @@ class Names:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_name: dict[str, list[Entry]] = {}
+        by_form = []
         for entry in entries:
             first = entry.name.split(maxsplit=1)[0] if entry.name.strip() else entry.name
-            texts = {entry.name, first, *forms(entry.name), *forms(first)}
+            by_form += [(entry.name, entry), (first, entry)]
+            texts = {*spellings(entry.name), *spellings(first)}
             if DIGEST.fullmatch(entry.key):
                 texts.add(entry.key)
             for text in texts:
                 own = text.lower() if DIGEST.fullmatch(text) else text
                 self._by_name.setdefault(own, []).append(entry)
+        self._forms = Forms(by_form)
 
     def of(self, member: Member) -> list[Entry]:
         """The embeddings of a protein: of its sequence, else of its names, else of their forms."""
-        for texts in self._texts(member):
-            found = [entry for text in texts for entry in self._by_name.get(text, ())]
-            if found:
-                return list(dict.fromkeys(found))
-        return []
+        return self.found(member)[1]
 
-    @staticmethod
-    def _texts(member: Member) -> Iterable[Sequence[str]]:
-        yield (member.seq_hash, hashlib.md5(member.sequence.encode()).hexdigest())
-        yield member.accessions
-        yield [re.sub(r"[./]", "_", name) for name in member.accessions]  # as ProtTrans writes ids
-        yield [form for name in member.accessions for form in forms(name)]
+    def found(self, member: Member) -> tuple[int, list[Entry]]:
+        """The same, and by what they are found; a smaller number is closer."""
+        digests = (member.seq_hash, hashlib.md5(member.sequence.encode()).hexdigest())
+        names = member.accessions
+        by_prottrans = [re.sub(r"[./]", "_", name) for name in names]  # as it writes ids
+        found = [
+            [entry for text in texts for entry in self._by_name.get(text, ())]
+            for texts in (digests, names, by_prottrans)
+        ]
+        found.append([entry for name in names for entry in self._forms.of(name)])
+        for place, entries in enumerate(found):
+            if entries:
+                return place, list(dict.fromkeys(entries))
+        return len(found), []
 
 
 def faults(
@@ -87,12 +94,17 @@ def faults(
     is that of the file.
     """
     names, of = Names(each.entry for each in index), {each.entry: each for each in index}
+    members = list(members)
+    claimed: dict[Entry, list[int]] = {}  # by how close its proteins are
+    for place, entries in map(names.found, members):
+        for entry in entries:
+            claimed.setdefault(entry, []).append(place)
     found: dict[str, tuple[str, str]] = {}
     fitting: list[tuple[Member, Indexed]] = []
     dims = Counter(each.dim for each in index if not each.fault)
     dim = dims.most_common(1)[0][0] if dims else 0
     for member in members:
-        entries = names.of(member)
+        place, entries = names.found(member)
         if not entries:
             found[member.seq_hash] = ("no embedding", f"{file} has none of this protein")
             continue
@@ -100,6 +112,12 @@ def faults(
         if len(entries) > 1:
             named = " and ".join(entry.key for entry in entries[:2])
             found[member.seq_hash] = ("unusable embedding", f"{file} has several: {named}")
+        elif min(claimed[one.entry]) < place:
+            detail = f"{file} has none of this protein: {one.entry.key} is that of another one"
+            found[member.seq_hash] = ("no embedding", detail)
+        elif claimed[one.entry].count(place) > 1:
+            detail = f"{one.entry.key} is that of several proteins with different sequences"
+            found[member.seq_hash] = ("unusable embedding", detail)
         elif one.fault:
             found[member.seq_hash] = ("unusable embedding", f"{one.entry.key}: {one.fault}")
         elif one.dim != dim:

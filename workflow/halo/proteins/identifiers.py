@@ -2,9 +2,13 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BARS = re.compile(r"(?:sp|tr|ref|gb|emb|dbj|pdb|lcl)\|([^|\s]+)(?:\|(\S*))?")
 _PREFIX = re.compile(r"(?i:uniprot(?:kb)?|sp|tr)[:/](\S+)")
@@ -12,12 +16,11 @@ _VERSION = re.compile(r"(.+)\.\d{1,3}")
 _MODEL = re.compile(r"AF-(.+)-F\d+(?:-model_v\d+)?")
 
 
-def forms(text: str) -> tuple[str, ...]:
-    """Other forms of the id `text`, without `text` itself.
+def spellings(text: str) -> tuple[str, ...]:
+    """The id `text` and its other forms, each with the version that it has.
 
-    For ``sp|P38798|NMD2_YEAST`` the accession and the entry name; for ``UniProtKB:P38798`` and
-    ``AF-P38798-F1-model_v4`` the accession; and each form without its version
-    (``NP_000537.3``). An isoform (``P38798-2``) is a different protein and is not shortened.
+    For ``sp|P38798|NMD2_YEAST`` also the accession and the entry name; for ``UniProtKB:P38798``
+    and ``AF-P38798-F1-model_v4`` the accession.
     """
     names = [text]
     if bars := _BARS.match(text):
@@ -25,12 +28,54 @@ def forms(text: str) -> tuple[str, ...]:
     for pattern in (_PREFIX, _MODEL):
         if match := pattern.fullmatch(text):
             names.append(match[1])
-    names += [match[1] for name in names if (match := _VERSION.fullmatch(name))]
-    return tuple(dict.fromkeys(names[1:]))
+    return tuple(dict.fromkeys(names))
+
+
+def without_version(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the `names` that have a version (``NP_000537.3``), without it.
+
+    An isoform (``P38798-2``) is a different protein and is not shortened.
+    """
+    return tuple(match[1] for name in names if (match := _VERSION.fullmatch(name)))
+
+
+def forms(text: str) -> tuple[str, ...]:
+    """Other forms of the id `text`: its `spellings`, with and without their version."""
+    names = spellings(text)
+    return tuple(dict.fromkeys([*names, *without_version(names)]))[1:]
+
+
+class Forms(Generic[T]):
+    """Values by all forms of their id.
+
+    A version may be missing on one side: ``X.3`` is found as ``X``, and ``X`` as ``X.3``. Two
+    versions are different proteins: splice forms (``AT1G01010.1``) and genes
+    (``fig|83333.1.peg.4``) are numbered in the same way.
+    """
+
+    def __init__(self, values: Iterable[tuple[str, T]]) -> None:
+        self._full: dict[str, dict[T, None]] = {}
+        self._short: dict[str, dict[T, None]] = {}
+        for text, value in values:
+            names = spellings(text)
+            for form in names:
+                self._full.setdefault(form, {})[value] = None
+            for form in without_version(names):
+                self._short.setdefault(form, {})[value] = None
+
+    def of(self, text: str) -> list[T]:
+        """The values whose id has a form of `text`."""
+        names = spellings(text)
+        found = [index.get(form, {}) for index in (self._full, self._short) for form in names]
+        found += [self._full.get(form, {}) for form in without_version(names)]
+        return list(dict.fromkeys(value for values in found for value in values))
 
 
 def matched(ids: Sequence[str], given: Iterable[str], what: str) -> dict[str, str]:
-    """Map each of `given` to the id in `ids` that it equals, or whose form it shares uniquely.
+    """Map each of `given` to the id in `ids` that it equals, or whose form it alone has.
+
+    An id that is equal to one of `given` has no other forms, and of several that have a form of
+    the same id none is used: they may be of different proteins.
 
     Parameters
     ----------
@@ -41,20 +86,26 @@ def matched(ids: Sequence[str], given: Iterable[str], what: str) -> dict[str, st
     own = set(ids)
     given = list(dict.fromkeys(given))
     plain = {name: name for name in given if name in own}
-    index: dict[str, set[str]] = {}
-    for name in own - plain.keys():
-        for form in (name, *forms(name)):
-            index.setdefault(form, set()).add(name)
+    index = Forms((name, name) for name in sorted(own))
     by_form: dict[str, str] = {}
     ambiguous = []
     for name in given:
         if name in plain:
             continue
-        candidates = set().union(*(index.get(form, set()) for form in (name, *forms(name))))
-        if len(candidates) == 1:
-            by_form[name] = candidates.pop()
-        elif candidates:
+        candidates = index.of(name)
+        if len(candidates) > 1:
             ambiguous.append(name)
+        elif candidates and candidates[0] not in plain:
+            by_form[name] = candidates[0]
+    counts = Counter(by_form.values())
+    competing = [name for name, of in by_form.items() if counts[of] > 1]
+    if competing:
+        log.warning(
+            "%s: %s ids have the form of a protein that others have, too, such as %s of %s, and "
+            "are not used; give the protein's id",
+            *(what, f"{len(competing):,}", competing[0], by_form[competing[0]]),
+        )
+    by_form = {name: of for name, of in by_form.items() if counts[of] == 1}
     if by_form:
         first = next(iter(by_form))
         log.info(

@@ -23,8 +23,10 @@ from halo.proteins.labels import (
     labels_from_names,
     labels_from_table,
     together,
+    united,
     warn_of_rare,
 )
+from halo.proteins.long_table import in_one_row
 from halo.proteins.nucleotides import is_nucleotides
 from halo.proteins.settings import DatasetSettings, GroupLabels
 from halo.proteins.table import CORE_COLUMNS, Proteins
@@ -184,21 +186,17 @@ def _labelled(
                 f"dataset.labels.label: the column {where.label!r} of {path} is already used for "
                 "something else; name the column with the labels"
             )
-        # A protein may have one row for each label; the first sequence of an id is used.
-        table = core_table(records, settings)
-        first = ~table.duplicated(["id", "sequence"]) | (table["id"] == "")
-        own = table["id"].map(table.groupby("id")["sequence"].first()) == table["sequence"]
-        rows = records.assign(**{OWNER: table["id"]})[own]
-        records = records[first].reset_index(drop=True)
-        table = table[first].reset_index(drop=True)
+        table, own, differing = in_one_row(path, core_table(records, settings))
+        records = records.assign(**{OWNER: records[settings.id]})[own]
         where = replace(where, id=OWNER)
-        labelled = labels_from_names(path, rows, table["id"].tolist(), where)
+        labelled = labels_from_names(path, records, table["id"].tolist(), where, notes)
+        labelled = replace(labelled, faults=labelled.faults | differing)
     ids = table["id"].tolist()
-    taken |= {where.label, *labelled.names}
+    taken |= {where.label, OWNER, *labelled.names}
     return table, [
         labelled,
         *(
-            _of_group(path, records, ids, name, group, group_paths.get(name), taken)
+            _of_group(path, records, ids, name, group, group_paths.get(name), taken, notes)
             for name, group in (settings.groups or {}).items()
         ),
     ]
@@ -219,20 +217,25 @@ def _of_group(
     group: GroupLabels,
     table: Path | None,
     taken: Set[str | None],
+    refused: Set[str | None],
 ) -> Labelled:
-    """Labels of a further group, from `records` with a row for each of `ids`, or its `table`."""
+    """Labels of a further group, from `records` or its `table`.
+
+    `records` have a row for each of `ids`, or rows of any number with one of them in `OWNER`.
+    """
     try:
         if table is not None:
-            return labels_from_table(table, read_table(table), ids, group)
+            return labels_from_table(table, read_table(table), ids, group, refused)
         if group.label is None:
-            return labels_from_columns(path, records, group, taken)
+            of_rows = labels_from_columns(path, records, group, taken, refused)
+            return united(of_rows, records[OWNER], ids) if OWNER in records else of_rows
         if group.label in taken:
             raise HaloError(
                 f"dataset.labels.label: the column {group.label!r} of {path} is already used for "
                 "something else; name the column with the labels of the group"
             )
-        rows = records.assign(**{OWNER: ids})
-        return labels_from_names(path, rows, ids, replace(group, id=OWNER))
+        rows = records if OWNER in records else records.assign(**{OWNER: ids})
+        return labels_from_names(path, rows, ids, replace(group, id=OWNER), refused)
     except HaloError as error:
         text = re.sub(r"\bdataset\.labels\b", f"dataset.groups.{name}", str(error))
         raise HaloError(text) from None

@@ -24,6 +24,8 @@ FEW = 10  # fewer positives are too few to train and test a label
 NAMED = 10  # labels that a warning lists
 # Values that programs write if a value is missing.
 MISSING = frozenset({"nan", "none", "null", "#n/a", "<na>"})
+MISSING_LABELS = MISSING | {"na", "n/a"}  # an id can be NA
+SEPARATORS = ",|"  # that cells with several names have; others are refused in any name
 ALIKE = 0.85  # similarity of two names (`difflib`) above which one may be misspelt
 NO_LABEL = "no label"  # reason of a fault: no label of the record is known
 POSITIVE, NEGATIVE, UNKNOWN = "positive", "negative", "unknown"
@@ -180,7 +182,7 @@ def labels_from_table(
     given : content of the table
     ids : ids of the records
     where : settings
-    refused : names that a column of values cannot have
+    refused : further names that a label cannot have
 
     Raises
     ------
@@ -206,7 +208,7 @@ def labels_from_table(
     owner = given[where.id].map(id_of)
     given, owner = given[owner.notna()], owner[owner.notna()]
     if where.label is not None:
-        return labels_from_names(path, given.assign(**{where.id: owner}), ids, where)
+        return labels_from_names(path, given.assign(**{where.id: owner}), ids, where, refused)
     repeated = np.flatnonzero(owner.duplicated())
     if len(repeated):
         line, name = given[LINE].iat[repeated[0]], given[where.id].iat[repeated[0]]
@@ -227,8 +229,31 @@ def labels_from_table(
     )
 
 
+def united(labelled: Labelled, owners: Iterable[str], ids: Sequence[str]) -> Labelled:
+    """The union of the labels of several rows of a protein, in the order of `ids`.
+
+    `owners` has the id of each row of `labelled`.
+    """
+    row_of: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        row_of.setdefault(name, row)
+    rows = np.array([row_of[name] for name in owners])
+    values = np.zeros((len(ids), len(labelled.names)), dtype=np.uint8)
+    known = np.zeros(values.shape, dtype=bool)
+    np.maximum.at(values, rows, labelled.values)
+    np.logical_or.at(known, rows, labelled.known)
+    faults = {
+        int(rows[row]): fault for row, fault in labelled.faults.items() if fault[0] != NO_LABEL
+    }
+    return Labelled(labelled.names, values, known, _without_known(known, faults))
+
+
 def labels_from_names(
-    path: Path, rows: pd.DataFrame, ids: Sequence[str], where: Labels
+    path: Path,
+    rows: pd.DataFrame,
+    ids: Sequence[str],
+    where: Labels,
+    refused: Set[str | None] = frozenset(),
 ) -> Labelled:
     """Read labels of `ids` from rows with an id and one or several separated label names.
 
@@ -236,7 +261,8 @@ def labels_from_names(
     ``labels.unknown`` is ignored; a name of ``labels.negative`` means that the protein has no
     label. With ``labels.evidence``, the tier of a row's evidence decides: the label is positive
     (``labels.positive``), unknown (``labels.unknown``), or the row is ignored
-    (``labels.negative``). Labels without a row are negative.
+    (``labels.negative``). Labels without a row are negative. HaloError if a label has a name that
+    it cannot have, or one of `refused`.
     """
     names_of = {text: _split(text, where) for text in rows[where.label].unique()}
     tiers = _tiers(path, rows, where)
@@ -247,13 +273,13 @@ def labels_from_names(
     for name, text, tier, line in zip(*columns, strict=True):
         for label in names_of[text] if tier != NEGATIVE else ():
             negative = by_name and where.negative and _fits(label, where.negative)
-            missing = label.casefold() in MISSING or (by_name and _fits(label, where.unknown))
+            missing = _is_missing(label, where) or (by_name and _fits(label, where.unknown))
             if missing and not negative:
                 continue
             labelled.add(name)
             if not negative:
                 pairs.append((name, label, tier, line))
-    names = _label_names(path, pairs, where)
+    names = _label_names(path, pairs, where, refused)
     column_of = {name: column for column, name in enumerate(names)}
     row_of: dict[str, list[int]] = {}
     for row, name in enumerate(ids):
@@ -277,6 +303,11 @@ def labels_from_names(
 def _split(text: str, where: Labels) -> list[str]:
     parts = [text] if not where.separator else text.split(where.separator)
     return [part.strip() for part in parts if part.strip()]
+
+
+def _is_missing(label: str, where: Labels) -> bool:
+    """Whether a program wrote it for a missing value, and no label has this name."""
+    return label.casefold() in MISSING_LABELS and label not in (where.columns or ())
 
 
 def _tiers(path: Path, rows: pd.DataFrame, where: Labels) -> list[str]:
@@ -303,7 +334,10 @@ def _tiers(path: Path, rows: pd.DataFrame, where: Labels) -> list[str]:
 
 
 def _label_names(
-    path: Path, pairs: Sequence[tuple[str, str, str, int]], where: Labels
+    path: Path,
+    pairs: Sequence[tuple[str, str, str, int]],
+    where: Labels,
+    refused: Set[str | None],
 ) -> tuple[str, ...]:
     """The labels of the configuration, or all that occur; raises a HaloError if they are wrong."""
     first = {label: line for _, label, _, line in reversed(pairs)}
@@ -317,10 +351,11 @@ def _label_names(
                 "columns, remove dataset.labels.label and list them in dataset.labels.columns; if "
                 "these are names, set dataset.labels.columns: ['0', '1']"
             )
-        check_names(path, names, frozenset(), first)
+        check_names(path, names, refused, first)
         _refuse_equals(path, names, first)
+        _refuse_several(path, names, first)
         return names
-    check_names(path, names, frozenset())
+    check_names(path, names, refused)
     absent = [name for name in names if name not in first]
     if absent:
         raise HaloError(
@@ -354,6 +389,19 @@ def _refuse_equals(path: Path, names: Sequence[str], lines: Mapping[str, int]) -
             )
 
 
+def _refuse_several(path: Path, names: Sequence[str], lines: Mapping[str, int]) -> None:
+    """Raise a HaloError if a name consists of other names: it is a cell with several labels."""
+    for name in names:
+        for separator in SEPARATORS:
+            parts = [part.strip() for part in name.split(separator)]
+            if len(parts) > 1 and set(parts) <= set(names):
+                raise HaloError(
+                    f"{path}: line {lines[name]}: {name!r} consists of other labels; set "
+                    f"dataset.labels.separator: '{separator}', or, if it is a label of its own, "
+                    "list all labels in dataset.labels.columns"
+                )
+
+
 def check_names(
     path: Path,
     names: Sequence[str],
@@ -374,6 +422,11 @@ def check_names(
             )
         if fault := fault_of_label(name):
             raise HaloError(f"{place}: {fault}")
+        if not any(letter.isalnum() for letter in name):
+            raise HaloError(
+                f"{place}: the label {name!r} has no letter and no digit; rename it, or if it "
+                f"stands for a missing value, set dataset.labels.unknown: [{name!r}]"
+            )
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise HaloError(f"dataset.labels.columns: {repeated[0]!r} is listed twice; remove one")

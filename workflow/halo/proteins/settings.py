@@ -23,7 +23,10 @@ JOINS = ";\t\r\n"  # separators in tables that a run writes
 def fault_of_label(name: str) -> str | None:
     """Why a label cannot have this name, and the fix; None if it can."""
     if name in RESERVED:
-        return f"the label {name!r} has the name of a column that HALO writes; rename it"
+        text = f"the label {name!r} has the name of a column that HALO writes; rename it"
+        if name == "unknown":
+            text += ", or if it stands for a missing value, set labels.unknown: [unknown]"
+        return text
     joins = [letter for letter in JOINS if letter in name]
     if joins:
         return (
