@@ -6,6 +6,7 @@ import gzip
 import io
 import logging
 import lzma
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -94,6 +95,42 @@ def test_workbooks(tmp_path):
     book.save(tmp_path / "in.xlsx")
     with pytest.raises(HaloError, match=r"row 6 has 4 cells, the header has 3"):
         read_table(tmp_path / "in.xlsx")
+
+
+def changed_sheet(path: Path, old: str, new: str) -> Path:
+    """The workbook at `path` with another text in the XML of its first sheet."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert old in members[sheet]
+    path.write_bytes(zipped(members | {sheet: members[sheet].replace(old, new)}))
+    return path
+
+
+@pytest.mark.parametrize("stated", ["A1", "A1:C3", "A1:B7", "B2:C7", "A1:XFD1048576"])
+def test_a_workbook_is_read_to_its_end_whatever_size_it_states(tmp_path, stated):
+    rows = [["id", "sequence", "Nucleus"], *([f"p{i}", "MKV", str(i % 2)] for i in range(6))]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "in.xlsx")
+    path = changed_sheet(tmp_path / "in.xlsx", 'ref="A1:C7"', f'ref="{stated}"')
+    assert rows_of(path) == rows
+    book.active["C7"] = "=1+1"
+    book.save(tmp_path / "in.xlsx")
+    path = changed_sheet(tmp_path / "in.xlsx", 'ref="A1:C7"', f'ref="{stated}"')
+    with pytest.raises(HaloError, match=r"row 7 has the formula '=1\+1' and not its value"):
+        read_table(path)
+
+
+def test_a_row_beyond_the_last_one_of_excel_is_refused(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["id", "sequence"], ["a", "MKV"]):
+        book.active.append(row)
+    book.save(tmp_path / "in.xlsx")
+    path = changed_sheet(tmp_path / "in.xlsx", '<row r="2"', '<row r="99999999999"')
+    with pytest.raises(HaloError, match=r"sheet 'Sheet' has a row beyond 1,048,576"):
+        read_table(path)
 
 
 @pytest.mark.parametrize(
