@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from archives import zipped
 from halo.errors import HaloError
 from halo.tables.fasta import read_fasta
-from halo.tables.readers import LINE, read_records, read_table
+from halo.tables.readers import LINE, read_records, read_table, require_columns
 
 ROWS = [["id", "sequence", "Noyau é"], ["a", "MKV", "1"], ["b", "MKL", "0"]]
 TEXT = "".join(",".join(row) + "\n" for row in ROWS)
@@ -231,6 +231,8 @@ def test_fasta_begins_with_blanks_comments_or_a_mark(tmp_path, start):
         (";a\nMKV\n", "an old form of FASTA"),
         ("MKV\n>a\nMKV\n", "is before the first FASTA header"),
         (">P1;CRAB\nalpha chain\nMDI*\n", "PIR"),
+        (">a\nMK\nMKV>b x\nMKL\n>c\nM\n", "line 3: a line end is missing before '>b x'"),
+        (">a\nMKV*\ufeff>b\nMKL\n", "line 2: a line end is missing before '>b'"),
     ],
 )
 def test_malformed_fasta_names_the_line(tmp_path, text, words):
@@ -256,3 +258,30 @@ def test_headers_of_other_programs_give_columns(tmp_path):
     assert table[["id", "OS", "OX"]].to_numpy().tolist() == [
         ["sp|P12345|AATM_RABIT", "Oryctolagus cuniculus", "9986"]
     ]
+
+
+def test_a_key_that_a_header_has_twice_gives_no_column(tmp_path, caplog):
+    path = written(
+        tmp_path,
+        ">a TARGET=Golgi SET=train SET=train\nMKV\n>b TARGET=Nucleus TARGET=Cytoplasm\nMKL\n",
+    )
+    table = read_records(path)
+    assert table["SET"].tolist() == ["train", ""]
+    assert "TARGET" not in table
+    said = "line 3: the header of b has TARGET=Nucleus and TARGET=Cytoplasm; keep one"
+    assert said in caplog.text
+    with pytest.raises(HaloError, match=rf"in\.csv: no column 'TARGET': {said}"):
+        require_columns(path, table, {"dataset.labels.label": "TARGET"})
+    require_columns(path, table, {"dataset.split": "SET"})
+
+
+def test_the_first_header_that_is_not_as_most_is_named(tmp_path):
+    text = (
+        ">a Cell.membrane-M test\nMKV\n>b Nucleus\nMKL\n>c Nucleus-S\nMKI\n>d\nMKK\n>e Golgi-U\nM\n"
+    )
+    path = written(tmp_path, text)
+    with pytest.raises(HaloError, match=r"no column 'location': line 3: the header 'b Nucleus' "):
+        require_columns(path, read_records(path), {"dataset.labels.label": "location"})
+    path = written(tmp_path, text.replace("Golgi-U", "Golgi"))  # too few to say what was meant
+    with pytest.raises(HaloError, match=r"no column 'location'; change dataset\.labels\.label"):
+        require_columns(path, read_records(path), {"dataset.labels.label": "location"})

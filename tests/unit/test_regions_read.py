@@ -130,6 +130,12 @@ def test_letters_of_a_fasta_are_regions_as_far_as_they_go(tmp_path):
     assert found.targets("b", 30).tolist() == [0] * 4 + [UNKNOWN] * 26
 
 
+def test_letters_before_a_header_without_a_line_end_are_refused(tmp_path):
+    text = ">q\nMKV\nSSO>b\nMKK\nSSO\n"
+    with pytest.raises(HaloError, match=r"regions\.csv: line 3: a line end is missing before '>b'"):
+        read(tmp_path, text)
+
+
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(-1, 2), max_size=12)))
 def test_a_written_table_is_read_as_it_was(targets):

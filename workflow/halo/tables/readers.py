@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LINE = "(line)"  # column with the line number of a record
 DESCRIPTION = "description"  # column with a FASTA header's text after the id
 FASTA = "fasta"  # key in the attrs of a table that was read from a FASTA file
+LEFT_OUT = "left out"  # likewise: the fields of headers without a column, and why
 SEPARATORS = ("\t", ";", ",", "|")
 LOOKED_AT = 50  # first lines that determine the format and the separator
 MOST_LINES = 100  # of a quoted field
@@ -42,7 +43,7 @@ def read_records(path: Path) -> pd.DataFrame:
     Table with text columns (``""`` for missing values) and the column `LINE`, the line of the
     file (the row of a workbook) at which a record starts. For a FASTA, the columns are ``id`` (the
     header up to the first blank), ``sequence``, `DESCRIPTION` and those of `header_fields`, and
-    ``attrs[FASTA]`` is set.
+    ``attrs[FASTA]`` is set. ``attrs[LEFT_OUT]`` has the fields that wrong headers leave out.
 
     Raises
     ------
@@ -95,17 +96,21 @@ def _lines(path: Path) -> list[str]:
 
 def _fasta_table(path: Path, lines: Sequence[str]) -> pd.DataFrame:
     records = list(fasta_records(lines, path))
-    fields = header_fields(record.description for record in records)
     columns: dict[str, list] = {
         "id": [record.id for record in records],
         "sequence": [record.sequence for record in records],
         DESCRIPTION: [record.description for record in records],
     }
+    fields, faults = header_fields(records)
+    left_out = {name: why for name, why in faults.items() if name not in columns}
+    for why in dict.fromkeys(left_out.values()):
+        names = ", ".join(name for name, its in left_out.items() if its == why)
+        log.warning("%s: no column %s: %s", path, names, why)
     for name in dict.fromkeys(name for values in fields for name in values):
         if name not in columns:
             columns[name] = [values.get(name, "") for values in fields]
     table = pd.DataFrame(columns).astype(str).assign(**{LINE: [r.line for r in records]})
-    table.attrs[FASTA] = True
+    table.attrs |= {FASTA: True, LEFT_OUT: left_out}
     return table
 
 
@@ -302,8 +307,11 @@ def require_columns(path: Path, table: pd.DataFrame, wanted: Mapping[str, str | 
     `wanted` maps keys of the configuration to names of columns, or to None.
     """
     known = [name for name in table.columns if name != LINE]
+    left_out = table.attrs.get(LEFT_OUT, {})
     missing = [
-        f"no column {name!r}{_suggestion(name, known)}; change {key} in the configuration"
+        f"no column {name!r}: {left_out[name]}"
+        if name in left_out
+        else f"no column {name!r}{_suggestion(name, known)}; change {key} in the configuration"
         for key, name in wanted.items()
         if name is not None and name not in known
     ]
