@@ -147,6 +147,9 @@ def test_a_row_beyond_the_last_one_of_excel_is_refused(tmp_path):
         ("a,b,\n1,2,\n,,\n\n", [["a", "b"], ["1", "2"]]),
         ("a,b,,\n1,2,,\n", [["a", "b"], ["1", "2"]]),
         ("a,b\n1,2,\n", [["a", "b"], ["1", "2"]]),
+        ("#a,b\n\n1,2\n", [["#a", "b"], ["1", "2"]]),
+        ('#a,b,c\n1,"two\nlines",3\n', [["#a", "b", "c"], ["1", "two\nlines", "3"]]),
+        ('"a b"\n"1 2"\n"x"\n', [["a b"], ["1 2"], ["x"]]),
         ('"sep=;"\na;b\n1;2\n', [["a", "b"], ["1", "2"]]),
         ("a,b\n1,2\n\x1a", [["a", "b"], ["1", "2"]]),
         # the index that pandas writes
@@ -177,6 +180,19 @@ def test_separators_ends_and_quotation_marks(tmp_path, text, wanted):
         ("a,b\n1,2\n3\n", r"line 3 has 1 fields, the header has 2 \(the last column\(s\) b"),
         ("a,a\n1,2\n", "more than once"),
         (">a\nMKV\n", "a FASTA; give a table"),
+        # R's write.table with its defaults
+        (
+            '"sequence" "Nucleus"\n"a" "MKV" 1\n',
+            r"line 1 has blanks between quoted .*R's write\.table",
+        ),
+        ('"sequence" "Nucleus, \\"x\\""\n"a" "MKV" 1\n', r"line 1 has blanks .*write\.csv"),
+        ('"sequence"\n"a" "MKV"\n"b" "MKL"\n', r"line 2 has blanks .* sep=\"\\t\", quote=FALSE"),
+        (
+            "# a comment, with a comma\nid,sequence,x\na,MKV,1\n",
+            "line 1, which begins with '#' and has ',', is no header of the rows below it; remove",
+        ),
+        ("\n#a, b\nid\tsequence\na\tMKV\n", "line 2, which begins with '#' .* remove the line"),
+        ('# by "me"; x\nid,sequence\na,MKV\n', "line 1, which begins with '#' .*is no header"),
     ],
 )
 def test_malformed_tables_are_refused_with_the_line(tmp_path, text, words):
@@ -285,3 +301,9 @@ def test_the_first_header_that_is_not_as_most_is_named(tmp_path):
     path = written(tmp_path, text.replace("Golgi-U", "Golgi"))  # too few to say what was meant
     with pytest.raises(HaloError, match=r"no column 'location'; change dataset\.labels\.label"):
         require_columns(path, read_records(path), {"dataset.labels.label": "location"})
+
+
+def test_a_comment_that_looks_like_the_header_is_named_where_columns_are_missing(tmp_path):
+    path = written(tmp_path, "# comment, x\nid,sequence\na,MKV\n")
+    with pytest.raises(HaloError, match=r"no column 'id'.* begins with '#'; remove the line if"):
+        require_columns(path, read_records(path), {"dataset.id": "id"})
