@@ -326,6 +326,8 @@ def test_programs_on_the_path(tmp_path, monkeypatch):
     assert "Snakemake needs 24.7.1" in str(next(doctor.conda()))
     assert "18-8cc5c" in str(next(doctor.mmseqs()))
     assert "squeue does not answer" in str(next(doctor.slurm()))
+    program(tmp_path, "conda", "echo conda 25.²")
+    assert states(doctor.conda()) == {"conda": doctor.OK}
     program(tmp_path, "conda", "echo conda 25.3.0")
     program(tmp_path, "squeue", "echo JOBID")
     assert states(doctor.conda()) == {"conda": doctor.OK}

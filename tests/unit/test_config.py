@@ -538,6 +538,34 @@ def test_lines_of_the_faults(folder, root):
         ("? [a, b]\n: c\n? {x: 1}\n: 2\n", "not readable as YAML"),
         ("a: !!python/object:os.system x\n", "not readable as YAML"),
         ("a: 2024-13-45\n", "not readable as YAML"),
+        (
+            "b: 1\na:\n  c: 0500\n",
+            "  - a.c: 0500 in line 3 is 320 to YAML, which reads numbers "
+            "that begin with 0 as octal; write 500, or '0500' in quotes if it is text",
+        ),
+        (
+            "a: [1, -0_10]\n",
+            "a[1]: -0_10 in line 1 is -8 to YAML, which reads numbers that begin "
+            "with 0 as octal; write -10, or",
+        ),
+        (
+            "a: 00\n",
+            "a: 00 in line 1 is 0 to YAML, which reads numbers that begin with 0 as octal; "
+            "write 0, or",
+        ),
+        (
+            "a: 1:30\n",
+            "a: 1:30 in line 1 is 90 to YAML, which reads numbers with colons in base 60",
+        ),
+        (
+            "a: 1:05.5\nb: 010\n",
+            "\n  - a: 1:05.5 in line 1 is 65.5 to YAML, which reads numbers "
+            "with colons in base 60; write it without colons, or '1:05.5' in quotes if it is text\n"
+            "  - b: 010 in line 2 is 8 to YAML",
+        ),
+        ("a: {010: x}\n", "a.010: 010 in line 1 is 8 to YAML"),
+        ("a: &x 010\nb: *x\n", "a: 010 in line 1 is 8 to YAML"),
+        ("a: !!int x:y\n", "not readable as YAML"),
     ],
 )
 def test_yaml_that_is_refused(tmp_path, text, words):
@@ -547,6 +575,17 @@ def test_yaml_that_is_refused(tmp_path, text, words):
         load_yaml(file)
     assert words in str(error.value)
     assert str(file) in str(error.value)
+
+
+def test_numbers_of_one_reading_and_text_are_read_as_they_are(tmp_path):
+    text = (
+        "[0, -0, 10, 1_000, 0x1F, 0b11, 007.5, 0.5, '0500', \"1:30\", 08, 0o17, a:30, 1:90, x0500]"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    assert load_yaml(tmp_path / "mine.yaml") == [
+        0, 0, 10, 1000, 31, 3, 7.5, 0.5,
+        "0500", "1:30", "08", "0o17", "a:30", "1:90", "x0500",
+    ]  # fmt: skip
 
 
 def test_yaml_that_is_read(tmp_path):
@@ -569,6 +608,8 @@ def test_yaml_that_is_read(tmp_path):
         (['release={"version": "1"}'], {"release": {"version": "1"}}),
         (["run=second", "shards=2"], {"run": "second", "shards": 2}),
         (['run="2024"'], {"run": "2024"}),
+        (['run="0500"'], {"run": "0500"}),
+        (["a=1_000", "b=true", "c=0.5"], {"a": 1000, "b": True, "c": 0.5}),
         (["run=2024-01-01"], {"run": "2024-01-01"}),
         (["fasta="], {"fasta": None}),
         (["fasta=null"], {"fasta": None}),
@@ -596,6 +637,8 @@ def test_a_fault_of_the_command_line_is_reported_as_one():
         (["split={folds: 4"], "--config split: not readable as YAML"),
         (["split={folds: 4, folds: 5}"], "folds: given twice"),
         (["run=a", "run=b"], "run is given twice"),
+        (["shards=010"], "--config shards: .*\n  - 010 in line 1 is 8 to YAML"),
+        (["dataset={sample: 1:30}"], "--config dataset: .*\n  - sample: 1:30 in line 1 is 90"),
     ],
 )
 def test_a_command_line_that_is_refused(arguments, words):

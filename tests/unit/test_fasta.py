@@ -44,6 +44,9 @@ PLAIN = TEXT.encode()
         (gzip.compress(PLAIN[:9]) + gzip.compress(PLAIN[9:]), 1),
         (bz2.compress(PLAIN), 1),
         (lzma.compress(PLAIN), 1),
+        (bz2.compress(PLAIN[:9]) + bz2.compress(b"") + bz2.compress(PLAIN[9:]), 1),
+        (lzma.compress(PLAIN[:9]) + bytes(8) + lzma.compress(PLAIN[9:]) + bytes(4), 1),
+        (lzma.compress(PLAIN) + bytes(1 << 21), 1),
         (zipped({"folder/": b"", "folder/a.fasta": PLAIN, "__MACOSX/._a": b"x"}), 1),
         (gzip.compress(TEXT.encode("utf-16")), 1),
     ],
@@ -109,6 +112,62 @@ def test_what_is_no_fasta_is_named(tmp_path, content, words):
     (tmp_path / "in.fasta").write_bytes(content)
     with pytest.raises(HaloError, match=rf"in\.fasta: .*{words}"):
         read_records(tmp_path / "in.fasta")
+
+
+OTHERS = {
+    "plain": b">c\nMKI\n",
+    "xz": lzma.compress(PLAIN),
+    "bzip2": bz2.compress(PLAIN),
+    "gzip": gzip.compress(PLAIN),
+    "lzma": lzma.compress(PLAIN, lzma.FORMAT_ALONE),
+    "a line end": b"\n",
+}
+
+
+@pytest.mark.parametrize("kind", ["xz", "bzip2", "gzip"])
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_follows_a_stream_is_never_left_out(tmp_path, kind, other):
+    file = tmp_path / "in.fasta"
+    file.write_bytes(OTHERS[kind] + OTHERS[other])
+    if other == kind:
+        assert len(records(file)) == 2 * len(WANTED)
+        return
+    words = rf"at byte {len(OTHERS[kind]):,}, after the end of a stream of {kind}, is something"
+    with pytest.raises(HaloError, match=r"in\.fasta: .*Not a gzip" if kind == "gzip" else words):
+        read_records(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lzma.compress(PLAIN) + bytes(3),  # padding of xz is a multiple of four bytes
+        lzma.compress(PLAIN) + bytes(6) + lzma.compress(PLAIN),
+        lzma.compress(PLAIN) + bytes(1 << 21) + PLAIN,
+        bz2.compress(PLAIN) + bytes(4),
+    ],
+    ids=count(),
+)
+def test_what_is_no_padding_is_refused(tmp_path, content):
+    (tmp_path / "in.fasta").write_bytes(content)
+    with pytest.raises(HaloError, match=r"in\.fasta: .*after the end of a stream of (xz|bzip2)"):
+        read_records(tmp_path / "in.fasta")
+
+
+@pytest.mark.parametrize("kind", ["xz", "bzip2", "gzip"])
+@pytest.mark.parametrize("left", [2, 5, -5])
+def test_a_second_stream_that_is_cut_is_refused(tmp_path, kind, left):
+    (tmp_path / "in.fasta").write_bytes(OTHERS[kind] + OTHERS[kind][:left])
+    with pytest.raises(HaloError, match=r"in\.fasta: .*damaged or incomplete"):
+        read_records(tmp_path / "in.fasta")
+
+
+@pytest.mark.parametrize("name", ["a.fasta", "xl/workbook.xml"])
+def test_what_is_joined_to_a_zip_is_not_left_out(tmp_path, name):
+    one, other = zipped({name: PLAIN}), zipped({name: b">c\nMKI\n"})
+    for content in (one + other, one + b">c\nMKI\n", one + gzip.compress(b">c\nMKI\n")):
+        (tmp_path / "in.fasta").write_bytes(content)
+        with pytest.raises(HaloError, match=r"in\.fasta: a zip, or a workbook, and something else"):
+            read_records(tmp_path / "in.fasta")
 
 
 def test_a_folder_and_nothing_are_named(tmp_path):

@@ -6,6 +6,7 @@ import gzip
 import io
 import logging
 import lzma
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from archives import zipped
 from halo.errors import HaloError
 from halo.tables.fasta import read_fasta
-from halo.tables.readers import LINE, read_records, read_table
+from halo.tables.readers import LINE, read_records, read_table, require_columns
 
 ROWS = [["id", "sequence", "Noyau é"], ["a", "MKV", "1"], ["b", "MKL", "0"]]
 TEXT = "".join(",".join(row) + "\n" for row in ROWS)
@@ -96,6 +97,42 @@ def test_workbooks(tmp_path):
         read_table(tmp_path / "in.xlsx")
 
 
+def changed_sheet(path: Path, old: str, new: str) -> Path:
+    """The workbook at `path` with another text in the XML of its first sheet."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert old in members[sheet]
+    path.write_bytes(zipped(members | {sheet: members[sheet].replace(old, new)}))
+    return path
+
+
+@pytest.mark.parametrize("stated", ["A1", "A1:C3", "A1:B7", "B2:C7", "A1:XFD1048576"])
+def test_a_workbook_is_read_to_its_end_whatever_size_it_states(tmp_path, stated):
+    rows = [["id", "sequence", "Nucleus"], *([f"p{i}", "MKV", str(i % 2)] for i in range(6))]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "in.xlsx")
+    path = changed_sheet(tmp_path / "in.xlsx", 'ref="A1:C7"', f'ref="{stated}"')
+    assert rows_of(path) == rows
+    book.active["C7"] = "=1+1"
+    book.save(tmp_path / "in.xlsx")
+    path = changed_sheet(tmp_path / "in.xlsx", 'ref="A1:C7"', f'ref="{stated}"')
+    with pytest.raises(HaloError, match=r"row 7 has the formula '=1\+1' and not its value"):
+        read_table(path)
+
+
+def test_a_row_beyond_the_last_one_of_excel_is_refused(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["id", "sequence"], ["a", "MKV"]):
+        book.active.append(row)
+    book.save(tmp_path / "in.xlsx")
+    path = changed_sheet(tmp_path / "in.xlsx", '<row r="2"', '<row r="99999999999"')
+    with pytest.raises(HaloError, match=r"sheet 'Sheet' has a row beyond 1,048,576"):
+        read_table(path)
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -110,6 +147,9 @@ def test_workbooks(tmp_path):
         ("a,b,\n1,2,\n,,\n\n", [["a", "b"], ["1", "2"]]),
         ("a,b,,\n1,2,,\n", [["a", "b"], ["1", "2"]]),
         ("a,b\n1,2,\n", [["a", "b"], ["1", "2"]]),
+        ("#a,b\n\n1,2\n", [["#a", "b"], ["1", "2"]]),
+        ('#a,b,c\n1,"two\nlines",3\n', [["#a", "b", "c"], ["1", "two\nlines", "3"]]),
+        ('"a b"\n"1 2"\n"x"\n', [["a b"], ["1 2"], ["x"]]),
         ('"sep=;"\na;b\n1;2\n', [["a", "b"], ["1", "2"]]),
         ("a,b\n1,2\n\x1a", [["a", "b"], ["1", "2"]]),
         # the index that pandas writes
@@ -140,6 +180,19 @@ def test_separators_ends_and_quotation_marks(tmp_path, text, wanted):
         ("a,b\n1,2\n3\n", r"line 3 has 1 fields, the header has 2 \(the last column\(s\) b"),
         ("a,a\n1,2\n", "more than once"),
         (">a\nMKV\n", "a FASTA; give a table"),
+        # R's write.table with its defaults
+        (
+            '"sequence" "Nucleus"\n"a" "MKV" 1\n',
+            r"line 1 has blanks between quoted .*R's write\.table",
+        ),
+        ('"sequence" "Nucleus, \\"x\\""\n"a" "MKV" 1\n', r"line 1 has blanks .*write\.csv"),
+        ('"sequence"\n"a" "MKV"\n"b" "MKL"\n', r"line 2 has blanks .* sep=\"\\t\", quote=FALSE"),
+        (
+            "# a comment, with a comma\nid,sequence,x\na,MKV,1\n",
+            "line 1, which begins with '#' and has ',', is no header of the rows below it; remove",
+        ),
+        ("\n#a, b\nid\tsequence\na\tMKV\n", "line 2, which begins with '#' .* remove the line"),
+        ('# by "me"; x\nid,sequence\na,MKV\n', "line 1, which begins with '#' .*is no header"),
     ],
 )
 def test_malformed_tables_are_refused_with_the_line(tmp_path, text, words):
@@ -194,6 +247,8 @@ def test_fasta_begins_with_blanks_comments_or_a_mark(tmp_path, start):
         (";a\nMKV\n", "an old form of FASTA"),
         ("MKV\n>a\nMKV\n", "is before the first FASTA header"),
         (">P1;CRAB\nalpha chain\nMDI*\n", "PIR"),
+        (">a\nMK\nMKV>b x\nMKL\n>c\nM\n", "line 3: a line end is missing before '>b x'"),
+        (">a\nMKV*\ufeff>b\nMKL\n", "line 2: a line end is missing before '>b'"),
     ],
 )
 def test_malformed_fasta_names_the_line(tmp_path, text, words):
@@ -219,3 +274,36 @@ def test_headers_of_other_programs_give_columns(tmp_path):
     assert table[["id", "OS", "OX"]].to_numpy().tolist() == [
         ["sp|P12345|AATM_RABIT", "Oryctolagus cuniculus", "9986"]
     ]
+
+
+def test_a_key_that_a_header_has_twice_gives_no_column(tmp_path, caplog):
+    path = written(
+        tmp_path,
+        ">a TARGET=Golgi SET=train SET=train\nMKV\n>b TARGET=Nucleus TARGET=Cytoplasm\nMKL\n",
+    )
+    table = read_records(path)
+    assert table["SET"].tolist() == ["train", ""]
+    assert "TARGET" not in table
+    said = "line 3: the header of b has TARGET=Nucleus and TARGET=Cytoplasm; keep one"
+    assert said in caplog.text
+    with pytest.raises(HaloError, match=rf"in\.csv: no column 'TARGET': {said}"):
+        require_columns(path, table, {"dataset.labels.label": "TARGET"})
+    require_columns(path, table, {"dataset.split": "SET"})
+
+
+def test_the_first_header_that_is_not_as_most_is_named(tmp_path):
+    text = (
+        ">a Cell.membrane-M test\nMKV\n>b Nucleus\nMKL\n>c Nucleus-S\nMKI\n>d\nMKK\n>e Golgi-U\nM\n"
+    )
+    path = written(tmp_path, text)
+    with pytest.raises(HaloError, match=r"no column 'location': line 3: the header 'b Nucleus' "):
+        require_columns(path, read_records(path), {"dataset.labels.label": "location"})
+    path = written(tmp_path, text.replace("Golgi-U", "Golgi"))  # too few to say what was meant
+    with pytest.raises(HaloError, match=r"no column 'location'; change dataset\.labels\.label"):
+        require_columns(path, read_records(path), {"dataset.labels.label": "location"})
+
+
+def test_a_comment_that_looks_like_the_header_is_named_where_columns_are_missing(tmp_path):
+    path = written(tmp_path, "# comment, x\nid,sequence\na,MKV\n")
+    with pytest.raises(HaloError, match=r"no column 'id'.* begins with '#'; remove the line if"):
+        require_columns(path, read_records(path), {"dataset.id": "id"})

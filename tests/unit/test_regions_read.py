@@ -82,6 +82,10 @@ def test_the_same_region_twice_is_no_fault(tmp_path):
         ("a,one,42,SP", r"line 3: the start of the region of a is 'one', not a whole number"),
         ("a,1.5,4,SP", r"the start of the region of a is '1.5', not a whole number"),
         ("a,1,,SP", r"the end of the region of a is '', not a whole number; .*none"),
+        ("a,--5,4,SP", r"line 3: the start of the region of a is '--5', not a whole number"),
+        ("a,1,²,SP", r"line 3: the end of the region of a is '²', not a whole number"),
+        ("a,1,0_4,SP", r"line 3: the end of the region of a is '0_4', not a whole number"),
+        (f"a,1,{'9' * 5000},SP", r"line 3: the end of the region of a is '9{40}', not a whole"),
         ("a,1,4,SPP", r"line 3: 'SPP' is none of the kinds SP, TM, did you mean 'SP'\?"),
         ("a,1,4,", r"line 3: there is no kind of region"),
         ("b,2,9,TM", r"line 3: the region of b from 2 to 9 overlaps that of line 2"),
@@ -128,6 +132,12 @@ def test_letters_of_a_fasta_are_regions_as_far_as_they_go(tmp_path):
     assert found.kinds == ("signal peptide",)
     assert found.targets("a", 41).tolist() == [1] * 4 + [0] * 3 + [UNKNOWN] * 34
     assert found.targets("b", 30).tolist() == [0] * 4 + [UNKNOWN] * 26
+
+
+def test_letters_before_a_header_without_a_line_end_are_refused(tmp_path):
+    text = ">q\nMKV\nSSO>b\nMKK\nSSO\n"
+    with pytest.raises(HaloError, match=r"regions\.csv: line 3: a line end is missing before '>b'"):
+        read(tmp_path, text)
 
 
 @settings(deadline=None)

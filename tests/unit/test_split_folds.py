@@ -225,6 +225,12 @@ def test_unsuitable_partitions_are_an_error(values, settings, message):
         author_folds(np.array(values, dtype=object), settings)
 
 
+def test_partitions_with_names_of_odd_digits_are_folds():
+    names = ["10", "9", "²", "7" * 5000]
+    folds = author_folds(np.array(names, dtype=object), SplitSettings(mode="predefined", folds=4))
+    assert [np.flatnonzero(fold.test).tolist() for fold in folds] == [[1], [0], [3], [2]]
+
+
 def test_isoforms_of_an_accession_are_linked_and_other_ids_are_not():
     names = ["P12345-2", "P12345", "Q99999", "", "", "ENSP0001", "P12345-3"]
     keys = [accession_base(name) for name in names]

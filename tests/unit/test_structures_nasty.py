@@ -333,6 +333,21 @@ def _cut_gzip(s):
     return gzip.compress(whole(s))[:-30]
 
 
+@case("error", "after the end of the gzip is something else", ".pdb.gz")
+def _text_after_gzip(s):
+    return gzip.compress(whole(s)) + whole(s)
+
+
+@case("error", "after the end of the xz is something else", ".cif.xz")
+def _text_after_xz(s):
+    return lzma.compress(cif(s)) + b"\n"
+
+
+@case(OK, "", ".pdb.gz")
+def _zeros_after_gzip(s):
+    return gzip.compress(whole(s)) + bytes(512)
+
+
 @case("error", "empty")
 def _empty(s):
     return b""

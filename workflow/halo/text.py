@@ -6,10 +6,12 @@ import gzip
 import io
 import logging
 import lzma
+import os
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 from zipfile import BadZipFile, ZipFile
 
 from halo.errors import HaloError
@@ -25,8 +27,12 @@ MARKS = (  # byte-order marks; UTF-32's before UTF-16's, which they begin with
 )
 FALLBACK = "cp1252"  # Windows-1252, which includes the letters of Latin-1
 CHUNK = 1 << 20
+PACKED = 1 << 16  # compressed bytes that are read at once
 SNIFFED = 4096  # bytes that tell UTF-16 without a mark
 ZIP_MAGIC = b"PK\x03\x04"
+ZIP_END, ZIP_END_BYTES = b"PK\x05\x06", 22  # of its last record, which a comment may follow
+XZ_MAGIC, XZ_PADDING = b"\xfd7zXZ\x00", 4  # streams of xz may have n x 4 zeros between them
+BZIP2_MAGIC = b"BZh"
 # First bytes of files that are often given in place of a text, and what to do with them.
 NO_TEXT = (
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file; save it as .xlsx or CSV"),
@@ -86,19 +92,118 @@ def open_bytes(path: Path) -> IO[bytes]:
             raise HaloError(f"{path}: {what}")
     if start.startswith(b"\x1f\x8b"):
         return cast(IO[bytes], gzip.open(path, "rb"))
-    if start.startswith(b"\xfd7zXZ\x00"):
-        return lzma.open(path, "rb")
-    if start.startswith(b"BZh"):
-        return bz2.open(path, "rb")
+    if start.startswith(XZ_MAGIC):
+        return _buffered(_Streams(path, "xz", XZ_MAGIC, _xz, XZ_PADDING))
+    if start.startswith(BZIP2_MAGIC):
+        return _buffered(_Streams(path, "bzip2", BZIP2_MAGIC, bz2.BZ2Decompressor))
     if start.startswith(ZIP_MAGIC):
         return _open_zip(path)
     return path.open("rb")
 
 
+class _Streams(io.RawIOBase):
+    """The decompressed bytes of a file that consists of streams of one kind.
+
+    Python's `bz2` and `lzma` leave out all from the first byte after a stream that begins no other
+    one; here it is an error.
+
+    Parameters
+    ----------
+    path : the file
+    kind : name of the kind, for messages
+    magic : its first bytes
+    make : returns a decompressor of one stream
+    padding : streams may be followed by zeros, in a multiple of this number; 0 for none
+    """
+
+    def __init__(
+        self, path: Path, kind: str, magic: bytes, make: Callable[[], Any], padding: int = 0
+    ) -> None:
+        self._path, self._kind, self._magic = path, kind, magic
+        self._make, self._padding = make, padding
+        self._file = path.open("rb")
+        self._stream = make()
+        self._next = b""  # read from the file, and not yet decompressed
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        part = b""
+        while not part:
+            if self._stream.eof and not self._begin():
+                return 0
+            data, self._next = self._next, b""
+            if not data and self._stream.needs_input:
+                data = self._file.read(PACKED)
+                if not data:
+                    raise EOFError(f"it ends within a stream of {self._kind}")
+            part = self._stream.decompress(data, len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def _begin(self) -> bool:
+        """Begin the next stream; False if there is none, and a HaloError if it is no stream."""
+        data, zeros = self._stream.unused_data, 0
+        if self._padding:
+            data, zeros = self._without_zeros(data)
+        data += self._file.read(max(len(self._magic) - len(data), 0))
+        whole = not zeros or zeros % self._padding == 0
+        if whole and not data:
+            return False
+        # A stream may be cut within its first bytes; then it ends within itself.
+        if not whole or not (data.startswith(self._magic) or self._magic.startswith(data)):
+            place = self._file.tell() - len(data)
+            raise HaloError(
+                f"{self._path}: at byte {place:,}, after the end of a stream of {self._kind}, is "
+                f"something else, {data[:20]!r}; decompress the files that were joined, and join "
+                "the texts, or get it again"
+            )
+        self._stream, self._next = self._make(), data
+        return True
+
+    def _without_zeros(self, data: bytes) -> tuple[bytes, int]:
+        """`data`, or what follows it in the file, from the first byte that is not 0 on.
+
+        The second value is the number of zeros before it.
+        """
+        zeros = 0
+        while data or (data := self._file.read(PACKED)):
+            rest = data.lstrip(b"\0")
+            zeros += len(data) - len(rest)
+            if rest:
+                return rest, zeros
+            data = b""
+        return b"", zeros
+
+
+def _xz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ)
+
+
+def _buffered(streams: _Streams) -> IO[bytes]:
+    return cast(IO[bytes], io.BufferedReader(streams, CHUNK))
+
+
 def zip_members(path: Path) -> list[str]:
-    """Names of the files in a zip, without metadata of macOS; [] if the file is not a zip."""
+    """Names of the files in a zip, without metadata of macOS; [] if the file is not a zip.
+
+    Raises
+    ------
+    HaloError
+        if there is more in the file than the zip, of which readers of zips say nothing
+    """
     try:
         with ZipFile(path) as archive:
+            if not _is_alone(path, archive):
+                raise HaloError(
+                    f"{path}: a zip, or a workbook, and something else before or after it; give "
+                    "the files that were joined one by one, or get it again"
+                )
             return [
                 name
                 for name in archive.namelist()
@@ -106,6 +211,14 @@ def zip_members(path: Path) -> list[str]:
             ]
     except _ZIP_FAULTS:
         return []
+
+
+def _is_alone(path: Path, archive: ZipFile) -> bool:
+    """Whether a zip begins and ends where its file does."""
+    first = min((member.header_offset for member in archive.infolist()), default=0)
+    with path.open("rb") as file:
+        file.seek(-ZIP_END_BYTES - len(archive.comment), os.SEEK_END)
+        return first == 0 and file.read(len(ZIP_END)) == ZIP_END
 
 
 def _open_zip(path: Path) -> IO[bytes]:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -192,7 +193,7 @@ def conda() -> Iterator[Finding]:
         yield Finding(NOTE, "conda", "not on the PATH", fix)
         return
     number = output_of("conda", "--version", timeout=60).removeprefix("conda ")
-    numbers = tuple(int(part) for part in number.split(".") if part.isdigit())
+    numbers = tuple(int(part) for part in number.split(".") if re.fullmatch(r"[0-9]{1,9}", part))
     if numbers < CONDA_FROM:
         fix = f"Snakemake needs {'.'.join(map(str, CONDA_FROM))}: conda update -n base conda"
         yield Finding(FAULT, "conda", number or "it does not start", fix)

@@ -52,5 +52,7 @@ def _value(key: str, text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    if isinstance(value, int | float):
+        return parse_yaml(text, f"--config {key}")  # which refuses numbers such as 0500
     # A date, or a path with a colon in it, is the text that it was written as.
-    return value if isinstance(value, bool | int | float | None) else text
+    return value if value is None else text

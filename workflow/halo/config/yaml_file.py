@@ -1,6 +1,7 @@
 """Read YAML files and the line numbers of their keys."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _FAULTS = (
     *(yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, IndexError),
     *(OverflowError, RecursionError),
 )
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 
 
 def load_yaml(path: Path) -> Any:
@@ -28,7 +30,8 @@ def parse_yaml(text: str, name: str) -> Any:
     """The content of a YAML document.
 
     HaloError, with the line, where it is not YAML or has a key twice: YAML's own rule forbids
-    that, but its readers take the last one and say nothing. `name` is what messages call it.
+    that, but its readers take the last one and say nothing. So do numbers that YAML 1.1 reads as
+    no one else does: 0500 as octal, and 1:30 in base 60. `name` is what messages call it.
     """
     loader, node = _composed(text, name)
     twice = [
@@ -37,6 +40,12 @@ def parse_yaml(text: str, name: str) -> Any:
     ]
     if twice:
         raise HaloError(f"{name}: keys that are given twice:\n" + "\n".join(twice))
+    odd = [
+        "  - " + ": ".join(filter(None, (path_text(keys), fault)))
+        for keys, fault in _odd_numbers(node, ())
+    ]
+    if odd:
+        raise HaloError(f"{name}: numbers that YAML reads as others:\n" + "\n".join(odd))
     try:
         return None if node is None else loader.construct_document(node)
     except _FAULTS as error:
@@ -113,3 +122,35 @@ def _doubled(
             yield keys, first[keys], line
         first.setdefault(keys, line)
         yield from _doubled(value, keys, (*above, id(node)))
+
+
+def _odd_numbers(
+    node: Node | None, path: KeyPath, above: tuple[int, ...] = ()
+) -> Iterator[tuple[KeyPath, str]]:
+    """The path of each number, also as a key, that YAML reads as another, and the fix."""
+    if node is None or id(node) in above:
+        return
+    if isinstance(node, ScalarNode) and (fault := _number_fault(node)):
+        yield path, fault
+    for keys, key, value in _children(node, path):
+        if key is not value:
+            yield from _odd_numbers(key, keys)
+        yield from _odd_numbers(value, keys, (*above, id(node)))
+
+
+def _number_fault(node: ScalarNode) -> str | None:
+    text, line = node.value, node.start_mark.line + 1
+    if node.tag == _INT and re.fullmatch(r"[-+]?0[0-9_]+", text):
+        way, instead = "that begin with 0 as octal", re.sub(r"^([-+]?)[0_]+(?=.)", r"\1", text)
+    elif node.tag in (_INT, _FLOAT) and ":" in text:
+        way, instead = "with colons in base 60", "it without colons"
+    else:
+        return None
+    try:
+        value = yaml.SafeLoader("").construct_object(node)
+    except _FAULTS:  # a tag that the text does not fit; the document cannot be read
+        return None
+    return (
+        f"{text} in line {line} is {value} to YAML, which reads numbers {way}; write {instead}, "
+        f"or '{text}' in quotes if it is text"
+    )

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from halo.text import open_text
 log = logging.getLogger(__name__)
 
 SHOWN = 5  # faults in a message
+SHOWN_LETTERS = 40  # of a value
+POSITION = re.compile(r"[-+]?[0-9]{1,9}")
 MOST_KINDS = 100  # targets are int8
 
 
@@ -107,18 +110,14 @@ def _from_rows(
 
 def _span(row: Row, name: str, length: int) -> slice | str:
     """The residues of a row, or what is wrong with them."""
-    try:
-        start, end = int(row.start), int(row.end)
-    except ValueError:
-        field, value = next(
-            (field, value)
-            for field, value in (("start", row.start), ("end", row.end))
-            if not value.lstrip("+-").isdigit()
-        )
-        return (
-            f"the {field} of the region of {row.id} is {value!r}, not a whole number; correct it, "
-            "or list the kind in dataset.regions.none if it means that there is no region"
-        )
+    for field, value in (("start", row.start), ("end", row.end)):
+        if not POSITION.fullmatch(value):
+            return (
+                f"the {field} of the region of {row.id} is {value[:SHOWN_LETTERS]!r}, not a whole "
+                "number; correct it, or list the kind in dataset.regions.none if it means that "
+                "there is no region"
+            )
+    start, end = int(row.start), int(row.end)
     if start < 1:
         return (
             f"the region of {row.id} starts at residue {start}, but residues are counted from 1; "

@@ -1,6 +1,7 @@
 """Author partitions: the column ``split`` of the proteins, published with the data set."""
 
 import difflib
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -137,7 +138,7 @@ def _by_part_names(
 
 
 def _natural(value: str) -> tuple[int, str]:
-    return (int(value), "") if value.isdecimal() else (10**9, value)
+    return (int(value), "") if re.fullmatch(r"[0-9]{1,9}", value) else (10**9, value)
 
 
 def _some(values: list[str], most: int = 8) -> str:

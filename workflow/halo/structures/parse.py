@@ -106,6 +106,11 @@ def expand(data: bytes, name: str) -> bytes:
         parts.append(part)
         data = member.unused_data
         packer = _packer(data)
+        if packer is None and data.strip(b"\0"):  # zeros are padding
+            raise StructureError(
+                f"{name}: after the end of the {kind} is something else ({data[:20]!r}); get it "
+                "again"
+            )
     return b"".join(parts)
 
 

@@ -22,10 +22,15 @@ log = logging.getLogger(__name__)
 LINE = "(line)"  # column with the line number of a record
 DESCRIPTION = "description"  # column with a FASTA header's text after the id
 FASTA = "fasta"  # key in the attrs of a table that was read from a FASTA file
+LEFT_OUT = "left out"  # likewise: the fields of headers without a column, and why
 SEPARATORS = ("\t", ";", ",", "|")
 LOOKED_AT = 50  # first lines that determine the format and the separator
 MOST_LINES = 100  # of a quoted field
 MOST_COLUMNS = 16_384  # the limit of Excel
+_QUOTED = r'"(?:[^"\\]|\\.)*"'  # as R's write.table escapes a mark
+_OF_R = re.compile(
+    rf"{_QUOTED}(?: (?:{_QUOTED}|[^\s\",;|]+))+"
+)  # a line, with its default, sep=" "
 
 Row = tuple[int, list[str]]  # line from 1, and fields
 
@@ -42,7 +47,7 @@ def read_records(path: Path) -> pd.DataFrame:
     Table with text columns (``""`` for missing values) and the column `LINE`, the line of the
     file (the row of a workbook) at which a record starts. For a FASTA, the columns are ``id`` (the
     header up to the first blank), ``sequence``, `DESCRIPTION` and those of `header_fields`, and
-    ``attrs[FASTA]`` is set.
+    ``attrs[FASTA]`` is set. ``attrs[LEFT_OUT]`` has the fields that wrong headers leave out.
 
     Raises
     ------
@@ -95,17 +100,21 @@ def _lines(path: Path) -> list[str]:
 
 def _fasta_table(path: Path, lines: Sequence[str]) -> pd.DataFrame:
     records = list(fasta_records(lines, path))
-    fields = header_fields(record.description for record in records)
     columns: dict[str, list] = {
         "id": [record.id for record in records],
         "sequence": [record.sequence for record in records],
         DESCRIPTION: [record.description for record in records],
     }
+    fields, faults = header_fields(records)
+    left_out = {name: why for name, why in faults.items() if name not in columns}
+    for why in dict.fromkeys(left_out.values()):
+        names = ", ".join(name for name, its in left_out.items() if its == why)
+        log.warning("%s: no column %s: %s", path, names, why)
     for name in dict.fromkeys(name for values in fields for name in values):
         if name not in columns:
             columns[name] = [values.get(name, "") for values in fields]
     table = pd.DataFrame(columns).astype(str).assign(**{LINE: [r.line for r in records]})
-    table.attrs[FASTA] = True
+    table.attrs |= {FASTA: True, LEFT_OUT: left_out}
     return table
 
 
@@ -161,6 +170,11 @@ def text_rows(path: Path, lines: Sequence[str]) -> list[Row]:
 
     Empty lines and comments (``#`` without a separator) before the header are skipped. A first
     line ``sep=;``, as Excel writes it, sets the separator.
+
+    Raises
+    ------
+    HaloError
+        if the table is not one, or its first line not the header; names the line and the fix
     """
     start, separator = 0, None
     for text in (line.strip().strip('"') for line in lines):
@@ -175,11 +189,46 @@ def text_rows(path: Path, lines: Sequence[str]) -> list[Row]:
         return []
     separator = separator or _separator(lines[start:])
     header = _quoted(lines[start].rstrip("\n"), separator)
+    _refuse_blanks_of_r(path, lines, start, header)
+    _refuse_comment(path, lines, start, separator, header)
     if header is None:
         raise HaloError(
             f"{path}: line {start + 1}, the header, has a quotation mark that is not closed"
         )
     return [(start + 1, header), *_body(path, lines, start + 1, separator, header)]
+
+
+def _refuse_blanks_of_r(
+    path: Path, lines: Sequence[str], start: int, header: Sequence[str] | None
+) -> None:
+    """Refuse a table whose quoted fields have blanks between them; its header is in line `start`.
+
+    The header of R's tables lacks the column of row names, and can be a single field.
+    """
+    at = start if header is None else start + 1
+    if header is not None and (len(header) > 1 or at == len(lines)):
+        return
+    if _OF_R.fullmatch(lines[at].strip()):
+        raise HaloError(
+            f"{path}: line {at + 1} has blanks between quoted fields, as R's write.table writes "
+            'them; write the table by write.table(..., sep="\\t", quote=FALSE, row.names=FALSE) '
+            "or write.csv(..., row.names=FALSE), with the ids as a column"
+        )
+
+
+def _refuse_comment(
+    path: Path, lines: Sequence[str], start: int, separator: str, header: Sequence[str] | None
+) -> None:
+    """Refuse a first line that begins with ``#`` and is no header of the row below it."""
+    if not lines[start].strip().strip('"').startswith("#"):
+        return
+    below = next((line.rstrip("\n") for line in lines[start + 1 :] if line.strip()), None)
+    row = None if below is None or header is None else _fields(below, separator, len(header))
+    if header is None or (row is not None and len(row) != len(header)):
+        raise HaloError(
+            f"{path}: line {start + 1}, which begins with '#' and has {separator!r}, is no header "
+            "of the rows below it; remove the line if it is a comment"
+        )
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -302,14 +351,22 @@ def require_columns(path: Path, table: pd.DataFrame, wanted: Mapping[str, str | 
     `wanted` maps keys of the configuration to names of columns, or to None.
     """
     known = [name for name in table.columns if name != LINE]
+    left_out = table.attrs.get(LEFT_OUT, {})
     missing = [
-        f"no column {name!r}{_suggestion(name, known)}; change {key} in the configuration"
+        f"no column {name!r}: {left_out[name]}"
+        if name in left_out
+        else f"no column {name!r}{_suggestion(name, known)}; change {key} in the configuration"
         for key, name in wanted.items()
         if name is not None and name not in known
     ]
     if missing:
         what = "The FASTA has" if table.attrs.get(FASTA) else "The file has"
-        raise HaloError(f"{path}: {'; '.join(missing)}. {what}: {', '.join(known)}")
+        comment = (
+            ". Its header begins with '#'; remove the line if it is a comment"
+            if known and known[0].startswith("#")
+            else ""
+        )
+        raise HaloError(f"{path}: {'; '.join(missing)}. {what}: {', '.join(known)}{comment}")
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from halo.errors import HaloError
 from halo.text import ZIP_MAGIC, zip_members
 
 log = logging.getLogger(__name__)
+
+MOST_ROWS = 1_048_576  # the limit of Excel
 
 Rows = list[tuple[int, list[str]]]  # row number from 1, and the texts of its cells
 
@@ -71,7 +73,7 @@ def _refuse_formulas(path: Path, book: Any, sheets: Mapping[str, Rows]) -> None:
     """
     for sheet in book.worksheets:
         values = dict(sheets[sheet.title])
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+        for number, cells in _cells(path, sheet):
             for place, cell in enumerate(cells):
                 fields = values.get(number, [])
                 formula = isinstance(cell, str) and cell.startswith("=")
@@ -82,10 +84,27 @@ def _refuse_formulas(path: Path, book: Any, sheets: Mapping[str, Rows]) -> None:
                     )
 
 
+def _cells(path: Path, sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Number and cells of each row, which ends with its last cell.
+
+    The size that a sheet states of itself is ignored: programs write wrong ones, and openpyxl
+    would leave out all that is beyond it.
+    """
+    sheet.reset_dimensions()
+    rows = sheet.iter_rows(max_row=MOST_ROWS + 1, values_only=True)
+    for number, cells in enumerate(rows, start=1):
+        if number > MOST_ROWS:
+            raise HaloError(
+                f"{path}: sheet {sheet.title!r} has a row beyond {MOST_ROWS:,}, the last one of "
+                "Excel; save it again"
+            )
+        yield number, cells
+
+
 def _rows(path: Path, sheet: Any) -> Rows:
     rows: Rows = []
     width = 0
-    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+    for number, cells in _cells(path, sheet):
         fields = [_text(path, number, cell) for cell in cells]
         while fields and not fields[-1].strip():
             fields.pop()
