@@ -542,6 +542,13 @@ def test_a_missing_value_is_no_label(tmp_path, text, task):
         assert not rejected
 
 
+def test_a_missing_value_is_no_partition(tmp_path):
+    """With `split.test: ["4"]`, all other partitions are for training."""
+    path = written(tmp_path, "id,sequence,N,part\nx,MKV,1,4\ny,MKL,0,NA\nz,MKI,0,nan\n")
+    table = ingest(path, None, DatasetSettings(split="part"))[0].table
+    assert table["split"].tolist() == ["4", "", ""]
+
+
 @pytest.mark.parametrize("name", ["-", "?", "."])
 def test_a_label_without_letters_is_refused_with_the_fix(tmp_path, name):
     path = written(tmp_path, f"id,sequence,label\nx,MKV,A\ny,MKL,B\nz,MKI,{name}\n")

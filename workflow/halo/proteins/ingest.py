@@ -17,6 +17,7 @@ from halo.proteins.accessions import parse_accession
 from halo.proteins.identifiers import forms
 from halo.proteins.labels import (
     MISSING,
+    MISSING_VALUES,
     Faults,
     Labelled,
     labels_from_columns,
@@ -376,7 +377,7 @@ def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame
             "sequence": sequence,
             "seq_hash": [sha256_of_text(text) for text in sequence],
             "length": sequence.str.len(),
-            "split": records[settings.split] if settings.split else "",
+            "split": _blank_if_missing(records[settings.split]) if settings.split else "",
         }
     )
     for name in settings.annotations:
@@ -386,6 +387,11 @@ def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame
             )
         table[name] = records[name]
     return table.assign(**{LINE: records[LINE]})
+
+
+def _blank_if_missing(values: pd.Series) -> pd.Series:
+    """Text, with "" for what programs write for a missing value."""
+    return values.mask(values.str.strip().str.casefold().isin(MISSING_VALUES), "")
 
 
 def _warn_of_no_accessions(column: str, given: pd.Series, parsed: Sequence[str]) -> None:

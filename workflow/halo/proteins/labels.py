@@ -24,7 +24,7 @@ FEW = 10  # fewer positives are too few to train and test a label
 NAMED = 10  # labels that a warning lists
 # Values that programs write if a value is missing.
 MISSING = frozenset({"nan", "none", "null", "#n/a", "<na>"})
-MISSING_LABELS = MISSING | {"na", "n/a"}  # an id can be NA
+MISSING_VALUES = MISSING | {"na", "n/a"}  # an id can be NA
 SEPARATORS = ",|"  # that cells with several names have; others are refused in any name
 ALIKE = 0.85  # similarity of two names (`difflib`) above which one may be misspelt
 NO_LABEL = "no label"  # reason of a fault: no label of the record is known
@@ -307,7 +307,7 @@ def _split(text: str, where: Labels) -> list[str]:
 
 def _is_missing(label: str, where: Labels) -> bool:
     """Whether a program wrote it for a missing value, and no label has this name."""
-    return label.casefold() in MISSING_LABELS and label not in (where.columns or ())
+    return label.casefold() in MISSING_VALUES and label not in (where.columns or ())
 
 
 def _tiers(path: Path, rows: pd.DataFrame, where: Labels) -> list[str]:
