@@ -303,6 +303,24 @@ def test_sequences_are_paired_by_name_or_with_the_nearest(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("sequence", "detail"),
+    [
+        ("ATGAAAACCGCTTATATTGCTAAACAGCGT", "DNA or RNA: not a protein; translate it"),
+        ("MKTA\u0131AKQRGSVLEDWHCF", "illegal residue letters: U+0131, first at residue 5"),
+        ("MKTAYIAKQRG\u00dfVLEDWHCF", "illegal residue letters: U+00DF, first at residue 12"),
+        ("MKTA-IAKQRGSVLEDWHCF", "gaps of an alignment; remove them"),
+        ("*", "empty sequence"),
+    ],
+)
+def test_a_sequence_of_no_protein_is_rejected(tmp_path, sequence, detail):
+    text = f">P1_v1\n{sequence}\n>P1_v2\n{WILDTYPE.lower().replace('r', 'c')}*\n"
+    variants, rejected = read(tmp_path, text, name="variants.fasta")
+    assert found(variants) == [(3, "P1", "P1_v2", "R10C")]
+    assert [(r.id, r.line, r.reason) for r in rejected] == [("P1_v1", 1, "sequence")]
+    assert detail in rejected[0].detail
+
+
+@pytest.mark.parametrize(
     ("text", "name", "message"),
     [
         ("", "variants.txt", "no variant can be used (empty)"),

@@ -11,7 +11,7 @@ import numpy as np
 from halo.cli import log
 from halo.errors import HaloError
 from halo.predict.records import regular_file
-from halo.proteins.ingest import ILLEGAL, RESIDUES, Rejected
+from halo.proteins.ingest import Rejected, letters_fault, residues_of
 from halo.tables.fasta import UNSEEN, FastaRecord, fasta_records, is_fasta
 from halo.tables.formats import refuse_other_formats
 from halo.tables.readers import LINE, LOOKED_AT, read_table
@@ -328,13 +328,9 @@ def _in_fasta(
 ) -> Iterator[Variant | Rejected]:
     for record in fasta_records(lines, path):
         name = record.id or f"line {record.line}"
-        sequence = record.sequence.upper().removesuffix("*")
-        if wrong := sorted(set(sequence) - RESIDUES):
-            hint = ILLEGAL.get(wrong[0], "no residue")
-            yield Rejected(name, record.line, "sequence", f"{wrong[0]!r}: {hint}")
-            continue
-        if not sequence:
-            yield Rejected(name, record.line, "sequence", "empty; remove the record")
+        sequence = residues_of(record.sequence)
+        if fault := letters_fault(sequence):
+            yield Rejected(name, record.line, "sequence", ": ".join(fault))
             continue
         try:
             yield _of_sequence(name, record, sequence, wildtypes)
