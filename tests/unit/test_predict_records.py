@@ -98,6 +98,22 @@ def test_lines_of_a_list_that_name_nothing(known):
     ]
 
 
+@pytest.mark.parametrize("separator", [", ", ";", " ", "\t"])
+def test_every_accession_of_a_line_is_used_and_other_words_are_rejected(known, separator):
+    queries = read(separator.join(["P12345", "NP_000537", "Q9Y6K9", "BADID"]) + "\n", known)
+    assert ids(queries) == LISTED
+    assert [(one.id, one.line, one.reason) for one in queries.rejected] == [
+        ("NP_000537", 1, "no UniProt accession"),
+        ("BADID", 1, "no UniProt accession"),
+    ]
+
+
+def test_an_accession_that_is_not_the_first_of_a_line(known):
+    queries = read("P12345-2\nBADID,P12345,Q9Y6K9\n", known)
+    assert ids(queries) == ["P12345-2", *LISTED]
+    assert [(one.id, one.line) for one in queries.rejected] == [("BADID", 2)]
+
+
 def test_entry_names(known):
     assert ids(read("A0A024R2Q3_HUMAN\nP53_HUMAN\n", known)) == ["A0A024R2Q3"]
     with pytest.raises(HaloError, match=r"'P53_HUMAN': a UniProt entry name \(give its accession"):
