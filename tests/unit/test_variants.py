@@ -197,9 +197,10 @@ def test_a_variant_that_fails_does_not_end_the_run(
             raise ValueError("no good")
         return original(self, items)
 
-    monkeypatch.setattr(VariantModel, "_probabilities", failing)
     settings = replace(WITH_STRUCTURE, predict=replace(OFFLINE, page=1))
-    variants(fasta, listed(tmp_path, texts), small_bundle, tmp_path / "out", settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(VariantModel, "_probabilities", failing)
+        variants(fasta, listed(tmp_path, texts), small_bundle, tmp_path / "out", settings)
     found = table(tmp_path / "out/variants.csv")
     assert found["id"].tolist() == [texts[0], texts[1], texts[3]]
     rejected = table(tmp_path / "out/rejected_variants.csv")
@@ -219,6 +220,12 @@ def test_a_variant_that_fails_does_not_end_the_run(
     status = {one["id"]: one["structure"]["status"] for one in records["wildtypes"]}
     for one in records["variants"]:
         assert one["structure"] in expected[status[one["protein"]]]
+    # The next call tries it again, and what was predicted is kept.
+    done = {file: file.stat().st_mtime_ns for file in (tmp_path / "out/chunks").iterdir()}
+    variants(fasta, listed(tmp_path, texts), small_bundle, tmp_path / "out", settings)
+    assert table(tmp_path / "out/variants.csv")["id"].tolist() == texts
+    assert table(tmp_path / "out/rejected_variants.csv").empty
+    assert sum(file.stat().st_mtime_ns != time for file, time in done.items()) == 1
 
 
 def test_a_scan_by_the_command(small_bundle, wildtypes, tmp_path, monkeypatch):

@@ -72,7 +72,8 @@ def predict(
     """Predict the proteins of a file; the path of ``predictions.csv``.
 
     Finished chunks are kept in ``chunks/`` of `out`. Repeating an interrupted call resumes it;
-    repeating a finished call only writes the output files again.
+    repeating a finished call only writes the output files again. Chunks with a protein whose
+    prediction failed are computed again.
 
     Parameters
     ----------
@@ -188,7 +189,7 @@ def predict_chunks(
 ) -> list[Path]:
     """Predict the proteins of `table` in chunks; the files of the chunks, in its order.
 
-    Chunks that are finished are kept.
+    Chunks that are finished are kept. Those with a failed prediction are not: see `_finished`.
     """
     parts = _parts(table, out.path, bundle, settings)
     missing = [part for part in parts if not _finished(part.file, settings)]
@@ -246,7 +247,11 @@ def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSett
 
 
 def _finished(file: Path, settings: PredictSettings) -> bool:
-    """Whether a chunk exists, and no structure search failed that can be repeated."""
+    """Whether a chunk exists, and neither a prediction nor a repeatable structure search failed.
+
+    A prediction may have failed by the machine, such as by too little memory; another call may have
+    more, or another device.
+    """
     if not file.exists():
         return False
     chunk = read_chunk(file)
@@ -254,7 +259,7 @@ def _finished(file: Path, settings: PredictSettings) -> bool:
     # A wrong structure file fails again until it is replaced, which changes the chunk's name.
     asked = ("",) if settings.unreachable else ("", "afdb")
     failed = any(s["status"] == "error" and s["source"] in asked for s in searches)
-    return not failed and is_whole(file, chunk)
+    return not (failed or chunk.rejected) and is_whole(file, chunk)
 
 
 def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
