@@ -140,6 +140,27 @@ def test_any_text_is_a_list_or_is_not(text):
 
 
 @pytest.mark.parametrize(
+    ("content", "name", "genes"),
+    [
+        (f">sp|P04637|P53_HUMAN Tumor antigen OS=Homo sapiens OX=9606 GN=TP53 PE=1\n{ONE}\n",
+         "sp|P04637|P53_HUMAN", ("P04637", "P53_HUMAN", "TP53")),
+        (f">ENSP00000269305.4 pep gene:ENSG00000141510.18 transcript:ENST00000269305.9 "
+         f"gene_symbol:TP53\n{ONE}\n",
+         "ENSP00000269305.4", ("ENSP00000269305", "TP53", "ENSG00000141510", "ENST00000269305")),
+        (f">ENSP00000269305.4|ENST00000269305.9|ENSG00000141510.18|-|-|TP53-201|TP53|393\n{ONE}\n",
+         "ENSP00000269305.4|ENST00000269305.9|ENSG00000141510.18|-|-|TP53-201|TP53|393",
+         ("ENSP00000269305", "TP53-201", "TP53", "ENSG00000141510", "393", "ENST00000269305")),
+        (f">mine [gene=TP53] [protein=p53]\n{ONE}\n", "mine", ("mine", "TP53")),
+        (f"id,Gene Names,sequence\nx,TP53 P53,{ONE}\n", "x", ("x", "TP53", "P53")),
+        (f"id,sequence\nx,{ONE}\n", "x", ("x",)),
+    ],
+)  # fmt: skip
+def test_names_of_genes(known, content, name, genes):
+    assert read(content, known, with_genes=True).genes == {name: genes}
+    assert read(content, known).genes == {}
+
+
+@pytest.mark.parametrize(
     "content",
     [
         f"id,sequence\nP12345,{ONE}\nQ9Y6K9,{TWO}\n",

@@ -295,6 +295,19 @@ def test_in_python(bare, alone, wildtypes, texts):
         predict_variants(wildtypes, [*texts[:1], f"{next(iter(wildtypes))}:K9999A"], alone, BARE)
 
 
+def test_variants_of_the_gene_in_a_header(small_bundle, wildtypes, tmp_path):
+    sequence = next(iter(wildtypes.values()))[:30]
+    fasta, file = tmp_path / "wildtype.fasta", tmp_path / "variants.csv"
+    fasta.write_text(f">mine Tumor antigen OS=Homo sapiens GN=TP53 PE=1\n{sequence}\n")
+    new = "W" if sequence[9] != "W" else "A"
+    file.write_text(f"gene,mutation\nTP53,{sequence[9]}10{new}\nBRCA1,{sequence[8]}9{new}\n")
+    variants(fasta, file, small_bundle, tmp_path / "out", replace(BARE, random=0))
+    assert table(tmp_path / "out/variants.csv")["protein"].tolist() == ["mine"]
+    rejected = table(tmp_path / "out/rejected_variants.csv")
+    assert rejected[["line", "reason"]].to_numpy().tolist() == [[3, "no wild type"]]
+    assert "names BRCA1, which is no wild type (mine)" in rejected["detail"][0]
+
+
 def test_a_call_without_variants(small_bundle, fasta, tmp_path):
     with pytest.raises(HaloError, match="give a file of variants, or --scan"):
         variants(fasta, None, small_bundle, tmp_path / "out")

@@ -170,14 +170,18 @@ def claimed_folder(
 
 
 def read_inputs(
-    proteins: Path, bundle: Path, out: OutputFolder, settings: PredictSettings
+    proteins: Path,
+    bundle: Path,
+    out: OutputFolder,
+    settings: PredictSettings,
+    with_genes: bool = False,
 ) -> tuple[Bundle, Queries]:
     """The bundle, and the proteins to predict; see `halo.predict.records.read_queries`."""
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
     known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
-    queries = read_queries(proteins, transport, known, settings.max_length)
+    queries = read_queries(proteins, transport, known, settings.max_length, with_genes)
     if settings.embeddings is not None:
         layer = model.description.embeddings.layer
         queries = embedded_queries(queries, opened(settings.embeddings, layer))
