@@ -350,15 +350,23 @@ def test_fields_of_annotations_are_those_of_the_header(tmp_path):
         '##fileformat=VCFv4.2\n##INFO=<ID=CSQ,Number=.,Type=String,Description="Consequence '
         'annotations from Ensembl VEP. Format: Allele|SYMBOL|Gene|Feature|HGVSp">\n'
     )
+    head += (
+        "##INFO=<ID=ANN,Number=.,Type=String,Description=\"Functional annotations: 'Allele | "
+        "Gene_Name | HGVS.p' \">\n"
+    )
     lines = [
+        "1\t3\t.\tC\tT\t.\t.\tANN=T|TP53|p.Gln9Ter,T|BRCA1|p.Gln9Arg",
         "1\t1\t.\tC\tT\t.\t.\tCSQ=T|TP53|ENSG00000141510|ENST00000269305|p.Lys2Arg,"
         "T|WRAP53|ENSG00000141499|ENST00000316024|p.Thr3Ala",
         "1\t2\t.\tC\tT\t.\t.\tCSQ=T|BRCA1|||A:p.Arg10Cys",  # the protein is named
     ]
     known = WildTypes({"A": WILDTYPE}, genes={"A": ("A", "TP53")})
     found, rejected = outcome(tmp_path / "v.vcf", head + "\n".join(lines), known)
-    assert found == [("K2R", "A"), ("R10C", "A")]
-    assert [detail.split(",")[0] for _, detail in rejected] == ["'p.Thr3Ala': names WRAP53"]
+    assert found == [("Q9*", "A"), ("K2R", "A"), ("R10C", "A")]
+    assert [detail.split(",")[0] for _, detail in rejected] == [
+        "'p.Gln9Arg': names BRCA1",
+        "'p.Thr3Ala': names WRAP53",
+    ]
 
 
 def test_transcripts_tell_isoforms_of_a_gene_apart(tmp_path):

@@ -103,20 +103,20 @@ class WildTypes:
         found = self.ids_of(name)
         return found[0] if len(found) == 1 else None
 
-    def ids_of(self, name: str) -> tuple[str, ...]:
+    def ids_of(self, name: str) -> Sequence[str]:
         """The ids of all wild types with this name; an id goes before an accession and a gene."""
         if name in self.sequences:
-            return (name,)
+            return [name]
         if name in self.accessions:
-            return (self.accessions[name],)
-        return self._by_gene.get(name, ())
+            return [self.accessions[name]]
+        return self._by_gene.get(name, [])
 
     @cached_property
-    def _by_gene(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+    def _by_gene(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for one in self.sequences:
             for name in self.genes_of(one):
-                found[name] = (*found.get(name, ()), one)
+                found.setdefault(name, []).append(one)
         return found
 
     def genes_of(self, one: str) -> tuple[str, ...]:
@@ -379,7 +379,7 @@ def _of_gene(entry: _Entry, wildtypes: WildTypes) -> Sequence[str]:
     if isoforms := list(dict.fromkeys(ids[0] for ids in named if len(ids) == 1)):
         return isoforms
     some = ", ".join(list(wildtypes.sequences)[:3])
-    found = next(filter(None, map(wildtypes.ids_of, reversed(entry.genes))), ())
+    found = next(filter(None, map(wildtypes.ids_of, reversed(entry.genes))), [])
     if not found:
         gene = entry.genes[0]
         raise OtherProtein(

@@ -8,8 +8,7 @@ from halo.proteins.genes import COLUMNS, names_in
 INFO = 7  # column of a VCF
 # HGVS protein notations in the INFO of a VCF, as VEP (CSQ), SnpEff (ANN) and others write them.
 _NOTATION = re.compile(r"(?:^|[|;=,&])((?:[^|;=,&:\s]+:)?p\.[^|;,&\s]+)")
-# The header of a key of INFO whose values have fields: their names, separated by |.
-_FIELDS = re.compile(r"##INFO=<ID=([^,>]+),.*Description=\"[^\"]*?([^\"':|]+\|[^\"']+)")
+_HEADER = re.compile(r"##INFO=<ID=([^,>]+),.*Description=\"([^\"]*)")  # of a key of INFO
 # The layout of ANN, which SnpEff and others share, for a VCF without its header.
 _ANN = (
     "allele", "annotation", "annotation_impact", "gene_name", "gene_id", "feature_type",
@@ -31,20 +30,22 @@ def changes_in(lines: Sequence[str]) -> Iterator[tuple[int, str, str, tuple[str,
         if line.startswith("#") or len(fields) <= INFO:
             continue
         name = fields[2] if fields[2] not in ("", ".") else ""
-        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        found: dict[tuple[str, str], list[str]] = {}
         for text, names in _in_info(fields[INFO], layouts):
-            key = text, names[0] if names else ""
-            found[key] = names_in(*found.get(key, ()), *names)
-        for (text, _), names in found.items():
-            yield number, name, text.replace("%3D", "="), names
+            found.setdefault((text, names[0] if names else ""), []).extend(names)
+        for (text, _), all_names in found.items():
+            yield number, name, text.replace("%3D", "="), names_in(*all_names)
 
 
 def _layout(line: str) -> tuple[str, tuple[str, ...]] | None:
     """A key of INFO and the names of its fields, in lower case, if the line is its header."""
-    match = _FIELDS.match(line)
-    if match is None:
+    match = _HEADER.match(line)
+    if match is None or "|" not in match[2]:
         return None
-    return match[1], tuple(name.strip().lower() for name in match[2].split("|"))
+    # "Format: Allele|Gene" of VEP, "Functional annotations: 'Allele | Gene_Name'" of SnpEff.
+    first, *others = match[2].split("|")
+    names = [re.split("[:']", first)[-1], *others]
+    return match[1], tuple(name.strip(" '").lower() for name in names)
 
 
 def _in_info(
