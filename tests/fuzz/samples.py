@@ -57,6 +57,8 @@ VARIANTS = (
     f"name,hgvs,protein\none,{SEQUENCE[1]}2dup,P1\n",
     "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     f"1\t2\t.\tC\tT\t.\t.\tHGVSp=P1:p.{SEQUENCE[1]}2fs|P2:p.{SEQUENCE[-2]}2del\n",
+    '##fileformat=VCFv4.2\n##INFO=<ID=CSQ,Description="By VEP. Format: Allele|SYMBOL|HGVSp">\n'
+    f"1\t2\t.\tC\tT\t.\t.\tCSQ=T|P1|p.{SEQUENCE[1]}2fs,T|X|p.M1A;GENEINFO=P2:7|Y:8\n",
     f">P1_1\n{SEQUENCE[2:]}W\n>x\n{SEQUENCE[::-1][:-3]}\n",
 )
 YAML = """run: small

@@ -280,6 +280,28 @@ def states(findings) -> dict[str, str]:
     return {finding.what: finding.state for finding in found}
 
 
+@pytest.mark.parametrize(
+    ("words", "argument"),
+    [
+        (("init", "", "--proteins", "mine.csv"), "folder"),
+        (("init", "new", "--proteins", ""), "--proteins"),
+        (("run", "--directory", ""), "--directory"),
+        (("run", "--configfile", ""), "--configfile"),
+        (("store", "check", "--store", ""), "--store"),
+        (("store", "forget", "--run", ""), "--run"),
+        (("doctor", "--store", ""), "--store"),
+        (("check-model", ""), "model"),
+        (("variants", "wt.fasta", "-o", ""), "-o/--out"),
+        (("predict", "p.fasta", "-o", "out", "--afdb", ""), "--afdb"),
+    ],
+)
+def test_a_variable_that_is_not_set_names_no_path(words, argument, capsys):
+    with pytest.raises(SystemExit) as end:
+        command_line.parser(words[0]).parse_args(words)
+    assert end.value.code == 2
+    assert f"argument {argument}: empty; give a value" in capsys.readouterr().err
+
+
 def test_the_environment_of_the_tests_is_complete():
     assert states(doctor.packages()) == dict.fromkeys(
         ("Python", "HALO", "packages", "workflow"), doctor.OK

@@ -294,6 +294,30 @@ def test_a_protein_that_fails_does_not_affect_others(
     assert "a fault of this protein alone" in rejected["detail"].iat[0]
 
 
+def test_a_protein_whose_prediction_failed_is_tried_again(bundle, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "halo")
+    given = queries(3)
+    fasta = write_fasta(tmp_path / "three.fasta", given)
+    victim, real = list(given)[1], predictor_module.build_graphs
+
+    def failing(members, *others):
+        if any(m.sequence == given[victim] for found in members.values() for m in found):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(members, *others)
+
+    settings = replace(OFFLINE, chunk=1, page=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(predictor_module, "build_graphs", failing)
+        predict(fasta, bundle, tmp_path / "out", settings)
+    assert table(tmp_path / "out/rejected.csv")["id"].tolist() == [victim]
+    found = table(predict(fasta, bundle, tmp_path / "out", settings))
+    assert "1 of 3 chunks to do" in caplog.text
+    assert found["id"].tolist() == list(given)
+    assert table(tmp_path / "out/rejected.csv").empty
+    monkeypatch.setattr("halo.predict.run.Predictor", None)
+    predict(fasta, bundle, tmp_path / "out", settings)  # nothing is left to do
+
+
 def test_where_every_protein_fails_it_is_no_protein_s_fault(bundle, fasta, tmp_path, monkeypatch):
     def failing(*_):
         raise ValueError("broken")

@@ -192,6 +192,9 @@ def test_a_log_takes_the_place_of_a_log_alone(halo, small_bundle, fasta, tmp_pat
     ("words", "status", "message"),
     [
         (("--threads", "0"), 2, "argument --threads: 0 is below 1"),
+        (("-o", ""), 2, "argument -o/--out: empty; give a value"),
+        (("--store", " "), 2, "argument --store: empty; give a value"),
+        (("--embeddings", ""), 2, "argument --embeddings: empty; give a value"),
         (("--chunk", "0"), 2, "argument --chunk: 0 is below 1"),
         (("--page", "-1"), 2, "argument --page: -1 is below 0"),
         (("--max-length", "x"), 2, "argument --max-length: invalid"),

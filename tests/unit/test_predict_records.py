@@ -98,6 +98,22 @@ def test_lines_of_a_list_that_name_nothing(known):
     ]
 
 
+@pytest.mark.parametrize("separator", [", ", ";", " ", "\t"])
+def test_every_accession_of_a_line_is_used_and_other_words_are_rejected(known, separator):
+    queries = read(separator.join(["P12345", "NP_000537", "Q9Y6K9", "BADID"]) + "\n", known)
+    assert ids(queries) == LISTED
+    assert [(one.id, one.line, one.reason) for one in queries.rejected] == [
+        ("NP_000537", 1, "no UniProt accession"),
+        ("BADID", 1, "no UniProt accession"),
+    ]
+
+
+def test_an_accession_that_is_not_the_first_of_a_line(known):
+    queries = read("P12345-2\nBADID,P12345,Q9Y6K9\n", known)
+    assert ids(queries) == ["P12345-2", *LISTED]
+    assert [(one.id, one.line) for one in queries.rejected] == [("BADID", 2)]
+
+
 def test_entry_names(known):
     assert ids(read("A0A024R2Q3_HUMAN\nP53_HUMAN\n", known)) == ["A0A024R2Q3"]
     with pytest.raises(HaloError, match=r"'P53_HUMAN': a UniProt entry name \(give its accession"):
@@ -121,6 +137,27 @@ def test_any_text_is_a_list_or_is_not(text):
 
 
 # ------------------------------------------------------------------ tables and FASTA
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "genes"),
+    [
+        (f">sp|P04637|P53_HUMAN Tumor antigen OS=Homo sapiens OX=9606 GN=TP53 PE=1\n{ONE}\n",
+         "sp|P04637|P53_HUMAN", ("P04637", "P53_HUMAN", "TP53")),
+        (f">ENSP00000269305.4 pep gene:ENSG00000141510.18 transcript:ENST00000269305.9 "
+         f"gene_symbol:TP53\n{ONE}\n",
+         "ENSP00000269305.4", ("ENSP00000269305", "TP53", "ENSG00000141510", "ENST00000269305")),
+        (f">ENSP00000269305.4|ENST00000269305.9|ENSG00000141510.18|-|-|TP53-201|TP53|393\n{ONE}\n",
+         "ENSP00000269305.4|ENST00000269305.9|ENSG00000141510.18|-|-|TP53-201|TP53|393",
+         ("ENSP00000269305", "TP53-201", "TP53", "ENSG00000141510", "393", "ENST00000269305")),
+        (f">mine [gene=TP53] [protein=p53]\n{ONE}\n", "mine", ("mine", "TP53")),
+        (f"id,Gene Names,sequence\nx,TP53 P53,{ONE}\n", "x", ("x", "TP53", "P53")),
+        (f"id,sequence\nx,{ONE}\n", "x", ("x",)),
+    ],
+)  # fmt: skip
+def test_names_of_genes(known, content, name, genes):
+    assert read(content, known, with_genes=True).genes == {name: genes}
+    assert read(content, known).genes == {}
 
 
 @pytest.mark.parametrize(

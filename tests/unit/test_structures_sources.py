@@ -128,6 +128,19 @@ def test_how_a_model_is_packed_makes_no_difference_to_its_digest(tmp_path):
     assert source.find("a", "").sha256 == source.find("b", "").sha256
 
 
+def test_of_several_unusable_files_each_is_named(tmp_path):
+    sequence = "ACDEGKL" * 3
+    for name, content in (
+        ("one.pdb", model_pdb(sequence, plddt=150)),
+        ("one.cif", model_pdb(sequence, plddt=-1)),
+    ):
+        (tmp_path / name).write_bytes(content)
+    source = {"kind": "folder", "path": str(tmp_path), "pattern": "{accession}.*"}
+    _, notes = job({"one": sequence}, tmp_path, sources=[source])
+    for name in ("one.pdb", "one.cif"):
+        assert f"{tmp_path}/{name}: the B-factors" in notes["one"].message
+
+
 def test_own_structures_by_id_without_plddt(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "protein 1.pdb").write_bytes(b"")
@@ -136,7 +149,10 @@ def test_own_structures_by_id_without_plddt(tmp_path):
     sequences = {"protein_1": "ACDEGKL" * 3}
     _, notes = job(sequences, tmp_path, sources=[source])
     assert notes["protein_1"].status == "error"
-    assert "confidence: none" in notes["protein_1"].message
+    assert notes["protein_1"].message.startswith(f"{tmp_path}/mine/protein_1.pdb: the B-factors")
+    assert "`--confidence none`, or in a configuration `confidence: none`" in (
+        notes["protein_1"].message
+    )
     store, notes = job(sequences, tmp_path, sources=[{**source, "confidence": "none"}])
     note = notes["protein_1"]
     assert (note.status, note.resolved, note.mean_plddt) == ("ok", "name", None)

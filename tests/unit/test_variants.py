@@ -197,9 +197,10 @@ def test_a_variant_that_fails_does_not_end_the_run(
             raise ValueError("no good")
         return original(self, items)
 
-    monkeypatch.setattr(VariantModel, "_probabilities", failing)
     settings = replace(WITH_STRUCTURE, predict=replace(OFFLINE, page=1))
-    variants(fasta, listed(tmp_path, texts), small_bundle, tmp_path / "out", settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(VariantModel, "_probabilities", failing)
+        variants(fasta, listed(tmp_path, texts), small_bundle, tmp_path / "out", settings)
     found = table(tmp_path / "out/variants.csv")
     assert found["id"].tolist() == [texts[0], texts[1], texts[3]]
     rejected = table(tmp_path / "out/rejected_variants.csv")
@@ -219,6 +220,12 @@ def test_a_variant_that_fails_does_not_end_the_run(
     status = {one["id"]: one["structure"]["status"] for one in records["wildtypes"]}
     for one in records["variants"]:
         assert one["structure"] in expected[status[one["protein"]]]
+    # The next call tries it again, and what was predicted is kept.
+    done = {file: file.stat().st_mtime_ns for file in (tmp_path / "out/chunks").iterdir()}
+    variants(fasta, listed(tmp_path, texts), small_bundle, tmp_path / "out", settings)
+    assert table(tmp_path / "out/variants.csv")["id"].tolist() == texts
+    assert table(tmp_path / "out/rejected_variants.csv").empty
+    assert sum(file.stat().st_mtime_ns != time for file, time in done.items()) == 1
 
 
 def test_a_scan_by_the_command(small_bundle, wildtypes, tmp_path, monkeypatch):
@@ -286,6 +293,19 @@ def test_in_python(bare, alone, wildtypes, texts):
     assert found["largest_difference"].tolist() == expected["largest_difference"].tolist()
     with pytest.raises(HaloError, match="beyond the end"):
         predict_variants(wildtypes, [*texts[:1], f"{next(iter(wildtypes))}:K9999A"], alone, BARE)
+
+
+def test_variants_of_the_gene_in_a_header(small_bundle, wildtypes, tmp_path):
+    sequence = next(iter(wildtypes.values()))[:30]
+    fasta, file = tmp_path / "wildtype.fasta", tmp_path / "variants.csv"
+    fasta.write_text(f">mine Tumor antigen OS=Homo sapiens GN=TP53 PE=1\n{sequence}\n")
+    new = "W" if sequence[9] != "W" else "A"
+    file.write_text(f"gene,mutation\nTP53,{sequence[9]}10{new}\nBRCA1,{sequence[8]}9{new}\n")
+    variants(fasta, file, small_bundle, tmp_path / "out", replace(BARE, random=0))
+    assert table(tmp_path / "out/variants.csv")["protein"].tolist() == ["mine"]
+    rejected = table(tmp_path / "out/rejected_variants.csv")
+    assert rejected[["line", "reason"]].to_numpy().tolist() == [[3, "no wild type"]]
+    assert "names BRCA1, which is no wild type (mine)" in rejected["detail"][0]
 
 
 def test_a_call_without_variants(small_bundle, fasta, tmp_path):

@@ -1,5 +1,7 @@
 """Variants are read as HGVS describes them, and what contradicts the wild type is refused."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,6 +287,139 @@ def test_a_vcf(tmp_path):
     assert [(r.line, r.reason) for r in rejected] == [(4, "notation")]
 
 
+def annotated(*genes, text="p.Lys2Arg"):
+    """A VCF by SnpEff, whose lines are in a transcript of each of the `genes`."""
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    return head + "".join(
+        f"17\t{number}\tr{number}\tC\tT\t.\tPASS\tANN=T|missense_variant|MODERATE|{symbol}|{gene}|"
+        f"transcript|{transcript}|protein_coding|1/9|c.5A>G|{text}|5/99|5/60|2/20||\n"
+        for number, (symbol, gene, transcript) in enumerate(genes, start=1)
+    )
+
+
+TP53 = ("TP53", "ENSG00000141510", "ENST00000269305.9")
+BRCA1 = ("BRCA1", "ENSG00000012048", "ENST00000357654.9")
+
+
+def outcome(path, content, wildtypes):
+    """Ids of variants with their wild types, and ids and details of what is rejected."""
+    path.write_text(content)
+    variants, rejected = read_variants(path, wildtypes, 1000)
+    assert {one.reason for one in rejected} <= {"no wild type", "notation", "duplicate"}
+    return [(one.id, one.protein) for one in variants], [(one.id, one.detail) for one in rejected]
+
+
+@pytest.mark.parametrize(
+    "wildtypes",
+    [
+        WildTypes({"TP53": WILDTYPE}),
+        WildTypes({"ENST00000269305.4": WILDTYPE}),
+        WildTypes({"P04637": WILDTYPE}, genes={"P04637": ("P04637", "TP53")}),
+        WildTypes({"A": WILDTYPE}, genes={"A": ("A", "ENSG00000141510")}),
+        WildTypes({"A": WILDTYPE, "B": WILDTYPE}, genes={"B": ("TP53",)}),
+    ],
+)
+def test_annotations_of_other_genes_are_rejected(tmp_path, wildtypes):
+    found, rejected = outcome(tmp_path / "v.vcf", annotated(TP53, BRCA1, TP53), wildtypes)
+    assert found == [("r1", list(wildtypes.sequences)[-1])]
+    assert [name for name, _ in rejected] == ["r2", "r3"]
+    assert "names BRCA1, which is no wild type" in rejected[0][1]
+    assert "is also in line 3" in rejected[1][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("v.vcf", annotated(BRCA1)),
+        ("v.vcf", annotated().rstrip("\n") + "\n1\t2\t.\tC\tT\t.\t.\tGENE=BRCA1;AA=p.Lys2Arg\n"),
+        ("v.vcf", annotated() + "1\t2\t.\tC\tT\t.\t.\tAA=p.K2R;GENEINFO=BRCA1:672|NBR2:10230\n"),
+        ("v.csv", "gene,mutation\nBRCA1,T3A\n"),
+        ("v.csv", "transcript_id,gene_symbol,mutation\nNM_007294.4,BRCA1,T3A\n"),
+    ],
+)
+def test_a_gene_is_compared_with_the_name_of_a_wild_type(tmp_path, name, content):
+    with pytest.raises(HaloError, match=r"names BRCA1, which is no wild type \(A\); add"):
+        outcome(tmp_path / name, content, WildTypes({"A": WILDTYPE}))
+    found, rejected = outcome(tmp_path / name, content, WildTypes({"BRCA1": WILDTYPE}))
+    assert [protein for _, protein in found] == ["BRCA1"]
+    assert rejected == []
+
+
+def test_fields_of_annotations_are_those_of_the_header(tmp_path):
+    head = (
+        '##fileformat=VCFv4.2\n##INFO=<ID=CSQ,Number=.,Type=String,Description="Consequence '
+        'annotations from Ensembl VEP. Format: Allele|SYMBOL|Gene|Feature|HGVSp">\n'
+    )
+    head += (
+        "##INFO=<ID=ANN,Number=.,Type=String,Description=\"Functional annotations: 'Allele | "
+        "Gene_Name | HGVS.p' \">\n"
+    )
+    lines = [
+        "1\t3\t.\tC\tT\t.\t.\tANN=T|TP53|p.Gln9Ter,T|BRCA1|p.Gln9Arg",
+        "1\t1\t.\tC\tT\t.\t.\tCSQ=T|TP53|ENSG00000141510|ENST00000269305|p.Lys2Arg,"
+        "T|WRAP53|ENSG00000141499|ENST00000316024|p.Thr3Ala",
+        "1\t2\t.\tC\tT\t.\t.\tCSQ=T|BRCA1|||A:p.Arg10Cys",  # the protein is named
+    ]
+    known = WildTypes({"A": WILDTYPE}, genes={"A": ("A", "TP53")})
+    found, rejected = outcome(tmp_path / "v.vcf", head + "\n".join(lines), known)
+    assert found == [("Q9*", "A"), ("K2R", "A"), ("R10C", "A")]
+    assert [detail.split(",")[0] for _, detail in rejected] == [
+        "'p.Gln9Arg': names BRCA1",
+        "'p.Thr3Ala': names WRAP53",
+    ]
+
+
+def test_transcripts_tell_isoforms_of_a_gene_apart(tmp_path):
+    other = ("TP53", "ENSG00000141510", "ENST00000413465.6")
+    genes = {"one": ("TP53", "ENST00000269305"), "two": ("TP53", "ENST00000413465")}
+    known = WildTypes({"one": WILDTYPE, "two": WILDTYPE}, genes=genes)
+    found, _ = outcome(tmp_path / "v.vcf", annotated(TP53, other), known)
+    assert found == [("r1", "one"), ("r2", "two")]
+    both = annotated(TP53).rstrip("\n") + "," + annotated(other).rpartition("ANN=")[2]
+    found, rejected = outcome(tmp_path / "v.vcf", both, known)
+    assert found == [("r1", "one"), ("r1", "two")]
+    shorter = replace(known, sequences={"one": WILDTYPE[1:], "two": WILDTYPE})
+    found, rejected = outcome(tmp_path / "v.vcf", both, shorter)
+    assert found == [("r1", "two")]
+    assert "the wild type has T (Thr) at position 2" in rejected[0][1]
+    with pytest.raises(HaloError, match=r"names TP53, which is several wild types \(one, two\)"):
+        outcome(tmp_path / "v.csv", "gene,variant\nTP53,K2R\n", known)
+    alone = WildTypes({"one": WILDTYPE}, genes={"one": genes["one"]})
+    found, rejected = outcome(tmp_path / "v.vcf", annotated(TP53, other), alone)
+    assert found == [("r1", "one")]
+    assert "of the transcript ENST00000413465, and one is that of ENST00000269305" in rejected[0][1]
+    refseq = ("TP53", "7157", "NM_000546.6")  # cannot be compared with Ensembl's
+    assert outcome(tmp_path / "v.vcf", annotated(refseq), alone) == ([("r1", "one")], [])
+
+
+@pytest.mark.parametrize("name", ["P04637", "sp|P04637|P53_HUMAN", "NP_000537.3", "P53_HUMAN"])
+def test_the_only_gene_is_that_of_a_wild_type_whose_gene_is_not_known(tmp_path, caplog, name):
+    caplog.set_level("WARNING", "halo")
+    known = WildTypes({name: WILDTYPE})
+    two = annotated(TP53) + annotated(TP53, text="p.Thr3Ala")
+    assert outcome(tmp_path / "v.vcf", two, known) == ([("r1", name), ("r1", name)], [])
+    assert f"all variants name TP53, which is taken for the wild type {name}" in caplog.text
+    with pytest.raises(HaloError, match="names TP53, which is no wild type"):
+        outcome(tmp_path / "v.vcf", annotated(TP53, BRCA1), known)
+
+
+def test_a_column_of_ids_that_names_proteins(tmp_path, caplog):
+    caplog.set_level("WARNING", "halo")
+    known = WildTypes({"A": WILDTYPE})
+    text = "id,variant_id,variant\nA,one,K2R\nBRCA1,two,T3A\n"
+    found, rejected = outcome(tmp_path / "v.csv", text, known)
+    assert found == [("one", "A")]
+    assert "the protein 'BRCA1' is not among the wild types (A)" in rejected[0][1]
+    with pytest.raises(HaloError, match="'P38398' is not among the wild types"):
+        outcome(tmp_path / "v.csv", "id,variant\nP38398,K2R\n", known)
+    caplog.clear()
+    assert outcome(tmp_path / "v.csv", "id,variant\nv1,K2R\n", known) == ([("v1", "A")], [])
+    assert not caplog.records
+    found, _ = outcome(tmp_path / "v.csv", "id,variant\nBRCA1,T3A\n", known)
+    assert found == [("BRCA1", "A")]
+    assert "ids such as 'BRCA1' are taken as names of variants of A" in caplog.text
+
+
 def test_sequences_are_paired_by_name_or_with_the_nearest(tmp_path):
     mutant = WILDTYPE.replace("R", "C")
     text = (
@@ -300,6 +435,24 @@ def test_sequences_are_paired_by_name_or_with_the_nearest(tmp_path):
     assert [(r.line, r.reason) for r in rejected] == [
         (7, "no wild type"), (9, "no change"), (11, "sequence"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sequence", "detail"),
+    [
+        ("ATGAAAACCGCTTATATTGCTAAACAGCGT", "DNA or RNA: not a protein; translate it"),
+        ("MKTA\u0131AKQRGSVLEDWHCF", "illegal residue letters: U+0131, first at residue 5"),
+        ("MKTAYIAKQRG\u00dfVLEDWHCF", "illegal residue letters: U+00DF, first at residue 12"),
+        ("MKTA-IAKQRGSVLEDWHCF", "gaps of an alignment; remove them"),
+        ("*", "empty sequence"),
+    ],
+)
+def test_a_sequence_of_no_protein_is_rejected(tmp_path, sequence, detail):
+    text = f">P1_v1\n{sequence}\n>P1_v2\n{WILDTYPE.lower().replace('r', 'c')}*\n"
+    variants, rejected = read(tmp_path, text, name="variants.fasta")
+    assert found(variants) == [(3, "P1", "P1_v2", "R10C")]
+    assert [(r.id, r.line, r.reason) for r in rejected] == [("P1_v1", 1, "sequence")]
+    assert detail in rejected[0].detail
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ import argparse
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
 from halo import __version__
-from halo.cli import run_job
+from halo.cli import given_path, run_job
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def parser(*called: str) -> argparse.ArgumentParser:
             epilog=module.EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        own.add_argument("--log", type=Path, help="also write the messages to this file")
+        own.add_argument("--log", type=given_path, help="also write the messages to this file")
         own.set_defaults(settings={}, job=module.job)
         module.add_arguments(own)
     return whole

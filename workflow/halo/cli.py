@@ -27,12 +27,26 @@ EXTERNAL = {
 }
 
 
+def given_text(text: str) -> str:
+    """An `argparse` type: a text that is not blank."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(
+            "empty; give a value (is a variable of the shell not set?)"
+        )
+    return text
+
+
+def given_path(text: str) -> Path:
+    """An `argparse` type: a path that is not blank; ``Path("")`` would be the current folder."""
+    return Path(given_text(text))
+
+
 def job_parser(description: str) -> argparse.ArgumentParser:
     """An argument parser with the options of every job: log, settings and execution."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--log", type=Path, help="also write the messages to this file")
+    parser.add_argument("--log", type=given_path, help="also write the messages to this file")
     parser.add_argument(
         "--settings",
         type=json.loads,

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from halo.cli import given_text
 from halo.embeddings.published import PUBLISHED
 
 DESCRIPTION = """\
@@ -21,8 +22,9 @@ Examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "model", help="file in fair-esm's format, folder in Hugging Face's, or organization/name"
-    )
+        "model", type=given_text,
+        help="file in fair-esm's format, folder in Hugging Face's, or organization/name",
+    )  # fmt: skip
     parser.add_argument(
         "--name", choices=PUBLISHED,
         help="the published model that it has to be; default: the one with as many layers",

@@ -19,6 +19,7 @@ import httpx
 from packaging.requirements import Requirement
 
 from halo import __version__
+from halo.cli import given_path
 from halo.commands.repository import CHECKOUT
 from halo.errors import HaloError
 from halo.machine import gpus, output_of
@@ -61,7 +62,7 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--store", type=Path, default=Path("store"), metavar="FOLDER",
+        "--store", type=given_path, default=Path("store"), metavar="FOLDER",
         help="the store, whose file system is checked (default: store)",
     )  # fmt: skip
     parser.add_argument(

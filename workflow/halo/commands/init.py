@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from halo.cli import given_path
 from halo.commands.repository import packaged_file
 from halo.commands.survey import SEPARATORS, Survey, survey
 from halo.errors import HaloError
@@ -49,13 +50,13 @@ ALL_SHOWN = 12  # values that a list in a comment shows
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("folder", type=Path, help="working folder of the runs")
+    parser.add_argument("folder", type=given_path, help="working folder of the runs")
     parser.add_argument(
-        "--proteins", type=Path, required=True, metavar="FILE",
+        "--proteins", type=given_path, required=True, metavar="FILE",
         help="CSV, TSV, xlsx or FASTA, plain or compressed",
     )  # fmt: skip
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="a second table, if it has the labels"
+        "--labels", type=given_path, metavar="FILE", help="a second table, if it has the labels"
     )
     parser.add_argument("--id", metavar="COLUMN", help="column of the ids (default: by its name)")
     parser.add_argument(

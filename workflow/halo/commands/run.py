@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from halo.cli import given_path
 from halo.commands.repository import workflow_folder
 from halo.config.yaml_file import load_yaml
 from halo.errors import HaloError
@@ -32,7 +33,7 @@ JOBS = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--configfile", type=Path, default=CONFIGURATION, metavar="FILE",
+        "--configfile", type=given_path, default=CONFIGURATION, metavar="FILE",
         help="the configuration (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cores to use (default: all of them, unless Snakemake gets --profile or --jobs)",
     )  # fmt: skip
     parser.add_argument(
-        "--directory", type=Path, default=Path(), metavar="FOLDER",
+        "--directory", type=given_path, default=Path(), metavar="FOLDER",
         help="the working folder; paths of the configuration are relative to it",
     )  # fmt: skip
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from halo.cli import given_path
 from halo.embeddings.layout import layout_of
 from halo.errors import HaloError
 from halo.files import read_json
@@ -92,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("command", choices=COMMANDS, help="what to do")
     parser.add_argument(
-        "--store", type=Path, default=Path("store"), help="root of the store (default: store)"
+        "--store", type=given_path, default=Path("store"), help="root of the store (default: store)"
     )
     parser.add_argument(
         "--days", type=float, default=7.0,
@@ -100,4 +101,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--remove", action="store_true", help="check: remove damaged segments")
     parser.add_argument("--yes", action="store_true", help="gc: really remove")
-    parser.add_argument("--run", type=Path, help="forget: folder of the run, results/NAME")
+    parser.add_argument("--run", type=given_path, help="forget: folder of the run, results/NAME")

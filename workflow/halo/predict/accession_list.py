@@ -67,7 +67,8 @@ def find_list(path: Path | str, lines: Iterable[str]) -> list[Entry] | None:
     """The entries of a list of accessions; None if `lines` are something else.
 
     Blank lines, comments and a header are skipped. Accessions in a line are separated by commas,
-    semicolons or blanks; other words after the first one are ignored.
+    semicolons or blanks. Words after the only accession of a line are a remark; beside several,
+    each other word is an entry that cannot be used.
 
     Raises
     ------
@@ -107,8 +108,9 @@ def _entries(line: int, text: str) -> list[Entry]:
     words = [part for word in split for part in _joined(word) if part.strip(_AROUND)]
     entries = [Entry(line, word.strip(_AROUND), accession_of(word)) for word in words]
     ids = [entry for entry in entries if entry.accession or is_entry_name(entry.text)]
-    if len(ids) == len(entries):
-        return ids
+    several = len({entry.accession for entry in entries if entry.accession}) > 1
+    if several or len(ids) == len(entries):
+        return entries
     return entries[:1] if entries[0] in ids else [Entry(line, text, "")]
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from halo.cli import given_path, given_text
 from halo.predict.default_bundle import default_bundle
 from halo.predict.options import PredictOptions
 from halo.predict.settings import FETCH, PREDICT, PredictSettings
@@ -37,15 +37,15 @@ def at_least(lowest: int) -> Callable[[str], int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "proteins", type=Path,
+        "proteins", type=given_path,
         help="FASTA, a table (CSV, TSV, xlsx) with the columns id and sequence, or a list of "
         "UniProt accessions; plain or compressed; - reads the standard input",
     )  # fmt: skip
     parser.add_argument(
-        "--bundle", type=Path, metavar="FOLDER",
+        "--bundle", type=given_path, metavar="FOLDER",
         help="the model bundle (default: that of the package)",
     )  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("-o", "--out", type=given_path, required=True, help="folder to write to")
     add_structures(parser)
     parser.add_argument(
         "--page", type=at_least(0), default=PredictOptions.page, metavar="N",
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     machine = add_machine(parser)
     machine.add_argument(
-        "--embeddings", metavar="FILE",
+        "--embeddings", type=given_text, metavar="FILE",
         help="residue embeddings of the proteins by the same model: HDF5, or a folder of .npy or "
         ".pt files; no language model is needed",
     )  # fmt: skip
@@ -64,7 +64,7 @@ def add_structures(parser: argparse.ArgumentParser) -> Any:
     """Add the options of structures; their group."""
     structures = parser.add_argument_group("structures")
     structures.add_argument(
-        "--structures", type=Path, metavar="FOLDER",
+        "--structures", type=given_path, metavar="FOLDER",
         help="PDB or mmCIF files named <id>.pdb, <accession>.cif.gz or as in AlphaFold DB",
     )  # fmt: skip
     structures.add_argument(
@@ -74,7 +74,9 @@ def add_structures(parser: argparse.ArgumentParser) -> Any:
     structures.add_argument(
         "--no-download", action="store_true", help="do not download structures from AlphaFold DB"
     )
-    structures.add_argument("--afdb", metavar="URL", help="a mirror of AlphaFold DB")
+    structures.add_argument(
+        "--afdb", type=given_text, metavar="URL", help="a mirror of AlphaFold DB"
+    )
     return structures
 
 
@@ -86,12 +88,12 @@ def add_machine(parser: argparse.ArgumentParser) -> Any:
     )  # fmt: skip
     machine = parser.add_argument_group("language model and machine")
     machine.add_argument(
-        "--language-model", type=Path, metavar="FILE",
+        "--language-model", type=given_path, metavar="FILE",
         help="checkpoint or folder of the bundle's language model; by default that of the bundle, "
         "one in Hugging Face's cache, or a published ESM-2, which is downloaded once",
     )  # fmt: skip
     machine.add_argument(
-        "--store", type=Path,
+        "--store", type=given_path,
         help="keep structures, embeddings and graphs in this store, which can be shared",
     )  # fmt: skip
     machine.add_argument(

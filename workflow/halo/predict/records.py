@@ -2,10 +2,10 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +15,7 @@ from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import write_text
 from halo.predict.accession_list import HEADERS, SEQUENCES, Entry, accession_of, find_list
+from halo.proteins.genes import COLUMNS, names_of
 from halo.proteins.ingest import (
     DatasetSettings,
     Rejected,
@@ -27,7 +28,7 @@ from halo.structures.settings import TransportSettings
 from halo.structures.transport import Client, FetchError
 from halo.tables.fasta import read_fasta
 from halo.tables.formats import refuse_other_formats
-from halo.tables.readers import FASTA, LINE, LOOKED_AT, read_records
+from halo.tables.readers import DESCRIPTION, FASTA, LINE, LOOKED_AT, read_records
 from halo.tables.workbook import is_workbook
 from halo.text import open_text
 
@@ -46,10 +47,13 @@ class Queries:
         The columns of `halo.proteins.table.CORE_COLUMNS` and `LINE`.
     rejected
         Records that cannot be predicted, with reasons.
+    genes
+        Names by id, see `halo.proteins.genes.names_of`; empty unless they were asked for.
     """
 
     table: pd.DataFrame
     rejected: list[Rejected]
+    genes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class KnownSequences:
@@ -78,6 +82,7 @@ def read_queries(
     transport: TransportSettings | None,
     known: KnownSequences,
     max_length: int = DatasetSettings.max_length,
+    with_genes: bool = False,
 ) -> Queries:
     """Read and check the proteins of `path`.
 
@@ -90,6 +95,7 @@ def read_queries(
         it
     known : file of downloaded sequences
     max_length : longer proteins are rejected (residues)
+    with_genes : whether to return names of genes and transcripts
 
     Raises
     ------
@@ -97,7 +103,7 @@ def read_queries(
         if the whole file cannot be used; single unusable proteins are rejected
     """
     with regular_file(Path(path)) as file:
-        return _read_queries(file, transport, known, max_length)
+        return _read_queries(file, transport, known, max_length, with_genes)
 
 
 @contextmanager
@@ -122,7 +128,11 @@ def regular_file(path: Path) -> Iterator[Path]:
 
 
 def _read_queries(
-    path: Path, transport: TransportSettings | None, known: KnownSequences, max_length: int
+    path: Path,
+    transport: TransportSettings | None,
+    known: KnownSequences,
+    max_length: int,
+    with_genes: bool,
 ) -> Queries:
     records, rejected = _records(path, transport, known)
     columns = [name for name in records.columns if name != LINE]
@@ -150,7 +160,22 @@ def _read_queries(
         )
     if rejected:
         log.warning("%s proteins are not predicted: see rejected.csv", f"{len(rejected):,}")
-    return Queries(good, rejected)
+    if not with_genes:
+        return Queries(good, rejected)
+    genes = _genes(records, table["id"].tolist())
+    return Queries(good, rejected, {name: genes[name] for name in good["id"]})
+
+
+def _genes(records: pd.DataFrame, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Names of the first record of each id; see `halo.proteins.genes.names_of`."""
+    is_fasta = bool(records.attrs.get(FASTA))
+    descriptions = records[DESCRIPTION].tolist() if is_fasta else [""] * len(ids)
+    columns = [
+        name for name in records.columns if name.strip().lower().replace(" ", "_") in COLUMNS
+    ]
+    cells = records[[] if is_fasta else columns].to_numpy().tolist()
+    rows = zip(ids, descriptions, cells, strict=True)
+    return {name: names_of(name, text, some) for name, text, some in reversed([*rows])}
 
 
 def _records(

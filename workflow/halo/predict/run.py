@@ -72,7 +72,8 @@ def predict(
     """Predict the proteins of a file; the path of ``predictions.csv``.
 
     Finished chunks are kept in ``chunks/`` of `out`. Repeating an interrupted call resumes it;
-    repeating a finished call only writes the output files again.
+    repeating a finished call only writes the output files again. Chunks with a protein whose
+    prediction failed are computed again.
 
     Parameters
     ----------
@@ -169,14 +170,18 @@ def claimed_folder(
 
 
 def read_inputs(
-    proteins: Path, bundle: Path, out: OutputFolder, settings: PredictSettings
+    proteins: Path,
+    bundle: Path,
+    out: OutputFolder,
+    settings: PredictSettings,
+    with_genes: bool = False,
 ) -> tuple[Bundle, Queries]:
     """The bundle, and the proteins to predict; see `halo.predict.records.read_queries`."""
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
     known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
-    queries = read_queries(proteins, transport, known, settings.max_length)
+    queries = read_queries(proteins, transport, known, settings.max_length, with_genes)
     if settings.embeddings is not None:
         layer = model.description.embeddings.layer
         queries = embedded_queries(queries, opened(settings.embeddings, layer))
@@ -188,7 +193,7 @@ def predict_chunks(
 ) -> list[Path]:
     """Predict the proteins of `table` in chunks; the files of the chunks, in its order.
 
-    Chunks that are finished are kept.
+    Chunks that are finished are kept. Those with a failed prediction are not: see `_finished`.
     """
     parts = _parts(table, out.path, bundle, settings)
     missing = [part for part in parts if not _finished(part.file, settings)]
@@ -246,7 +251,11 @@ def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSett
 
 
 def _finished(file: Path, settings: PredictSettings) -> bool:
-    """Whether a chunk exists, and no structure search failed that can be repeated."""
+    """Whether a chunk exists, and neither a prediction nor a repeatable structure search failed.
+
+    A prediction may have failed by the machine, such as by too little memory; another call may have
+    more, or another device.
+    """
     if not file.exists():
         return False
     chunk = read_chunk(file)
@@ -254,7 +263,7 @@ def _finished(file: Path, settings: PredictSettings) -> bool:
     # A wrong structure file fails again until it is replaced, which changes the chunk's name.
     asked = ("",) if settings.unreachable else ("", "afdb")
     failed = any(s["status"] == "error" and s["source"] in asked for s in searches)
-    return not failed and is_whole(file, chunk)
+    return not (failed or chunk.rejected) and is_whole(file, chunk)
 
 
 def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:

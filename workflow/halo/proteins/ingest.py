@@ -364,7 +364,7 @@ def vars_of(data_class: type) -> tuple[str, ...]:
 
 def core_table(records: pd.DataFrame, settings: DatasetSettings) -> pd.DataFrame:
     """Unchecked table with `CORE_COLUMNS`, the annotations and the line of each record."""
-    sequence = records[settings.sequence].map(_residues)
+    sequence = records[settings.sequence].map(residues_of)
     ids = records[settings.id]
     given = records[settings.accession] if settings.accession else ids
     accession = [_accession(text) for text in given]
@@ -403,7 +403,7 @@ def _warn_of_no_accessions(column: str, given: pd.Series, parsed: Sequence[str])
         )
 
 
-def _residues(text: str) -> str:
+def residues_of(text: str) -> str:
     """A sequence in upper case, without white space and final stop; "" if it is missing.
 
     Non-ASCII letters are kept unchanged, because the upper case of some of them is a residue.
@@ -450,22 +450,28 @@ def sequence_faults(
     faults: Faults = {}
     lowest, highest = limit.format("min_length"), limit.format("max_length")
     for row, sequence in enumerate(table["sequence"]):
-        illegal = sorted(set(sequence) - RESIDUES)
-        if not sequence:
-            faults[row] = ("empty sequence", "there is none; nan, None and the like count as empty")
-        elif illegal:
-            place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
-            detail = f"{' '.join(map(_shown, illegal))}, first at residue {place}"
-            meanings = dict.fromkeys(ILLEGAL.get(letter, "") for letter in illegal)
-            detail += "".join(f": {meaning}" for meaning in meanings if meaning)
-            faults[row] = ("illegal residue letters", detail)
-        elif is_nucleotides(sequence):
-            faults[row] = ("DNA or RNA", "not a protein; translate it")
+        if fault := letters_fault(sequence):
+            faults[row] = fault
         elif len(sequence) < settings.min_length:
             faults[row] = ("too short", f"{len(sequence)} residues, below {lowest}")
         elif len(sequence) > settings.max_length:
             faults[row] = ("too long", f"{len(sequence)} residues, above {highest}")
     return faults
+
+
+def letters_fault(sequence: str) -> tuple[str, str] | None:
+    """Reason and details if a result of `residues_of` is no protein's sequence, or None."""
+    if not sequence:
+        return "empty sequence", "there is none; nan, None and the like count as empty"
+    if illegal := sorted(set(sequence) - RESIDUES):
+        place = next(i for i, letter in enumerate(sequence, 1) if letter in illegal)
+        detail = f"{' '.join(map(_shown, illegal))}, first at residue {place}"
+        meanings = dict.fromkeys(ILLEGAL.get(letter, "") for letter in illegal)
+        detail += "".join(f": {meaning}" for meaning in meanings if meaning)
+        return "illegal residue letters", detail
+    if is_nucleotides(sequence):
+        return "DNA or RNA", "not a protein; translate it"
+    return None
 
 
 def _shown(letter: str) -> str:

@@ -131,6 +131,7 @@ class AlphaFoldDb:
             sha256=digest_of(file.text for file in (*files, *further)),
             fragments=[file.chains for file in (*files, *further)],
             starts=[*starts, *[None] * len(further)],
+            places=[file.url for file in (*files, *further)],
             remark=f"model of {', '.join(sorted(others))}" if others else "",
         )
 
@@ -160,6 +161,7 @@ class AlphaFoldDb:
             version=file.version,
             sha256=digest_of(file.text for file in files),
             fragments=[file.chains for file in files],
+            places=[file.url for file in files],
         )
 
     def _file(self, record: Prediction) -> "_File | None":
@@ -205,6 +207,7 @@ class _File:
     text: bytes
     chains: list[Chain]
     version: str
+    url: str
 
 
 def _read_file(text: bytes, url: str, length: int | None) -> _File:
@@ -216,7 +219,7 @@ def _read_file(text: bytes, url: str, length: int | None) -> _File:
             f"{url}: {len(chains[0].letters)} of {expected} residues; the file is truncated"
         )
     version = _VERSION.search(url)
-    return _File(text, chains, version[1] if version else "")
+    return _File(text, chains, version[1] if version else "", url)
 
 
 def read_reply(text: bytes) -> list[Prediction]:

@@ -66,8 +66,9 @@ def _checked(values: np.ndarray, what: str) -> Confidence:
     least, most = known.min(), known.max()
     if least < 0 or most > 100:
         raise StructureError(
-            f"the {what}s ({least:g} to {most:g}) are no pLDDT (0 to 100); for other structures "
-            "than AlphaFold's give the source `confidence: none`"
+            f"the {what}s ({least:g} to {most:g}) are no pLDDT (0 to 100); if they mean "
+            "something else, give the option `--confidence none`, or in a configuration "
+            "`confidence: none`"
         )
     if least == most and (len(known) >= ENOUGH or least in FILLERS):
         remark = f"every {what} is {least:g}, which tells nothing: confidence unknown"

@@ -222,6 +222,7 @@ class Files:
             version=self._names[files[0]].version,
             sha256=digest_of(texts),
             fragments=[parse_structure(text, at) for text, at in zip(texts, places, strict=True)],
+            places=places,
         )
 
 

@@ -1,6 +1,7 @@
 """Search for the structure of one protein in all sources and by all names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -99,6 +100,15 @@ def _read(
         return Result(pack(), Note("error", message=str(error), **known))
 
 
+@contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Let errors about a file begin with its path or address, if it is known."""
+    try:
+        yield
+    except StructureError as error:
+        raise StructureError(f"{where}: {error}" if where else str(error)) from None
+
+
 def _fitted(
     model: Model,
     sequence: str,
@@ -120,18 +130,23 @@ def _fitted(
         note = Note("ok", n_residues=model.length, **{**fields, "asked": (), "date": ""})
         return Result(pack(contacts=model.contacts), note)
 
-    starts = [*model.starts, *[None] * (len(model.fragments) - len(model.starts))]
-    placed = [
-        best_placed(chains, sequence, start)
-        for chains, start in zip(model.fragments, starts, strict=True)
-    ]
+    n = len(model.fragments)
+    starts = [*model.starts, *[None] * (n - len(model.starts))]
+    places = [*model.places, *[""] * (n - len(model.places))]
+    placed = []
+    for chains, start, where in zip(model.fragments, starts, places, strict=True):
+        with _naming(where):
+            placed.append(best_placed(chains, sequence, start))
     identity = min(place.identity for place in placed)
     covered = len(np.unique(np.concatenate([place.position for place in placed])))
     coverage = covered / len(sequence)
     if identity < settings.min_identity or coverage < settings.min_coverage:
         message = _difference(identity, coverage, settings)
         return Result(pack(), Note("mismatch", message=message, **fields))
-    fragments = [fragment_of(place, source.confidence) for place in placed]
+    fragments = []
+    for place, where in zip(placed, places, strict=True):
+        with _naming(where):
+            fragments.append(fragment_of(place, source.confidence))
     remarks = [model.remark, *(fragment.remark for fragment in fragments)]
     note = Note(
         "ok",

@@ -28,6 +28,8 @@ class Model:
     starts
         Where in the sequence each fragment begins, from 0, as the source tells; None, or
         nothing at all, where it does not.
+    places
+        Path or address of each fragment, for messages.
     contacts, length
         For sources that have contacts alone: uint16 [n, 2], positions i < j, and the
         length of the protein that they are of.
@@ -40,6 +42,7 @@ class Model:
     sha256: str
     fragments: Sequence[Sequence[Chain]] = ()
     starts: Sequence[int | None] = ()
+    places: Sequence[str] = ()
     contacts: np.ndarray | None = None
     length: int = 0
     remark: str = ""

@@ -89,6 +89,11 @@ class Chunk:
         """Residues of all sequences."""
         return sum(len(item.sequence) for item in self.items)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the file exists, and no prediction failed, such as by too little memory."""
+        return self.file.exists() and not self.read().failed
+
     def read(self) -> ChunkResults:
         """The results, which were computed."""
         return read_results(self.file, len(self.items))
@@ -186,15 +191,16 @@ def compute(
     folder: OutputFolder,
     settings: VariantSettings,
 ) -> None:
-    """Compute the chunks that have no file yet."""
-    count = sequences = residues = 0
+    """Compute the chunks that are not finished."""
+    missing: set[Path] = set()
+    sequences = residues = 0
     for protein in proteins:
         for chunk in chunks.of(protein):
-            if not chunk.file.exists():
-                count, sequences = count + 1, sequences + len(chunk.items)
-                residues += chunk.residues
-    log.info("%s sequences to predict, in %s chunks", f"{sequences:,}", f"{count:,}")
-    if not count:
+            if chunk.file not in missing and not chunk.is_finished:
+                missing.add(chunk.file)
+                sequences, residues = sequences + len(chunk.items), residues + chunk.residues
+    log.info("%s sequences to predict, in %s chunks", f"{sequences:,}", f"{len(missing):,}")
+    if not missing:
         return
     folder.claim(CHUNKS)
     own = settings.predict
@@ -206,7 +212,7 @@ def compute(
         for protein in proteins:
             loaded: VariantModel | None = None
             for chunk in chunks.of(protein):
-                if chunk.file.exists():
+                if chunk.file not in missing:
                     continue
                 if loaded is None:
                     structure = chunks.structure_of(protein)
@@ -214,6 +220,7 @@ def compute(
                 probabilities, failed = loaded.predict(chunk.items)
                 thresholds = predictor.ensemble.thresholds
                 write_results(chunk.file, ChunkResults(probabilities, failed, thresholds))
+                missing.remove(chunk.file)
                 progress.add(chunk.residues)
 
 

@@ -1,8 +1,8 @@
 """Command line of ``halo variants``, which is also that of ``scripts/variants.py``."""
 
 import argparse
-from pathlib import Path
 
+from halo.cli import given_path
 from halo.predict.command import add_machine, add_structures, at_least, predict_settings
 from halo.predict.default_bundle import default_bundle
 from halo.predict.settings import FETCH
@@ -25,19 +25,19 @@ Open out/variants.html in a browser; docs/how-to/variants.md describes input and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "wildtype", type=Path,
+        "wildtype", type=given_path,
         help="the wild types: FASTA, table or list of UniProt accessions, as for halo predict",
     )  # fmt: skip
     parser.add_argument(
-        "variants", type=Path, nargs="?",
+        "variants", type=given_path, nargs="?",
         help="list with a change in each line, table (CSV, TSV, xlsx) with the column variant, VCF "
         "with HGVS p. annotations, or FASTA of variants; - reads the standard input",
     )  # fmt: skip
     parser.add_argument(
-        "--bundle", type=Path, metavar="FOLDER",
+        "--bundle", type=given_path, metavar="FOLDER",
         help="the model bundle (default: that of the package)",
     )  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("-o", "--out", type=given_path, required=True, help="folder to write to")
     parser.add_argument(
         "--scan", choices=SCANS, nargs="?", const=SUBSTITUTIONS,
         help="also predict all substitutions, all substitutions by alanine, or the deletions of "

@@ -11,7 +11,15 @@ import numpy as np
 from halo.cli import log
 from halo.errors import HaloError
 from halo.predict.records import regular_file
-from halo.proteins.ingest import ILLEGAL, RESIDUES, Rejected
+from halo.proteins.genes import (
+    COLUMNS,
+    is_database_id,
+    is_protein_id,
+    is_transcript,
+    names_in,
+    names_of,
+)
+from halo.proteins.ingest import Rejected, letters_fault, residues_of
 from halo.tables.fasta import UNSEEN, FastaRecord, fasta_records, is_fasta
 from halo.tables.formats import refuse_other_formats
 from halo.tables.readers import LINE, LOOKED_AT, read_table
@@ -19,6 +27,7 @@ from halo.tables.workbook import is_workbook
 from halo.text import open_text
 from halo.variants.edits import Edit, changes_of, edited, edits_between, edits_of, identity
 from halo.variants.notation import Change, NotationError, parse, written
+from halo.variants.vcf import changes_in
 
 # Names of columns, in lower case; the first one in a table is used.
 NOTATIONS = (
@@ -26,14 +35,13 @@ NOTATIONS = (
     "change", "protein_change", "aa_change",
 )  # fmt: skip
 PROTEINS = ("protein", "wildtype", "wild_type", "protein_id", "accession", "uniprot", "entry")
-IDS = ("id", "name", "variant_id")
+VARIANT_IDS = ("id", "name", "variant_id")
+OPEN_IDS = VARIANT_IDS[:2]  # may also be names of proteins
 LEAST_IDENTITY = 0.5  # of a FASTA record with the nearest wild type
-INFO = 7  # column of a VCF
-# HGVS protein notations in the INFO of a VCF, as VEP (CSQ), SnpEff (ANN) and others write them.
-_IN_VCF = re.compile(r"(?:^|[|;=,&])((?:[^|;=,&:\s]+:)?p\.[^|;,&\s]+)")
 # After the name of another protein, a range that begins a fusion: GFP:1_238::1_97.
 _FUSED = re.compile(r"[A-Za-z]*\d+_[A-Za-z]*\d+::")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
+_SYMBOL = re.compile(r"[A-Z]{2}[A-Z0-9-]*")  # of a gene; a variant's name may look like it
 
 
 @dataclass(frozen=True)
@@ -81,14 +89,39 @@ class Variant:
 
 @dataclass(frozen=True)
 class WildTypes:
-    """Sequences of the wild types by id, and ids by accession."""
+    """Sequences of the wild types by id, and ids by accession.
+
+    `genes` has the names of genes and transcripts by id; see `halo.proteins.genes.names_of`.
+    """
 
     sequences: Mapping[str, str]
     accessions: Mapping[str, str] = field(default_factory=dict)
+    genes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def id_of(self, name: str) -> str | None:
-        """The id of the wild type with this id or accession, or None."""
-        return name if name in self.sequences else self.accessions.get(name)
+        """The id of the only wild type with this id, accession, gene or transcript, or None."""
+        found = self.ids_of(name)
+        return found[0] if len(found) == 1 else None
+
+    def ids_of(self, name: str) -> Sequence[str]:
+        """The ids of all wild types with this name; an id goes before an accession and a gene."""
+        if name in self.sequences:
+            return [name]
+        if name in self.accessions:
+            return [self.accessions[name]]
+        return self._by_gene.get(name, [])
+
+    @cached_property
+    def _by_gene(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for one in self.sequences:
+            for name in self.genes_of(one):
+                found.setdefault(name, []).append(one)
+        return found
+
+    def genes_of(self, one: str) -> tuple[str, ...]:
+        """The names of genes and transcripts of the wild type with the id `one`."""
+        return self.genes.get(one, names_of(one, ""))
 
     @cached_property
     def names(self) -> list[str]:
@@ -108,12 +141,21 @@ class WildTypes:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One notation of the input; `id` and `protein` are "" where they are not given."""
+    """One notation of the input; `id` and `protein` are "" where they are not given.
+
+    `genes` are the names of the gene and the transcripts, as `halo.proteins.genes.names_in` orders
+    them.
+    """
 
     line: int
     text: str
     protein: str = ""
     id: str = ""
+    genes: tuple[str, ...] = ()
+
+
+class OtherProtein(NotationError):
+    """A variant names a gene or transcript that is that of no wild type."""
 
 
 def make_variant(
@@ -187,7 +229,7 @@ def _checked(
 
 def _read(path: Path, wildtypes: WildTypes) -> Iterator[Variant | Rejected]:
     if is_workbook(path):
-        entries = _in_table(path)
+        entries = _in_table(path, wildtypes)
     else:
         with open_text(path) as file:
             lines = file.readlines()
@@ -199,11 +241,13 @@ def _read(path: Path, wildtypes: WildTypes) -> Iterator[Variant | Rejected]:
         if head.startswith(("##fileformat=VCF", "#CHROM")):
             entries = _in_vcf(path, lines)
         elif _is_header(head):
-            entries = _in_table(path)
+            entries = _in_table(path, wildtypes)
         else:
             entries = _in_list(lines, wildtypes)
-    for entry in entries:
-        yield _of_notation(entry, wildtypes)
+    known = list(entries)  # whether all name the same gene is told by the last one
+    wildtypes = _with_assumed_gene(path, known, wildtypes)
+    for entry in known:
+        yield from _of_notation(entry, wildtypes)
 
 
 # ------------------------------------------------------------------ notations
@@ -216,7 +260,7 @@ def _is_header(line: str) -> bool:
     return any(field in NOTATIONS for field in fields)
 
 
-def _in_table(path: Path) -> Iterator[_Entry]:
+def _in_table(path: Path, wildtypes: WildTypes) -> Iterator[_Entry]:
     table = read_table(path)
     known = {name.strip().lower(): name for name in reversed(list(table.columns))}
 
@@ -229,9 +273,34 @@ def _in_table(path: Path) -> Iterator[_Entry]:
             f"{path}: no column of variants, it has {', '.join(map(str, table.columns))}; name it "
             f"{NOTATIONS[0]!r}"
         )
-    rows = zip(table[LINE], column(NOTATIONS), column(PROTEINS), column(IDS), strict=True)
-    for line, text, protein, name in rows:
-        yield _Entry(int(line), text, protein, name)
+    cells = [table[name] for spelt, name in known.items() if spelt.replace(" ", "_") in COLUMNS]
+    genes = list(map(names_in, *cells)) if cells else [()] * len(table)
+    proteins, ids = column(PROTEINS), column(VARIANT_IDS)
+    if not cells and not any(proteins):
+        texts = column(OPEN_IDS)
+        if _are_proteins(path, texts, wildtypes):
+            proteins, ids = texts, column(VARIANT_IDS[-1:])
+    rows = zip(table[LINE], column(NOTATIONS), proteins, ids, genes, strict=True)
+    for line, text, protein, name, names in rows:
+        yield _Entry(int(line), text, protein, name, names)
+
+
+def _are_proteins(path: Path, texts: Sequence[str], wildtypes: WildTypes) -> bool:
+    """Whether the column id or name of a table without a column of proteins names proteins.
+
+    This is so if one of its `texts` is the name of a wild type, or has the form of an id of
+    UniProt, Ensembl or RefSeq; else they are names of variants.
+    """
+    if any(wildtypes.ids_of(text) or is_database_id(text) for text in texts):
+        return True
+    symbols = [text for text in texts if _SYMBOL.fullmatch(text)]
+    if symbols and wildtypes.only is not None:
+        log.warning(
+            "%s: ids such as %r are taken as names of variants of %s; if they name proteins, name "
+            "their column 'protein'",
+            *(path.name, symbols[0], wildtypes.only),
+        )
+    return False
 
 
 def _in_list(lines: Sequence[str], wildtypes: WildTypes) -> Iterator[_Entry]:
@@ -247,16 +316,11 @@ def _in_list(lines: Sequence[str], wildtypes: WildTypes) -> Iterator[_Entry]:
 
 
 def _in_vcf(path: Path, lines: Sequence[str]) -> Iterator[_Entry]:
-    """The protein notations in the column INFO, in each line once."""
+    """The protein notations in the column INFO, in each line once for each gene."""
     any_change = False
-    for number, line in enumerate(lines, start=1):
-        fields = line.rstrip("\n").split("\t")
-        if line.startswith("#") or len(fields) <= INFO:
-            continue
-        for text in dict.fromkeys(_IN_VCF.findall(fields[INFO])):
-            any_change = True
-            name = fields[2] if fields[2] not in ("", ".") else ""
-            yield _Entry(number, text.replace("%3D", "="), id=name)
+    for number, name, text, genes in changes_in(lines):
+        any_change = True
+        yield _Entry(number, text, id=name, genes=genes)
     if not any_change:
         raise HaloError(
             f"{path}: a VCF without protein changes (p.) in the column INFO; annotate it, for "
@@ -264,16 +328,24 @@ def _in_vcf(path: Path, lines: Sequence[str]) -> Iterator[_Entry]:
         )
 
 
-def _of_notation(entry: _Entry, wildtypes: WildTypes) -> Variant | Rejected:
+def _of_notation(entry: _Entry, wildtypes: WildTypes) -> Iterator[Variant | Rejected]:
+    """The variants of a notation: one, or one of each wild type that its transcripts name."""
+    name = entry.id or entry.text
     try:
-        protein, text = _protein_of(entry, wildtypes)
-        return make_variant(text, protein, wildtypes, entry.line, entry.id)
+        proteins, text = _proteins_of(entry, wildtypes)
     except NotationError as error:
-        return Rejected(entry.id or entry.text, entry.line, "notation", str(error))
+        reason = "no wild type" if isinstance(error, OtherProtein) else "notation"
+        yield Rejected(name, entry.line, reason, str(error))
+        return
+    for protein in proteins:
+        try:
+            yield make_variant(text, protein, wildtypes, entry.line, entry.id)
+        except NotationError as error:
+            yield Rejected(name, entry.line, "notation", str(error))
 
 
-def _protein_of(entry: _Entry, wildtypes: WildTypes) -> tuple[str, str]:
-    """The id of the wild type of a notation, and the notation without its name."""
+def _proteins_of(entry: _Entry, wildtypes: WildTypes) -> tuple[Sequence[str], str]:
+    """The ids of the wild types of a notation, and the notation without its name."""
     name, text = entry.protein, entry.text
     before, after = _divided(text, wildtypes)
     if before:
@@ -281,9 +353,11 @@ def _protein_of(entry: _Entry, wildtypes: WildTypes) -> tuple[str, str]:
         if name and name != before and not (same and wildtypes.id_of(name)):
             raise NotationError(f"{text!r}: of the protein {before!r}, but the row names {name!r}")
         name, text = before, after
+    if entry.genes and not name:
+        return _of_gene(entry, wildtypes), text
     wildtype = wildtypes.id_of(name) if name else wildtypes.only
     if wildtype is not None:
-        return wildtype, text
+        return [wildtype], text
     some = ", ".join(list(wildtypes.sequences)[:3])
     if name:
         raise NotationError(
@@ -294,6 +368,64 @@ def _protein_of(entry: _Entry, wildtypes: WildTypes) -> tuple[str, str]:
         f"{text!r}: does not say of which of {len(wildtypes.sequences)} wild types ({some}); write "
         f"the id before it, as in {next(iter(wildtypes.sequences))}:R97C"
     )
+
+
+def _of_gene(entry: _Entry, wildtypes: WildTypes) -> Sequence[str]:
+    """The ids of the wild types that the transcripts of a notation name, or else that of its gene.
+
+    OtherProtein if there is none, or if the gene is that of several.
+    """
+    named = map(wildtypes.ids_of, filter(is_transcript, entry.genes))
+    if isoforms := list(dict.fromkeys(ids[0] for ids in named if len(ids) == 1)):
+        return isoforms
+    some = ", ".join(list(wildtypes.sequences)[:3])
+    found = next(filter(None, map(wildtypes.ids_of, reversed(entry.genes))), [])
+    if not found:
+        gene = entry.genes[0]
+        raise OtherProtein(
+            f"{entry.text!r}: names {gene}, which is no wild type ({some}); add its sequence, or "
+            f"if it is one of these, make {gene} its id, or write GN={gene} into its header"
+        )
+    if len(found) > 1:
+        raise OtherProtein(
+            f"{entry.text!r}: names {entry.genes[0]}, which is several wild types "
+            f"({', '.join(found[:3])}); write the id of one before it, as in {found[0]}:R97C"
+        )
+    transcripts = [
+        (own, given)
+        for own in filter(is_transcript, wildtypes.genes_of(found[0]))
+        for given in filter(is_transcript, entry.genes)
+        if own[:3] == given[:3]  # of the same database
+    ]
+    if transcripts and all(own != given for own, given in transcripts):
+        own, given = transcripts[0]
+        raise OtherProtein(
+            f"{entry.text!r}: of the transcript {given}, and {found[0]} is that of {own}; add the "
+            f"protein of {given} to the wild types"
+        )
+    return found
+
+
+def _with_assumed_gene(path: Path, entries: Sequence[_Entry], wildtypes: WildTypes) -> WildTypes:
+    """The wild types; a single one of which no gene is known has that of the variants.
+
+    This is assumed, with a warning, if its id is one of a protein in a database, which cannot be
+    compared with genes, and all variants name the same gene.
+    """
+    only = wildtypes.only
+    named = [entry.genes for entry in entries if entry.genes and not entry.protein]
+    own = wildtypes.genes_of(only) if only is not None else ()
+    if only is None or not named or not own or not all(map(is_protein_id, own)):
+        return wildtypes
+    gene = named[0][0]
+    if any(names[0] != gene for names in named) or wildtypes.ids_of(gene):
+        return wildtypes
+    log.warning(
+        "%s: all variants name %s, which is taken for the wild type %s, whose gene is not known; "
+        "write GN=%s into its header if this is right, else another id",
+        *(path.name, gene, only, gene),
+    )
+    return replace(wildtypes, genes={only: (*own, gene)})
 
 
 def _divided(text: str, wildtypes: WildTypes) -> tuple[str, str]:
@@ -328,13 +460,9 @@ def _in_fasta(
 ) -> Iterator[Variant | Rejected]:
     for record in fasta_records(lines, path):
         name = record.id or f"line {record.line}"
-        sequence = record.sequence.upper().removesuffix("*")
-        if wrong := sorted(set(sequence) - RESIDUES):
-            hint = ILLEGAL.get(wrong[0], "no residue")
-            yield Rejected(name, record.line, "sequence", f"{wrong[0]!r}: {hint}")
-            continue
-        if not sequence:
-            yield Rejected(name, record.line, "sequence", "empty; remove the record")
+        sequence = residues_of(record.sequence)
+        if fault := letters_fault(sequence):
+            yield Rejected(name, record.line, "sequence", ": ".join(fault))
             continue
         try:
             yield _of_sequence(name, record, sequence, wildtypes)

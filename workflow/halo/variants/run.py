@@ -65,7 +65,7 @@ def variants(
         raise HaloError("-: wild types and variants cannot both be the standard input")
     inputs = [wildtypes, bundle, *([listed] if listed else [])]
     with claimed_folder(inputs, out, settings.predict) as folder:
-        model, queries = read_inputs(wildtypes, bundle, folder, settings.predict)
+        model, queries = read_inputs(wildtypes, bundle, folder, settings.predict, with_genes=True)
         if model.description.language_model.source == FILE:
             raise HaloError(
                 f"{bundle}: trained on embeddings of a file, and HALO does not compute those of "
@@ -80,7 +80,8 @@ def variants(
         }
         rejected: list[Rejected] = []
         if listed is not None:
-            rejected += _add_listed(listed, rows, proteins, settings.predict.max_length)
+            limit = settings.predict.max_length
+            rejected += _add_listed(listed, rows, proteins, queries.genes, limit)
         if settings.scan is not None:
             rejected += _add_scans(proteins.values(), settings)
         used = [one for one in proteins.values() if one.listed or one.is_scanned]
@@ -137,12 +138,17 @@ def predict_variants(
 
 
 def _add_listed(
-    listed: Path, rows: pd.DataFrame, proteins: Mapping[str, Protein], max_length: int
+    listed: Path,
+    rows: pd.DataFrame,
+    proteins: Mapping[str, Protein],
+    genes: Mapping[str, tuple[str, ...]],
+    max_length: int,
 ) -> list[Rejected]:
     """Add the variants of a file to their wild types; what cannot be used."""
     names = rows[rows["accession"] != ""].drop_duplicates("accession", keep=False)
     accessions = dict(zip(names["accession"], names["id"], strict=True))
-    known = WildTypes({name: one.sequence for name, one in proteins.items()}, accessions)
+    sequences = {name: one.sequence for name, one in proteins.items()}
+    known = WildTypes(sequences, accessions, genes)
     variants, rejected = read_variants(listed, known, max_length)
     for variant in variants:
         proteins[variant.protein].listed.append(variant)
