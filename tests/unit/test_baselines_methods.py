@@ -12,6 +12,7 @@ from halo.fold_parts import FoldParts
 from halo.methods import BASELINES
 from halo.model_key import ModelKey
 from halo.proteins.table import Proteins
+from halo.split.tables import hit_table, write_gzipped_table
 
 COLUMNS = ["query", "target", "identity", "shorter_coverage", "evalue", "bits"]
 
@@ -119,6 +120,20 @@ def test_a_fold_without_training_proteins_is_an_error(setting, tmp_path):
     _, parts = setting
     with pytest.raises(HaloError, match="fold 0 has no protein in 'train'"):
         run(setting, tmp_path, parts=parts.replace("train", "removed"))
+
+
+def test_identical_sequences_are_the_best_hits_of_a_split(tmp_path):
+    """They have no bits in the file, which is the split's own."""
+    pairs = pd.DataFrame({"a": [0], "b": [1], "evalue": [1e-9], "bits": [90.0], "identical": [9]})
+    pairs = pairs.assign(columns=10, covered_a=10, covered_b=10, similar=True, score=100)
+    ids = np.array(["x", "y", "NA", "z"], dtype=object)
+    table = hit_table(ids, np.array([0, 1, 0, 1]), pairs, np.array([10, 10]))
+    write_gzipped_table(tmp_path / "hits.csv.gz", table)
+    read = read_hits(tmp_path / "hits.csv.gz")
+    assert read["bits"].dtype == float
+    assert read["evalue"].isna().sum() == 4
+    found = best_hits(read, np.array(["x", "NA", "y"]), np.array(["x", "y", "NA", "z"])[1:])
+    assert found.tolist() == [1, 0, 2]
 
 
 def test_hits_are_read_with_ids_as_text(tmp_path):

@@ -61,6 +61,26 @@ def test_a_method_of_another_fold_is_refused(run, monkeypatch):
         join(run)
 
 
+@pytest.mark.parametrize("lacking", ["halo", "homology"])
+@pytest.mark.parametrize("part", ["val", "cal", "test"])
+def test_members_without_the_same_proteins_are_refused(run, monkeypatch, lacking, part):
+    """Rows of different proteins would have been averaged."""
+
+    def without_one(path, *of):
+        model = read_model(path, *of)
+        if model.method != lacking:
+            return model
+        return model.restricted(np.delete(np.arange(len(model.rows)), _last(model, part)))
+
+    monkeypatch.setattr("halo.cascade.stage.read_model", without_one)
+    with pytest.raises(HaloError, match=rf"{lacking}.*no prediction of \w+"):
+        join(run, "average")
+
+
+def _last(model, part):
+    return np.flatnonzero(model.parts == part)[-1]
+
+
 def test_the_average_is_of_both(run):
     folder = join(run, "average")
     table = pd.read_csv(folder / "predictions.csv")

@@ -82,6 +82,7 @@ def test_garbage_is_removed_only_on_request(store, call):
     said, status = call("store.py", "gc", "--yes")
     assert store.path.exists()
     assert f"used by {shard.resolve().parent}" in said
+    shard.unlink()
     assert "1 registrations removed" in call("store.py", "forget", "--run", "results/run")[0]
     age(store)
     call("store.py", "gc", "--yes")

@@ -348,7 +348,15 @@ def test_nothing_is_removed_that_a_registered_run_names(store, tmp_path, monkeyp
     assert find_garbage(root, days=7).stores == (store.path,)
     write_json(shard, {"store": str(store.path)})
     assert not find_garbage(root, days=7).stores
-    assert forget(root, tmp_path / "project/results/runs") == 0
+    with pytest.raises(
+        HaloError, match=r"no run in \S*runs is registered.*such as \S*results/run/"
+    ):
+        forget(root, tmp_path / "project/results/runs")
+    for folder in ("project/results/run", "project", "."):
+        with pytest.raises(HaloError, match="a run is still there"):
+            forget(root, tmp_path / folder)
+    assert not find_garbage(root, days=7).stores
+    shard.unlink()
     assert forget(root, tmp_path / "project/results/run") == 1
     rest(store, 30 * 86_400)
     assert find_garbage(root, days=7).stores == (store.path,)

@@ -383,6 +383,34 @@ def test_contacts_outside_of_the_protein_are_refused(tmp_path, pairs):
         Contacts(SourceSettings("contacts", str(tmp_path)), frozenset(["P12345"]))
 
 
+def test_a_pair_that_is_given_twice_counts_once(tmp_path):
+    table_of(tmp_path / "edges.npz", {"P12345": (10, [(0, 5), (0, 5), (2, 6)])})
+    source = Contacts(SourceSettings("contacts", str(tmp_path)), frozenset(["P12345"]))
+    assert source.find("P12345", "A" * 10).contacts.tolist() == [[0, 5], [2, 6]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"di": [0, 0, 3], "dj": [4, 9, 4]},
+        {"di": [0, 0, 3, 0]},
+        {"offsets": [0, 5, 3]},
+        {"offsets": [1, 3, 5]},
+        {"offsets": [0, 3]},
+        {"n_res": [10]},
+    ],
+)
+def test_tables_that_are_cut_off_are_refused(tmp_path, change):
+    """The second protein would have lost contacts, or had those of the first."""
+    pairs = [(0, 4), (0, 9), (3, 7)]
+    table_of(tmp_path / "bad.npz", {"P12345": (10, pairs), "P12346": (10, pairs[:2])})
+    with np.load(tmp_path / "bad.npz") as table:
+        arrays = dict(table) | {name: np.array(values) for name, values in change.items()}
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(HaloError, match=r"bad\.npz.*(offsets|lengths)"):
+        Contacts(SourceSettings("contacts", str(tmp_path)), frozenset(["P12346"]))
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"text"])
 def test_tables_that_are_none_are_refused(tmp_path, content):
     (tmp_path / "bad.npz").write_bytes(content)

@@ -52,7 +52,10 @@ def bucket_of(sequence_hash: str) -> str:
 
 def number_of(segment: Path) -> int:
     """Number of a segment, which determines the order within its bucket."""
-    return int(segment.name.partition("-")[0])
+    number = segment.name.partition("-")[0]
+    if not (number.isascii() and number.isdecimal()):
+        raise HaloError(f"{segment}: not a file that HALO writes; move it out of the store")
+    return int(number)
 
 
 def fingerprint_of(description: Mapping[str, Any]) -> str:

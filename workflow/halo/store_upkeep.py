@@ -201,15 +201,31 @@ def remove_store(path: Path) -> int:
 
 
 def forget(root: Path, run: Path) -> int:
-    """Remove the registrations of a deleted run; returns their number."""
+    """Remove the registrations of a deleted run; returns their number.
+
+    Raises
+    ------
+    HaloError
+        if no run in this folder is registered, or one of its files is still there
+    """
     run = run.resolve()
-    gone = 0
-    for path in store_folders(root):
-        for note in registrations(path):
-            if Path(note.shard).is_relative_to(run):
-                unregister(path, Path(note.shard))
-                gone += 1
-    return gone
+    known = [
+        (path, Path(note.shard)) for path in store_folders(root) for note in registrations(path)
+    ]
+    found = [(path, shard) for path, shard in known if shard.is_relative_to(run)]
+    if not found:
+        shards = sorted({str(shard) for _, shard in known})
+        there = f"; registered are files such as {shards[0]}" if shards else "; it has none"
+        raise HaloError(f"{root}: no run in {run} is registered{there}; correct the path")
+    for _, shard in found:
+        if shard.exists():
+            raise HaloError(
+                f"{run}: a run is still there ({shard}) and needs what it has in {root}; delete "
+                "the run first"
+            )
+    for path, shard in found:
+        unregister(path, shard)
+    return len(found)
 
 
 def _changed(path: Path) -> float:

@@ -20,9 +20,12 @@ THRESHOLD = 0.5
 
 
 def read_hits(file: Path) -> pd.DataFrame:
-    """Read the alignments of the split."""
-    types = {"query": str, "target": str}
-    return pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[])
+    """Read the alignments of the split; the E-value and bits of identical sequences are NaN.
+
+    A protein can be called NA.
+    """
+    types, missing = {"query": str, "target": str}, {"evalue": [""], "bits": [""]}
+    return pd.read_csv(file, dtype=types, keep_default_na=False, na_values=missing)
 
 
 def run_baseline(

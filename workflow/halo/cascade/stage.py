@@ -119,6 +119,7 @@ def _join_group(
     _require_same_place(members, models, key)
     proteins = everything.of_group(group)
     first, second = (_in_order(model) for model in models)
+    _require_same_proteins(everything, members, first.rows, second.rows)
     truth, known = proteins.labels[first.rows].astype(bool), proteins.known[first.rows]
     of_part = {name: first.parts == name for name in HELD_OUT}
     cal = of_part["cal"]
@@ -168,6 +169,19 @@ def _require_same_place(members: Sequence[Path], models: Sequence[Model], key: M
             raise HaloError(
                 f"{path}: of {given}, but {key.method} combines methods of {wanted}; delete the "
                 "file and run again"
+            )
+
+
+def _require_same_proteins(
+    proteins: Proteins, members: Sequence[Path], first: np.ndarray, second: np.ndarray
+) -> None:
+    """Raise a HaloError if one of two members does not predict a protein of the other."""
+    missing = [(members[1], np.setdiff1d(first, second)), (members[0], np.setdiff1d(second, first))]
+    for path, rows in missing:
+        if len(rows):
+            raise HaloError(
+                f"{path}: no prediction of {proteins.ids[rows[0]]} and {len(rows) - 1:,} others, "
+                "which the other member has; delete the file and run again"
             )
 
 

@@ -192,6 +192,15 @@ class SplitSettings(Rule, SplitMode):
                     "null",
                 )
             )
+        if self.mode == "predefined" and self.val is None and self.test != SplitMode().test:
+            faults.append(
+                (
+                    "test",
+                    "the mode predefined tests each partition, or the one called test, and uses "
+                    "these names only with split.val; name the partitions for validation there, or "
+                    "set mode: external",
+                )
+            )
         if self.val is not None and self.mode in ("external", "predefined"):
             faults += [
                 (f"val[{number}]", f"{name!r} is in test, too; remove it from one of them")

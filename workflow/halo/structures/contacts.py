@@ -70,6 +70,17 @@ class Contacts:
         for array in (lengths, offsets, di, dj):
             if array.dtype.kind not in "iu":
                 raise ValueError(f"an array of {array.dtype} in place of whole numbers")
+        if not len(accessions) == len(lengths) == len(offsets) - 1:
+            raise ValueError(
+                f"{len(accessions):,} accessions, {len(lengths):,} lengths and {len(offsets):,} "
+                "offsets, which must be one more"
+            )
+        ends = offsets.astype(np.int64)
+        if not ((np.diff(ends) >= 0).all() and ends[0] == 0 and ends[-1] == len(di) == len(dj)):
+            raise ValueError(
+                f"its offsets do not lead from 0 to the {len(di):,} and {len(dj):,} numbers of its "
+                "pairs: it is cut off or damaged"
+            )
         for row in rows:
             accession, length = accessions[row], int(lengths[row])
             if accession in self._models or length > MAX_LENGTH:
@@ -85,7 +96,7 @@ class Contacts:
                 and pairs[:, 1].max() < length
             ):
                 raise ValueError(f"{accession} has contacts outside of its {length} residues")
-            pairs = pairs.astype(np.uint16)
+            pairs = np.unique(pairs, axis=0).astype(np.uint16)  # some tables repeat pairs
             text = f"{length}\n".encode() + pairs.astype("<u2").tobytes()
             self._models[accession] = Model(
                 accession, "", hashlib.sha256(text).hexdigest(), contacts=pairs, length=length
