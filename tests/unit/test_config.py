@@ -300,7 +300,7 @@ FAULTS = [
     ),
     (method(embeddings="finetuned"), "methods.halo.embeddings: nothing is fine-tuned; set finetun"),
     (method(embeddings="frozen"), "methods.halo.embeddings: 'frozen' is not one of 'finetuned', '"),
-    (split(mode="predefined", test=["x"]), "split.test: the mode predefined tests each partition, "),
+    (split(mode="predefined", test=["x"]), "split.test: the mode predefined tests each partition,"),
     # Groups of labels.
     (group(name="Membrane", columns=["M"]), "dataset.groups.Membrane: the name needs lower-case"),
     (group(name="labels", columns=["M"]), "dataset.groups.labels: the name is that of the main gr"),
