@@ -179,6 +179,8 @@ def test_components_of_go(tmp_path):
         ("x.json", '{"results": []}', "holds no entry"),
         ("x.json", "[]", "holds no entry"),
         ("x.jsonl", json.dumps(ENTRIES[0]) + '\n{"primary', "line 2 is not readable"),
+        ("x.json", f"{json.dumps({'results': ENTRIES})}\n\n" * 2, "line 3: more after the end"),
+        ("x.json", f"{json.dumps(ENTRIES)}\n" * 2, "line 2: more after the end of the JSON"),
     ],
 )
 def test_files_that_are_something_else(tmp_path, name, content, words):
