@@ -296,6 +296,9 @@ def test_the_base_is_read_by_id_and_checked(tmp_path):
         read_base(path, np.array(["sp|a|A", "sp|b|B"], dtype=object), 2)
     with pytest.raises(HaloError, match="more than 1 fold"):
         read_base(path, np.array(["a"], dtype=object), 1)
+    table[:0].to_csv(tmp_path / "none.csv", index=False)
+    with pytest.raises(HaloError, match=r"none\.csv: holds no protein; fix split\.base"):
+        read_base(tmp_path / "none.csv", np.array(["a"], dtype=object), 2)
     pd.read_csv(path).replace("val", "vla").to_csv(path, index=False)
     with pytest.raises(HaloError, match="a has the unknown part 'vla'"):
         read_base(path, np.array(["a"], dtype=object), 2)

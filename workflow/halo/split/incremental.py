@@ -62,6 +62,8 @@ def read_base(path: Path, ids: np.ndarray, n_folds: int) -> np.ndarray:
             f"{path}: has more than {n_folds} fold(s), or an id twice; fix split.base or "
             "split.folds"
         )
+    if base.empty:
+        raise HaloError(f"{path}: holds no protein; fix split.base, or set it to null")
     codes = columns.map(lambda part: PARTS.index(part) if part in PARTS else NEW)
     unknown = np.argwhere((codes == NEW).to_numpy())
     if len(unknown):
