@@ -274,6 +274,14 @@ def test_a_new_protein_between_two_partitions_is_kept_where_they_agree():
     assert parts[2].tolist() == [REMOVED, REMOVED, TRAIN]
 
 
+def test_a_new_protein_is_in_the_test_of_one_fold_only():
+    """Each of its neighbours is removed from the fold of which the other is test."""
+    homology = Homology(graph(3, np.array([(0, 2), (1, 2)])), np.ones((3, 1)), np.arange(3))
+    base = np.array([[TEST, REMOVED], [REMOVED, TEST], [NEW, NEW]], dtype=np.uint8)
+    parts = extend_assignment(homology, base, SplitSettings(folds=2))
+    assert parts.tolist() == [[TEST, REMOVED], [REMOVED, TEST], [TEST, REMOVED]]
+
+
 def test_new_families_go_where_there_is_room():
     n = 90
     homology = Homology(graph(n), np.ones((n, 1)), np.arange(n))
