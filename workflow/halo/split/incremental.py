@@ -143,8 +143,8 @@ def extend_assignment(homology: Homology, base: np.ndarray, settings: SplitSetti
     Each fold is treated separately. A new sequence takes the most frequent part of its assigned
     neighbours in the similarity graph, and passes it on to its own unassigned neighbours. If it is
     then similar to a sequence in another part, it is removed from that fold; of two similar new
-    ones, one is removed. Of several folds whose test it would be in, it stays in the first one's, and
-    is removed from the others. New groups without a similar sequence in the base are assigned as a
+    ones, one is removed. If it would be the test of several folds, it is that of the first, and
+    removed from the others. New groups without a similar sequence in the base are assigned as a
     whole, to the parts that are below their share.
 
     Parameters
