@@ -305,6 +305,19 @@ def test_several_archives_by_wildcard(tmp_path):
         assert files.find(name, sequence).fragments[0][0].letters == sequence
 
 
+def test_files_of_one_name_in_several_archives_are_all_tried(tmp_path):
+    """The first tar has a model of another sequence under this name."""
+    name, sequence = next(iter(SEQUENCES.items()))
+    for number, letters in enumerate((sequence[::-1], sequence)):
+        folder = tmp_path / f"models{number}"
+        folder.mkdir()
+        (folder / f"AF-{name}-F1-model_v4.pdb").write_bytes(model_pdb(letters))
+        tar_of(tmp_path / f"part{number}.tar", folder)
+    source = {"kind": "archive", "path": str(tmp_path / "part*.tar")}
+    _, notes = job({name: sequence}, tmp_path, sources=[source])
+    assert notes[name].status == "ok"
+
+
 def test_archives_that_are_cut_off_or_packed_are_refused(tmp_path):
     folder = folder_of(tmp_path / "models")
     content = tar_of(tmp_path / "all.tar", folder).read_bytes()
