@@ -170,7 +170,15 @@ FAULTS = [
     ({"embeddings": {"window": 40, "overlap": 41}}, "embeddings.overlap: 41 residues leave nothin"),
     ({"embeddings": {"window": 200}}, "embeddings.overlap: 256 residues leave nothing new"),
     ({"dataset": {"min_length": 9, "max_length": 5}}, "dataset.min_length: 9 is more than max_len"),
-    ({"dataset": {"uniprot": {"reviewed": None}}}, "dataset.uniprot.query: all of UniProt is too"),
+    (
+        {"dataset": {"proteins": None, "uniprot": {"reviewed": None}}},
+        "dataset.uniprot.query: all of UniProt is too",
+    ),
+    ({"dataset": {"uniprot": {"query": "kinase"}}}, "dataset.uniprot.query: selects entries of a"),
+    (
+        {"dataset": {"uniprot": {"taxonomy": 9606}}},
+        "dataset.uniprot.taxonomy: selects entries of a download, and dataset.proteins is a file",
+    ),
     ({"dataset": {"uniprot": {"taxonomy": "9606"}}}, "dataset.uniprot.taxonomy: '9606' is text"),
     ({"dataset": {"labels": {"columns": ["part"]}}}, "dataset.labels.columns[0]: the label 'part'"),
     ({"dataset": {"labels": {"separator": ";"}}}, "dataset.labels.separator: applies to names"),
@@ -337,6 +345,7 @@ def test_faults_name_the_key_and_the_fix(change, words):
 
 
 GOOD = [
+    ({"dataset": {"uniprot": {"reviewed": None}}}, ("dataset", "uniprot", "reviewed"), None),
     ({"training": {"epochs": 20.0}}, ("training", "epochs"), 20),
     ({"training": {"learning_rate": "1e-3"}}, ("training", "learning_rate"), 0.001),
     ({"training": {"epochs": "1e2"}}, ("training", "epochs"), 100),

@@ -154,14 +154,15 @@ def test_the_authors_validation_is_shared_between_val_and_cal(safe):
 
 @pytest.mark.parametrize("safe", [False, True])
 def test_the_authors_calibration_is_kept(safe):
-    """Similar to the calibration is the second training protein."""
+    """Similar to the calibration is the second training protein, to the validation the last cal."""
     names = np.array(["train", "train", "val", "cal", "test"], dtype=object)
     values = np.repeat(names, 4)
-    homology = Homology(graph(20, np.array([(1, 12)])), np.ones((20, 1)), np.arange(20))
+    homology = Homology(graph(20, np.array([(1, 12), (8, 15)])), np.ones((20, 1)), np.arange(20))
     settings = SplitSettings(mode="predefined", folds=1)
     parts = author_parts(homology, author_folds(values, settings), safe, settings)[:, 0]
     expected = np.repeat([TRAIN, TRAIN, VAL, CAL, TEST], 4)
-    expected[1] = REMOVED if safe else TRAIN
+    if safe:
+        expected[[1, 15]] = REMOVED
     assert parts.tolist() == expected.tolist()
 
 
@@ -274,6 +275,14 @@ def test_a_new_protein_between_two_partitions_is_kept_where_they_agree():
     assert parts[2].tolist() == [REMOVED, REMOVED, TRAIN]
 
 
+def test_a_new_protein_is_in_the_test_of_one_fold_only():
+    """Each of its neighbours is removed from the fold of which the other is test."""
+    homology = Homology(graph(3, np.array([(0, 2), (1, 2)])), np.ones((3, 1)), np.arange(3))
+    base = np.array([[TEST, REMOVED], [REMOVED, TEST], [NEW, NEW]], dtype=np.uint8)
+    parts = extend_assignment(homology, base, SplitSettings(folds=2))
+    assert parts.tolist() == [[TEST, REMOVED], [REMOVED, TEST], [TEST, REMOVED]]
+
+
 def test_new_families_go_where_there_is_room():
     n = 90
     homology = Homology(graph(n), np.ones((n, 1)), np.arange(n))
@@ -296,6 +305,9 @@ def test_the_base_is_read_by_id_and_checked(tmp_path):
         read_base(path, np.array(["sp|a|A", "sp|b|B"], dtype=object), 2)
     with pytest.raises(HaloError, match="more than 1 fold"):
         read_base(path, np.array(["a"], dtype=object), 1)
+    table[:0].to_csv(tmp_path / "none.csv", index=False)
+    with pytest.raises(HaloError, match=r"none\.csv: holds no protein; fix split\.base"):
+        read_base(tmp_path / "none.csv", np.array(["a"], dtype=object), 2)
     pd.read_csv(path).replace("val", "vla").to_csv(path, index=False)
     with pytest.raises(HaloError, match="a has the unknown part 'vla'"):
         read_base(path, np.array(["a"], dtype=object), 2)

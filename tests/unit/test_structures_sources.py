@@ -84,7 +84,7 @@ def test_patterns_that_cannot_work_are_refused(pattern):
         NamePattern(pattern)
 
 
-def test_the_newest_version_with_all_its_fragments_is_taken():
+def test_the_newest_version_with_the_most_fragments_is_taken(caplog):
     pattern = NamePattern("AF-{accession}-F{fragment}-model_v{version}.*")
     files = [
         "AF-P1-F1-model_v4.pdb",
@@ -92,7 +92,6 @@ def test_the_newest_version_with_all_its_fragments_is_taken():
         "AF-P1-F1-model_v10.pdb",
         "AF-P1-F1-model_v10.cif",
         "AF-P1-F2-model_v4.pdb",
-        "AF-P1-F3-model_v4.pdb",
     ]
     names = {file: pattern.read(file) for file in files}
     assert files_by_fragment(names, None) == {
@@ -101,8 +100,17 @@ def test_the_newest_version_with_all_its_fragments_is_taken():
             2: ["AF-P1-F2-model_v10.pdb"],
         }
     }
-    assert list(files_by_fragment(names, 4)["P1"]) == [1, 2, 3]
+    assert list(files_by_fragment(names, 4)["P1"]) == [1, 2]
     assert files_by_fragment(names, 5) == {}
+    assert not caplog.messages
+    part = {
+        file: pattern.read(file) for file in ("AF-P1-F1-model_v11.pdb", "AF-P2-F1-model_v4.pdb")
+    }
+    chosen = files_by_fragment(names | part, None)
+    assert chosen["P1"] == files_by_fragment(names, None)["P1"]
+    assert list(chosen["P2"]) == [1]
+    assert "P1, of which version 11 has 1 and version 10 has 2" in caplog.text
+    assert list(files_by_fragment(names | part, 11)["P1"]) == [1]
 
 
 # -------------------------------------------------------------------------- folders
@@ -295,6 +303,19 @@ def test_several_archives_by_wildcard(tmp_path):
     files = open_archive(source, frozenset(SEQUENCES), tmp_path / "cache")
     for name, sequence in SEQUENCES.items():
         assert files.find(name, sequence).fragments[0][0].letters == sequence
+
+
+def test_files_of_one_name_in_several_archives_are_all_tried(tmp_path):
+    """The first tar has a model of another sequence under this name."""
+    name, sequence = next(iter(SEQUENCES.items()))
+    for number, letters in enumerate((sequence[::-1], sequence)):
+        folder = tmp_path / f"models{number}"
+        folder.mkdir()
+        (folder / f"AF-{name}-F1-model_v4.pdb").write_bytes(model_pdb(letters))
+        tar_of(tmp_path / f"part{number}.tar", folder)
+    source = {"kind": "archive", "path": str(tmp_path / "part*.tar")}
+    _, notes = job({name: sequence}, tmp_path, sources=[source])
+    assert notes[name].status == "ok"
 
 
 def test_archives_that_are_cut_off_or_packed_are_refused(tmp_path):

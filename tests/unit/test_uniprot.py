@@ -179,12 +179,32 @@ def test_components_of_go(tmp_path):
         ("x.json", '{"results": []}', "holds no entry"),
         ("x.json", "[]", "holds no entry"),
         ("x.jsonl", json.dumps(ENTRIES[0]) + '\n{"primary', "line 2 is not readable"),
+        ("x.json", f"{json.dumps({'results': ENTRIES})}\n\n" * 2, "line 3: more after the end"),
+        ("x.json", f"{json.dumps(ENTRIES)}\n" * 2, "line 2: more after the end of the JSON"),
     ],
 )
 def test_files_that_are_something_else(tmp_path, name, content, words):
     (tmp_path / name).write_text(content)
     with pytest.raises(HaloError, match=rf"{name}: .*{words}"):
         labelled(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("reviewed", "used"), [(True, {"P1", "P3"}), (False, {"P2", "P3"}), (None, {"P1", "P2", "P3"})]
+)
+def test_entries_of_a_file_that_are_not_asked_for_are_rejected(tmp_path, reviewed, used):
+    """Those of which the file does not say whether they are reviewed are used."""
+    nucleus = "SUBCELLULAR LOCATION: Nucleus {ECO:0000269}."
+    states = [("P1", "MKVA", "reviewed"), ("P2", "MKVC", "unreviewed"), ("P3", "MKVD", "")]
+    (tmp_path / "x.tsv").write_text(
+        "Entry\tSequence\tReviewed\tSubcellular location [CC]\n"
+        + "".join(f"{id}\t{sequence}\t{state}\t{nucleus}\n" for id, sequence, state in states)
+    )
+    settings = DatasetSettings(uniprot=UniprotSettings(reviewed=reviewed))
+    proteins, rejected = ingest(tmp_path / "x.tsv", None, settings)
+    assert set(proteins.ids) == used
+    assert {record.id for record in rejected} == {"P1", "P2", "P3"} - used
+    assert all("uniprot.reviewed is" in record.detail for record in rejected)
 
 
 # -- terms ----------------------------------------------------------------------------------
@@ -410,8 +430,3 @@ def test_a_server_that_does_not_answer(tmp_path):
     settings = UniprotSettings(base_url="http://127.0.0.1:9")
     with pytest.raises(HaloError, match="cannot be asked"):
         download_entries(settings, tmp_path / "x.jsonl.gz")
-
-
-def test_all_of_uniprot_is_refused():
-    assert UniprotSettings(reviewed=None).faults()
-    assert not UniprotSettings().faults()

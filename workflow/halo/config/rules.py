@@ -133,6 +133,32 @@ def _test_set_and_mode(config: RunConfig) -> Iterator[Fault]:
 
 
 @reads("dataset")
+def _query_or_file(config: RunConfig) -> Iterator[Fault]:
+    """UniProt is asked for a part of it, and what selects entries there is not lost on a file."""
+    dataset = config.dataset
+    for path, section in ((("dataset",), dataset), (("dataset", "test"), dataset.test)):
+        if section is None or section.uniprot is None:
+            continue
+        above, given = (*path, "uniprot"), section.uniprot
+        name = "proteins" if section.proteins is not None else "url"
+        if section.proteins is None and section.url is None:
+            if not given.search:
+                yield Fault(
+                    (*above, "query"),
+                    "all of UniProt is too much; give a query, a taxonomy or reviewed: true",
+                )
+            continue
+        for key in ("query", "taxonomy"):
+            if getattr(given, key) is not None:
+                yield Fault(
+                    (*above, key),
+                    f"selects entries of a download, and {'.'.join(path)}.{name} is a file, of "
+                    "which all entries are used; select them when you download the file, and "
+                    f"leave out {key}, or leave out {name}",
+                )
+
+
+@reads("dataset")
 def _columns(config: RunConfig) -> Iterator[Fault]:
     """No column has two meanings."""
     dataset = config.dataset

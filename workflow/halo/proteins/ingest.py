@@ -148,6 +148,9 @@ def ingest(
             wanted[f"dataset.groups.{name}.evidence"] = group.evidence
     require_columns(path, records, wanted)
     table, parts = _labelled(path, labels_path, records, settings, group_paths or {})
+    if settings.uniprot is not None and settings.uniprot.reviewed is not None:
+        unwanted = _review_faults(table, records, settings.uniprot.reviewed)
+        parts[0] = replace(parts[0], faults=parts[0].faults | unwanted)
     proteins, rejected = _checked(table, parts, settings, partitioned)
     rejected = [replace(record, file=str(path)) for record in rejected]
     if not len(proteins):
@@ -438,6 +441,20 @@ def identity_faults(table: pd.DataFrame) -> Faults:
         else:
             first[name] = line
     return faults
+
+
+def _review_faults(table: pd.DataFrame, records: pd.DataFrame, reviewed: bool) -> Faults:
+    """Faults of UniProt's entries that ``uniprot.reviewed`` leaves out.
+
+    An entry is used if its file does not say whether it is reviewed.
+    """
+    other, database = ("no", "TrEMBL") if reviewed else ("yes", "Swiss-Prot")
+    lines = set(records.loc[records["reviewed"] == other, LINE])
+    detail = (
+        f"of {database}, but uniprot.reviewed is {str(reviewed).lower()}; null uses all entries"
+    )
+    fault = ("not reviewed" if reviewed else "reviewed", detail)
+    return {row: fault for row, line in enumerate(table[LINE]) if line in lines}
 
 
 def sequence_faults(

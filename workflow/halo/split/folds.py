@@ -146,8 +146,9 @@ def author_parts(
 ) -> np.ndarray:
     """Parts by the authors' partitions, with a validation set: uint8 [n_records, n_folds].
 
-    With `safe`, proteins similar to the test are removed from training and validation, and
-    proteins similar to the authors' validation are removed from training. The test is unchanged.
+    With `safe`, proteins similar to the test are removed from the other parts, those similar to
+    the authors' validation from calibration and training, and those similar to the calibration
+    from training. The test is unchanged.
     """
     columns = [
         _author_fold_parts(homology, fold, safe, settings, number)
@@ -168,6 +169,8 @@ def _author_fold_parts(
     val, cal, train = (
         records & ~excluded[homology.sequence_of] for records in (fold.val, fold.cal, fold.train)
     )
+    if safe:
+        cal &= ~homology.with_similar(homology.having(val))[homology.sequence_of]
     held_out = homology.having(val | cal)
     if safe:
         train &= ~homology.with_similar(held_out)[homology.sequence_of]

@@ -62,6 +62,8 @@ def read_base(path: Path, ids: np.ndarray, n_folds: int) -> np.ndarray:
             f"{path}: has more than {n_folds} fold(s), or an id twice; fix split.base or "
             "split.folds"
         )
+    if base.empty:
+        raise HaloError(f"{path}: holds no protein; fix split.base, or set it to null")
     codes = columns.map(lambda part: PARTS.index(part) if part in PARTS else NEW)
     unknown = np.argwhere((codes == NEW).to_numpy())
     if len(unknown):
@@ -141,7 +143,8 @@ def extend_assignment(homology: Homology, base: np.ndarray, settings: SplitSetti
     Each fold is treated separately. A new sequence takes the most frequent part of its assigned
     neighbours in the similarity graph, and passes it on to its own unassigned neighbours. If it is
     then similar to a sequence in another part, it is removed from that fold; of two similar new
-    ones, one is removed. New groups without a similar sequence in the base are assigned as a
+    ones, one is removed. If it would be the test of several folds, it is that of the first, and
+    removed from the others. New groups without a similar sequence in the base are assigned as a
     whole, to the parts that are below their share.
 
     Parameters
@@ -163,6 +166,9 @@ def extend_assignment(homology: Homology, base: np.ndarray, settings: SplitSetti
         a, b = column[edges].T
         clash = edges[(a != b) & (a != REMOVED) & (b != REMOVED)]
         column[cover(clash, fixed=~new)] = REMOVED
+    # The neighbours that it takes the part of can differ by fold, as one is removed from some.
+    tests = parts == TEST
+    parts[tests & (tests.cumsum(axis=1) > 1) & new[:, None]] = REMOVED
     return parts
 
 

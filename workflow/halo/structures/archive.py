@@ -4,9 +4,10 @@ import hashlib
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from halo.arrays import DamagedArrays, open_arrays
 from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import atomic_path
-from halo.structures.files import Files, select_names
+from halo.structures.files import FileName, Files, select_names
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError
 from halo.structures.settings import SourceSettings
 
@@ -61,37 +62,46 @@ def archives(pattern: str) -> list[Path]:
 
 def _files(
     settings: SourceSettings,
-    archives: Iterable[tuple[Path, Index]],
+    archives: Sequence[tuple[Path, Index]],
     wanted: frozenset[str] | None,
 ) -> Files:
+    listed = chain.from_iterable(_listed(index) for _, index in archives)
+    told = select_names(settings.pattern, listed, wanted, settings.path)
+    # Of millions, those of this job. The tar is part of the key, as several can have a file of the
+    # same name, with models of different sequences.
     places: dict[str, tuple[Path, str, int, int]] = {}
+    names: dict[str, FileName] = {}
     for path, index in archives:
         status = path.stat()
         version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-        listed = (name.decode("utf-8", "replace") for name in index.name.tolist())
-        rows = zip(listed, index.offset.tolist(), index.size.tolist(), strict=True)
+        rows = zip(_listed(index), index.offset.tolist(), index.size.tolist(), strict=True)
         for name, offset, size in rows:
-            places.setdefault(name, (path, version, offset, size))
-    names = select_names(settings.pattern, places, wanted, settings.path)
-    places = {file: places[file] for file in names}  # of millions, those of this job
+            if name in told:
+                file = f"{path.name}/{name}"
+                places[file], names[file] = (path, version, offset, size), told[name]
 
     def text(file: str) -> bytes:
         path, _, offset, size = places[file]
         if size > MAX_BYTES:
-            raise TooLargeError(f"{path}: {file} is larger than {MAX_BYTES >> 20} MiB")
+            raise TooLargeError(f"{path.parent}/{file} is larger than {MAX_BYTES >> 20} MiB")
         try:
             with path.open("rb") as archive:
                 data = os.pread(archive.fileno(), size, offset)
         except OSError as error:
             raise StructureError(f"{path}: not readable ({error.strerror})") from None
         if len(data) < size:
-            raise StructureError(f"{path}: {file} is truncated; get the archive again")
+            raise StructureError(f"{path.parent}/{file} is truncated; get the archive again")
         return data
 
     def stamp(file: str) -> str:
         return f"{places[file][1]} {places[file][2]}"
 
-    return Files(names, settings.version, text, settings.path, stamp)
+    return Files(names, settings.version, text, str(Path(settings.path).parent), stamp)
+
+
+def _listed(index: Index) -> Iterator[str]:
+    """Names of the files of a tar."""
+    return (name.decode("utf-8", "replace") for name in index.name.tolist())
 
 
 def read_index(path: Path, cache: Path) -> Index:

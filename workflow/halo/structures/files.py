@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from halo.cli import log
 from halo.errors import HaloError
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expand, parse_structure
 from halo.structures.settings import SourceSettings, pattern_fault
@@ -231,20 +232,43 @@ def files_by_fragment(
 ) -> dict[str, dict[int, list[str]]]:
     """Files of the latest or the given version, by accession and fragment.
 
-    All fragments of a protein have the same version. mmCIF is preferred to BinaryCIF and PDB, then
-    the order of names decides.
+    All fragments of a protein have the same version: the latest of those with the most fragments,
+    as a newer one with fewer may be a part of a download. mmCIF is preferred to BinaryCIF and PDB,
+    then the order of names decides.
     """
-    newest: dict[str, int] = {}
+    fragments: dict[str, dict[int, set[int]]] = {}
     for told in names.values():
         number = int(told.version or 0)
         if version is None or number == version:
-            newest[told.accession] = max(newest.get(told.accession, 0), number)
+            of_version = fragments.setdefault(told.accession, {})
+            of_version.setdefault(number, set()).add(told.fragment)
+    newest = {
+        accession: max(of_version, key=lambda number: (len(of_version[number]), number))
+        for accession, of_version in fragments.items()
+    }
+    _warn_of_incomplete(fragments, newest)
     chosen: dict[str, dict[int, list[str]]] = {}
     for name in sorted(names, key=lambda name: (_order(name), name)):
         told = names[name]
         if newest.get(told.accession) == int(told.version or 0):
             chosen.setdefault(told.accession, {}).setdefault(told.fragment, []).append(name)
     return chosen
+
+
+def _warn_of_incomplete(
+    fragments: Mapping[str, Mapping[int, set[int]]], used: Mapping[str, int]
+) -> None:
+    """Warn of versions that are newer than those used, and have fewer fragments."""
+    passed = sorted(name for name, number in used.items() if number < max(fragments[name]))
+    if passed:
+        first, newer = passed[0], max(fragments[passed[0]])
+        log.warning(
+            "%s proteins have a newer version with fewer fragments, which is not used; the first: "
+            "%s, of which version %s has %s and version %s has %s. Complete the newer one, or set "
+            "its version in structures.sources",
+            *(f"{len(passed):,}", first, newer, len(fragments[first][newer]), used[first]),
+            len(fragments[first][used[first]]),
+        )
 
 
 def _order(name: str) -> int:

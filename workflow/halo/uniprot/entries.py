@@ -100,7 +100,10 @@ def read_entries(path: Path) -> Iterator[Entry]:
                     if not (isinstance(entry, dict) and HEADER in entry)
                 )
                 return
-            whole = _json(path, 1, start + file.read()) if whole is None else whole
+            if whole is None:
+                whole = _json(path, 1, start + file.read())
+            else:
+                _require_end(path, file)
         except UnicodeDecodeError as error:
             raise HaloError(f"{path}: not readable as JSON ({error}); download it again") from None
     results = whole.get("results") if isinstance(whole, dict) else whole
@@ -108,6 +111,16 @@ def read_entries(path: Path) -> Iterator[Entry]:
         raise HaloError(f"{path}: not UniProt's JSON, it has no list of results")
     for number, entry in enumerate(results, start=1):
         yield _entry(path, number, entry)
+
+
+def _require_end(path: Path, lines: Iterable[str]) -> None:
+    """Require that only blank `lines` follow the first one, which is a whole JSON."""
+    for number, line in enumerate(lines, start=2):
+        if line.strip():
+            raise HaloError(
+                f"{path}: line {number}: more after the end of the JSON in line 1, as of several "
+                "pages; join their `results` in one list"
+            )
 
 
 def _json(path: Path, line: int, text: str) -> Any:

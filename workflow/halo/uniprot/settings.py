@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from halo.settings import URL, Faults, setting
+from halo.settings import URL, setting
 
 # Evidence codes of GO for experiments, by one protein and by many.
 GO_EXPERIMENTS = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP")
@@ -20,10 +20,15 @@ class UniprotSettings:
         min_length=1,
     )
     taxonomy: int | None = setting(
-        None, "only proteins of this taxon and its descendants, such as 9606; null for all", ge=1
+        None,
+        "only proteins of this taxon and its descendants, such as 9606; null for all, or if "
+        "dataset.proteins is a file from UniProt",
+        ge=1,
     )
     reviewed: bool | None = setting(
-        True, "only entries of Swiss-Prot (true), only of TrEMBL (false), or both (null)"
+        True,
+        "only entries of Swiss-Prot (true), only of TrEMBL (false), or both (null); entries of a "
+        "file that does not say which they are count as both",
     )
     evidence: tuple[str, ...] = setting(
         ("ECO:0000269",),
@@ -60,9 +65,3 @@ class UniprotSettings:
         if self.reviewed is not None:
             parts.append(f"(reviewed:{str(self.reviewed).lower()})")
         return " AND ".join(parts)
-
-    def faults(self) -> Faults:
-        """Faults of combinations of keys."""
-        if self.search:
-            return []
-        return [("query", "all of UniProt is too much; give a query, a taxonomy or reviewed: true")]
