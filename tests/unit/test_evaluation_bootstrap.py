@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from halo.evaluation.bootstrap import GroupBootstrap, estimate
+from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
 from halo.evaluation.metrics import decision_replicates, probability_replicates
 
 PROPENSITY = np.array([-0.5, -1.0, -1.5, -2.5])  # logit of each label
@@ -103,6 +103,12 @@ def test_a_biased_metric_is_corrected():
     error = replicates.overall["calibration_error"]
     assert estimate(error)["low"] > 0.02
     assert estimate(error, biased=True)["low"] < 0.02
+
+
+def test_a_value_that_is_not_defined_is_none():
+    assert reported(0.12345678) == 0.123457
+    assert reported(np.nan) is None
+    assert reported(np.inf) is None
 
 
 def test_one_group_has_no_spread():

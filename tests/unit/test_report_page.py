@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
-from halo.files import read_json
+from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.files import read_json, write_json
 from halo.model_key import ModelKey
 from halo.report import formatting
+from halo.report.figures import _group_figures
 from halo.report.inputs import RunResults
 from halo.report.page import render
+from halo.report.style import style
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run, read_results, write_evaluation
 
@@ -210,6 +213,33 @@ def test_a_small_run_without_a_network(tmp_path, page):
     assert "majority against homology" in small.text
     assert "The test is small: 2" in small.text
     assert "The test is small" not in page.text
+
+
+def test_a_group_without_a_label_in_the_test(results, tmp_path):
+    """All of its labels are known, and no test protein has one."""
+    run = make_run(tmp_path, n=75, n_folds=2, seeds=(1,), grouped=True)
+    group = run.proteins.further[1]
+    columns = slice(group.first, group.first + len(group.labels))
+    labels, known = run.proteins.labels.copy(), run.proteins.known.copy()
+    labels[:, columns], known[:, columns] = 0, True
+    proteins = replace(run.proteins, labels=labels, known=known)
+    metrics, table = evaluate(
+        proteins, run.assignments.set_index("id"), run.models, {}, EvaluationSettings(resamples=20)
+    )
+    write_json(tmp_path / "metrics.json", metrics)
+    own = metrics["label_groups"][group.name]
+    assert own["labels_averaged"] == []
+    own["methods"]["halo"]["conformal"] = {"nominal": 0.9, "observed": None, "size": 1.0}
+    few = replace(results, metrics=results.metrics | {"label_groups": {group.name: own}})
+    with style():
+        drawn = list(_group_figures(replace(few, predictions=table), group.name, own))
+        for figure in drawn:
+            figure.figure.canvas.draw()
+    assert [figure.name for figure in drawn] == [
+        f"threshold_sweep_{group.name}",
+        f"calibration_{group.name}",
+    ]  # fmt: skip
+    assert "an observed one of –" in Page(without_figures(few)).text
 
 
 def test_ids_of_a_figure_get_its_name():

@@ -80,6 +80,6 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
     return {"value": reported(value), "low": reported(low), "high": reported(high)}
 
 
-def reported(value: float) -> float:
-    """`value` rounded to the decimals that are the same on all machines."""
-    return round(float(value), DIGITS)
+def reported(value: float) -> float | None:
+    """`value` rounded to the decimals that are the same on all machines; None if not finite."""
+    return round(float(value), DIGITS) if np.isfinite(value) else None
