@@ -175,6 +175,19 @@ def test_losses_are_shown_as_openly_as_wins():
     assert "*DeepLoc 2.0 ProtT5*, published (Thumuluri 2022" in text
 
 
+def test_a_value_without_an_interval_is_neither_better_nor_worse():
+    alone = run()
+    for content in (alone.metrics["methods"], alone.metrics["differences"]):
+        for method in content.values():
+            for estimate in method["overall"].values():
+                estimate.update(low=None, high=None)
+    runs = {"mine": alone}
+    text = markdown(runs, long_table(runs, read_published(PUBLISHED)))
+    assert "| worse | 0.400 |" in text
+    assert "| 0.100: interval not defined |" in text
+    assert not re.search("nan|: better|: worse|: not different", text)
+
+
 def test_published_figures_name_their_source():
     table = read_published(PUBLISHED)
     assert (table["source"].str.len() > 5).all()

@@ -111,11 +111,11 @@ def test_a_value_that_is_not_defined_is_none():
     assert reported(np.inf) is None
 
 
-def test_one_group_has_no_spread():
+def test_one_group_has_no_interval():
     bootstrap = GroupBootstrap(np.zeros(5), 10, 1)
     truth = np.array([[1], [0], [1], [1], [0]], dtype=bool)
     found = estimate(decision_replicates(truth, ~truth, bootstrap).overall["exact_match"])
-    assert found == {"value": 0, "low": 0, "high": 0}
+    assert found == {"value": 0, "low": None, "high": None}
     for undefined in (np.full(11, np.nan), [0.5, np.nan, np.nan], [np.nan, 0.5, 0.5]):
         assert estimate(np.array(undefined)) == {"value": None, "low": None, "high": None}
     assert bootstrap.n_groups == pytest.approx(1)

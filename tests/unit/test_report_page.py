@@ -238,8 +238,19 @@ def test_a_group_without_a_label_in_the_test(results, tmp_path):
     assert [figure.name for figure in drawn] == [
         f"threshold_sweep_{group.name}",
         f"calibration_{group.name}",
-    ]  # fmt: skip
+    ]
     assert "an observed one of –" in Page(without_figures(few)).text
+
+
+def test_a_difference_without_an_interval(results):
+    metrics = deepcopy(results.metrics)
+    for estimate in metrics["differences"]["homology"]["overall"].values():
+        estimate.update(value=0.25, low=None, high=None)
+    found = Page(without_figures(results, metrics=metrics)).text
+    assert (
+        "against homology: not defined.\nIts macro-F1 differs by +0.250,\nits MCC by +0.250.\n"
+        in found
+    )
 
 
 def test_ids_of_a_figure_get_its_name():

@@ -75,14 +75,15 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
                 value = float(row.value)
                 rows.append({"run": name, "method": row.method, "metric": row.metric}
                             | {"value": value, "source": source})  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"source": ""})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _measured_rows(name: str, run: Measured) -> Iterator[dict[str, Any]]:
     for method, results in run.metrics["methods"].items():
         differences = run.metrics["differences"].get(method, {}).get("overall", {})
         for metric in METRICS:
-            row = {"run": name, "method": method, "metric": metric, **results["overall"][metric]}
+            row = {"run": name, "method": method, "metric": metric, "source": ""}
+            row |= results["overall"][metric]
             if metric in differences:
                 difference = differences[metric]
                 row |= {
@@ -128,6 +129,11 @@ def _section(name: str, run: Measured, rows: pd.DataFrame) -> str:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
+    """The value and its interval, which a test of one homology group does not have."""
+    if pd.isna(value):
+        return "–"
+    if pd.isna(low):
+        return f"{value:.3f}"
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
@@ -136,5 +142,7 @@ def _verdict(row: pd.Series) -> str:
     if pd.isna(row["difference"]):
         return ""
     low, high = row["difference_low"], row["difference_high"]
+    if pd.isna(low):
+        return f"{_with_interval(row['difference'], low, high)}: interval not defined"
     word = "better" if low > 0 else "worse" if high < 0 else "not different"
     return f"{_with_interval(row['difference'], low, high)}: {word}"

@@ -105,6 +105,8 @@ def headline(method: str, overall: Mapping[str, Estimate]) -> str:
         metric = overall[name]
         if metric["value"] is None:
             return "not defined"
+        if metric["low"] is None:
+            return f"{metric['value']:.3f}"
         return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
     return (
