@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
@@ -17,6 +18,7 @@ from halo.report import formatting
 from halo.report.figures import _group_figures
 from halo.report.inputs import RunResults
 from halo.report.page import render
+from halo.report.plots_results import confusion
 from halo.report.style import style
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run, read_results, write_evaluation
@@ -240,6 +242,28 @@ def test_a_group_without_a_label_in_the_test(results, tmp_path):
         f"calibration_{group.name}",
     ]
     assert "an observed one of –" in Page(without_figures(few)).text
+
+
+def test_labels_that_go_together_are_known():
+    """Of the proteins with a and a known b all have b; of none with b is c known."""
+    predictions = pd.DataFrame(
+        {
+            "method": "halo",
+            "labels": ["a;b"] * 2 + ["a"] * 8,
+            "unknown": ["c"] * 2 + ["b"] * 8,
+            "decisions": "a",
+        }
+    )
+    metrics = {"main": "halo", "labels_averaged": ["a", "b", "c"]}
+    metrics["support"] = {"a": 10, "b": 2, "c": 0}
+    with style():
+        together, predicted = (
+            confusion(predictions, metrics, column).axes[0].collections[0].get_array()
+            for column in ("labels", "decisions")
+        )
+    assert together[0].tolist() == [1, 1, 0]
+    assert together[1].tolist() == [1, 1, None]
+    assert predicted[:2].tolist() == [[1, 0, 0]] * 2
 
 
 def test_a_difference_without_an_interval(results):

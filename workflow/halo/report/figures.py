@@ -122,7 +122,7 @@ def _finetuning_figures(run: RunResults) -> Iterator[Drawn]:
 
 def _group_figures(run: RunResults, group: str, metrics: Mapping[str, Any]) -> Iterator[Drawn]:
     """The figures of results of a further group of labels, with the name of the group."""
-    columns = {f"{name}:{group}": name for name in ("labels", "decisions")}
+    columns = {f"{name}:{group}": name for name in ("labels", "unknown", "decisions")}
     predictions = run.predictions.drop(columns=list(columns.values())).rename(columns=columns)
     for drawn in _result_figures(metrics, predictions):
         if drawn.name in OF_GROUPS:
@@ -174,7 +174,8 @@ def _label_figures(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Ite
     yield Drawn(
         "cooccurrence",
         "Labels that go together",
-        "Of 100 test proteins that have the label of a row, so many also have that of a column.",
+        "Of 100 test proteins that have the label of a row, so many also have that of a column, "
+        "where it is known.",
         plots_results.confusion(predictions, metrics, "labels"),
     )
     yield Drawn(

@@ -115,15 +115,29 @@ def confusion(predictions: pd.DataFrame, metrics: Mapping[str, Any], column: str
     """Of the proteins that truly have a row's label, the share with a column's label.
 
     `column` says where that one is taken from: ``labels``, the truth, or ``decisions``,
-    the predictions of the main method.
+    the predictions of the main method. True labels are counted among the proteins of which the
+    column's label is known.
     """
     labels = shown_labels(metrics)
     table = predictions[predictions["method"] == metrics["main"]]
     truth, other = membership(table["labels"], labels), membership(table[column], labels)
-    shares = truth.T.astype(float) @ other / np.maximum(truth.sum(axis=0), 1)[:, None]
+    counted = np.ones_like(truth)
+    if column == "labels":
+        counted = ~membership(table["unknown"], labels)
+    shares = shares_of(truth, other, counted)
     figure = new_figure(1.3 + 0.34 * len(labels))
     _heat_map(figure.subplots(), shares, labels)
     return figure
+
+
+def shares_of(truth: np.ndarray, other: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Of the proteins with the label of a row, the share with that of a column; NaN of none.
+
+    All are bool [n, labels]; a protein is in a column where it is `counted` there.
+    """
+    of_row = truth.T.astype(float)
+    both, number = of_row @ (other & counted), of_row @ counted
+    return np.divide(both, number, out=np.full_like(both, np.nan), where=number > 0)
 
 
 def membership(joined: pd.Series, labels: list[str]) -> np.ndarray:
