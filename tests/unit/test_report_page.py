@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -242,6 +243,21 @@ def test_a_group_without_a_label_in_the_test(results, tmp_path):
         f"calibration_{group.name}",
     ]
     assert "an observed one of –" in Page(without_figures(few)).text
+
+
+def test_labels_of_a_protein_are_counted_where_all_are_known(results, page):
+    assert "labels are known" not in page.text
+    labels, known = results.proteins.labels.copy(), np.ones_like(results.proteins.known)
+    labels[:2], labels[2:] = [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]
+    known[2:, 1:] = False
+    some = replace(results, proteins=replace(results.proteins, labels=labels, known=known))
+    assert (
+        "has 2.00 of them on average, and 0.0 % have one, counted in 2 proteins of which all "
+        "labels are known.\n"
+    ) in Page(without_figures(some)).text
+    known[:2, 4] = False
+    none = replace(results, proteins=replace(results.proteins, labels=labels, known=known))
+    assert "5 labels; no protein has all of them known.\n" in Page(without_figures(none)).text
 
 
 def test_labels_that_go_together_are_known():
