@@ -164,8 +164,10 @@ def markdown(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def estimate(found: dict[str, float]) -> str:
-    """A value with its interval."""
+def estimate(found: dict[str, float | None]) -> str:
+    """A value with its interval, which a single homology group does not have."""
+    if found["low"] is None:
+        return f"{found['value']:.3f}"
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 

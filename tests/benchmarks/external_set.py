@@ -186,6 +186,8 @@ def main() -> None:
     for name, result in results.items():
         cells = " | ".join(
             f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+            if one["low"] is not None  # a single homology group has no interval
+            else f"{one['value']:.3f}"
             for one in result["overall"].values()
         )
         print(f"| {name} | {result['proteins']:,} | {result['groups']:,} | {cells} |")

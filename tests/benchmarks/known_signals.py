@@ -206,6 +206,8 @@ def text_of(found: Mapping[str, float | None] | None) -> str:
     """A value with its interval; a dash if there is none."""
     if found is None or found["value"] is None:
         return "–"
+    if found["low"] is None:  # of a single protein
+        return f"{found['value']:.2f}"
     return f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
 

@@ -105,6 +105,8 @@ def estimate_text(estimate: dict[str, float | None]) -> str:
     """A value with its interval."""
     if estimate["value"] is None:
         return "–"
+    if estimate["low"] is None:  # of a single homology group
+        return f"{estimate['value']:.3f}"
     return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
 
 

@@ -15,8 +15,14 @@ from halo.cli import Progress
 from halo.code_digest import code_digest
 from halo.download import download
 from halo.errors import HaloError
-from halo.files import atomic_path, sha256_of_file
+from halo.files import atomic_path, sha256_of_file, write_json
 from halo.proteins.plan import disk_bytes
+
+
+def test_json_holds_no_nan(tmp_path):
+    with pytest.raises(ValueError, match=r"a\.json: .*; write None where"):
+        write_json(tmp_path / "a.json", {"value": float("nan")})
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_exception_leaves_the_old_file(tmp_path):

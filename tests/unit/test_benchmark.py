@@ -175,12 +175,44 @@ def test_losses_are_shown_as_openly_as_wins():
     assert "*DeepLoc 2.0 ProtT5*, published (Thumuluri 2022" in text
 
 
+def test_a_value_without_an_interval_is_neither_better_nor_worse():
+    alone = run()
+    for content in (alone.metrics["methods"], alone.metrics["differences"]):
+        for method in content.values():
+            for estimate in method["overall"].values():
+                estimate.update(low=None, high=None)
+    runs = {"mine": alone}
+    text = markdown(runs, long_table(runs, read_published(PUBLISHED)))
+    assert "| worse | 0.400 |" in text
+    assert "| 0.100: interval not defined |" in text
+    assert not re.search("nan|: better|: worse|: not different", text)
+
+
 def test_published_figures_name_their_source():
     table = read_published(PUBLISHED)
     assert (table["source"].str.len() > 5).all()
     assert pd.to_numeric(table["value"]).between(0, 1).all()
     with pytest.raises(HaloError, match=r"the columns .*source.* are missing"):
         read_published(ROOT / "resources/demo/proteins.csv")
+
+
+@pytest.mark.parametrize("value", ["", "0.66±0.01", "nan"])
+def test_a_published_value_that_is_no_number(tmp_path, value):
+    file = tmp_path / "published.csv"
+    file.write_text(
+        "dataset,method,metric,value,sd,labels,split,source\n"
+        f"hpa,A,macro_f1,0.5,,10,,x\nhpa,B,macro_f1,{value},,10,,x\n",
+        encoding="utf-8",
+    )
+    words = rf"published\.csv, line 3: the value '{value}' is no number; write one such as 0\.66"
+    with pytest.raises(HaloError, match=words):
+        read_published(file)
+
+
+def test_a_data_set_without_published_figures():
+    words = r"runs\.mine\.published: .* of 'deeploc-2'; correct the name, one of .*deeploc2, hpa"
+    with pytest.raises(HaloError, match=words):
+        long_table({"other": run(), "mine": run("deeploc-2")}, read_published(PUBLISHED))
 
 
 def test_the_figure_shows_every_method(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from halo.evaluation.bootstrap import GroupBootstrap, estimate
+from halo.evaluation.bootstrap import GroupBootstrap, estimate, reported
 from halo.evaluation.metrics import decision_replicates, probability_replicates
 
 PROPENSITY = np.array([-0.5, -1.0, -1.5, -2.5])  # logit of each label
@@ -105,11 +105,17 @@ def test_a_biased_metric_is_corrected():
     assert estimate(error, biased=True)["low"] < 0.02
 
 
-def test_one_group_has_no_spread():
+def test_a_value_that_is_not_defined_is_none():
+    assert reported(0.12345678) == 0.123457
+    assert reported(np.nan) is None
+    assert reported(np.inf) is None
+
+
+def test_one_group_has_no_interval():
     bootstrap = GroupBootstrap(np.zeros(5), 10, 1)
     truth = np.array([[1], [0], [1], [1], [0]], dtype=bool)
     found = estimate(decision_replicates(truth, ~truth, bootstrap).overall["exact_match"])
-    assert found == {"value": 0, "low": 0, "high": 0}
+    assert found == {"value": 0, "low": None, "high": None}
     for undefined in (np.full(11, np.nan), [0.5, np.nan, np.nan], [np.nan, 0.5, 0.5]):
         assert estimate(np.array(undefined)) == {"value": None, "low": None, "high": None}
     assert bootstrap.n_groups == pytest.approx(1)

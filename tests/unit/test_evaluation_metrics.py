@@ -74,7 +74,7 @@ def test_decisions_agree_with_scikit_learn_in_every_resample(outcome):
     truth, decisions = (np.column_stack([a, a[:, ::-1]]) for a in (truth, decisions))
     bootstrap = GroupBootstrap(groups, RESAMPLES, 1)
     found = decision_replicates(truth, decisions, bootstrap).overall
-    for column in range(1 + RESAMPLES):
+    for column in range(1 + bootstrap.resamples):
         rows = resampled(bootstrap, column)
         for name, value in by_scikit_learn(truth[rows], decisions[rows]).items():
             assert found[name][column] == pytest.approx(value, abs=1e-9), name
@@ -87,7 +87,7 @@ def test_rankings_agree_with_scikit_learn_in_every_resample(outcome):
     bootstrap = GroupBootstrap(groups, RESAMPLES, 1)
     replicates = probability_replicates(truth, probabilities, bootstrap)
     found = replicates.labels
-    for column in range(1 + RESAMPLES):
+    for column in range(1 + bootstrap.resamples):
         rows = resampled(bootstrap, column)
         micro, pairs = replicates.overall["micro_auroc"][column], truth[rows].ravel()
         if pairs.all() or not pairs.any():

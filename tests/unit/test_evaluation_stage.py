@@ -75,14 +75,15 @@ def test_the_values_are_those_of_the_test_parts(run, evaluated):
 
 
 def test_homology_groups_are_resampled_and_not_proteins(run, evaluated):
-    """Where all of a fold are one group, every resample of it is the fold itself."""
+    """Where all of a fold are one group, there is nothing to resample."""
     assignments = run.assignments.set_index("id")
     one_each = assignments.assign(group=assignments["fold"])
     metrics, _ = evaluate(run.proteins, one_each, run.models, {}, SETTINGS)
     assert metrics["groups"] == len(metrics["folds"]) == 3
     for found in metrics["methods"]["halo"]["folds"].values():
         macro_f1 = found["macro_f1"]
-        assert macro_f1["low"] == macro_f1["value"] == macro_f1["high"]
+        assert macro_f1["value"] > 0
+        assert macro_f1["low"] is macro_f1["high"] is None
     usual = evaluated[0]
     assert usual["groups"] == assignments["group"].nunique()
     usual_f1 = usual["methods"]["halo"]["folds"]["0"]["macro_f1"]

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from halo.evaluation.models import by_method, read_model
 from halo.evaluation.settings import EvaluationSettings
 from halo.homologues import rule as rule_module
-from halo.homologues.gain import measure_gains
+from halo.homologues.gain import _coverage, _Tested, measure_gains
 from halo.homologues.pairs import Similarity, find_homologues, fit_to_models, similar_hits
 from halo.homologues.rule import Evidence, HomologueRule, fit_rule
 from halo.proteins.table import Proteins
@@ -252,6 +252,14 @@ def test_the_gain_is_measured_where_there_is_a_homologue(run):
             assert gain["value"] == pytest.approx(values[0] - values[1], abs=2e-6)
     assert len(content["rules"]) == 6
     assert content["conformal"]["observed"] > 0.8
+
+
+def test_without_labels_there_is_no_coverage(run):
+    proteins = run[0].proteins
+    proteins = replace(proteins, labels=np.zeros_like(proteins.labels))
+    sets = np.ones((2, proteins.labels.shape[1]), dtype=bool)
+    part = _Tested(np.arange(2), np.ones(2), {}, sets)
+    assert _coverage({1: [part]}, proteins, 0.1)["observed"] is None
 
 
 def test_homologues_that_say_nothing_do_little_harm(run):

@@ -7,14 +7,20 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from halo.cascade.stage import CascadeSettings, join_fold
-from halo.files import read_json
+from halo.evaluation.stage import EvaluationSettings, evaluate
+from halo.files import read_json, write_json
 from halo.model_key import ModelKey
 from halo.report import formatting
+from halo.report.figures import _group_figures
 from halo.report.inputs import RunResults
 from halo.report.page import render
+from halo.report.plots_results import confusion
+from halo.report.style import style
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run, read_results, write_evaluation
 
@@ -210,6 +216,81 @@ def test_a_small_run_without_a_network(tmp_path, page):
     assert "majority against homology" in small.text
     assert "The test is small: 2" in small.text
     assert "The test is small" not in page.text
+
+
+def test_a_group_without_a_label_in_the_test(results, tmp_path):
+    """All of its labels are known, and no test protein has one."""
+    run = make_run(tmp_path, n=75, n_folds=2, seeds=(1,), grouped=True)
+    group = run.proteins.further[1]
+    columns = slice(group.first, group.first + len(group.labels))
+    labels, known = run.proteins.labels.copy(), run.proteins.known.copy()
+    labels[:, columns], known[:, columns] = 0, True
+    proteins = replace(run.proteins, labels=labels, known=known)
+    metrics, table = evaluate(
+        proteins, run.assignments.set_index("id"), run.models, {}, EvaluationSettings(resamples=20)
+    )
+    write_json(tmp_path / "metrics.json", metrics)
+    own = metrics["label_groups"][group.name]
+    assert own["labels_averaged"] == []
+    own["methods"]["halo"]["conformal"] = {"nominal": 0.9, "observed": None, "size": 1.0}
+    few = replace(results, metrics=results.metrics | {"label_groups": {group.name: own}})
+    with style():
+        drawn = list(_group_figures(replace(few, predictions=table), group.name, own))
+        for figure in drawn:
+            figure.figure.canvas.draw()
+    assert [figure.name for figure in drawn] == [
+        f"threshold_sweep_{group.name}",
+        f"calibration_{group.name}",
+    ]
+    assert "an observed one of –" in Page(without_figures(few)).text
+
+
+def test_labels_of_a_protein_are_counted_where_all_are_known(results, page):
+    assert "labels are known" not in page.text
+    labels, known = results.proteins.labels.copy(), np.ones_like(results.proteins.known)
+    labels[:2], labels[2:] = [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]
+    known[2:, 1:] = False
+    some = replace(results, proteins=replace(results.proteins, labels=labels, known=known))
+    assert (
+        "has 2.00 of them on average, and 0.0 % have one, counted in 2 proteins of which all "
+        "labels are known.\n"
+    ) in Page(without_figures(some)).text
+    known[:2, 4] = False
+    none = replace(results, proteins=replace(results.proteins, labels=labels, known=known))
+    assert "5 labels; no protein has all of them known.\n" in Page(without_figures(none)).text
+
+
+def test_labels_that_go_together_are_known():
+    """Of the proteins with a and a known b all have b; of none with b is c known."""
+    predictions = pd.DataFrame(
+        {
+            "method": "halo",
+            "labels": ["a;b"] * 2 + ["a"] * 8,
+            "unknown": ["c"] * 2 + ["b"] * 8,
+            "decisions": "a",
+        }
+    )
+    metrics = {"main": "halo", "labels_averaged": ["a", "b", "c"]}
+    metrics["support"] = {"a": 10, "b": 2, "c": 0}
+    with style():
+        together, predicted = (
+            confusion(predictions, metrics, column).axes[0].collections[0].get_array()
+            for column in ("labels", "decisions")
+        )
+    assert together[0].tolist() == [1, 1, 0]
+    assert together[1].tolist() == [1, 1, None]
+    assert predicted[:2].tolist() == [[1, 0, 0]] * 2
+
+
+def test_a_difference_without_an_interval(results):
+    metrics = deepcopy(results.metrics)
+    for estimate in metrics["differences"]["homology"]["overall"].values():
+        estimate.update(value=0.25, low=None, high=None)
+    found = Page(without_figures(results, metrics=metrics)).text
+    assert (
+        "against homology: not defined.\nIts macro-F1 differs by +0.250,\nits MCC by +0.250.\n"
+        in found
+    )
 
 
 def test_ids_of_a_figure_get_its_name():

@@ -118,8 +118,14 @@ def write_text(path: Path, text: str, shared: bool = False, durable: bool = True
 
 
 def write_json(path: Path, content: Any, shared: bool = False, durable: bool = True) -> None:
-    """Write JSON atomically, in the given order of keys; see `atomic_path`."""
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    """Write JSON atomically, in the given order of keys; see `atomic_path`.
+
+    ValueError for NaN and infinity, which are no JSON and which other programs refuse.
+    """
+    try:
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; write None where a value is not defined") from None
     write_text(path, text, shared, durable)
 
 

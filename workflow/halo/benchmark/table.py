@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from halo.errors import HaloError
@@ -51,11 +52,21 @@ def read_measured(title: str, published: str, metrics: Path, leakage: Path) -> M
 
 
 def read_published(path: Path) -> pd.DataFrame:
-    """Published results of whole data sets (not of single labels)."""
+    """Published results of whole data sets (not of single labels).
+
+    HaloError with the line of a value that is no number.
+    """
     table = read_text_table(path)
     missing = {"dataset", "method", "metric", "value", "labels", "split", "source"} - set(table)
     if missing:
         raise HaloError(f"{path}: the columns {', '.join(sorted(missing))} are missing")
+    number = np.isfinite(pd.to_numeric(table["value"], errors="coerce"))
+    if not number.all():
+        row = int(np.argmin(number))
+        raise HaloError(
+            f"{path}, line {row + 2}: the value {table['value'].iat[row]!r} is no number; write "
+            "one such as 0.66, with its standard deviation in the column sd, or delete the line"
+        )
     whole = table["labels"].str.fullmatch(r"\d*")
     return table[whole].assign(metric=table["metric"].replace(PUBLISHED))
 
@@ -65,7 +76,19 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
 
     A difference is the main method's value minus the method's, with the interval of the paired
     bootstrap, for metrics that have one; ``source`` is empty for results of this benchmark.
+
+    Raises
+    ------
+    HaloError
+        if the published results of a run are of a data set that `published` does not have
     """
+    known = list(dict.fromkeys(published["dataset"]))
+    for name, run in runs.items():
+        if run.published is not None and run.published not in known:
+            raise HaloError(
+                f"benchmark.runs.{name}.published: there are no published results of "
+                f"{run.published!r}; correct the name, one of {', '.join(known)}, or leave it out"
+            )
     rows = [row for name, run in runs.items() for row in _measured_rows(name, run)]
     for name, run in runs.items():
         for row in published[published["dataset"] == run.published].itertuples():
@@ -75,14 +98,15 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
                 value = float(row.value)
                 rows.append({"run": name, "method": row.method, "metric": row.metric}
                             | {"value": value, "source": source})  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"source": ""})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _measured_rows(name: str, run: Measured) -> Iterator[dict[str, Any]]:
     for method, results in run.metrics["methods"].items():
         differences = run.metrics["differences"].get(method, {}).get("overall", {})
         for metric in METRICS:
-            row = {"run": name, "method": method, "metric": metric, **results["overall"][metric]}
+            row = {"run": name, "method": method, "metric": metric, "source": ""}
+            row |= results["overall"][metric]
             if metric in differences:
                 difference = differences[metric]
                 row |= {
@@ -128,6 +152,11 @@ def _section(name: str, run: Measured, rows: pd.DataFrame) -> str:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
+    """The value and its interval, which a test of one homology group does not have."""
+    if pd.isna(value):
+        return "–"
+    if pd.isna(low):
+        return f"{value:.3f}"
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
@@ -136,5 +165,7 @@ def _verdict(row: pd.Series) -> str:
     if pd.isna(row["difference"]):
         return ""
     low, high = row["difference_low"], row["difference_high"]
+    if pd.isna(low):
+        return f"{_with_interval(row['difference'], low, high)}: interval not defined"
     word = "better" if low > 0 else "worse" if high < 0 else "not different"
     return f"{_with_interval(row['difference'], low, high)}: {word}"

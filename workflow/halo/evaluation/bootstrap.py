@@ -20,7 +20,7 @@ class GroupBootstrap:
 
     Results have a last axis of ``1 + resamples``: the value of the data, then that of each
     resample. Methods that share a `GroupBootstrap` are compared in the same resamples (paired
-    bootstrap).
+    bootstrap). A single group cannot be resampled: there are no resamples then.
 
     Parameters
     ----------
@@ -32,11 +32,11 @@ class GroupBootstrap:
     def __init__(self, groups: np.ndarray, resamples: int, seed: int) -> None:
         names, self.group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
         self.n_groups = len(names)
-        self.resamples = resamples
+        self.resamples = resamples if self.n_groups > 1 else 0
         self.seed = seed
         generator = np.random.default_rng(seed)
-        self.weights = np.ones((self.n_groups, 1 + resamples))
-        for column in range(1, 1 + resamples):
+        self.weights = np.ones((self.n_groups, 1 + self.resamples))
+        for column in range(1, 1 + self.resamples):
             drawn = generator.integers(self.n_groups, size=self.n_groups)
             self.weights[:, column] = np.bincount(drawn, minlength=self.n_groups)
 
@@ -63,7 +63,8 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
     """``value``, ``low`` and ``high`` of `replicates`, float [1 + resamples].
 
     The interval is the percentile interval. Resamples in which the metric is not defined (because
-    a label was not drawn) are ignored. All are None if the metric is not defined in the data.
+    a label was not drawn) are ignored. All are None if the metric is not defined in the data;
+    without resamples, as of a single homology group, ``low`` and ``high`` are.
 
     `biased` is for metrics with a positive bias in finite samples, which resampling doubles. The
     interval is shifted down by twice the difference between the mean of the resamples and the
@@ -71,6 +72,8 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
     """
     value, drawn = replicates[0], replicates[1:]
     drawn = drawn[np.isfinite(drawn)]
+    if len(replicates) == 1:
+        return {"value": reported(value), "low": None, "high": None}
     if not np.isfinite(value) or not len(drawn):
         return {"value": None, "low": None, "high": None}
     low, high = np.quantile(drawn, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
@@ -80,6 +83,6 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
     return {"value": reported(value), "low": reported(low), "high": reported(high)}
 
 
-def reported(value: float) -> float:
-    """`value` rounded to the decimals that are the same on all machines."""
-    return round(float(value), DIGITS)
+def reported(value: float) -> float | None:
+    """`value` rounded to the decimals that are the same on all machines; None if not finite."""
+    return round(float(value), DIGITS) if np.isfinite(value) else None

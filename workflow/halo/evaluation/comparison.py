@@ -117,5 +117,5 @@ def _has(chosen: Mapping[int, Sequence[Mapping[str, np.ndarray]]], way: str) -> 
     return all(way in limits for models in chosen.values() for limits in models)
 
 
-def _by_label(thresholds: np.ndarray, proteins: Proteins) -> dict[str, float]:
+def _by_label(thresholds: np.ndarray, proteins: Proteins) -> dict[str, float | None]:
     return dict(zip(proteins.label_names, map(reported, thresholds), strict=True))

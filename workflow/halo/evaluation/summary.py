@@ -81,7 +81,8 @@ def conformal_summary(seeds: Mapping[int, Sequence[Model]], labels: np.ndarray) 
     """Coverage of conformal sets on the test; empty for methods without sets.
 
     ``nominal`` and ``observed`` are the mean fractions of a protein's labels that are in its set,
-    ``size`` is the mean number of labels in a set. `labels` are those of the protein table.
+    ``size`` is the mean number of labels in a set. `labels` are those of the protein table; without
+    any label in the test ``observed`` is None.
     """
     tested = [model.of_part("test") for trained in seeds.values() for model in trained]
     given = [m.description.conformal for m in tested if m.description.conformal is not None]
@@ -104,6 +105,8 @@ def headline(method: str, overall: Mapping[str, Estimate]) -> str:
         metric = overall[name]
         if metric["value"] is None:
             return "not defined"
+        if metric["low"] is None:
+            return f"{metric['value']:.3f}"
         return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
     return (

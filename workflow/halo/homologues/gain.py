@@ -220,8 +220,11 @@ def _estimates(replicates: Replicates) -> dict[str, Any]:
 
 def _coverage(
     tested: Mapping[int, Sequence[_Tested]], proteins: Proteins, risk: float
-) -> dict[str, float]:
-    """Coverage and size of the conformal sets, over all seeds."""
+) -> dict[str, float | None]:
+    """Coverage and size of the conformal sets, over all seeds.
+
+    The observed coverage is None if the proteins have no label.
+    """
     parts = [part for models in tested.values() for part in models if part.sets is not None]
     sets = np.concatenate([part.sets for part in parts if part.sets is not None])
     truth = proteins.labels[np.concatenate([part.rows for part in parts])].astype(bool)

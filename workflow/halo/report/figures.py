@@ -122,7 +122,7 @@ def _finetuning_figures(run: RunResults) -> Iterator[Drawn]:
 
 def _group_figures(run: RunResults, group: str, metrics: Mapping[str, Any]) -> Iterator[Drawn]:
     """The figures of results of a further group of labels, with the name of the group."""
-    columns = {f"{name}:{group}": name for name in ("labels", "decisions")}
+    columns = {f"{name}:{group}": name for name in ("labels", "unknown", "decisions")}
     predictions = run.predictions.drop(columns=list(columns.values())).rename(columns=columns)
     for drawn in _result_figures(metrics, predictions):
         if drawn.name in OF_GROUPS:
@@ -131,27 +131,8 @@ def _group_figures(run: RunResults, group: str, metrics: Mapping[str, Any]) -> I
 
 def _result_figures(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Iterator[Drawn]:
     main = metrics["main"]
-    for name, title in (("f1", "F1 by label"), ("mcc", "MCC by label")):
-        yield Drawn(
-            f"label_{name}",
-            title,
-            "A symbol is the value on the test proteins, the bar its 95 % interval; in brackets, "
-            "how many test proteins have the label. Further right is better.",
-            plots_results.label_metric(metrics, name),
-        )
-    yield Drawn(
-        "cooccurrence",
-        "Labels that go together",
-        "Of 100 test proteins that have the label of a row, so many also have that of a column.",
-        plots_results.confusion(predictions, metrics, "labels"),
-    )
-    yield Drawn(
-        "confusion",
-        "Labels that are predicted",
-        f"Of 100 test proteins that have the label of a row, so many are given that of a column by "
-        f"{main} (the mean of its seeds); the nearer to the labels that go together, the better.",
-        plots_results.confusion(predictions, metrics, "decisions"),
-    )
+    if metrics["labels_averaged"]:  # the test may have none of a group of labels
+        yield from _label_figures(metrics, predictions)
     sweep = metrics["threshold_sweep"].get(main)
     if sweep is not None:
         yield Drawn(
@@ -176,4 +157,31 @@ def _result_figures(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> It
         "a probability means what it says. Below, how many pairs of protein and label get each "
         f"probability from {main}.",
         plots_results.reliability(metrics),
+    )
+
+
+def _label_figures(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Iterator[Drawn]:
+    """The figures of the labels that test proteins have."""
+    main = metrics["main"]
+    for name, title in (("f1", "F1 by label"), ("mcc", "MCC by label")):
+        yield Drawn(
+            f"label_{name}",
+            title,
+            "A symbol is the value on the test proteins, the bar its 95 % interval; in brackets, "
+            "how many test proteins have the label. Further right is better.",
+            plots_results.label_metric(metrics, name),
+        )
+    yield Drawn(
+        "cooccurrence",
+        "Labels that go together",
+        "Of 100 test proteins that have the label of a row, so many also have that of a column, "
+        "where it is known.",
+        plots_results.confusion(predictions, metrics, "labels"),
+    )
+    yield Drawn(
+        "confusion",
+        "Labels that are predicted",
+        f"Of 100 test proteins that have the label of a row, so many are given that of a column by "
+        f"{main} (the mean of its seeds); the nearer to the labels that go together, the better.",
+        plots_results.confusion(predictions, metrics, "decisions"),
     )

@@ -154,9 +154,9 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """A fraction as a percentage."""
-    return f"{100 * value:.{digits}f} %"
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction as a percentage; a dash if it is not defined."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
 def duration(seconds: float) -> str:

@@ -106,9 +106,13 @@ def context(run: RunResults, figures: Sequence[Drawn], folder: Path) -> dict[str
 
 
 def data_facts(run: RunResults) -> dict[str, Any]:
-    """Numbers of the data set; those of labels are of the main group."""
+    """Numbers of the data set; those of labels are of the main group.
+
+    Labels a protein are counted where all of them are known, and are None if that is nowhere.
+    """
     main = run.proteins.of_group(run.proteins.groups[0])
-    per_protein = main.labels[main.known.any(axis=1)].sum(axis=1)
+    whole = main.known.all(axis=1)
+    per_protein = main.labels[whole].sum(axis=1)
     return {
         "proteins": len(run.proteins),
         "sequences": int(run.proteins.table["seq_hash"].nunique()),
@@ -121,8 +125,10 @@ def data_facts(run: RunResults) -> dict[str, Any]:
             }
             for group in run.proteins.further
         },
-        "labels_a_protein": float(per_protein.mean()),
-        "one_label": float((per_protein == 1).mean()),
+        "labels_a_protein": float(per_protein.mean()) if len(per_protein) else None,
+        "one_label": float((per_protein == 1).mean()) if len(per_protein) else None,
+        "all_known": int(whole.sum()),
+        "partly_known": int((main.known.any(axis=1) & ~whole).sum()),
         "median_length": float(run.proteins.table["length"].median()),
         "rejected": run.rejected["reason"].value_counts().to_dict(),
     }

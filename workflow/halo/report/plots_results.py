@@ -1,6 +1,6 @@
 """Figures of the results of methods."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,18 @@ def label_metric(metrics: Mapping[str, Any], name: str) -> Figure:
 def _points(
     axes: Axes, estimates: list[Mapping[str, Any]], rows: np.ndarray, index: int, method: str
 ) -> None:
-    value, low, high = (
-        np.array([e[key] for e in estimates], dtype=float) for key in ("value", "low", "high")
-    )
+    value, low, high = _columns(estimates)
     # The value may lie outside of a percentile interval by a hair.
     errors = np.maximum([value - low, high - value], 0)
     axes.errorbar(
         value, rows, xerr=errors, label=method, linestyle="none", markersize=5, capsize=2,
         elinewidth=1.2, color=cycle(COLOURS, index), marker=cycle(MARKERS, index),
     )  # fmt: skip
+
+
+def _columns(estimates: list[Mapping[str, Any]]) -> Iterator[np.ndarray]:
+    """``value``, ``low`` and ``high`` of all estimates, NaN where one is not defined."""
+    return (np.array([e[key] for e in estimates], dtype=float) for key in ("value", "low", "high"))
 
 
 def reliability(metrics: Mapping[str, Any]) -> Figure:
@@ -66,7 +69,7 @@ def reliability(metrics: Mapping[str, Any]) -> Figure:
     for index, (method, content) in enumerate(metrics["methods"].items()):
         bins = content["reliability"]
         x = [b["probability"] for b in bins]
-        value, low, high = ([b["observed"][key] for b in bins] for key in ("value", "low", "high"))
+        value, low, high = _columns([b["observed"] for b in bins])
         colour = cycle(COLOURS, index)
         upper.plot(
             x, value, label=method, color=colour, marker=cycle(MARKERS, index), markersize=5,
@@ -91,11 +94,12 @@ def threshold_sweep(sweep: Mapping[str, Any]) -> Figure:
     axes = figure.subplots()
     for index, (name, title) in enumerate(SWEPT_NAMES.items()):
         colour = cycle(COLOURS, index)
+        curve = np.array(sweep[name], dtype=float)  # NaN where the metric is not defined
         axes.plot(
-            sweep["thresholds"], sweep[name], label=title, color=colour,
+            sweep["thresholds"], curve, label=title, color=colour,
             linestyle=cycle(DASHES, index),
         )  # fmt: skip
-        if sweep["chosen"] is not None:
+        if sweep["chosen"] is not None and sweep["chosen"][name]["value"] is not None:
             axes.plot(
                 sweep["chosen"]["threshold"], sweep["chosen"][name]["value"], color=colour,
                 marker=cycle(MARKERS, index), markersize=6,
@@ -111,15 +115,29 @@ def confusion(predictions: pd.DataFrame, metrics: Mapping[str, Any], column: str
     """Of the proteins that truly have a row's label, the share with a column's label.
 
     `column` says where that one is taken from: ``labels``, the truth, or ``decisions``,
-    the predictions of the main method.
+    the predictions of the main method. True labels are counted among the proteins of which the
+    column's label is known.
     """
     labels = shown_labels(metrics)
     table = predictions[predictions["method"] == metrics["main"]]
     truth, other = membership(table["labels"], labels), membership(table[column], labels)
-    shares = truth.T.astype(float) @ other / np.maximum(truth.sum(axis=0), 1)[:, None]
+    counted = np.ones_like(truth)
+    if column == "labels":
+        counted = ~membership(table["unknown"], labels)
+    shares = shares_of(truth, other, counted)
     figure = new_figure(1.3 + 0.34 * len(labels))
     _heat_map(figure.subplots(), shares, labels)
     return figure
+
+
+def shares_of(truth: np.ndarray, other: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Of the proteins with the label of a row, the share with that of a column; NaN of none.
+
+    All are bool [n, labels]; a protein is in a column where it is `counted` there.
+    """
+    of_row = truth.T.astype(float)
+    both, number = of_row @ (other & counted), of_row @ counted
+    return np.divide(both, number, out=np.full_like(both, np.nan), where=number > 0)
 
 
 def membership(joined: pd.Series, labels: list[str]) -> np.ndarray:
