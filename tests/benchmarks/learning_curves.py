@@ -246,7 +246,9 @@ def markdown(table: pd.DataFrame) -> str:
 
 def text(row: dict[str, Any]) -> str:
     """A value with its interval, and a mark if halo is better or worse."""
-    value = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    value = f"{row['value']:.3f}"
+    if not pd.isna(row["low"]):  # a single homology group has no interval
+        value += f" ({row['low']:.3f} to {row['high']:.3f})"
     low, high = row["difference_low"], row["difference_high"]
     if pd.isna(low) or low <= 0 <= high:
         return value
