@@ -204,7 +204,8 @@ def test_contacts_of_other_arrays(name: str, array, tmp_path: Path) -> None:
 
 def test_contacts_of_a_protein_without_residues(tmp_path: Path) -> None:
     with np.load(io.BytesIO(samples.contacts())) as table:
-        arrays = {**table, "offsets": np.zeros(3, int), "n_res": np.array([-2_145_517_568, 30])}
+        ends = np.array([0, 0, len(table["di"])])
+        arrays = {**table, "offsets": ends, "n_res": np.array([-2_145_517_568, 30])}
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(HaloError, match="-2145517568 residues"):
         Contacts(

@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from h2.exceptions import StreamClosedError
 
 from halo.errors import HaloError
 from halo.structures.afdb import choose, read_reply
@@ -107,6 +108,24 @@ def test_passing_faults_are_overcome(server, fault, where):
         model = source.find(name, server.sequences[name])
     assert model.fragments[0][0].letters == server.sequences[name]
     assert Counter(server.requests)[path] == 3
+
+
+def test_errors_of_the_http2_library_are_overcome(server, monkeypatch):
+    """A stream that the server has reset; it depends on the time of the frames."""
+    original, failed = Client._body, []
+
+    def body(client, url):
+        if not failed:
+            failed.append(url)
+            raise StreamClosedError(23)
+        return original(client, url)
+
+    monkeypatch.setattr(Client, "_body", body)
+    name = ACCESSIONS[0]
+    with database(server) as source:
+        model = source.find(name, server.sequences[name])
+    assert model.fragments[0][0].letters == server.sequences[name]
+    assert len(failed) == 1
 
 
 @pytest.mark.parametrize("suffix", ["cif", "pdb"])

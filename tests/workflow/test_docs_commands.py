@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from doc_blocks import SHELL, blocks
+from halo.store_upkeep import store_folders
+from halo.users import register
 from pipeline import ROOT, forks, snakemake_in
 from predict_bundle import CHECKPOINT
 
@@ -89,6 +91,8 @@ def checkout(tmp_path_factory, small_run, small_bundle) -> Path:
     for name in LINKED:
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(small_run.folder / "store", folder / "store")
+    for store in store_folders(folder / "store"):
+        register(store, folder / "results/old/embeddings.json")  # a run that has been deleted
     (folder / "data").mkdir()
     table = (ROOT / "resources/demo/proteins.csv").read_text().splitlines()
     columns = table[0].split(",")

@@ -134,6 +134,7 @@ class Client:
 
     def _get_once(self, url: str, decode: Callable[[bytes], _T]) -> _T | None:
         import httpx
+        from h2.exceptions import H2Error
 
         self._throttle.wait()
         try:
@@ -147,7 +148,8 @@ class Client:
             raise FetchError(f"{url}: more than {self._http.max_redirects} redirects") from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise FetchError(f"{url}: not a URL that can be asked ({error})") from None
-        except httpx.TransportError as error:
+        # Httpx passes on errors of its HTTP/2 library, as of frames for a stream that was reset.
+        except (httpx.TransportError, H2Error) as error:
             reason = str(error) or type(error).__name__
             raise PassingError(f"{url}: {reason}") from None
 
