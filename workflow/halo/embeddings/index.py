@@ -94,17 +94,16 @@ def faults(
     is that of the file.
     """
     names, of = Names(each.entry for each in index), {each.entry: each for each in index}
-    members = list(members)
+    candidates = [(member, *names.found(member)) for member in members]
     claimed: dict[Entry, list[int]] = {}  # by how close its proteins are
-    for place, entries in map(names.found, members):
+    for _, place, entries in candidates:
         for entry in entries:
             claimed.setdefault(entry, []).append(place)
     found: dict[str, tuple[str, str]] = {}
     fitting: list[tuple[Member, Indexed]] = []
     dims = Counter(each.dim for each in index if not each.fault)
     dim = dims.most_common(1)[0][0] if dims else 0
-    for member in members:
-        place, entries = names.found(member)
+    for member, place, entries in candidates:
         if not entries:
             found[member.seq_hash] = ("no embedding", f"{file} has none of this protein")
             continue
