@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from halo.proteins.accessions import is_entry_name, parse_accession
-from halo.proteins.labels import MISSING
+from halo.proteins.labels import MISSING_VALUES
 
 # Names of columns, in lower case and with _ for blanks. UniProt's have all names of a gene.
 COLUMNS = (
@@ -18,7 +18,7 @@ _IN_HEADER = re.compile(
 )
 _BETWEEN = re.compile(r"[;,&|\s]+")
 _DATABASE = re.compile(r"[a-z]{2,3}")  # sp, tr, ref and others before the names in an id
-_NO_NAME = MISSING | {"", ".", "-", "na", "n/a"}
+_NO_NAME = MISSING_VALUES | {"", ".", "-"}
 _VERSIONED = re.compile(r"(ENS[A-Z]*\d{6,}|[NXYWA][MRPC]_\d{6,})(?:\.\d+)?")
 _TRANSCRIPT = re.compile(r"ENS[A-Z]*T\d{6,}|[NX][MR]_\d{6,}")
 _GENE_ID = re.compile(r"ENS[A-Z]*G\d{6,}|\d+")
