@@ -34,9 +34,9 @@ PYPI_NAMES = {
     "msgpack-python": "msgpack",
     "python-isal": "isal",
 }
-# Packages that no module imports: the interpreter, httpx's HTTP/2, readers of vocabularies that
+# Packages that no module imports: the interpreter, readers of vocabularies that
 # transformers imports, and a program.
-NOT_IMPORTED = {"python", "pip", "h2", "protobuf", "sentencepiece", "mmseqs2"}
+NOT_IMPORTED = {"python", "pip", "protobuf", "sentencepiece", "mmseqs2"}
 # The classes of language models that are loaded by their names in an environment.
 MODEL_CLASSES = {
     "embeddings.yaml": (ESM2,),
