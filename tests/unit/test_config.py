@@ -90,6 +90,7 @@ FAULTS = [
     ({"network": 3}, "network: 3 is a whole number, but a section of keys is expected"),
     ({"network": [{"hidden": 8}]}, "network: [{'hidden': 8}] is a list, but a section"),
     ({"seeds": 1}, "seeds: 1 is a whole number, but a list is expected; write it in brackets, [1]"),
+    ({"network": {"hidden": "2024-13-45"}}, "network.hidden: '2024-13-45' is text, but a whole"),
     ({"seeds": ["a"]}, "seeds[0]: 'a' is text, but a whole number is expected"),
     ({"folds": 0}, "folds: 0 is a whole number, but a list is expected; write it in brackets, [0]"),
     ({"run": 2024}, "run: 2024 is a whole number to YAML, but text is expected; put it in quotes"),

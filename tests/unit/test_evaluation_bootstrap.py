@@ -116,6 +116,8 @@ def test_one_group_has_no_interval():
     truth = np.array([[1], [0], [1], [1], [0]], dtype=bool)
     found = estimate(decision_replicates(truth, ~truth, bootstrap).overall["exact_match"])
     assert found == {"value": 0, "low": None, "high": None}
-    for undefined in (np.full(11, np.nan), [0.5, np.nan, np.nan], [np.nan, 0.5, 0.5]):
+    for undefined in (np.full(11, np.nan), [np.nan, 0.5, 0.5]):
         assert estimate(np.array(undefined)) == {"value": None, "low": None, "high": None}
+    found = estimate(np.array([0.5, np.nan, np.nan]))
+    assert found == {"value": 0.5, "low": None, "high": None}
     assert bootstrap.n_groups == pytest.approx(1)

@@ -90,6 +90,29 @@ def test_homology_groups_are_resampled_and_not_proteins(run, evaluated):
     assert usual_f1["low"] < usual_f1["value"] < usual_f1["high"]
 
 
+def test_a_label_of_one_homology_group_has_no_interval(run, evaluated):
+    """Its proteins are drawn together, so that most of its metrics are the same in each resample."""
+    assignments = run.assignments.set_index("id")
+    having = run.proteins.ids[run.proteins.labels[:, 0].astype(bool)]
+    assignments.loc[having, "group"] = assignments.loc[having[0], "group"]
+    metrics, _ = evaluate(run.proteins, assignments, run.models, {}, SETTINGS)
+    rare, other = run.proteins.label_names[:2]
+    tables = [metrics["methods"]["halo"]["labels"], metrics["differences"]["majority"]["labels"]]
+    for table, usual in zip(
+        tables,
+        [
+            evaluated[0]["methods"]["halo"]["labels"],
+            evaluated[0]["differences"]["majority"]["labels"],
+        ],
+        strict=True,
+    ):
+        for metric, found in table[rare].items():
+            assert found == {"value": usual[rare][metric]["value"], "low": None, "high": None}
+        for found in table[other].values():
+            assert found["low"] < found["high"]
+    assert metrics["methods"]["halo"]["overall"]["macro_f1"]["low"] is not None
+
+
 def test_val_and_cal_rows_do_not_enter(run, evaluated, tmp_path):
     """Other probabilities of val leave everything as it is, of cal all but what is tuned on it."""
 

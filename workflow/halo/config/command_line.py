@@ -50,7 +50,7 @@ def _value(key: str, text: str) -> Any:
         return parse_yaml(text, f"--config {key}")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # such as of 2024-13-45, which begins like a date
         return text
     if isinstance(value, int | float):
         return parse_yaml(text, f"--config {key}")  # which refuses numbers such as 0500

@@ -117,7 +117,7 @@ def _read(text: str) -> Any:
     """The value of a text without quotes in YAML."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # such as of 2024-13-45, which begins like a date
         return text
 
 

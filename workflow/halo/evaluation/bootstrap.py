@@ -64,7 +64,7 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
 
     The interval is the percentile interval. Resamples in which the metric is not defined (because
     a label was not drawn) are ignored. All are None if the metric is not defined in the data;
-    without resamples, as of a single homology group, ``low`` and ``high`` are.
+    ``low`` and ``high`` are if it is defined in no resample, as of a single homology group.
 
     `biased` is for metrics with a positive bias in finite samples, which resampling doubles. The
     interval is shifted down by twice the difference between the mean of the resamples and the
@@ -72,10 +72,8 @@ def estimate(replicates: np.ndarray, biased: bool = False) -> Estimate:
     """
     value, drawn = replicates[0], replicates[1:]
     drawn = drawn[np.isfinite(drawn)]
-    if len(replicates) == 1:
-        return {"value": reported(value), "low": None, "high": None}
     if not np.isfinite(value) or not len(drawn):
-        return {"value": None, "low": None, "high": None}
+        return {"value": reported(value), "low": None, "high": None}
     low, high = np.quantile(drawn, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
     if biased:
         shift = 2 * (drawn.mean() - value)

@@ -32,6 +32,16 @@ class Replicates:
     def __or__(self, other: "Replicates") -> "Replicates":
         return Replicates(self.overall | other.overall, self.labels | other.labels)
 
+    def resampled(self, several: np.ndarray) -> "Replicates":
+        """The same with NaN for the resamples of all labels other than `several`, bool [n_labels].
+
+        For labels that only proteins of one homology group have, which are drawn together.
+        """
+        labels = {name: values.copy() for name, values in self.labels.items()}
+        for values in labels.values():
+            values[~several, 1:] = np.nan
+        return Replicates(self.overall, labels)
+
 
 def mean_of(replicates: list[Replicates]) -> Replicates:
     """Mean of each metric over the seeds of a method."""

@@ -193,6 +193,7 @@ def measure(
     truth: np.ndarray, pools: Pools, bootstrap: GroupBootstrap, known: np.ndarray
 ) -> dict[str, Replicates]:
     """Every metric of every method on the `known` labels, averaged over seeds."""
+    several = np.array([len(set(bootstrap.group[having])) > 1 for having in (truth & known).T])
     return {
         method: mean_of(
             [
@@ -200,7 +201,7 @@ def measure(
                 | probability_replicates(truth, pool.probabilities, bootstrap, known)
                 for pool in seeds
             ]
-        )
+        ).resampled(several)
         for method, seeds in pools.items()
     }
 
