@@ -7,7 +7,7 @@ include: "base.smk"
 
 
 from halo.benchmark.matrix import matrix_text, sizes_of
-from halo.benchmark.runs import benchmark_runs
+from halo.benchmark.runs import PUBLISHED_RESULTS, benchmark_runs
 
 try:
     BENCHMARK, RUNS = benchmark_runs(config, BASE, LINES)
@@ -92,8 +92,8 @@ rule benchmark_table:
     params:
         run=RUN,
         runs=run_options,
-        published=Untracked(BASE / "resources/published_results.csv"),
-        published_digest=sha256_of_file(BASE / "resources/published_results.csv"),
+        published=Untracked(BASE / PUBLISHED_RESULTS),
+        published_digest=sha256_of_file(BASE / PUBLISHED_RESULTS),
         code=script_digest("benchmark.py"),
     shell:
         "{params.run}/benchmark.py {params.runs} --published {params.published:q}"

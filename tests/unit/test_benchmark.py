@@ -68,6 +68,10 @@ def test_methods_take_the_place_of_those_before(folder):
         ({"title": "x", "configfile": "no.yaml"}, "one: configfile: there is no file 'no.yaml'"),
         ({"title": "x", "configfile": "start.yaml", "sead": 1}, "one: .*sead: unknown key"),
         ({"configfile": "start.yaml"}, "runs.one.title: missing"),
+        (
+            {"title": "x", "configfile": "start.yaml", "published": "deeploc-2"},
+            "one: published: .* of 'deeploc-2' in .*; correct the name, one of .*deeploc2, hpa",
+        ),
     ],
 )
 def test_faults_name_the_run(folder, run, words):
@@ -207,12 +211,6 @@ def test_a_published_value_that_is_no_number(tmp_path, value):
     words = rf"published\.csv, line 3: the value '{value}' is no number; write one such as 0\.66"
     with pytest.raises(HaloError, match=words):
         read_published(file)
-
-
-def test_a_data_set_without_published_figures():
-    words = r"runs\.mine\.published: .* of 'deeploc-2'; correct the name, one of .*deeploc2, hpa"
-    with pytest.raises(HaloError, match=words):
-        long_table({"other": run(), "mine": run("deeploc-2")}, read_published(PUBLISHED))
 
 
 def test_the_figure_shows_every_method(tmp_path):

@@ -1,5 +1,6 @@
 """The runs of a benchmark, from the section ``benchmark`` of the configuration."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from halo.config.fault import Lines
 from halo.errors import HaloError
 
 OF_THE_BENCHMARK = ("title", "configfile", "published")
+PUBLISHED_RESULTS = "resources/published_results.csv"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def benchmark_runs(
     for name, run in section["runs"].items():
         own = {key: value for key, value in run.items() if key not in OF_THE_BENCHMARK}
         try:
+            _check_published(run["published"], base)
             file = _found(run["configfile"], base)
             complete = completed_config(
                 _layered(load_yaml(file) if file else {}, common, own)
@@ -92,6 +95,19 @@ def _found(configfile: str | None, base: Path) -> Path | None:
         f"configfile: there is no file {configfile!r}; correct the path (relative to "
         f"{Path.cwd()} or to the workflow's folder)"
     )
+
+
+def _check_published(dataset: str | None, base: Path) -> None:
+    """HaloError if there are no published results of the data set of a run."""
+    if dataset is None:
+        return
+    with (base / PUBLISHED_RESULTS).open(newline="", encoding="utf-8") as file:
+        known = list(dict.fromkeys(row["dataset"] for row in csv.DictReader(file)))
+    if dataset not in known:
+        raise HaloError(
+            f"published: there are no published results of {dataset!r} in {PUBLISHED_RESULTS}; "
+            f"correct the name, one of {', '.join(known)}, or leave it out"
+        )
 
 
 def _layered(*configs: Config) -> Config:

@@ -76,19 +76,7 @@ def long_table(runs: Mapping[str, Measured], published: pd.DataFrame) -> pd.Data
 
     A difference is the main method's value minus the method's, with the interval of the paired
     bootstrap, for metrics that have one; ``source`` is empty for results of this benchmark.
-
-    Raises
-    ------
-    HaloError
-        if the published results of a run are of a data set that `published` does not have
     """
-    known = list(dict.fromkeys(published["dataset"]))
-    for name, run in runs.items():
-        if run.published is not None and run.published not in known:
-            raise HaloError(
-                f"benchmark.runs.{name}.published: there are no published results of "
-                f"{run.published!r}; correct the name, one of {', '.join(known)}, or leave it out"
-            )
     rows = [row for name, run in runs.items() for row in _measured_rows(name, run)]
     for name, run in runs.items():
         for row in published[published["dataset"] == run.published].itertuples():
