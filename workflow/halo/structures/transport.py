@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_WAIT = 120.0  # seconds; a server that asks for more is given up on
 SMALL = 1 << 16  # bytes of an error's page that are read to keep its connection
 BRIEF = 10.0  # seconds that a server has to show that it is there
+CONNECT = 5.0  # seconds to connect, in which a lost packet is sent twice more
 STALL = 20.0  # seconds without a byte after which a connection is taken to be dead
 _PASSING = {408, 425, 429}
 _GONE = {404, 410}
@@ -58,7 +59,12 @@ class Throttle:
 
 def why_unreachable(settings: TransportSettings) -> str:
     """Why the server gives no answer, not even an error, when asked twice; ``""`` if it does."""
-    brief = replace(settings, retries=1, timeout=min(settings.timeout, BRIEF))
+    brief = replace(
+        settings,
+        retries=1,
+        backoff=min(settings.backoff, 0.5),
+        timeout=min(settings.timeout, BRIEF),
+    )
     with closing(Client(brief)) as client:
         try:
             client.get(settings.base_url, len)
@@ -97,7 +103,10 @@ class Client:
                     http2=True,
                     follow_redirects=True,
                     max_redirects=5,
-                    timeout=min(self.settings.timeout, STALL),
+                    timeout=httpx.Timeout(
+                        min(self.settings.timeout, STALL),
+                        connect=min(self.settings.timeout, CONNECT),
+                    ),
                     limits=httpx.Limits(
                         max_connections=self.settings.concurrency,
                         max_keepalive_connections=self.settings.concurrency,
