@@ -103,3 +103,25 @@ def test_logits_of_inference_mode_are_taken_and_left_alone():
     assert torch.equal(logits, values)
     assert not first.requires_grad
     assert math.isfinite(first.sum().item())
+
+
+def test_unknown_pairs_have_no_part_in_the_threshold():
+    """Their logits are ranked with no others: a label can be annotated for one class alone."""
+    frequencies = torch.tensor([0.3, 0.3, 0.3])
+    logits, targets = proteins(300, frequencies, 1.5)
+    targets[60:, 0] = math.nan
+    targets[:, 2] = math.nan
+    tau = learn_thresholds(logits, targets, frequencies, SHRINKAGE)
+    assert tau[2] == 0  # nothing is known
+    for shift in (-6.0, 3.0):
+        other = logits + shift * targets.isnan()
+        assert torch.equal(tau, learn_thresholds(other, targets, frequencies, SHRINKAGE))
+    assert not torch.equal(tau, learn_thresholds(logits + 1, targets, frequencies, SHRINKAGE))
+
+
+def test_a_label_that_few_proteins_have_known_has_the_threshold_of_these_alone():
+    frequencies = torch.full((2,), 0.3)
+    logits, targets = proteins(300, frequencies, 1.5)
+    alone = learn_thresholds(logits[:60], targets[:60], frequencies, SHRINKAGE)
+    targets[60:] = math.nan
+    torch.testing.assert_close(learn_thresholds(logits, targets, frequencies, SHRINKAGE), alone)

@@ -24,11 +24,13 @@ class ThresholdLoss(nn.Module):
 
     The parameters are log odds ratios :math:`u_l` of the predicted to the true frequency:
     :math:`\tau_l` is the quantile of the label's logits above which a fraction
-    :math:`\sigma(\sigma^{-1}(f_l) + u_l)` lies, with the frequency :math:`f_l` in training. Unlike
-    logits, these ratios are comparable between labels, so that the ratios of labels with few
-    positives can be shrunk towards the common one by :math:`\frac{k}{k + n_l} (u_l - u)^2`, and
-    the common ratio towards 2 by :math:`\frac{k}{k + n} (u - \ln 2)^2`, where :math:`n` is the
-    number of held-out positives.
+    :math:`\sigma(\sigma^{-1}(f_l) + u_l)` lies, with the frequency :math:`f_l` in training. Both
+    are of proteins whose label is known, because others may have quite different logits, as where
+    only the proteins of one class are annotated. A label that is known of no held-out protein has
+    the threshold 0. Unlike logits, these ratios are comparable between labels, so that the ratios
+    of labels with few positives can be shrunk towards the common one by
+    :math:`\frac{k}{k + n_l} (u_l - u)^2`, and the common ratio towards 2 by
+    :math:`\frac{k}{k + n} (u - \ln 2)^2`, where :math:`n` is the number of held-out positives.
 
     Args:
         logits: of held-out proteins, float32 :math:`(N, L)`. Logits of training proteins would
@@ -45,7 +47,11 @@ class ThresholdLoss(nn.Module):
         self.known = ~targets.isnan()
         self.logits, self.targets = logits, targets.nan_to_num()
         self.odds = torch.logit(frequencies, eps=RAREST)
-        self.ranked = logits.sort(dim=0).values
+        counts = self.known.sum(dim=0)
+        # Known logits first; the threshold of a label without one is 0, a probability of 0.5.
+        ranked = logits.masked_fill(~self.known, torch.inf).sort(dim=0).values
+        self.ranked = ranked.masked_fill(counts == 0, 0.0)
+        self.last = (counts - 1).clamp(min=0)
         positives = self.targets.sum(dim=0)
         self.occurs = positives > 0
         self.pull = shrinkage / (shrinkage + positives)
@@ -54,12 +60,11 @@ class ThresholdLoss(nn.Module):
         self.common = nn.Parameter(torch.tensor(USUAL_RATIO))
 
     def thresholds(self) -> Tensor:
-        """Thresholds in logits, float32 :math:`(L)`, each between two adjacent logits."""
-        last = len(self.ranked) - 1
-        position = (1 - torch.sigmoid(self.odds + self.ratios)) * last
+        """Thresholds in logits, float32 :math:`(L)`, each between two adjacent known logits."""
+        position = (1 - torch.sigmoid(self.odds + self.ratios)) * self.last
         below = position.detach().floor().long()
         low = self.ranked.gather(0, below[None])[0]
-        high = self.ranked.gather(0, (below + 1).clamp(max=last)[None])[0]
+        high = self.ranked.gather(0, (below + 1).clamp(max=self.last)[None])[0]
         return torch.lerp(low, high, position - below)
 
     def forward(self) -> Tensor:
@@ -78,7 +83,7 @@ def learn_thresholds(
 ) -> Tensor:
     """Minimize `ThresholdLoss`; returns thresholds in logits, float32 [n_labels].
 
-    The result is deterministic.
+    The result is deterministic, and that of the known pairs alone.
     """
     # Copies, because autograd does not accept tensors from inference mode.
     loss = ThresholdLoss(logits.clone(), targets.clone(), frequencies, shrinkage)
