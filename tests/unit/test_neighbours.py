@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
@@ -20,6 +21,7 @@ from halo.baselines.settings import NeighbourSettings
 from halo.embeddings.layout import LAYOUT
 from halo.errors import HaloError
 from halo.evaluation.models import read_model
+from halo.evaluation.thresholds import tuned_thresholds
 from halo.files import sha256_of_text, write_json
 from halo.fold_parts import FoldParts
 from halo.label_groups import all_groups
@@ -82,6 +84,23 @@ def test_equal_neighbours_are_in_the_order_of_the_table(distance):
     assert rows.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("k", [1, 7, 19, 40])
+def test_of_equal_neighbours_at_the_last_place_the_first_in_the_table_are_taken(distance, k):
+    """Multiples by two of vectors with whole numbers, so that nothing is rounded."""
+    rng = np.random.default_rng(k)
+    directions = np.array([[1, 0], [0, 1], [1, 1]])
+    table = rng.integers(1, 3, (40, 1)) * directions[rng.integers(0, 3, 40)]
+    asked = rng.integers(1, 3, (10, 1)) * directions[rng.integers(0, 2, 10)]
+    rows, _ = neighbours(
+        table.astype(np.float32), asked.astype(np.float32), Neighbourhood(k, distance, False)
+    )
+    far = np.square(asked[:, None] - table).sum(axis=2)
+    if distance == "cosine":
+        far = np.round(-(asked @ table.T) / np.linalg.norm(table, axis=1), 9)
+    np.testing.assert_array_equal(rows, np.argsort(far, axis=1, kind="stable")[:, :k])
+
+
 def test_few_training_proteins_are_all_neighbours(training, queries):
     few = Annotated(training.vectors[:4], training.labels[:4], training.known[:4])
     tried = [n for n, _ in candidates(few, queries, NeighbourSettings(distance=("cosine",)))]
@@ -111,6 +130,26 @@ def test_the_best_neighbourhood_on_val_is_chosen():
     assert found.macro_f1 == 1
     far = choose(training, validation, groups, NeighbourSettings(k=(50,)))
     assert far.macro_f1 < found.macro_f1
+
+
+def test_of_a_single_label_the_neighbourhood_with_the_best_f1_is_chosen():
+    """And not that with the best mean of its F1 and that of the proteins without it."""
+    groups, settings = all_groups(("A",), "multilabel", ()), NeighbourSettings()
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        training, validation = (with_a_rare_label(rng, count) for count in (150, 60))
+        truth = validation.labels.astype(bool)
+        f1 = [
+            f1_score(truth[:, 0], (shares >= tuned_thresholds(truth, shares))[:, 0])
+            for _, shares in candidates(training, validation.vectors, settings)
+        ]
+        assert choose(training, validation, groups, settings).macro_f1 == pytest.approx(max(f1))
+
+
+def with_a_rare_label(rng: np.random.Generator, count: int) -> Annotated:
+    labels = (rng.random((count, 1)) < 0.15).astype(np.uint8)
+    vectors = (rng.normal(size=(count, 6)) + 0.6 * labels).astype(np.float32)
+    return Annotated(vectors, labels, np.ones_like(labels, dtype=bool))
 
 
 @pytest.fixture(scope="module")

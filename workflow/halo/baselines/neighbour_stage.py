@@ -16,6 +16,7 @@ from halo.embeddings.leakage import require_own_language_model
 from halo.evaluation.thresholds import tuned_thresholds
 from halo.fold_parts import TRAIN, FoldParts
 from halo.label_groups import LabelGroup, by_group
+from halo.macro_f1 import macro_f1
 from halo.model_description import write_model
 from halo.model_key import ModelKey
 from halo.predictions import write_predictions
@@ -92,15 +93,13 @@ def choose(
 
     Thresholds are tuned on the same proteins.
     """
-    from sklearn.metrics import f1_score  # slow to import
-
     known, truth = validation.known, validation.labels.astype(bool)
     tried = []
     for neighbourhood, probabilities in candidates(training, validation.vectors, settings):
         thresholds = tuned_thresholds(truth, probabilities, known)
         decisions = by_group(groups, decide, probabilities, thresholds)
-        score = f1_score(truth & known, decisions & known, average="macro", zero_division=0)
-        tried.append(Chosen(neighbourhood, thresholds, float(score)))
+        score = macro_f1(decisions, truth, known)
+        tried.append(Chosen(neighbourhood, thresholds, score))
     return max(tried, key=lambda candidate: candidate.macro_f1)
 
 
