@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter
 
-from halo.graphs.build import GraphSettings, build_graph
+from halo.graphs.build import CONTACT, NEIGHBOUR, GraphSettings, build_graph
 from halo.network.batch import Batch, Data
 from halo.network.classes import NETWORKS, prepared
 from halo.network.dropout import Dropout
@@ -313,12 +313,68 @@ def test_a_shuffled_structure_is_on_other_residues():
         rows = slice(start, stop)
         sorted_rows = [sorted(map(tuple, part.structure[rows].tolist())) for part in (batch, moved)]
         assert sorted_rows[0] == sorted_rows[1]
-    contact = batch.edge_contact
-    # The structural features of an edge's ends are the same before and after.
-    before = batch.structure[batch.edge_index[:, contact]]
-    after = moved.structure[moved.edge_index[:, contact]]
-    assert torch.equal(before, after)
-    assert torch.equal(batch.edge_index[:, ~contact], moved.edge_index[:, ~contact])
+
+
+def permuted(length: int, seed: int) -> tuple[Batch, Batch]:
+    """A protein, and the graph that `build_graph` makes where its residues are permuted.
+
+    The permutation is that of `shuffle_structure`. The structure alone is of interest.
+    """
+    order = torch.randperm(length, generator=torch.Generator().manual_seed(length)).numpy()
+    place = np.argsort(order)
+    graph = build_graph("A" * length, structure(chain(length, seed)), GraphSettings())
+    other = build_graph("A" * length, None, GraphSettings())
+    distances = {
+        tuple(sorted(place[pair].tolist())): distance
+        for pair, distance, kind in zip(
+            graph["edges"], graph["distance"], graph["kind"], strict=True
+        )
+        if kind & CONTACT
+    }
+    kinds = dict.fromkeys(map(tuple, other["edges"].tolist()), NEIGHBOUR)
+    for pair in distances:
+        kinds[pair] = kinds.get(pair, 0) | CONTACT
+    pairs = sorted(kinds)
+    other |= {
+        "structure": graph["structure"][order],
+        "known": graph["known"][order],
+        "coordinates": graph["coordinates"][order],
+        "edges": np.array(pairs, np.int32),
+        "kind": np.array([kinds[pair] for pair in pairs], np.uint8),
+        "distance": np.array([distances.get(pair, np.nan) for pair in pairs], np.float16),
+    }
+    return tuple(Batch.from_data_list([protein_data(each, None)]) for each in (graph, other))
+
+
+@pytest.mark.parametrize("length", [1, 4, 60])
+def test_nothing_of_the_true_structure_is_left_in_place(length):
+    """Contacts between sequence neighbours move, too, and have the features of their new place."""
+    batch, expected = permuted(length, 1)
+    before = batch.edge_attr.clone()
+    moved = shuffle_structure(batch)
+    assert torch.equal(batch.edge_attr, before)
+    for name, tensor in expected:
+        torch.testing.assert_close(moved[name], tensor, msg=name)
+
+
+def test_between_sequence_neighbours_no_contact_stays():
+    """Most of them are contacts in a structure, and few in a shuffled one: as many as by chance."""
+    batch = Batch.from_data_list([protein(60, 1)])
+    moved = shuffle_structure(batch)
+    first = EDGE_DIM - len(EDGE_FLAGS)
+    contact, neighbour, distance_known = range(first, first + 3)
+
+    def pairs(of: Batch, flag: int) -> set[tuple[int, ...]]:
+        return set(map(tuple, of.edge_index[:, of.edge_attr[:, flag] > 0].T.tolist()))
+
+    along = pairs(batch, neighbour)
+    assert pairs(moved, neighbour) == along
+    assert len(pairs(moved, contact)) == len(pairs(batch, contact))
+    assert pairs(moved, distance_known) == pairs(moved, contact)
+    before, after = (len(pairs(each, contact) & along) / len(along) for each in (batch, moved))
+    share = len(pairs(batch, contact)) / (60 * 59 / 2)
+    assert before > 0.9
+    assert after < share + 0.1
 
 
 def test_edges_made_once_give_what_pytorch_geometric_makes_in_every_layer():

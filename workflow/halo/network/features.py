@@ -29,6 +29,8 @@ SEPARATION_SCALES = (1.0, 4.0, 16.0, 64.0)  # residues
 STRUCTURE_DIM = len(FEATURES) + 3
 EDGE_FLAGS = ("contact", "neighbour", "distance_known", "plddt_known", "min_plddt", "mean_plddt")
 EDGE_DIM = len(RADIAL_CENTRES) + len(SEPARATION_SCALES) + len(EDGE_FLAGS)
+CONFIDENCE = slice(EDGE_DIM - 3, EDGE_DIM)  # the last three flags
+SEPARATION = slice(len(RADIAL_CENTRES), len(RADIAL_CENTRES) + len(SEPARATION_SCALES))
 # Columns of the edge features that a sequence alone does not give.
 FROM_STRUCTURE = torch.tensor(
     [True] * len(RADIAL_CENTRES)
@@ -123,21 +125,9 @@ def edge_features(
     has_distance = ~torch.isnan(distance)
     offset = torch.nan_to_num(distance, nan=0.0)[:, None] - RADIAL_CENTRES
     radial = torch.exp(-0.5 * (offset / RADIAL_WIDTH) ** 2) * has_distance[:, None]
-    separation = (edges[:, 1] - edges[:, 0]).float()[:, None]
-    decays = torch.exp(-separation / torch.tensor(SEPARATION_SCALES))
-    known = confident[edges].all(dim=1)
-    ends = plddt[edges] * known[:, None]
-    flags = torch.stack(
-        [
-            (kind & CONTACT) > 0,
-            (kind & NEIGHBOUR) > 0,
-            has_distance,
-            known,
-        ],
-        dim=1,
-    ).float()
-    confidence = torch.stack([ends.min(dim=1).values, ends.mean(dim=1)], dim=1)
-    return torch.cat([radial, decays, flags, confidence], dim=1)
+    decays = _decays(edges[:, 1] - edges[:, 0])
+    flags = torch.stack([(kind & CONTACT) > 0, (kind & NEIGHBOUR) > 0, has_distance], dim=1)
+    return torch.cat([radial, decays, flags.float(), _confidence(edges, plddt, confident)], dim=1)
 
 
 def split_edges(batch: Batch) -> Batch:
@@ -213,8 +203,10 @@ HIDE = {
 def shuffle_structure(batch: Batch) -> Batch:
     """Permute each protein's structure over its residues, as a control.
 
-    Structural features and contacts are permuted together; the sequence is unchanged. The
-    permutation depends only on the length, so that a protein always has the same one.
+    Structural features and contacts are permuted together; the sequence is unchanged. The result is
+    that of `protein_data` for a structure whose residues are permuted: nothing of the true one
+    stays in place, in edges along the sequence neither. The permutation depends only on the length,
+    so that a protein always has the same one.
     """
     orders = []
     for start, stop in pairwise(batch.ptr.tolist()):
@@ -226,8 +218,53 @@ def shuffle_structure(batch: Batch) -> Batch:
     moved.coordinates = batch.coordinates[order]
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
-    moved.edge_index = torch.where(batch.edge_contact, place[batch.edge_index], batch.edge_index)
+    moved.edge_index, moved.edge_attr = _with_moved_contacts(batch, place)
+    plddt = moved.structure[:, FEATURES.index("plddt")]
+    confident = moved.structure[:, -1] > 0
+    moved.edge_attr[:, CONFIDENCE] = _confidence(moved.edge_index.T, plddt, confident)
+    moved.edge_contact = moved.edge_attr[:, _flag("neighbour")] == 0
     return moved
+
+
+def _with_moved_contacts(batch: Batch, place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Index and features of the edges, with the contacts of residue i at `place[i]`.
+
+    The edges are sorted by their ends. Their confidences are not of the new places.
+    """
+    contact, neighbour = (batch.edge_attr[:, _flag(name)] > 0 for name in ("contact", "neighbour"))
+    contacts = place[batch.edge_index[:, contact]].sort(dim=0).values
+    of_contacts = batch.edge_attr[contact]
+    of_contacts[:, SEPARATION] = _decays(contacts[1] - contacts[0])
+    of_contacts[:, _flag("neighbour")] = 0
+    from_structure = FROM_STRUCTURE.to(batch.edge_attr.device)
+    of_neighbours = batch.edge_attr[neighbour].masked_fill(from_structure, 0)
+    # A contact that has come between sequence neighbours is one edge with them. It has the larger
+    # one of each feature: that of the only kind of edge that has it, or one that both have.
+    both = torch.cat([batch.edge_index[:, neighbour], contacts], dim=1)
+    pairs, edge = (both[0] * batch.num_nodes + both[1]).unique(return_inverse=True)
+    features = torch.cat([of_neighbours, of_contacts])
+    joined = features.new_zeros(len(pairs), EDGE_DIM).scatter_reduce(
+        0, edge[:, None].expand_as(features), features, "amax"
+    )
+    return torch.stack([pairs // batch.num_nodes, pairs % batch.num_nodes]), joined
+
+
+def _flag(name: str) -> int:
+    """Column of a flag in the edge features."""
+    return EDGE_DIM - len(EDGE_FLAGS) + EDGE_FLAGS.index(name)
+
+
+def _confidence(edges: torch.Tensor, plddt: torch.Tensor, confident: torch.Tensor) -> torch.Tensor:
+    """Flag of a known pLDDT, its minimum and mean, of edges [n_edges, 2]; float32 [n_edges, 3]."""
+    known = confident[edges].all(dim=1)
+    ends = plddt[edges] * known[:, None]
+    return torch.stack([known.float(), ends.min(dim=1).values, ends.mean(dim=1)], dim=1)
+
+
+def _decays(separation: torch.Tensor) -> torch.Tensor:
+    """Decays of the sequence separation of edges, int [n_edges], in residues."""
+    scales = torch.tensor(SEPARATION_SCALES, device=separation.device)
+    return torch.exp(-separation.float()[:, None] / scales)
 
 
 def _without(present: torch.Tensor, modality: str, hidden: torch.Tensor) -> torch.Tensor:
