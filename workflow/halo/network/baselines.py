@@ -1,4 +1,7 @@
-"""Baseline networks, trained on the same embeddings and graphs by the same loop."""
+"""Baseline networks, trained on the same embeddings and graphs by the same loop.
+
+They have no fusion that leaves out a modality, and so are trained without modality dropout.
+"""
 
 from copy import copy
 
@@ -21,6 +24,8 @@ class MeanEmbedding(nn.Module):
         n_labels: number of labels.
         settings: only `hidden` and `dropout` are used.
     """
+
+    modality_dropout = False
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
         super().__init__()
@@ -55,6 +60,7 @@ class LightAttention(nn.Module):
     normalization, because a batch may be one long protein, and the embedding is standardized.
     """
 
+    modality_dropout = False
     KERNEL, DROPOUT, HIDDEN = 9, 0.25, 32
 
     def __init__(self, embedding_dim: int, n_labels: int, settings: NetworkSettings) -> None:
@@ -126,6 +132,7 @@ class ReferenceNetwork(nn.Module):
     which would change its published weight. Of `settings`, only `dropout` is used.
     """
 
+    modality_dropout = False
     LAYERS, UNITS, HEADS = 4, 128, 4
     WEIGHTS = (1.0, 0.5, 0.5)  # in the order of MODALITIES
 

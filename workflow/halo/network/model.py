@@ -134,6 +134,8 @@ class HaloNetwork(nn.Module):
         n_kinds: number of kinds of regions to predict for each residue; 0 for none.
     """
 
+    modality_dropout = True  # the fusion leaves out a modality that is hidden in training
+
     def __init__(
         self, embedding_dim: int, n_labels: int, settings: NetworkSettings, n_kinds: int = 0
     ) -> None:

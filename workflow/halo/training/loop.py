@@ -130,7 +130,9 @@ class Training:
         for step, batch in enumerate(self.batches):
             done = (position.epoch - 1 + step / steps) / self.settings.epochs
             self.optimizer.param_groups[0]["lr"] = self._rate(done)
-            batch = prepared(self.network, drop_modalities(batch, self.settings))
+            if self.network.modality_dropout:
+                batch = drop_modalities(batch, self.settings)
+            batch = prepared(self.network, batch)
             total += self._step(moved(batch, self.device)) * batch.num_graphs
             position.proteins += batch.num_graphs
             progress.add(batch.num_graphs)
@@ -277,7 +279,8 @@ def region_probabilities(
 def drop_modalities(batch: Batch, settings: TrainingSettings) -> Batch:
     """Hide the structure or the embedding of some proteins (modality dropout).
 
-    The network thereby learns to predict proteins without a modality.
+    A network that weighs the modalities of each protein, and whose class has `modality_dropout`,
+    thereby learns to predict proteins without one. To others the zeros would be an input like any.
     """
     chance = torch.rand(batch.num_graphs)
     without_structure = chance < settings.structure_dropout
