@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.layout import layout_of
 from halo.embeddings.leakage import write_training
 from halo.embeddings.weights import Weights, write_weights
 from halo.errors import HaloError
@@ -295,6 +296,89 @@ def test_interrupted_and_resumed_it_ends_as_if_undisturbed(
     histories = [pd.read_csv(f / "history.csv").drop(columns="seconds") for f in folders]
     pd.testing.assert_frame_equal(*histories)
     assert not list(tmp_path.glob("state-*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "resumed"),
+    [("graphs", False), ("embeddings", False), ("of a test protein", True), ("workers", True)],
+)
+def test_a_state_of_other_inputs_is_not_resumed(
+    setting, tmp_path, monkeypatch, caplog, change, resumed
+):
+    """Structures are replaced in the same store; those of proteins that are not learned may be."""
+    proteins, parts, source = setting
+    root = tmp_path / "root"
+    shutil.copytree(source, root)
+    files = ["embeddings.json"] if change == "embeddings" else ["graphs.json"]
+    if change == "embeddings":
+        reads_structures(root, proteins)
+    monkeypatch.setattr(stage, "Training", partial(Training, save_seconds=0.0))
+    caplog.set_level(logging.INFO, "halo")
+    validate = Training._validate
+
+    def end(training: Training) -> None:
+        if training.position.epoch == 2:
+            raise Killed
+        validate(training)
+
+    monkeypatch.setattr(Training, "_validate", end)
+    settings = replace(TRAINING, epochs=2)
+    with pytest.raises(Killed):
+        run((proteins, parts, root), tmp_path / "out", training=settings)
+    monkeypatch.setattr(Training, "_validate", validate)
+    if change == "workers":
+        settings = replace(settings, cache_gb=1.0, workers=1)
+    else:
+        part = "test" if change == "of a test protein" else "val"
+        replace_in(root, files, proteins, int(np.flatnonzero(parts == part)[0]))
+    run((proteins, parts, root), tmp_path / "out", training=settings)
+    assert ("resumed at epoch 2" in caplog.messages) == resumed
+
+
+def reads_structures(root: Path, proteins: Proteins) -> None:
+    """Replace the embeddings by those of a language model that reads structures."""
+    note = {"structures": "0"}
+    store = Store.create(root, "embeddings", note, layout_of(note))
+    rng = np.random.default_rng(0)
+    with store.writer() as writer:
+        for digest, length in proteins.table[["seq_hash", "length"]].itertuples(index=False):
+            noise = rng.normal(size=(length, 8)).astype(np.float16)
+            writer.add(digest, {"residues": noise}, {"structure_sha256": "old"})
+    write_json(root / "embeddings.json", {"store": f"embeddings/{store.fingerprint}"})
+
+
+def replace_in(root: Path, files: list[str], proteins: Proteins, row: int) -> None:
+    """Write what a store has of a protein again, as made with another structure."""
+    digest = proteins.table["seq_hash"].iat[row]
+    for name in files:
+        layout = GRAPHS if name == "graphs.json" else layout_of({"structures": "0"})
+        store = open_store([root / name], layout, root)
+        arrays = store.read(digest)
+        with store.writer() as writer:
+            writer.add(digest, arrays, {"structure_sha256": "new"})
+
+
+@pytest.mark.parametrize("method_class", NETWORKS)
+def test_inputs_are_hidden_only_from_networks_that_leave_out_a_modality(
+    setting, tmp_path, monkeypatch, method_class
+):
+    """The baselines have no fusion: zeros would be an embedding like any other."""
+    hidden: list[bool] = []
+    forward = NETWORKS[method_class].forward
+
+    def watched(network, batch):
+        if network.training:
+            hidden.append(bool((batch.present[:, 0] == 0).any()))
+            zeros = torch.stack(
+                [part.eq(0).all() for part in batch.embedding.split(batch.ptr.diff().tolist())]
+            )
+            assert torch.equal(zeros, ~batch.present[:, 0])
+        return forward(network, batch)
+
+    monkeypatch.setattr(NETWORKS[method_class], "forward", watched)
+    settings = replace(TRAINING, epochs=1, embedding_dropout=0.5)
+    run(setting, tmp_path, method_class=method_class, training=settings)
+    assert any(hidden) == (method_class == "network")
 
 
 def test_trained_in_mixed_precision_it_is_scored_as_it_predicts(setting, tmp_path, monkeypatch):

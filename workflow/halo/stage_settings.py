@@ -13,6 +13,7 @@ from halo.config.merge import Config, merged
 from halo.config.yaml_file import load_yaml
 from halo.plan import Plan
 from halo.proteins.settings import Columns, DatasetSettings
+from halo.training.settings import EXECUTION
 
 EMBEDDING = ("layer", "window", "overlap", "precision")
 
@@ -52,7 +53,7 @@ def neighbour_settings(used: Config, method: str) -> Config:
 def training_execution(config: Config, method: str) -> Config:
     """Settings of a training that do not influence its result."""
     section = config["training"] | config["methods"][method].get("training", {})
-    return chosen(section, "workers", "cache_gb")
+    return chosen(section, *EXECUTION)
 
 
 def embedding_model(config: Mapping[str, Any]) -> str:

@@ -146,7 +146,7 @@ def _description(
         "overlap": embedding.overlap,
         "precision": embedding.precision,
         "settings": asdict(settings),
-        "code": code_digest("halo.finetuning.loop"),
+        "code": code_digest("halo.finetuning.stage"),
     }
 
 

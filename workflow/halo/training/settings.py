@@ -5,6 +5,8 @@ from typing import Literal
 
 from halo.settings import setting
 
+EXECUTION = ("workers", "cache_gb")  # keys that do not influence the result
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -42,10 +44,16 @@ class TrainingSettings:
     )
     gamma: float = setting(1.0, "exponent of the focal loss; 0 is plain cross-entropy", ge=0)
     structure_dropout: float = setting(
-        0.15, "fraction of the proteins whose structure is hidden in training", ge=0, le=1
+        0.15,
+        "fraction of the proteins whose structure is hidden in training (class network)",
+        ge=0,
+        le=1,
     )
     embedding_dropout: float = setting(
-        0.05, "fraction of the proteins whose embedding is hidden in training", ge=0, le=1
+        0.05,
+        "fraction of the proteins whose embedding is hidden in training (class network)",
+        ge=0,
+        le=1,
     )
     threshold_shrinkage: float = setting(
         50.0,

@@ -1,7 +1,7 @@
 """The train stage: train one method on one fold with one seed, and predict its held-out parts."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,8 +15,9 @@ from torch import nn
 from halo.code_digest import code_digest
 from halo.device import needing_memory
 from halo.embeddings.layout import LAYOUT as EMBEDDINGS
+from halo.embeddings.layout import layout_of
 from halo.embeddings.leakage import require_own_language_model
-from halo.files import write_table
+from halo.files import read_json, write_table
 from halo.fold_parts import ALL, TRAIN, FoldParts
 from halo.graphs.layout import LAYOUT as GRAPHS
 from halo.label_groups import as_content
@@ -31,13 +32,13 @@ from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
 from halo.regions.table import read_regions
 from halo.shards import open_store
-from halo.store import fingerprint_of
+from halo.store import Store, fingerprint_of
 from halo.training.checkpoint import parameter_count, save_weights
 from halo.training.data import ProteinDataset
 from halo.training.decisions import probabilities
 from halo.training.loop import Training, score
 from halo.training.regions import predict_regions, write_predicted
-from halo.training.settings import TrainingSettings
+from halo.training.settings import EXECUTION, TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ def train_fold(
     train, val = parts.rows(TRAIN), parts.rows("val")
     graphs = open_store(inputs.graphs, GRAPHS, inputs.store)
     embeddings = open_store(inputs.embeddings, EMBEDDINGS, inputs.store)
+    of_model = layout_of(read_json(embeddings.path / "fingerprint.json"))
+    embeddings = open_store(inputs.embeddings, of_model, inputs.store)
     require_own_language_model(embeddings.path, inputs.language_model, proteins, parts)
     lengths = proteins.table["length"].to_numpy()
     regions = read_regions(inputs.regions) if inputs.regions else None
@@ -115,11 +118,13 @@ def train_fold(
         "task": proteins.task,
         **({"groups": as_content(proteins.further)} if proteins.further else {}),
         "network": asdict(network_settings),
-        "training": asdict(settings),
+        "training": {k: v for k, v in asdict(settings).items() if k not in EXECUTION},
         "graphs": graphs.fingerprint,
         "embeddings": dataset.embeddings.fingerprint,
     }
-    content = _content(proteins, parts, method_class, targets if kinds else None)
+    content = _content(
+        proteins, parts, method_class, targets if kinds else None, [graphs, embeddings]
+    )
     state = folder / f"state-{fingerprint_of(note | content)}.safetensors"
     with needing_memory("the network", "ask for a GPU with more memory, or free this one"):
         network = network.to(device)
@@ -186,8 +191,9 @@ def _content(
     parts: FoldParts,
     method_class: str,
     regions: Sequence[np.ndarray] | None,
+    stores: Sequence[Store],
 ) -> dict[str, str]:
-    """Digests of the proteins and the code, on which a state depends besides the settings."""
+    """Digests of proteins, inputs and code, on which a state depends besides the settings."""
     learned = parts.is_in(TRAIN, "val")
     table = proteins.table.loc[learned, ["seq_hash"]].assign(part=parts.part[learned])
     digest = sha256()
@@ -198,5 +204,20 @@ def _content(
             digest.update(regions[row].tobytes())
     return {
         "proteins": digest.hexdigest(),
-        "code": code_digest("halo.training.loop", *modules_of([method_class])),
+        "versions": _versions(table["seq_hash"].tolist(), stores),
+        "code": code_digest("halo.training.stage", *modules_of([method_class])),
     }
+
+
+def _versions(hashes: Iterable[str], stores: Sequence[Store]) -> str:
+    """Digest of the structures that the content of `stores` was made with, of each sequence.
+
+    Graphs, and embeddings by a model that reads structures, are replaced in the same store where a
+    structure has changed. The shard files do not tell, since another run can share the store.
+    """
+    digest = sha256()
+    for name in sorted(set(hashes)):  # proteins of a segment are neighbours
+        for store in stores:
+            if store.layout.attributes:
+                digest.update(f"{name} {store.attributes(name)}\n".encode())
+    return digest.hexdigest()
