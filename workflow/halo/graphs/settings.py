@@ -19,5 +19,8 @@ class GraphSettings:
         le=64,
     )
     max_contacts: int = setting(
-        64, "largest number of contacts per residue; the nearest ones are kept", ge=1
+        64,
+        "nearest contacts of each residue that are kept; a contact stays if it is among those of "
+        "either residue, so that one can have more",
+        ge=1,
     )
