@@ -261,6 +261,36 @@ def test_one_row_more_than_in_the_other_proteins_is_no_special_token(tmp_path):
     assert found[TWO.seq_hash][1] == "Q9Y277 has 4 rows, and the sequence 3 residues"
 
 
+@pytest.mark.parametrize("extra", [1, 2])
+def test_of_a_single_embedding_by_name_another_row_is_no_special_token(tmp_path, extra):
+    """The first residue may be missing in the sequence, as where the initiator is removed."""
+    path = write(tmp_path / "a.h5", {"P12345": rows_of(ONE, extra), "other": rows_of(TWO, extra)})
+    reason, detail = faults_of(path, ONE)[ONE.seq_hash]
+    assert reason == "unusable embedding"
+    assert f"P12345 has {5 + extra} rows, and the sequence 5 residues" in detail
+    assert "remove special tokens from the file, or name the embedding by the sha256" in detail
+
+
+@pytest.mark.parametrize("digest", [md5, lambda member: member.seq_hash])
+def test_of_an_embedding_of_the_very_sequence_another_row_is_one(tmp_path, digest):
+    """And so it is in the others of the file, which are found by name."""
+    content = {digest(ONE): rows_of(ONE, 1), "Q9Y277": rows_of(TWO, 1)}
+    path = write(tmp_path / "a.h5", content)
+    assert faults_of(path, ONE) == {}
+    assert faults_of(path, ONE, TWO) == {}
+    store = converted(path, tmp_path, ONE, TWO)
+    for one in (ONE, TWO):
+        np.testing.assert_array_equal(read_embedding(store, one.seq_hash), rows_of(one))
+
+
+def test_the_very_sequences_count_more_than_names(tmp_path):
+    """Two proteins lack their first residue since they were embedded, without special tokens."""
+    short = [Member(sha256_of_text(text), (text,), text) for text in ("KVLA", "KVLAA")]
+    content = {md5(ONE): rows_of(ONE), **{each.sequence: rows_of(each, 1) for each in short}}
+    found = faults_of(write(tmp_path / "a.h5", content), ONE, *short)
+    assert set(found) == {each.seq_hash for each in short}
+
+
 def test_proteins_without_an_embedding_are_rejected_and_the_others_kept(tmp_path):
     path = write(tmp_path / "a.h5", {"P12345": rows_of(ONE), "Q9Y277": rows_of(TWO)[1:]})
     file, table = EmbeddingFile(path), tmp_path / "index.csv"

@@ -20,6 +20,7 @@ DIGEST = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}")  # md5 or sha256
 # Rows of special tokens at the start and the end, by the number of rows beyond the residues:
 # T5 (ProtT5, Ankh) ends with one; ESM and BERT start and end with one, as ProstT5 does.
 SPECIAL = {0: (0, 0), 1: (0, 1), 2: (1, 1)}
+SEVERAL = 2  # proteins that are found by name, of whose rows special tokens are believed
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def faults(
 ) -> dict[str, tuple[str, str]]:
     """Reason and details for each protein, by its hash, whose embedding cannot be used.
 
-    Of the numbers of rows beyond the residues that `SPECIAL` tokens explain, the most frequent one
-    is that of the file.
+    Rows beyond the residues are special tokens only where that is certain, see `special_tokens`:
+    else the first residue may be missing in the sequence, and every row would be that of the next.
     """
     names, of = Names(each.entry for each in index), {each.entry: each for each in index}
     candidates = [(member, *names.found(member)) for member in members]
@@ -100,7 +101,7 @@ def faults(
         for entry in entries:
             claimed.setdefault(entry, []).append(place)
     found: dict[str, tuple[str, str]] = {}
-    fitting: list[tuple[Member, Indexed]] = []
+    fitting: list[tuple[Member, int, Indexed]] = []
     dims = Counter(each.dim for each in index if not each.fault)
     dim = dims.most_common(1)[0][0] if dims else 0
     for member, place, entries in candidates:
@@ -125,20 +126,25 @@ def faults(
                 f"{one.entry.key} has {one.dim:,} columns, and most others have {dim:,}",
             )
         else:
-            fitting.append((member, one))
-    extra = Counter(
-        one.rows - len(member.sequence)
-        for member, one in fitting
-        if one.rows - len(member.sequence) in SPECIAL
+            fitting.append((member, place, one))
+    usual = special_tokens(
+        (one.rows - len(member.sequence), place == 0) for member, place, one in fitting
     )
-    usual = max(extra, key=lambda rows: (extra[rows], -rows), default=0)
-    for member, one in fitting:
-        if one.rows - len(member.sequence) != usual:
-            found[member.seq_hash] = (
-                "unusable embedding",
-                f"{one.entry.key} has {one.rows:,} rows, and the sequence {len(member.sequence):,} "
-                "residues" + (f" and {usual} special tokens" if usual else ""),
+    for member, _, one in fitting:
+        extra = one.rows - len(member.sequence)
+        if extra == usual:
+            continue
+        detail = f"{one.entry.key} has {one.rows:,} rows, and the sequence "
+        detail += f"{len(member.sequence):,} residues"
+        if usual:
+            detail += f" and {usual} special tokens"
+        elif extra in SPECIAL and len(fitting) < SEVERAL:
+            detail += (
+                ": of a single embedding it is not known whether the others are special tokens or "
+                "residues that the sequence lacks; remove special tokens from the file, or name "
+                "the embedding by the sha256 of the sequence that was embedded"
             )
+        found[member.seq_hash] = ("unusable embedding", detail)
     if usual:
         start, end = SPECIAL[usual]
         log.info(
@@ -147,6 +153,25 @@ def faults(
             *(file, usual, start, end),
         )
     return found
+
+
+def special_tokens(extra: Iterable[tuple[int, bool]]) -> int:
+    """Number of special tokens in each embedding of a file; 0 where it is not certain.
+
+    It is the most frequent number of rows beyond the residues that `SPECIAL` has: of the embeddings
+    that are known to be of the protein's very sequence, or if there are none, of those that are
+    found by a name, which must be `SEVERAL`.
+
+    Parameters
+    ----------
+    extra : of each embedding the rows beyond the residues, and whether it was found by a digest of
+        the sequence
+    """
+    counted = Counter((rows, is_exact) for rows, is_exact in extra if rows in SPECIAL)
+    exact = {rows: count for (rows, is_exact), count in counted.items() if is_exact}
+    named = {rows: count for (rows, _), count in counted.items() if count >= SEVERAL}
+    of = exact or named
+    return max(of, key=lambda rows: (of[rows], -rows), default=0)
 
 
 def write_index(path: Path, index: Sequence[Indexed]) -> None:
