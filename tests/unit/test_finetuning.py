@@ -550,6 +550,22 @@ def test_a_model_is_refused_where_it_knows_too_much(tmp_path, before, now, allow
             require_no_leak(tmp_path / "training.csv", changed, parts)
 
 
+@pytest.mark.parametrize("before", ["train", "val"])
+def test_a_protein_whose_sequence_was_changed_since_is_the_same(tmp_path, before):
+    proteins, parts = make_proteins(), FoldParts("0", PARTS.copy())
+    write_training(tmp_path / "training.csv", proteins, parts)
+    row = parts.rows(before)[0]
+    table = proteins.table.copy()
+    sequence = table.at[row, "sequence"][1:]
+    table.loc[row, ["sequence", "seq_hash"]] = [sequence, sha256_of_text(sequence)]
+    changed = replace(proteins, table=table)
+    require_no_leak(tmp_path / "training.csv", changed, parts)  # it is still where it was
+    parts.part[row] = "test"
+    words = rf"{table.at[row, 'id']}, whose sequence was another one.*finetune\.refresh"
+    with pytest.raises(HaloError, match=words):
+        require_no_leak(tmp_path / "training.csv", changed, parts)
+
+
 @pytest.mark.parametrize(("count", "named"), [(5, "p004)"), (6, "p004 and others)")])
 def test_five_leaking_proteins_are_named(tmp_path, count, named):
     proteins, parts = make_proteins(), FoldParts("0", PARTS.copy())

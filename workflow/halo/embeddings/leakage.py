@@ -3,6 +3,9 @@
 import logging
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from halo.embeddings.weights import read_weights
 from halo.errors import HaloError
 from halo.files import read_json, read_text_table, write_table
@@ -55,8 +58,10 @@ def require_no_leak(file: Path, proteins: Proteins, parts: FoldParts) -> None:
     """Require that the model was trained on no protein that the current fold holds out.
 
     Its training proteins must be in the current training part; its validation proteins must not
-    be in cal or test. Sequences are compared, not ids. Training proteins in the part `removed` are
-    similar to the test and not allowed either; proteins that are no longer in the data are.
+    be in cal or test. A protein is the same if its sequence or its id is: a sequence that was
+    corrected since is similar to the one that the model has seen, and a renamed protein is equal.
+    Training proteins in the part `removed` are similar to the test and not allowed either; proteins
+    that are no longer in the data are.
 
     Parameters
     ----------
@@ -64,18 +69,28 @@ def require_no_leak(file: Path, proteins: Proteins, parts: FoldParts) -> None:
     parts : parts of the fold
     """
     seen = read_text_table(file)
-    hashes = proteins.table["seq_hash"]
-    fitted = hashes.isin(seen.loc[seen["part"] == "train", "seq_hash"]).to_numpy()
-    chosen = hashes.isin(seen.loc[seen["part"] == "val", "seq_hash"]).to_numpy()
+    fitted = _are_in(proteins, seen[seen["part"] == "train"])
+    chosen = _are_in(proteins, seen[seen["part"] == "val"])
     leaks = (fitted & ~parts.is_in(TRAIN)) | (chosen & parts.is_in("cal", "test"))
+    hashes = proteins.table["seq_hash"]
     if leaks.any():
-        ids = proteins.ids[leaks]
-        named = ", ".join(ids[:NAMED]) + (" and others" if len(ids) > NAMED else "")
+        changed = ~hashes.isin(seen["seq_hash"]).to_numpy()
+        named = [
+            f"{name}, whose sequence was another one" if is_changed else name
+            for name, is_changed in zip(proteins.ids[leaks][:NAMED], changed[leaks], strict=False)
+        ]
+        more = " and others" if leaks.sum() > NAMED else ""
         raise HaloError(
-            f"fold {parts.fold}: the language model was fine-tuned on {len(ids):,} proteins that "
-            f"the split now keeps out of the training ({named}). Raise finetune.refresh by one to "
-            "fine-tune it again, or keep the assignment with split.base"
+            f"fold {parts.fold}: the language model was fine-tuned on {leaks.sum():,} proteins "
+            f"that the split now keeps out of the training ({', '.join(named)}{more}). Raise "
+            "finetune.refresh by one to fine-tune it again, or keep the assignment with split.base"
         )
-    gone = (~seen["seq_hash"].isin(hashes)).sum()
+    gone = (~seen["seq_hash"].isin(hashes) & ~seen["id"].isin(proteins.ids)).sum()
     if gone:
         log.info("%s proteins of the fine-tuning are no longer in the data", f"{gone:,}")
+
+
+def _are_in(proteins: Proteins, seen: pd.DataFrame) -> np.ndarray:
+    """Which proteins have the id or the sequence of one in `seen`, bool [n]."""
+    same = proteins.table["seq_hash"].isin(seen["seq_hash"]) | proteins.table["id"].isin(seen["id"])
+    return same.to_numpy()
