@@ -130,7 +130,7 @@ def _nearest(similar: np.ndarray, k: int) -> np.ndarray:
     """Columns of the `k` largest values of each row, int64 [m, k], in the order of the table.
 
     Of values that are equal at the last place, the first ones: those that `argpartition` leaves on
-    either side of it are in no order. This takes a pass more, and a full sort several times longer.
+    either side of it are in no order. (To sort whole rows takes several times longer.)
     """
     last = -np.partition(-similar, k - 1, axis=1)[:, k - 1 : k]
     nearer, equal = similar > last, similar == last

@@ -73,8 +73,8 @@ def build_esm2(
     The tensors of `weights` become parameters of the model, and the mapping is emptied: tensors
     of another dtype are converted one by one, so that weights are never in memory twice.
     The contact head, which is not used, is zero. The frequencies of rotary positions are computed:
-    a file in half precision has them rounded, by which the last residues of a long protein would
-    have other positions.
+    a file in float16 or bfloat16 has them rounded, by which the last residues of a long protein
+    would have other positions.
 
     Raises
     ------
