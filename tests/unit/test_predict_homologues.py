@@ -109,6 +109,7 @@ def test_the_labels_are_part_of_the_prediction(bundle, predicted, trained):
             assert entry["decided_by"] == "plain"
             assert entry["probabilities_alone"] is None
             assert near is None
+            assert entry["thresholds"] == content["thresholds"]
             continue
         assert entry["decided_by"] == table.loc[entry["id"], "decided_by"] == "plain;homology"
         assert near["id"] == entry["id"].removeprefix("near_")
@@ -119,12 +120,19 @@ def test_the_labels_are_part_of_the_prediction(bundle, predicted, trained):
             np.array([near["identity"]]), known[None], np.ones((1, len(labels)), bool)
         )
         joint = rule(alone[None], evidence, content["task"])
-        thresholds = np.array([content["thresholds"][name] for name in labels])
-        expected = rule.on_scale_of(thresholds, joint, evidence, content["task"])[0]
-        np.testing.assert_allclose(own, expected, atol=2e-5)
+        np.testing.assert_allclose(own, joint[0], atol=2e-5)
         assert not np.allclose(own, alone, atol=1e-3)
-        given = [n for n in labels if entry["probabilities"][n] >= content["thresholds"][n]]
-        assert entry["labels"] == given
+        assert set(entry["thresholds"].values()) == {rule.threshold}
+        row = table.loc[entry["id"]]
+        assert [float(row[f"threshold:{name}"]) for name in labels] == [rule.threshold] * len(
+            labels
+        )
+        given = [n for n in labels if entry["probabilities"][n] >= entry["thresholds"][n]]
+        assert (
+            entry["labels"]
+            == given
+            == [n for n in labels if joint[0][labels.index(n)] >= rule.threshold]
+        )
         assert entry["set"] == [n for n, p in zip(labels, joint[0], strict=True) if p >= rule.cut]
 
 
@@ -206,6 +214,7 @@ def test_unknown_labels_of_the_homologue_are_in_the_bundle(small, hits, queries,
     entry = next(entry for entry in content["proteins"] if entry["id"] == f"near_{name}")
     assert entry["nearest_training"]["unknown"] == [label]
     assert entry["probabilities"][label] == entry["probabilities_alone"][label]
+    assert entry["thresholds"][label] == content["thresholds"][label]
 
 
 def test_a_damaged_rule_is_refused(bundle, tmp_path):

@@ -252,8 +252,10 @@ outside of its data, cell states or tissues. A label that is not predicted is no
 absent.
 
 - Proteins that are similar to no training protein (`far`) are out of distribution.{tested}
-- Probabilities are calibrated on the data set. They are biased if labels are rarer or more frequent
-  in other proteins, and the coverage of conformal sets then differs as well.
+- Probabilities are calibrated on the data set where the models decide alone. Where the labels of a
+  similar training protein are part of the decision, this was not measured: most models were trained
+  on that protein, and are likely to be too certain. Probabilities are biased if labels are rarer or
+  more frequent in other proteins, and the coverage of conformal sets then differs as well.
 - AlphaFold models are used up to {longest:,} residues; without one, the prediction uses the
   sequence only.
 - The given sequence is predicted: give the isoform or processed chain of interest."""

@@ -16,8 +16,8 @@ from halo.predict.explanation import Explanation, read_explanations, write_expla
 from halo.predict.folder import CSV_FILE, JSON_FILE, REJECTED_FILE, OutputFolder
 from halo.proteins.ingest import Rejected, rejected_table
 
-FORMAT = 2  # 2: region_kinds, predicted_regions
-FORMAT_GROUPS = 3  # like 2, with further groups of labels
+FORMAT = 4  # 4: thresholds of each protein, whose probabilities are not shifted to others
+FORMAT_GROUPS = 5  # like 4, with further groups of labels
 DECISION = ("labels", "set", "uncertainty", "decided_by")  # of each group of labels
 
 
@@ -205,7 +205,7 @@ def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]
         "predicted_regions": regions_text(record["predicted_regions"]),
         **{f"weight_{k}": v for k, v in (record["modality_weights"] or {}).items()},
         **{f"p:{label}": value for label, value in record["probabilities"].items()},
-        **{f"threshold:{label}": value for label, value in header["thresholds"].items()},
+        **{f"threshold:{label}": value for label, value in record["thresholds"].items()},
         "halo": __version__,
         "bundle": f"{bundle['name']} {bundle['version']} {bundle['sha256'][:12]}",
     }

@@ -120,9 +120,8 @@ def render(
         rules={"window": WINDOW, "share": SHARE, "gain": GAIN},
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
-        data={"labels": header["labels"], "thresholds": header["thresholds"],
-              "exclusive": without_threshold(header), "class": method_class,
-              "kinds": header["region_kinds"],
+        data={"labels": header["labels"], "exclusive": without_threshold(header),
+              "class": method_class, "kinds": header["region_kinds"],
               "baseline": BASELINES.get(method_class, UNKNOWN), "proteins": proteins},
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from halo.decisions import decide, uncertainty
+from halo.decisions import decide, rounded, uncertainty
 from halo.device import claim_device
 from halo.embeddings.convert import convert_buckets
 from halo.embeddings.embed import LanguageModelError, OneEncoder, embed_buckets
@@ -208,7 +209,7 @@ class Predictor:
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
         chosen = by_group(
-            self.bundle.groups, decide, prediction.probabilities, self.ensemble.thresholds
+            self.bundle.groups, decide, prediction.probabilities, prediction.thresholds
         )
         attributions = {}
         for row, name in enumerate(hashes):
@@ -225,6 +226,7 @@ class Predictor:
     ) -> EnsemblePrediction:
         """Combine the prediction of the models with the labels of similar training proteins."""
         probabilities, decided_by = alone.probabilities.copy(), alone.decided_by.copy()
+        thresholds = alone.thresholds.copy()
         own = np.full(probabilities.shape, np.nan)
         sets = None if alone.sets is None else alone.sets.copy()
         for place, (group, rule) in enumerate(zip(self.bundle.groups, self._rules, strict=True)):
@@ -232,18 +234,18 @@ class Predictor:
             if rule is None or not len(rows):
                 continue
             at = rows[:, None], np.arange(group.first, group.first + len(group.labels))
-            joint = rule(alone.probabilities[at], evidence, group.task)
-            thresholds = self.ensemble.thresholds[group.columns]
-            probabilities[at] = rule.on_scale_of(thresholds, joint, evidence, group.task)
+            probabilities[at] = rule(alone.probabilities[at], evidence, group.task)
+            thresholds[at] = rule.thresholds(self.ensemble.thresholds[group.columns], evidence)
             decided_by[rows, place] += f";{HOMOLOGY}"
             if sets is not None:
-                sets[at] = label_sets(joint, rule.cut)
+                sets[at] = label_sets(probabilities[at], rule.cut)
             own[rows] = alone.probabilities[rows]
         if np.isnan(own).all():
             return alone
         return replace(
-            alone, probabilities=probabilities, sets=sets, decided_by=decided_by, alone=own
-        )
+            alone, probabilities=probabilities, thresholds=thresholds, sets=sets,
+            decided_by=decided_by, alone=own,
+        )  # fmt: skip
 
     @property
     def _reads_structures(self) -> bool:
@@ -281,7 +283,7 @@ class Predictor:
         regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         labels = self.bundle.labels
-        own = prediction.probabilities[place : place + 1]
+        probabilities, thresholds = self._numbers(prediction, place)
         main, *further = (
             self._decision(group, prediction, place, number)
             for number, group in enumerate(self.bundle.groups)
@@ -297,7 +299,8 @@ class Predictor:
             "length": int(row["length"]),
             **main,
             **self._by_name(further),
-            "probabilities": dict(zip(labels, own[0].round(DIGITS).tolist(), strict=True)),
+            "probabilities": dict(zip(labels, probabilities, strict=True)),
+            "thresholds": dict(zip(labels, thresholds, strict=True)),
             "probabilities_alone": self._alone(prediction, place),
             "modality_weights": weights,
             "structure": _structure(note),
@@ -312,7 +315,7 @@ class Predictor:
     ) -> dict[str, Any]:
         """What is decided about a group of labels, the one of this number, of one protein."""
         own = prediction.probabilities[place : place + 1, group.columns]
-        thresholds = self.ensemble.thresholds[group.columns]
+        thresholds = prediction.thresholds[place : place + 1, group.columns]
         sets = prediction.sets
         return {
             "labels": _names(group.labels, decide(own, thresholds, group.task)[0]),
@@ -320,6 +323,16 @@ class Predictor:
             "uncertainty": round(float(uncertainty(own, thresholds, group.task)[0]), DIGITS),
             "decided_by": str(prediction.decided_by[place, number]),
         }
+
+    def _numbers(
+        self, prediction: EnsemblePrediction, place: int
+    ) -> tuple[list[float], list[float]]:
+        """Probabilities and thresholds of a protein, which lead to its decisions."""
+        row = slice(place, place + 1)
+        own, thresholds = prediction.probabilities[row], prediction.thresholds[row]
+        agreeing = partial(rounded, digits=DIGITS)
+        values, limits = by_group(self.bundle.groups, agreeing, own, thresholds)[:, 0].tolist()
+        return values, limits
 
     def _by_name(self, further: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The key ``groups`` of a record, if there are further groups of labels."""

@@ -103,7 +103,7 @@ function drawPrediction(protein) {
     ...groups.flatMap(([name, group]) => [` ${name}: `, make("strong", { textContent: group.labels.join(", ") || "none" }), "."]));
   const order = [...DATA.labels].sort((a, b) => protein.probabilities[b] - protein.probabilities[a]);
   $("bars").replaceChildren(...order.map((label) => {
-    const value = protein.probabilities[label], threshold = DATA.thresholds[label];
+    const value = protein.probabilities[label], threshold = protein.thresholds[label];
     const has = given(protein).includes(label), track = make("span", { className: "track" });
     track.append(make("span", { className: "fill", style: `width:${100 * value}%` }));
     if (!DATA.exclusive.includes(label)) {
@@ -113,10 +113,11 @@ function drawPrediction(protein) {
       make("span", { textContent: (has ? "✓ " : "") + label }), track,
       make("span", { className: "value", textContent: percent(value), title: alone ? `by the model alone: ${percent(alone[label])}` : "" }));
   }));
+  const kind = alone ? "Probability, to which a similar training protein contributes and which is not known to be calibrated," : "Calibrated probability";
   const exclusive = DATA.exclusive.length ? ` Of ${DATA.exclusive.join(", ")}, the highest is given.` : "";
   $("bars-how").textContent = DATA.exclusive.length < DATA.labels.length
-    ? `Calibrated probability of each label. Blue and ✓: given, because it reaches the label's threshold (black mark).${exclusive}`
-    : "Calibrated probability of each label; the highest is given (blue, ✓).";
+    ? `${kind} of each label. Blue and ✓: given, because it reaches the label's threshold (black mark).${exclusive}`
+    : `${kind} of each label; the highest is given (blue, ✓).`;
   const facts = [["Decided by", protein.decided_by.replaceAll(";", " and ")], ["Uncertainty", `${protein.uncertainty.toFixed(2)} (0 clear, 1 on a threshold)`]];
   if (set) facts.push(["Conformal set", set.length ? set.join(", ") : "empty"]);
   for (const [name, group] of groups) {
