@@ -69,6 +69,7 @@ def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
         counts["structure"] += record["structure"]["status"] == "ok"
         counts["no structure used"] += record["structure"]["status"] == "not used"
         counts["far"] += record["far"] is True
+        counts["not similar"] += record["similar"] is False
         counts["far unknown"] += record["far"] is None
         counts["no label"] += not record["labels"]
         counts.update(f"label {label}" for label in given_labels(record))

@@ -22,7 +22,7 @@ from halo.embeddings.weights import FILE, Weights
 from halo.errors import HaloError
 from halo.evaluation.conformal import label_sets
 from halo.graphs.stage import build_graphs
-from halo.homologues.rule import Evidence, HomologueRule
+from halo.homologues.rule import HomologueRule
 from halo.label_groups import LabelGroup, as_content, by_group
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
@@ -31,6 +31,7 @@ from halo.predict.description import Homologues
 from halo.predict.embedded import require_same_embeddings
 from halo.predict.ensemble import Ensemble, EnsemblePrediction
 from halo.predict.explanation import Explanation, backbone, explained_labels
+from halo.predict.homologues import evidence_of, homologue_of, nearest_of, remarks
 from halo.predict.nearest import Neighbour, TrainingSequences
 from halo.predict.output import Chunk
 from halo.predict.settings import PredictSettings
@@ -101,6 +102,7 @@ class Predictor:
             self._training = TrainingSequences(
                 *(bundle.training, content.search.model_dump()),
                 *(Path(self._scratch.name), settings.threads),
+                groups=[group.labels for group in bundle.groups],
             )
 
     def __enter__(self) -> "Predictor":
@@ -171,7 +173,7 @@ class Predictor:
         table: pd.DataFrame,
         structures: Store | None,
         wanted: frozenset[str],
-        neighbours: Mapping[str, Neighbour | None],
+        neighbours: Mapping[str, Sequence[Neighbour]],
     ) -> tuple[dict[str, tuple[EnsemblePrediction, int, LabelAttributions | None]], dict[str, str]]:
         """The prediction of each sequence with its row, and the attributions of those `wanted`.
 
@@ -198,7 +200,7 @@ class Predictor:
         table: pd.DataFrame,
         structures: Store | None,
         wanted: frozenset[str],
-        neighbours: Mapping[str, Neighbour | None],
+        neighbours: Mapping[str, Sequence[Neighbour]],
     ) -> tuple[EnsemblePrediction, dict[str, LabelAttributions]]:
         members = members_of(table)
         graphs = None
@@ -222,7 +224,7 @@ class Predictor:
         return prediction, attributions
 
     def _with_homologues(
-        self, alone: EnsemblePrediction, neighbours: Sequence[Neighbour | None]
+        self, alone: EnsemblePrediction, neighbours: Sequence[Sequence[Neighbour]]
     ) -> EnsemblePrediction:
         """Combine the prediction of the models with the labels of similar training proteins."""
         probabilities, decided_by = alone.probabilities.copy(), alone.decided_by.copy()
@@ -230,7 +232,7 @@ class Predictor:
         own = np.full(probabilities.shape, np.nan)
         sets = None if alone.sets is None else alone.sets.copy()
         for place, (group, rule) in enumerate(zip(self.bundle.groups, self._rules, strict=True)):
-            rows, evidence = _evidence(neighbours, group)
+            rows, evidence = evidence_of(neighbours, group)
             if rule is None or not len(rows):
                 continue
             at = rows[:, None], np.arange(group.first, group.first + len(group.labels))
@@ -266,10 +268,10 @@ class Predictor:
             structures=structures,
         )  # fmt: skip
 
-    def _neighbours(self, table: pd.DataFrame) -> dict[str, Neighbour | None]:
+    def _neighbours(self, table: pd.DataFrame) -> dict[str, list[Neighbour]]:
         distinct = table.drop_duplicates("seq_hash")
         if self._training is None:
-            return dict.fromkeys(distinct["seq_hash"])
+            return {name: [] for name in distinct["seq_hash"]}
         nearest = self._training.nearest(distinct["sequence"].tolist())
         return dict(zip(distinct["seq_hash"], nearest, strict=True))
 
@@ -278,25 +280,29 @@ class Predictor:
         row: Mapping[str, Any],
         prediction: EnsemblePrediction,
         place: int,
-        near: Neighbour | None,
+        neighbours: Sequence[Neighbour],
         note: Note | None,
         regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         labels = self.bundle.labels
         probabilities, thresholds = self._numbers(prediction, place)
         main, *further = (
-            self._decision(group, prediction, place, number)
+            self._decision(group, prediction, place, number, neighbours)
             for number, group in enumerate(self.bundle.groups)
         )
         weights = None
         if prediction.weights is not None:
             values = prediction.weights[place].astype(float).round(DIGITS).tolist()
             weights = dict(zip(MODALITIES, values, strict=True))
-        far = near is None if self._training is not None else None
+        near = nearest_of(neighbours, self.bundle.groups[0])
+        training, found = self._training, None if near is None else near.similar
+        counted = (homologue_of(neighbours, group) for group in self.bundle.groups)
+        shown = [one for one in (near, *counted) if one is not None]
+        length = int(row["length"])
         return {
             "id": row["id"],
             "accession": row["accession"],
-            "length": int(row["length"]),
+            "length": length,
             **main,
             **self._by_name(further),
             "probabilities": dict(zip(labels, probabilities, strict=True)),
@@ -305,23 +311,32 @@ class Predictor:
             "modality_weights": weights,
             "structure": _structure(note),
             "nearest_training": asdict(near) if near is not None else None,
-            "far": far,
+            "similar": bool(found) if training else None,
+            "far": found is None if training else None,
+            "remarks": remarks(length, shown, training.shortest if training else None),
             "regions": regions,
             "predicted_regions": _predicted_regions(prediction, place),
         }
 
     def _decision(
-        self, group: LabelGroup, prediction: EnsemblePrediction, place: int, number: int
+        self,
+        group: LabelGroup,
+        prediction: EnsemblePrediction,
+        place: int,
+        number: int,
+        neighbours: Sequence[Neighbour],
     ) -> dict[str, Any]:
         """What is decided about a group of labels, the one of this number, of one protein."""
         own = prediction.probabilities[place : place + 1, group.columns]
         thresholds = prediction.thresholds[place : place + 1, group.columns]
         sets = prediction.sets
+        homologue = homologue_of(neighbours, group) if self._rules[number] else None
         return {
             "labels": _names(group.labels, decide(own, thresholds, group.task)[0]),
             "set": None if sets is None else _names(group.labels, sets[place, group.columns]),
             "uncertainty": round(float(uncertainty(own, thresholds, group.task)[0]), DIGITS),
             "decided_by": str(prediction.decided_by[place, number]),
+            "homologue": None if homologue is None else homologue.id,
         }
 
     def _numbers(
@@ -369,26 +384,6 @@ class Predictor:
 
 def _rule(content: Homologues | None) -> HomologueRule | None:
     return HomologueRule(**content.model_dump()) if content else None
-
-
-def _evidence(
-    neighbours: Sequence[Neighbour | None], group: LabelGroup
-) -> tuple[np.ndarray, Evidence]:
-    """Rows of the queries with a similar training protein that is annotated, and the evidence."""
-    annotated = [
-        (row, near)
-        for row, near in enumerate(neighbours)
-        if near is not None and near.similar and not set(group.labels) <= set(near.unknown)
-    ]
-    similar = [near for _, near in annotated]
-    shape = (len(similar), len(group.labels))
-    has = [[name in near.labels for name in group.labels] for near in similar]
-    known = [[name not in near.unknown for name in group.labels] for near in similar]
-    return np.array([row for row, _ in annotated], dtype=int), Evidence(
-        np.array([near.identity for near in similar]),
-        np.array(has, dtype=bool).reshape(shape),
-        np.array(known, dtype=bool).reshape(shape),
-    )
 
 
 def _names(labels: Sequence[str], chosen: np.ndarray) -> list[str]:

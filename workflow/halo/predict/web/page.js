@@ -38,6 +38,7 @@ function fits(protein) {
   const label = $("by-label").value, kind = $("by-kind").value;
   return words.every((word) => text.includes(word))
     && (!label || given(protein).includes(label))
+    && (kind !== "apart" || protein.similar === false)
     && (kind !== "far" || protein.far === true)
     && (kind !== "bare" || protein.structure.status !== "ok")
     && (kind !== "none" || !protein.labels.length)
@@ -86,7 +87,7 @@ function choose(row) {
 }
 
 function warnings(protein) {
-  const texts = [];
+  const texts = protein.remarks.map((text) => `${text[0].toUpperCase()}${text.slice(1)}.`);
   if (protein.far) texts.push("Unlike all training proteins: it aligns with none of them. It may be of a family that the model knows nothing about; trust the prediction less.");
   const status = { missing: "No structure was found", mismatch: "The structure that was found is of another sequence",
     too_long: "The protein is too long for a structure", error: "The search for a structure failed" }[protein.structure.status];
@@ -145,7 +146,8 @@ function nearest(protein) {
   if (near) {
     const labels = near.labels.length ? near.labels.join(", ") : "none";
     const joined = protein.probabilities_alone ? " They are part of the decision." : "";
-    return `${near.id}: ${percent(near.identity)} identity over ${percent(near.coverage)} of the shorter sequence (E-value ${near.evalue.toPrecision(2)}). Its own labels: ${labels}.${joined}`;
+    const part = `${percent(near.query_coverage)} of this protein and ${percent(near.training_coverage)} of it aligned (residues ${near.start}–${near.end} of ${near.length})`;
+    return `${near.id}: ${near.similar ? "similar" : "not similar"}, ${percent(near.identity)} identity, ${part}, E-value ${near.evalue.toPrecision(2)}. Its own labels: ${labels}.${joined}`;
   }
   return protein.far ? "none" : "not known: the bundle has no training sequences";
 }
