@@ -168,7 +168,8 @@ def _columns(header: Mapping[str, Any]) -> list[str]:
     return [
         *("id", *DECISION),
         *(f"{name}:{group}" for group in header.get("groups", {}) for name in DECISION),
-        *("structure", "structure_message", "nearest_training", "nearest_identity"),
+        *("structure", "structure_name", "structure_message"),
+        *("nearest_training", "nearest_identity"),
         *("nearest_query_coverage", "nearest_training_coverage", "similar", "far", "remarks"),
         *("weight_embedding", "weight_structure", "weight_biochemistry", "predicted_regions"),
         *(f"p:{label}" for label in header["labels"]),
@@ -213,6 +214,7 @@ def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]
             for name, value in _decision(decision).items()
         },
         "structure": record["structure"]["status"],
+        "structure_name": record["structure"]["name"],
         "structure_message": record["structure"]["message"],
         "nearest_training": near.get("id", ""),
         "nearest_identity": near.get("identity", ""),

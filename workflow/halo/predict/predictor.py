@@ -1,8 +1,8 @@
 """Predict chunks of proteins with a bundle that is loaded once."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +34,8 @@ from halo.predict.explanation import Explanation, backbone, explained_labels
 from halo.predict.homologues import evidence_of, homologue_of, nearest_of, remarks
 from halo.predict.nearest import Neighbour, TrainingSequences
 from halo.predict.output import Chunk
-from halo.predict.settings import PredictSettings
+from halo.predict.same_sequence import by_structure, is_of_another
+from halo.predict.settings import PREDICT, PredictSettings
 from halo.predict.sources import find_language_model, find_structures
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import Member, members_of
@@ -51,6 +52,25 @@ LabelAttributions = tuple[list[int], Attribution]
 SUSPICIOUS = 10
 HOMOLOGY = "homology"  # in decided_by, where labels of a homologue are part of the decision
 DIGITS = 6  # decimals of reported numbers, as in evaluation/predictions.csv
+
+
+@dataclass(frozen=True)
+class _Stores:
+    """The store of structures, if they are read, and the root of those of graphs and embeddings."""
+
+    structures: Store | None
+    own: Path
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """A protein's prediction, which is a row of several, and its structure, if it is shown."""
+
+    prediction: EnsemblePrediction
+    place: int
+    attributions: LabelAttributions | None
+    note: Note | None
+    backbone: Mapping[str, np.ndarray] | None
 
 
 class Predictor:
@@ -127,51 +147,88 @@ class Predictor:
             if none of at least `SUSPICIOUS` proteins can be predicted
         """
         neighbours = self._neighbours(table)
-        notes: dict[str, Note] = {}
-        structures = None
-        if self.ensemble.needs_graphs or self._reads_structures:
-            members = members_of(table)
-            structures, notes = find_structures(self.bundle, self.settings, self.store, members)
-            usable = sum(note.status == "ok" for note in notes.values())
-            log.info("%s of %s sequences have a structure", f"{usable:,}", f"{len(notes):,}")
-        distinct = table.drop_duplicates("seq_hash")
-        wanted = frozenset(table["seq_hash"][:explained])
-        predictions, failed = self._predictions(distinct, structures, wanted, neighbours)
-        if not predictions and len(distinct) >= SUSPICIOUS:
-            reason = next(iter(failed.values()))
+        shown = set(table["id"][:explained])
+        found: dict[str, _Predicted] = {}
+        failed: dict[str, str] = {}
+        for part, stores, notes in self._by_structure(table):
+            wanted = frozenset(part.loc[part["id"].isin(shown), "seq_hash"])
+            distinct = part.drop_duplicates("seq_hash")
+            predictions, faults = self._predictions(distinct, stores, wanted, neighbours)
+            for row in part.to_dict("records"):
+                name = row["seq_hash"]
+                if name in faults:
+                    failed[row["id"]] = faults[name]
+                    continue
+                chain = backbone(stores.structures, name) if name in wanted else None
+                found[row["id"]] = _Predicted(*predictions[name], notes.get(name), chain)
+        if not found and table["seq_hash"].nunique() >= SUSPICIOUS:
             raise HaloError(
-                f"none of {len(distinct):,} proteins can be predicted, the first because of "
-                f"{reason}; run again, finished chunks are kept"
+                f"none of {table['seq_hash'].nunique():,} proteins can be predicted, the first "
+                f"because of {next(iter(failed.values()))}; run again, finished chunks are kept"
             )
         records, rejected, explanations = [], [], []
-        for number, row in enumerate(table.to_dict("records")):
-            name = row["seq_hash"]
-            if name in failed:
-                rejected.append(Rejected(row["id"], int(row[LINE]), "failed", failed[name]))
+        for row in table.to_dict("records"):
+            if row["id"] in failed:
+                reason = failed[row["id"]]
+                rejected.append(Rejected(row["id"], int(row[LINE]), "failed", reason))
                 continue
-            prediction, place, attributions = predictions[name]
+            own = found[row["id"]]
             regions = None
-            if number < explained:
-                assert attributions is not None  # they were asked for
-                asked = [self.bundle.labels[label] for label in attributions[0]]
+            if row["id"] in shown:
+                assert own.attributions is not None  # they were asked for
+                labels, attribution = own.attributions
+                asked = [self.bundle.labels[label] for label in labels]
                 explanations.append(
-                    Explanation(
-                        row["id"],
-                        row["sequence"],
-                        asked,
-                        attributions[1],
-                        backbone(structures, name),
-                    )
+                    Explanation(row["id"], row["sequence"], asked, attribution, own.backbone)
                 )
                 regions = [asdict(region) for region in explanations[-1].regions()]
-            parts = (prediction, place, neighbours[name], notes.get(name), regions)
-            records.append(self._record(row, *parts))
+            records.append(self._record(row, own, neighbours[row["seq_hash"]], regions))
         return Chunk(self.header(), records, rejected, explanations)
+
+    def _by_structure(
+        self, table: pd.DataFrame
+    ) -> Iterator[tuple[pd.DataFrame, "_Stores", dict[str, Note]]]:
+        """Parts of `table` with the structures of their sequences, and the notes about them.
+
+        No protein gets the structure of another one with the same sequence, if its own can be
+        looked for: what the store does not have is then found in a store that is not kept.
+        """
+        if not (self.ensemble.needs_graphs or self._reads_structures):
+            yield table, _Stores(None, self.own_store), {}
+            return
+        cannot_search = self.settings.stage == PREDICT or bool(self.settings.unreachable)
+        rest = by_structure(table, self.settings)
+        kept = True
+        while rest:
+            part, *rest = rest
+            with TemporaryDirectory(dir=self._scratch.name) as scratch:
+                store, own = (self.store, self.own_store) if kept else (Path(scratch),) * 2
+                members = members_of(part)
+                structures, notes = find_structures(self.bundle, self.settings, store, members)
+                others = {
+                    each.seq_hash
+                    for bucket in members.values()
+                    for each in bucket
+                    if kept and is_of_another(notes[each.seq_hash], each)
+                }
+                if cannot_search:
+                    notes |= {name: _of_another(notes[name]) for name in others}
+                else:
+                    again = part["seq_hash"].isin(others)
+                    part, rest = part[~again], [*rest, *([part[again]] if again.any() else [])]
+                usable = sum(notes[name].status == "ok" for name in set(part["seq_hash"]))
+                log.info(
+                    "%s of %s sequences have a structure",
+                    f"{usable:,}", f"{part['seq_hash'].nunique():,}",
+                )  # fmt: skip
+                if len(part):
+                    yield part, _Stores(structures, own), notes
+            kept = cannot_search
 
     def _predictions(
         self,
         table: pd.DataFrame,
-        structures: Store | None,
+        stores: "_Stores",
         wanted: frozenset[str],
         neighbours: Mapping[str, Sequence[Neighbour]],
     ) -> tuple[dict[str, tuple[EnsemblePrediction, int, LabelAttributions | None]], dict[str, str]]:
@@ -181,7 +238,7 @@ class Predictor:
         tried again in halves, so that one faulty protein does not affect the others.
         """
         try:
-            prediction, attributions = self._prediction(table, structures, wanted, neighbours)
+            prediction, attributions = self._prediction(table, stores, wanted, neighbours)
         except (OSError, LanguageModelError):  # not caused by a protein, such as a full disk
             raise
         except Exception as error:
@@ -190,7 +247,7 @@ class Predictor:
                 return {}, {table["seq_hash"].iat[0]: f"{type(error).__name__}: {error}"}
             half = len(table) // 2
             halves = (table[:half], table[half:])
-            parts = [self._predictions(part, structures, wanted, neighbours) for part in halves]
+            parts = [self._predictions(part, stores, wanted, neighbours) for part in halves]
             return parts[0][0] | parts[1][0], parts[0][1] | parts[1][1]
         rows = enumerate(table["seq_hash"])
         return {name: (prediction, row, attributions.get(name)) for row, name in rows}, {}
@@ -198,15 +255,15 @@ class Predictor:
     def _prediction(
         self,
         table: pd.DataFrame,
-        structures: Store | None,
+        stores: "_Stores",
         wanted: frozenset[str],
         neighbours: Mapping[str, Sequence[Neighbour]],
     ) -> tuple[EnsemblePrediction, dict[str, LabelAttributions]]:
         members = members_of(table)
         graphs = None
-        if structures is not None and self.ensemble.needs_graphs:
-            graphs = build_graphs(members, self.own_store, structures, self.graph_settings)
-        embeddings = [self._embedded(members, weights, structures) for weights in self.weights]
+        if stores.structures is not None and self.ensemble.needs_graphs:
+            graphs = build_graphs(members, stores.own, stores.structures, self.graph_settings)
+        embeddings = [self._embedded(members, weights, stores) for weights in self.weights]
         hashes = table["seq_hash"].to_numpy(dtype=object)
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
@@ -258,14 +315,14 @@ class Predictor:
         )
 
     def _embedded(
-        self, members: dict[str, list[Member]], weights: Weights, structures: Store | None
+        self, members: dict[str, list[Member]], weights: Weights, stores: "_Stores"
     ) -> Store:
         settings = self.embedding_settings
         if weights.source == FILE:
-            return convert_buckets(members, self.own_store, weights, settings)
+            return convert_buckets(members, stores.own, weights, settings)
         return embed_buckets(
-            members, self.own_store, weights, settings, self.device, self.encoder_of,
-            structures=structures,
+            members, stores.own, weights, settings, self.device, self.encoder_of,
+            structures=stores.structures,
         )  # fmt: skip
 
     def _neighbours(self, table: pd.DataFrame) -> dict[str, list[Neighbour]]:
@@ -278,12 +335,11 @@ class Predictor:
     def _record(
         self,
         row: Mapping[str, Any],
-        prediction: EnsemblePrediction,
-        place: int,
+        own: "_Predicted",
         neighbours: Sequence[Neighbour],
-        note: Note | None,
         regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
+        prediction, place = own.prediction, own.place
         labels = self.bundle.labels
         probabilities, thresholds = self._numbers(prediction, place)
         main, *further = (
@@ -309,7 +365,7 @@ class Predictor:
             "thresholds": dict(zip(labels, thresholds, strict=True)),
             "probabilities_alone": self._alone(prediction, place),
             "modality_weights": weights,
-            "structure": _structure(note),
+            "structure": _structure(own.note),
             "nearest_training": asdict(near) if near is not None else None,
             "similar": bool(found) if training else None,
             "far": found is None if training else None,
@@ -384,6 +440,12 @@ class Predictor:
 
 def _rule(content: Homologues | None) -> HomologueRule | None:
     return HomologueRule(**content.model_dump()) if content else None
+
+
+def _of_another(note: Note) -> Note:
+    """The note of a structure that is used for want of the protein's own."""
+    remark = f"of {note.accession}, which has the same sequence"
+    return replace(note, message="; ".join(filter(None, (note.message, remark))))
 
 
 def _names(labels: Sequence[str], chosen: np.ndarray) -> list[str]:
