@@ -43,13 +43,38 @@ def test_the_rule_by_hand():
     np.testing.assert_allclose(half, [[expit(0.8 * np.log(9) + 2.5)]])
 
 
-def test_a_label_reaches_its_threshold_where_it_reaches_that_of_the_rule():
-    thresholds = np.array([0.3, 0.45])
-    joint = np.array([[0.59, 0.61], [0.61, 0.44]])
+def test_the_threshold_is_that_of_the_rule_where_the_label_of_the_homologue_is_known():
     known = [[True, True], [True, False]]
-    found = RULE.on_scale_of(thresholds, joint, evidence([0.5] * 2, joint > 0, known), "multilabel")
-    assert (found >= thresholds).tolist() == [[False, True], [True, False]]
-    assert found[1, 1] == 0.44  # an unknown label stays as it is
+    found = RULE.thresholds(np.array([0.3, 0.45]), evidence([0.5] * 2, known, known))
+    assert found.tolist() == [[0.6, 0.6], [0.6, 0.45]]
+
+
+def test_combined_probabilities_are_calibrated_if_those_of_the_model_are():
+    """Of all labels with 0.7 to 0.9, as many are true as the mean says."""
+    rng = np.random.default_rng(0)
+    n, frequency = 8000, np.array([0.35, 0.12, 0.1, 0.05])
+    logits = np.log(frequency / (1 - frequency)) + rng.normal(0, 1.3, (n, 4))
+    truth = rng.random((n, 4)) < expit(logits)
+    identity = rng.uniform(0.3, 1, n)
+    same = rng.random((n, 4)) < (0.65 + 0.34 * identity)[:, None]
+    labels = np.where(same, truth, rng.random((n, 4)) < frequency)
+    found = evidence(identity, labels)
+    half = n // 2
+    first = Evidence(identity[:half], labels[:half], np.ones((half, 4), dtype=bool))
+    fitted = fit_rule(
+        expit(logits[:half]),
+        first,
+        truth[:half],
+        first.known,
+        np.arange(half),
+        "multilabel",
+        0.3,
+        0.1,
+    )
+    joint = fitted(expit(logits), found, "multilabel")[half:]
+    chosen = (joint > 0.7) & (joint < 0.9)
+    assert chosen.sum() > 400
+    assert truth[half:][chosen].mean() == pytest.approx(joint[chosen].mean(), abs=0.06)
 
 
 def test_an_unknown_label_of_the_homologue_changes_nothing():

@@ -367,7 +367,7 @@ def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
     content = json.loads((tmp_path / "out/predictions.json").read_text())
     schema = json.loads((ROOT / "workflow/schemas/predictions.schema.json").read_text())
     jsonschema.validate(content, schema)
-    assert content["format"] == 3
+    assert content["format"] == 5
     assert list(content["groups"]) == ["membrane"]
     main = set(small.proteins.groups[0].labels)
     for record, row in zip(content["proteins"], table.to_dict("records"), strict=True):

@@ -60,7 +60,7 @@ def expected(fasta, bundle, tmp_path_factory) -> Path:
 
 
 def table(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, dtype={"far": str})
+    return pd.read_csv(path, keep_default_na=False, dtype={"far": str, "similar": str})
 
 
 def require_same(one: pd.DataFrame, two: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import re
 import shutil
 
 import numpy as np
@@ -104,28 +105,72 @@ def test_the_labels_are_part_of_the_prediction(bundle, predicted, trained):
     labels = content["labels"]
     for entry in content["proteins"]:
         own = np.array([entry["probabilities"][name] for name in labels])
-        near = entry["nearest_training"]
+        near, row = entry["nearest_training"], table.loc[entry["id"]]
         if entry["id"] == "unrelated":
             assert entry["decided_by"] == "plain"
             assert entry["probabilities_alone"] is None
             assert near is None
+            assert entry["thresholds"] == content["thresholds"]
+            assert (entry["similar"], entry["far"]) == (False, True)
+            assert (bool(row["similar"]), bool(row["far"])) == (False, True)
+            assert entry["homologue"] is None
             continue
         assert entry["decided_by"] == table.loc[entry["id"], "decided_by"] == "plain;homology"
         assert near["id"] == entry["id"].removeprefix("near_")
         assert near["similar"]
+        assert entry["similar"]
+        assert entry["homologue"] == row["homologue"] == near["id"]
+        assert float(row["nearest_query_coverage"]) == near["query_coverage"] >= 0.8
+        assert float(row["nearest_training_coverage"]) == near["training_coverage"]
+        assert near["length"] == trained.loc[near["id"], "length"]
+        assert row["remarks"] == "; ".join(entry["remarks"])
         alone = np.array([entry["probabilities_alone"][name] for name in labels])
         known = trained.loc[near["id"], labels].to_numpy(dtype=bool)
         evidence = Evidence(
             np.array([near["identity"]]), known[None], np.ones((1, len(labels)), bool)
         )
         joint = rule(alone[None], evidence, content["task"])
-        thresholds = np.array([content["thresholds"][name] for name in labels])
-        expected = rule.on_scale_of(thresholds, joint, evidence, content["task"])[0]
-        np.testing.assert_allclose(own, expected, atol=2e-5)
+        np.testing.assert_allclose(own, joint[0], atol=2e-5)
         assert not np.allclose(own, alone, atol=1e-3)
-        given = [n for n in labels if entry["probabilities"][n] >= content["thresholds"][n]]
-        assert entry["labels"] == given
+        assert set(entry["thresholds"].values()) == {rule.threshold}
+        assert [float(row[f"threshold:{name}"]) for name in labels] == [rule.threshold] * len(
+            labels
+        )
+        given = [n for n in labels if entry["probabilities"][n] >= entry["thresholds"][n]]
+        assert (
+            entry["labels"]
+            == given
+            == [n for n in labels if joint[0][labels.index(n)] >= rule.threshold]
+        )
         assert entry["set"] == [n for n, p in zip(labels, joint[0], strict=True) if p >= rule.cut]
+
+
+def test_similar_and_aligned_proteins_are_counted_apart(predicted):
+    content, _, page = predicted
+    similar = sum(entry["similar"] for entry in content["proteins"])
+    counts = {"proteins": 5, "similar": similar, "not_similar": 5 - similar, "far": 1}
+    assert content["counts"] == counts
+    cards = dict(re.findall(r"<div[^>]*><dt>(.*?)</dt><dd>(.*?)</dd>", page))
+    assert cards["not similar to a training protein"] == str(counts["not_similar"])
+    assert cards["of them aligned with none"] == "1"
+    assert "no similar training protein" not in page
+
+
+def test_a_part_and_a_fusion_are_remarked(bundle, trained, queries):
+    whole = trained["sequence"].iloc[4]
+    found = predict_sequences(
+        {
+            "part": whole[20:], "whole": whole, "tiny": "MK",
+            "fusion": queries["unrelated"] * 4 + whole,
+        },
+        bundle, OFFLINE,
+    ).set_index("id")  # fmt: skip
+    assert "differ in extent" in found.loc["part", "remarks"]
+    assert "differ in extent" in found.loc["fusion", "remarks"]
+    assert found.loc["whole", "remarks"] == ""
+    assert "2 residues, fewer than any training protein" in found.loc["tiny", "remarks"]
+    assert found.loc["fusion", "nearest_query_coverage"] < 0.8
+    assert found.loc["part", "nearest_training_coverage"] < 1
 
 
 def test_the_card_says_what_it_does(bundle):
@@ -170,7 +215,9 @@ def test_the_exact_alignment_decides(bundle, trained, tmp_path):
     rng = np.random.default_rng(1)
     tail = "".join(rng.choice(RESIDUES, len(first["sequence"]) * 2))
     part = first["sequence"][: len(first["sequence"]) // 2] + tail
-    near, far, same = sequences.nearest([changed(first["sequence"], 0.3), part, first["sequence"]])
+    [near], far, [same] = sequences.nearest(
+        [changed(first["sequence"], 0.3), part, first["sequence"]]
+    )
     text = changed(first["sequence"], 0.3)
     residues = sum(trained.drop_duplicates("seq_hash")["length"])
     [exact] = align(
@@ -180,7 +227,7 @@ def test_the_exact_alignment_decides(bundle, trained, tmp_path):
     assert near.identity == round(exact.identity, 3)
     assert near.evalue == pytest.approx(exact.evalue)
     assert (same.id, same.identity, same.similar) == (first.name, 1.0, True)
-    assert far is None or not far.similar
+    assert not any(one.similar for one in far)
 
 
 def test_unknown_labels_of_the_homologue_are_in_the_bundle(small, hits, queries, trained, tmp_path):
@@ -206,6 +253,7 @@ def test_unknown_labels_of_the_homologue_are_in_the_bundle(small, hits, queries,
     entry = next(entry for entry in content["proteins"] if entry["id"] == f"near_{name}")
     assert entry["nearest_training"]["unknown"] == [label]
     assert entry["probabilities"][label] == entry["probabilities_alone"][label]
+    assert entry["thresholds"][label] == content["thresholds"][label]
 
 
 def test_a_damaged_rule_is_refused(bundle, tmp_path):

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from halo.errors import HaloError
+from halo.label_groups import LabelGroup
 from halo.predict import nearest
+from halo.predict.homologues import evidence_of, homologue_of, nearest_of, remarks
 from halo.predict.nearest import TrainingSequences
 from halo.predict.search_index import CACHE, cached_folder
 from predict_bundle import SEARCH
@@ -74,9 +76,9 @@ def test_the_index_is_made_once_and_changes_no_result(
     expected = found("without")
     assert "cannot be kept" in caplog.text
     assert "createindex" not in calls
-    assert expected[-1].id == "p3"
-    assert (expected[-1].labels, expected[-1].unknown) == (["A", "B"], ["C"])
-    hits = {near.similar for near in expected if near is not None}
+    assert expected[-1][0].id == "p3"
+    assert (expected[-1][0].labels, expected[-1][0].unknown) == (["A", "B"], ["C"])
+    hits = {near.similar for those in expected for near in those}
     assert hits == {True, False}
 
     cache = tmp_path / "cache"
@@ -92,8 +94,63 @@ def test_the_index_is_made_once_and_changes_no_result(
 
 def test_sequences_of_the_training_need_no_search(training, fasta, calls, tmp_path):
     sequences = TrainingSequences(fasta, SEARCH, tmp_path, 1)
-    assert [near.id for near in sequences.nearest(training[:5])] == [f"p{n}" for n in range(5)]
+    found = sequences.nearest(training[:5])
+    assert [[near.id for near in those] for those in found] == [[f"p{n}"] for n in range(5)]
     assert calls == []
+
+
+def test_a_protein_that_is_not_annotated_in_a_group_does_not_hide_the_next(tmp_path):
+    """Neither a similar one does, nor the same sequence."""
+    rng = np.random.default_rng(4)
+    first = "".join(rng.choice(RESIDUES, 200))
+    second, third = changed(first, 0.3, 1), changed(first, 0.5, 2)
+    lines = [f">a\tX\tM\n{first}\n", f">b\tM\tX\n{second}\n", f">c\tX;M\n{third}\n"]
+    (tmp_path / "t.xz").write_bytes(lzma.compress("".join(lines).encode()))
+    one, both = (
+        TrainingSequences(tmp_path / "t.xz", SEARCH, tmp_path / name, 1, groups)
+        for name, groups in (("one", [["X"]]), ("both", [["X"], ["M"]]))
+    )
+    query = changed(first, 0.05, 3)
+    assert [[near.id for near in those] for those in one.nearest([first, query])] == [["a"]] * 2
+    for found in both.nearest([first, query]):
+        assert [near.id for near in found] == ["a", "b"]
+        assert all(near.similar for near in found)
+        groups = [
+            LabelGroup("X", "multilabel", ("X",), 0),
+            LabelGroup("M", "multilabel", ("M",), 1),
+        ]
+        assert [homologue_of(found, group).id for group in groups] == ["a", "b"]
+        assert nearest_of(found, groups[1]).id == "b"
+        rows, evidence = evidence_of([[], found], groups[1])
+        assert (rows.tolist(), evidence.labels.tolist()) == ([1], [[True]])
+
+
+def test_what_is_aligned_of_both(tmp_path):
+    rng = np.random.default_rng(6)
+    whole, tail = "".join(rng.choice(RESIDUES, 300)), "".join(rng.choice(RESIDUES, 900))
+    (tmp_path / "t.xz").write_bytes(lzma.compress(f">a\tX\n{whole}\n".encode()))
+    sequences = TrainingSequences(tmp_path / "t.xz", SEARCH, tmp_path / "db", 1)
+    texts = [whole, "M" + whole[35:], whole[:-3], whole[:-2], whole + tail]
+    told = []
+    for [near] in sequences.nearest(texts):
+        assert near.similar
+        told.append((near.start, near.end, near.query_coverage, near.training_coverage))
+    assert told[0] == (1, 300, 1, 1)
+    assert told[1][:2] in [(36, 300), (35, 300)]  # the M may be that of the protein
+    assert told[2:] == [(1, 297, 1, 0.99), (1, 298, 1, 0.993), (1, 300, 0.25, 1)]
+    said = [
+        remarks(len(t), near, 300) for t, near in zip(texts, sequences.nearest(texts), strict=True)
+    ]
+    assert [any("differ in extent" in text for text in those) for those in said] == [
+        *(False, True, True, False, True)
+    ]
+    assert "residues 1-300 of 300 of a are aligned with 25% of this protein" in said[4][0]
+    assert remarks(2, [], 300) == [
+        "2 residues, fewer than any training protein has (300 or more): the model knows nothing of "
+        "such peptides"
+    ]
+    assert sequences.shortest == 300
+    assert remarks(2, [], None) == []
 
 
 def test_the_first_of_equal_sequences_and_labels_of_all_kinds(tmp_path):
@@ -111,7 +168,7 @@ def test_the_first_of_equal_sequences_and_labels_of_all_kinds(tmp_path):
     found = TrainingSequences(tmp_path / "t.xz", SEARCH, tmp_path / "db", 1).nearest(
         ["MKVLA", "MKVL", "MW"]
     )
-    told = [(near.id, near.labels, near.unknown, near.identity) for near in found]
+    told = [(near.id, near.labels, near.unknown, near.identity) for [near] in found]
     assert told == [("a", ["X"], [], 1), ("c d", [], [], 1), ("e", ["X"], ["Y"], 1)]
 
 

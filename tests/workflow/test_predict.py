@@ -46,7 +46,7 @@ CONFIG = merged(
 
 
 def table(path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, dtype={"far": str})
+    return pd.read_csv(path, keep_default_na=False, dtype={"far": str, "similar": str})
 
 
 def require_same(one: pd.DataFrame, two: pd.DataFrame) -> None:

@@ -150,13 +150,13 @@ def _tested(
     homologues = find_homologues(similar, proteins, model.rows[test], everything)
     evidence = homologues.evidence(proteins)
     alone = prediction.probabilities[test][homologues.found]
-    joint = scores = alone
+    joint, thresholds = alone, prediction.thresholds
     if rule is not None:
         joint = rule(alone, evidence, proteins.task)
-        scores = rule.on_scale_of(prediction.thresholds, joint, evidence, proteins.task)
+        thresholds = rule.thresholds(prediction.thresholds, evidence)
     decisions = {
         "alone": decide(alone, prediction.thresholds, proteins.task),
-        "joined": decide(scores, prediction.thresholds, proteins.task),
+        "joined": decide(joint, thresholds, proteins.task),
         "homologue": evidence.labels,
     }
     sets = None if rule is None else label_sets(joint, rule.cut)

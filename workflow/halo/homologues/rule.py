@@ -70,19 +70,13 @@ class HomologueRule:
         joint = _features(logits, evidence, self.least) @ np.array(weights)
         return to_probabilities(np.where(evidence.known, joint, logits), task)
 
-    def on_scale_of(
-        self, thresholds: np.ndarray, joint: np.ndarray, evidence: Evidence, task: str
-    ) -> np.ndarray:
-        """Combined probabilities on the scale of the model's thresholds, float64 [n, n_labels].
+    def thresholds(self, alone: np.ndarray, evidence: Evidence) -> np.ndarray:
+        """Thresholds of the combined probabilities, float64 [n, n_labels].
 
-        A label reaches its threshold where its combined probability reaches that of the rule: with
-        a homologue, other thresholds are the best.
+        With a homologue, another threshold is the best than those of the model alone
+        (`alone` [n_labels]), which stay where the label of the homologue is unknown.
         """
-        if task == "singlelabel":
-            return joint
-        shift = to_logits(thresholds, task) - to_logits(np.array([self.threshold]), task)
-        shifted = to_probabilities(to_logits(joint, task) + shift, task)
-        return np.where(evidence.known, shifted, joint)
+        return np.where(evidence.known, self.threshold, alone)
 
 
 def fit_rule(

@@ -50,7 +50,9 @@ class EnsemblePrediction:
 
     Attributes
     ----------
-    probabilities : float64 [n, n_labels], calibrated probabilities averaged over the models
+    probabilities : float64 [n, n_labels], calibrated probabilities averaged over the models, or
+        what the rule of homologues makes of them
+    thresholds : float64 [n, n_labels], a label is given if its probability reaches this
     sets : bool [n, n_labels], conformal sets, or None
     decided_by : text [n, n_groups], methods that decided about each group of labels, joined by
         ``;``
@@ -63,6 +65,7 @@ class EnsemblePrediction:
     """
 
     probabilities: np.ndarray
+    thresholds: np.ndarray
     sets: np.ndarray | None
     decided_by: np.ndarray
     weights: np.ndarray | None
@@ -271,6 +274,7 @@ class Ensemble:
         outputs = [part for _, _, part in predictions if part is not None]
         return EnsemblePrediction(
             mean,
+            np.tile(self.thresholds, (len(mean), 1)),
             self._sets(mean),
             decided_by,
             np.mean([part.weights for part in outputs], axis=0) if outputs else None,

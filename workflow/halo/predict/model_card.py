@@ -240,7 +240,7 @@ def _use(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     longest = description["structures"]["max_length"]
     apart = metrics.get("similar_apart") == 0
     tested = (
-        " The metrics\n  above are for proteins without a similar training protein."
+        " The\n  metrics above are for proteins without a similar training protein."
         if apart
         else ""
     )
@@ -251,12 +251,16 @@ experiments. They are not for decisions about patients. The model does not know 
 outside of its data, cell states or tissues. A label that is not predicted is not shown to be
 absent.
 
-- Proteins that are similar to no training protein (`far`) are out of distribution.{tested}
-- Probabilities are calibrated on the data set. They are biased if labels are rarer or more frequent
-  in other proteins, and the coverage of conformal sets then differs as well.
+- Proteins that align with no training protein (`far`) are out of distribution. The models alone
+  decide where no training protein is similar (`similar` is false).{tested}
+- Probabilities are calibrated on the data set where the models decide alone. Where the labels of a
+  similar training protein are part of the decision, this was not measured: most models were trained
+  on that protein, and are likely to be too certain. Probabilities are biased if labels are rarer or
+  more frequent in other proteins, and the coverage of conformal sets then differs as well.
 - AlphaFold models are used up to {longest:,} residues; without one, the prediction uses the
   sequence only.
-- The given sequence is predicted: give the isoform or processed chain of interest."""
+- The given sequence is predicted: give the isoform or processed chain of interest. With a similar
+  training protein, a fragment or a fusion gets the labels of the whole one; `remarks` says so."""
 
 
 def _text(estimate: Mapping[str, Any] | None) -> str:

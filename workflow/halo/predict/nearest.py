@@ -38,7 +38,9 @@ class Neighbour:
 
     `identity` is relative to the aligned columns, `coverage` to the shorter sequence. `similar`
     proteins are those that a split keeps together, by the optimal alignment; of other hits, the
-    values are those of MMseqs2.
+    values are those of MMseqs2. `query_coverage` and `training_coverage` are the shares of either
+    protein between its first and last aligned residue, 0 to 1; in the training protein, which has
+    `length` residues, these are `start` and `end`, from 1.
     """
 
     id: str
@@ -48,6 +50,11 @@ class Neighbour:
     coverage: float
     evalue: float
     similar: bool
+    query_coverage: float
+    training_coverage: float
+    length: int
+    start: int
+    end: int
 
 
 class TrainingSequences:
@@ -59,11 +66,18 @@ class TrainingSequences:
     search : ``identity``, ``coverage``, ``evalue`` and ``sensitivity``
     scratch : folder for temporary files
     threads : threads of MMseqs2
+    groups : labels of each group, of which a similar protein with a known label is looked for
     """
 
     def __init__(
-        self, fasta: Path, search: Mapping[str, float], scratch: Path, threads: int
+        self,
+        fasta: Path,
+        search: Mapping[str, float],
+        scratch: Path,
+        threads: int,
+        groups: Sequence[Sequence[str]] = (),
     ) -> None:
+        self._groups = [set(labels) for labels in groups]
         self._folder, self._search, self._threads = Path(scratch), search, threads
         self._folder.mkdir(parents=True, exist_ok=True)
         with lzma.open(fasta, "rt", encoding="utf-8") as file:
@@ -108,22 +122,42 @@ class TrainingSequences:
         fasta.unlink()
         return database
 
-    def nearest(self, sequences: Sequence[str]) -> list[Neighbour | None]:
-        """The nearest training protein of each sequence; None if MMseqs2 finds no alignment.
+    @cached_property
+    def shortest(self) -> int:
+        """Residues of the shortest sequence."""
+        return min(map(len, self._sequences))
 
-        It is the best alignment of a similar protein, or else the best hit of MMseqs2.
+    def nearest(self, sequences: Sequence[str]) -> list[list[Neighbour]]:
+        """The nearest training proteins of each sequence.
+
+        They are the similar ones among MMseqs2's first hits, the best alignment first, until every
+        group of labels is annotated in one of them; without a similar one, the best hit alone;
+        nothing if MMseqs2 finds no alignment. A sequence that is in the training is the first.
         """
-        exact = [self._exact.get(sequence) for sequence in sequences]
-        others = [row for row, same in enumerate(exact) if same is None]
-        hits = self._hits([sequences[row] for row in others])
-        hit_of = dict(zip(others, hits, strict=True))
-        return [
-            self._neighbour(same, 1.0, 1.0, 0.0, similar=True) if same is not None else hit_of[row]
-            for row, same in enumerate(exact)
-        ]
+        found = [self._same(sequence) for sequence in sequences]
+        asked = [row for row, same in enumerate(found) if not same or not self._suffice(same)]
+        for row, others in zip(asked, self._hits([sequences[row] for row in asked]), strict=True):
+            same = found[row]
+            similar = (
+                [one for one in others if one.similar and one.id != same[0].id] if same else []
+            )
+            found[row] = same + similar if same else others
+        return found
 
-    def _hits(self, sequences: Sequence[str]) -> list[Neighbour | None]:
-        """The best MMseqs2 hit of each sequence."""
+    def _suffice(self, similar: Sequence[Neighbour]) -> bool:
+        """Whether in each group, a label of one of these proteins is known."""
+        return all(any(group - set(one.unknown) for one in similar) for group in self._groups)
+
+    def _same(self, sequence: str) -> list[Neighbour]:
+        """The training protein with this sequence, if there is one."""
+        row = self._exact.get(sequence)
+        if row is None:
+            return []
+        length = len(sequence)
+        return [self._neighbour(row, 1.0, 1.0, 0.0, True, (1.0, 1.0), (1, length))]
+
+    def _hits(self, sequences: Sequence[str]) -> list[list[Neighbour]]:
+        """What MMseqs2 finds for each sequence; see `nearest`."""
         if not sequences:
             return []
         with TemporaryDirectory(prefix="queries.", dir=self._folder) as folder:
@@ -152,30 +186,46 @@ class TrainingSequences:
             table = pd.read_csv(work / "hits.tsv", sep="\t", header=None, names=list(COLUMNS))
         table = table.sort_values(["query", "bits", "fident", "target"], ascending=[1, 0, 0, 1])
         spans = table["qend"] - table["qstart"] + 1, table["tend"] - table["tstart"] + 1
+        table["qcov"], table["tcov"] = spans[0] / table["qlen"], spans[1] / table["tlen"]
         of_shorter = np.where(table["qlen"] < table["tlen"], *spans)
         table["coverage"] = of_shorter / np.minimum(table["qlen"], table["tlen"])
         best = table.drop_duplicates("query")
         nearest = {
-            int(row.query): self._neighbour(
-                int(row.target), row.fident, row.coverage, row.evalue, similar=False
-            )
+            int(row.query): [
+                self._neighbour(
+                    int(row.target), row.fident, row.coverage, row.evalue, False,
+                    (row.qcov, row.tcov), (row.tstart, row.tend),
+                )
+            ]
             for row in best.itertuples()
-        }
+        }  # fmt: skip
         nearest |= self._similar(sequences, table)
-        return [nearest.get(number) for number in range(len(sequences))]
+        return [nearest.get(number, []) for number in range(len(sequences))]
 
     def _neighbour(
-        self, target: int, identity: float, coverage: float, evalue: float, similar: bool
+        self,
+        target: int,
+        identity: float,
+        coverage: float,
+        evalue: float,
+        similar: bool,
+        of_both: tuple[float, float],
+        part: tuple[int, int],
     ) -> Neighbour:
+        """`of_both` are the coverages of both, `part` is the aligned part of the target."""
         name, *fields = self._headers[target].removeprefix(">").split("\t")
         labels, unknown = (text.split(";") if text else [] for text in (*fields, "", "")[:2])
         digits = round(float(identity), 3), round(float(coverage), 3)
-        return Neighbour(name, labels, unknown, *digits, float(evalue), similar)
+        covered = round(float(of_both[0]), 3), round(float(of_both[1]), 3)
+        length, (start, end) = len(self._sequences[target]), map(int, part)
+        return Neighbour(
+            name, labels, unknown, *digits, float(evalue), similar, *covered, length, start, end
+        )
 
-    def _similar(self, sequences: Sequence[str], hits: pd.DataFrame) -> dict[int, Neighbour]:
-        """The best alignment of a similar protein among the first hits of each sequence."""
+    def _similar(self, sequences: Sequence[str], hits: pd.DataFrame) -> dict[int, list[Neighbour]]:
+        """The similar proteins among the first hits of each sequence; see `nearest`."""
         try:
-            from halo.split.alignment import align, pair_tasks
+            from halo.split.alignment import align, aligned_part, pair_tasks
         except ModuleNotFoundError as error:
             raise HaloError(
                 f"{error.name} is not installed, which aligns the proteins with similar training "
@@ -189,10 +239,15 @@ class TrainingSequences:
         pairs = np.column_stack([near["query"].to_numpy(dtype=int), len(sequences) + place])
         aligned = align(texts, pair_tasks(pairs), rule, self._residues, processes=1)
         similar = aligned[aligned["similar"]].sort_values("score", ascending=False, kind="stable")
-        return {
-            row.a: self._neighbour(
-                targets[row.b - len(sequences)],
-                row.identity, row.coverage, row.evalue, similar=True,
-            )
-            for row in similar.drop_duplicates("a").itertuples()
-        }  # fmt: skip
+        found: dict[int, list[Neighbour]] = {}
+        for row in similar.itertuples():
+            if row.a in found and self._suffice(found[row.a]):
+                continue
+            part = aligned_part(texts[row.a], texts[row.b])
+            assert part is not None  # they are aligned
+            one = self._neighbour(
+                int(targets[row.b - len(sequences)]), row.identity, row.coverage, row.evalue, True,
+                (row.covered_a, row.covered_b), part,
+            )  # fmt: skip
+            found.setdefault(row.a, []).append(one)
+        return found

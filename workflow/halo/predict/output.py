@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from halo.predict.explanation import Explanation, read_explanations, write_expla
 from halo.predict.folder import CSV_FILE, JSON_FILE, REJECTED_FILE, OutputFolder
 from halo.proteins.ingest import Rejected, rejected_table
 
-FORMAT = 2  # 2: region_kinds, predicted_regions
-FORMAT_GROUPS = 3  # like 2, with further groups of labels
-DECISION = ("labels", "set", "uncertainty", "decided_by")  # of each group of labels
+FORMAT = 4  # 4: thresholds of each protein, whose probabilities are not shifted to others
+FORMAT_GROUPS = 5  # like 4, with further groups of labels
+DECISION = ("labels", "set", "uncertainty", "decided_by", "homologue")  # of each group of labels
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,20 @@ def write_predictions(
     predicted proteins.
     """
     refused = list(rejected)
+    counts = Counter(dict.fromkeys(("proteins", "similar", "not_similar", "far"), 0))
     for file in chunks:
-        refused += read_chunk(file).rejected
+        chunk = read_chunk(file)
+        refused += chunk.rejected
+        for record in chunk.records:
+            counts["proteins"] += 1
+            counts["similar"] += record["similar"] is True
+            counts["not_similar"] += record["similar"] is False
+            counts["far"] += record["far"] is True
     refused.sort(key=lambda record: record.line)
     write_table(out.claim(REJECTED_FILE), rejected_table(refused))
     common = read_chunk(chunks[0]).header
     header = {"format": format_of(common, FORMAT, FORMAT_GROUPS), "halo": __version__, **common}
+    header["counts"] = dict(counts)
     sections = {"proteins": _records(chunks), "not_predicted": map(asdict, refused)}
     write_sections(out.claim(JSON_FILE), header, sections)
     return _write_csv(out.claim(CSV_FILE), header, chunks)
@@ -159,7 +168,9 @@ def _columns(header: Mapping[str, Any]) -> list[str]:
     return [
         *("id", *DECISION),
         *(f"{name}:{group}" for group in header.get("groups", {}) for name in DECISION),
-        *("structure", "structure_message", "nearest_training", "nearest_identity", "far"),
+        *("structure", "structure_name", "structure_message"),
+        *("nearest_training", "nearest_identity"),
+        *("nearest_query_coverage", "nearest_training_coverage", "similar", "far", "remarks"),
         *("weight_embedding", "weight_structure", "weight_biochemistry", "predicted_regions"),
         *(f"p:{label}" for label in header["labels"]),
         *(f"threshold:{label}" for label in header["labels"]),
@@ -182,7 +193,12 @@ def _decision(content: Mapping[str, Any]) -> dict[str, Any]:
         "set": ";".join(content["set"]) if content["set"] is not None else "",
         "uncertainty": content["uncertainty"],
         "decided_by": content["decided_by"],
+        "homologue": content["homologue"] or "",
     }
+
+
+def _truth(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
 
 
 def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,14 +214,18 @@ def _row(header: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]
             for name, value in _decision(decision).items()
         },
         "structure": record["structure"]["status"],
+        "structure_name": record["structure"]["name"],
         "structure_message": record["structure"]["message"],
         "nearest_training": near.get("id", ""),
         "nearest_identity": near.get("identity", ""),
-        "far": "" if record["far"] is None else str(record["far"]).lower(),
+        "nearest_query_coverage": near.get("query_coverage", ""),
+        "nearest_training_coverage": near.get("training_coverage", ""),
+        **{name: _truth(record[name]) for name in ("similar", "far")},
+        "remarks": "; ".join(record["remarks"]),
         "predicted_regions": regions_text(record["predicted_regions"]),
         **{f"weight_{k}": v for k, v in (record["modality_weights"] or {}).items()},
         **{f"p:{label}": value for label, value in record["probabilities"].items()},
-        **{f"threshold:{label}": value for label, value in header["thresholds"].items()},
+        **{f"threshold:{label}": value for label, value in record["thresholds"].items()},
         "halo": __version__,
         "bundle": f"{bundle['name']} {bundle['version']} {bundle['sha256'][:12]}",
     }

@@ -69,6 +69,7 @@ def summarized(records: Iterable[Mapping[str, Any]]) -> Counter[str]:
         counts["structure"] += record["structure"]["status"] == "ok"
         counts["no structure used"] += record["structure"]["status"] == "not used"
         counts["far"] += record["far"] is True
+        counts["not similar"] += record["similar"] is False
         counts["far unknown"] += record["far"] is None
         counts["no label"] += not record["labels"]
         counts.update(f"label {label}" for label in given_labels(record))
@@ -120,9 +121,8 @@ def render(
         rules={"window": WINDOW, "share": SHARE, "gain": GAIN},
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
-        data={"labels": header["labels"], "thresholds": header["thresholds"],
-              "exclusive": without_threshold(header), "class": method_class,
-              "kinds": header["region_kinds"],
+        data={"labels": header["labels"], "exclusive": without_threshold(header),
+              "class": method_class, "kinds": header["region_kinds"],
               "baseline": BASELINES.get(method_class, UNKNOWN), "proteins": proteins},
     )  # fmt: skip
 

@@ -143,6 +143,32 @@ def _without_sources(
     return Store(store / "structures" / "none", LAYOUT), notes
 
 
+Files = dict[str, list[list[str | int]]]  # name, size and modification time of files, by protein
+
+
+def files_by_name(settings: PredictSettings, names: Iterable[str]) -> tuple[Files, list[str]]:
+    """Files in the folder of structures by name of the protein, and those of no protein."""
+    files: Files = defaultdict(list)
+    if settings.structures is None:
+        return files, []
+    wanted = spellings(text for name in names for text in names_to_try(name))
+    patterns = [NamePattern(pattern) for pattern in PATTERNS]
+    unused = []
+    for file in sorted(files_below(settings.structures, 1)):
+        told = [told for pattern in patterns if (told := pattern.find(file, wanted))]
+        for name in {one.accession for one in told}:
+            files[name].append([file, *_size_and_time(settings.structures / file)])
+        if not told and any(pattern.read(file) for pattern in patterns):
+            unused.append(file)
+    return files, unused
+
+
+def files_of(files: Files, names: Iterable[str]) -> list[list[str | int]]:
+    """Name, size and modification time of each file of the protein with these names."""
+    texts = dict.fromkeys(text for name in names for text in names_to_try(name))
+    return [file for text in texts for file in files.get(text, ())]
+
+
 class StructureFiles:
     """Files in the folder of structures, by protein.
 
@@ -151,18 +177,7 @@ class StructureFiles:
     """
 
     def __init__(self, settings: PredictSettings, names: Iterable[str]) -> None:
-        self._files: dict[str, list[list[str | int]]] = defaultdict(list)
-        if settings.structures is None:
-            return
-        wanted = spellings(text for name in names for text in names_to_try(name))
-        patterns = [NamePattern(pattern) for pattern in PATTERNS]
-        unused = []
-        for file in sorted(files_below(settings.structures, 1)):
-            told = [told for pattern in patterns if (told := pattern.find(file, wanted))]
-            for name in {one.accession for one in told}:
-                self._files[name].append([file, *_size_and_time(settings.structures / file)])
-            if not told and any(pattern.read(file) for pattern in patterns):
-                unused.append(file)
+        self._files, unused = files_by_name(settings, names)
         if unused:
             some = ", ".join(unused[:3])
             log.log(
@@ -175,8 +190,7 @@ class StructureFiles:
 
     def of(self, names: Iterable[str]) -> list[list[str | int]]:
         """Name, size and modification time of each file of the protein with these names."""
-        texts = dict.fromkeys(text for name in names for text in names_to_try(name))
-        return [file for text in texts for file in self._files.get(text, ())]
+        return files_of(self._files, names)
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

@@ -105,6 +105,17 @@ def optimal_alignments(first: str, second: str) -> Iterator[Alignment]:
         yield Alignment(identical, columns, span_a / len(first), span_b / len(second))
 
 
+def aligned_part(query: str, target: str) -> tuple[int, int] | None:
+    """First and last residue of `target`, from 1, in the optimal alignment that ends first in it.
+
+    None if no residues align.
+    """
+    one, other = query.translate(AS_KNOWN), target.translate(AS_KNOWN)
+    end = _Scores().local(one, other).end_ref + 1
+    alignment = _ending_first(one, other)
+    return alignment and (end - alignment[3] + 1, end)
+
+
 @dataclass(frozen=True)
 class _Scores:
     """A scoring matrix and the parasail functions whose integers are wide enough for it."""

@@ -38,6 +38,7 @@ function fits(protein) {
   const label = $("by-label").value, kind = $("by-kind").value;
   return words.every((word) => text.includes(word))
     && (!label || given(protein).includes(label))
+    && (kind !== "apart" || protein.similar === false)
     && (kind !== "far" || protein.far === true)
     && (kind !== "bare" || protein.structure.status !== "ok")
     && (kind !== "none" || !protein.labels.length)
@@ -86,7 +87,7 @@ function choose(row) {
 }
 
 function warnings(protein) {
-  const texts = [];
+  const texts = protein.remarks.map((text) => `${text[0].toUpperCase()}${text.slice(1)}.`);
   if (protein.far) texts.push("Unlike all training proteins: it aligns with none of them. It may be of a family that the model knows nothing about; trust the prediction less.");
   const status = { missing: "No structure was found", mismatch: "The structure that was found is of another sequence",
     too_long: "The protein is too long for a structure", error: "The search for a structure failed" }[protein.structure.status];
@@ -103,7 +104,7 @@ function drawPrediction(protein) {
     ...groups.flatMap(([name, group]) => [` ${name}: `, make("strong", { textContent: group.labels.join(", ") || "none" }), "."]));
   const order = [...DATA.labels].sort((a, b) => protein.probabilities[b] - protein.probabilities[a]);
   $("bars").replaceChildren(...order.map((label) => {
-    const value = protein.probabilities[label], threshold = DATA.thresholds[label];
+    const value = protein.probabilities[label], threshold = protein.thresholds[label];
     const has = given(protein).includes(label), track = make("span", { className: "track" });
     track.append(make("span", { className: "fill", style: `width:${100 * value}%` }));
     if (!DATA.exclusive.includes(label)) {
@@ -113,10 +114,11 @@ function drawPrediction(protein) {
       make("span", { textContent: (has ? "✓ " : "") + label }), track,
       make("span", { className: "value", textContent: percent(value), title: alone ? `by the model alone: ${percent(alone[label])}` : "" }));
   }));
+  const kind = alone ? "Probability, to which a similar training protein contributes and which is not known to be calibrated," : "Calibrated probability";
   const exclusive = DATA.exclusive.length ? ` Of ${DATA.exclusive.join(", ")}, the highest is given.` : "";
   $("bars-how").textContent = DATA.exclusive.length < DATA.labels.length
-    ? `Calibrated probability of each label. Blue and ✓: given, because it reaches the label's threshold (black mark).${exclusive}`
-    : "Calibrated probability of each label; the highest is given (blue, ✓).";
+    ? `${kind} of each label. Blue and ✓: given, because it reaches the label's threshold (black mark).${exclusive}`
+    : `${kind} of each label; the highest is given (blue, ✓).`;
   const facts = [["Decided by", protein.decided_by.replaceAll(";", " and ")], ["Uncertainty", `${protein.uncertainty.toFixed(2)} (0 clear, 1 on a threshold)`]];
   if (set) facts.push(["Conformal set", set.length ? set.join(", ") : "empty"]);
   for (const [name, group] of groups) {
@@ -144,7 +146,8 @@ function nearest(protein) {
   if (near) {
     const labels = near.labels.length ? near.labels.join(", ") : "none";
     const joined = protein.probabilities_alone ? " They are part of the decision." : "";
-    return `${near.id}: ${percent(near.identity)} identity over ${percent(near.coverage)} of the shorter sequence (E-value ${near.evalue.toPrecision(2)}). Its own labels: ${labels}.${joined}`;
+    const part = `${percent(near.query_coverage)} of this protein and ${percent(near.training_coverage)} of it aligned (residues ${near.start}–${near.end} of ${near.length})`;
+    return `${near.id}: ${near.similar ? "similar" : "not similar"}, ${percent(near.identity)} identity, ${part}, E-value ${near.evalue.toPrecision(2)}. Its own labels: ${labels}.${joined}`;
   }
   return protein.far ? "none" : "not known: the bundle has no training sequences";
 }
