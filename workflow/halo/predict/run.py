@@ -28,6 +28,7 @@ from halo.predict.folder import (
     CSV_FILE,
     FETCHED,
     PAGE_FILE,
+    REJECTED_FILE,
     SEQUENCES,
     STORE,
     OutputFolder,
@@ -46,7 +47,12 @@ from halo.predict.sources import (
     find_structures,
     noting_unreachable,
 )
-from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
+from halo.proteins.ingest import (
+    DatasetSettings,
+    core_table,
+    identity_faults,
+    sequence_faults,
+)
 from halo.proteins.members import members_of
 from halo.tables.readers import LINE
 
@@ -132,16 +138,11 @@ def predict_sequences(
 ) -> pd.DataFrame:
     """Predict sequences by id, without files; the table that ``predictions.csv`` would be.
 
-    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError if a
-    sequence cannot be used.
+    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError if an id or
+    a sequence cannot be used, or is longer than ``settings.max_length``.
     """
     settings = settings or PredictSettings()
-    records = pd.DataFrame(
-        {"id": list(sequences), "sequence": list(sequences.values()), LINE: range(len(sequences))}
-    ).astype({"id": str, "sequence": str})
-    table = core_table(records, DatasetSettings())
-    for row, (reason, detail) in sequence_faults(table, DatasetSettings()).items():
-        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; fix the sequence")
+    table = table_of_sequences(sequences, settings)
     settings = noting_unreachable(settings, names_of_all(table))
     with TemporaryDirectory(prefix="halo.") as scratch:
         store = settings.store or Path(scratch)
@@ -150,6 +151,20 @@ def predict_sequences(
     for record in chunk.rejected:
         raise HaloError(f"protein {record.id!r} cannot be predicted: {record.detail}")
     return table_of(chunk.header, chunk.records)
+
+
+def table_of_sequences(sequences: Mapping[str, str], settings: PredictSettings) -> pd.DataFrame:
+    """Sequences by id as the table of `Queries`; HaloError for an id or a sequence without use."""
+    records = pd.DataFrame(
+        {"id": list(sequences), "sequence": list(sequences.values()), LINE: range(len(sequences))}
+    ).astype({"id": str, "sequence": str})
+    limits = DatasetSettings(max_length=settings.max_length)
+    table = core_table(records, limits)
+    for row, (reason, detail) in identity_faults(table).items():
+        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} ({detail}); change the id")
+    for row, (reason, detail) in sequence_faults(table, limits, "settings.{}").items():
+        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; fix the sequence")
+    return table
 
 
 @contextmanager
@@ -175,13 +190,14 @@ def read_inputs(
     out: OutputFolder,
     settings: PredictSettings,
     with_genes: bool = False,
+    listed_in: str = REJECTED_FILE,
 ) -> tuple[Bundle, Queries]:
     """The bundle, and the proteins to predict; see `halo.predict.records.read_queries`."""
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
     known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
-    queries = read_queries(proteins, transport, known, settings.max_length, with_genes)
+    queries = read_queries(proteins, transport, known, settings.max_length, with_genes, listed_in)
     if settings.embeddings is not None:
         layer = model.description.embeddings.layer
         queries = embedded_queries(queries, opened(settings.embeddings, layer))
