@@ -37,6 +37,7 @@ from halo.predict.sources import find_language_model, find_structures
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import Member, members_of
 from halo.store import Store
+from halo.structures.files import NOBODY
 from halo.structures.layout import Note
 from halo.tables.readers import LINE
 
@@ -62,6 +63,8 @@ class Predictor:
     settings : location of structures and language model, device
     store : root of the store of structures
     scratch : root of the store of graphs and embeddings; None for `store`
+    spelt : spellings of the names of all proteins of which tables are chunks, see
+        `halo.structures.files.all_spellings`
 
     Attributes
     ----------
@@ -72,11 +75,17 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, settings: PredictSettings, store: Path, scratch: Path | None = None
+        self,
+        bundle: Bundle,
+        settings: PredictSettings,
+        store: Path,
+        scratch: Path | None = None,
+        spelt: Mapping[str, str] = NOBODY,
     ) -> None:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
         self.own_store = Path(scratch or store)
+        self._spelt = spelt
         content = bundle.description
         self.device = claim_device(settings.device or "auto")
         self.ensemble = Ensemble(bundle, self.device)
@@ -128,7 +137,9 @@ class Predictor:
         structures = None
         if self.ensemble.needs_graphs or self._reads_structures:
             members = members_of(table)
-            structures, notes = find_structures(self.bundle, self.settings, self.store, members)
+            structures, notes = find_structures(
+                self.bundle, self.settings, self.store, members, self._spelt
+            )
             usable = sum(note.status == "ok" for note in notes.values())
             log.info("%s of %s sequences have a structure", f"{usable:,}", f"{len(notes):,}")
         distinct = table.drop_duplicates("seq_hash")

@@ -54,6 +54,7 @@ from halo.proteins.ingest import (
     sequence_faults,
 )
 from halo.proteins.members import members_of
+from halo.structures.files import all_spellings
 from halo.tables.readers import LINE
 
 PAGE_RESIDUES = 1_000_000  # largest number of residues on the page, about 15 MB
@@ -118,10 +119,11 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
         model, queries = read_inputs(proteins, bundle, folder, settings)
         weights = find_language_model(model, settings)
         assert settings.store is not None
+        spelt = all_spellings(names_of_all(queries.table))
         counts: Counter[str] = Counter()
         for start in range(0, len(queries.table), settings.chunk):
             members = members_of(queries.table[start : start + settings.chunk])
-            _, notes = find_structures(model, settings, settings.store, members)
+            _, notes = find_structures(model, settings, settings.store, members, spelt)
             counts.update(note.status for note in notes.values())
         content = {
             "bundle": model.identity(),
@@ -205,13 +207,20 @@ def read_inputs(
 
 
 def predict_chunks(
-    table: pd.DataFrame, bundle: Bundle, out: OutputFolder, settings: PredictSettings
+    table: pd.DataFrame,
+    bundle: Bundle,
+    out: OutputFolder,
+    settings: PredictSettings,
+    spelt: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Predict the proteins of `table` in chunks; the files of the chunks, in its order.
 
+    `spelt` are the spellings of the names of the whole input, None if `table` is all of it.
     Chunks that are finished are kept. Those with a failed prediction are not: see `_finished`.
     """
-    parts = _parts(table, out.path, bundle, settings)
+    if spelt is None:
+        spelt = all_spellings(names_of_all(table))
+    parts = _parts(table, out.path, bundle, settings, spelt)
     missing = [part for part in parts if not _finished(part.file, settings)]
     if missing:
         names = pd.concat([names_of_all(part.table) for part in missing])
@@ -222,12 +231,16 @@ def predict_chunks(
         f"{len(table):,}", f"{len(missing):,}", f"{len(parts):,}",
     )  # fmt: skip
     if missing:
-        _predict_parts(missing, bundle, settings, out)
+        _predict_parts(missing, bundle, settings, out, spelt)
     return [part.file for part in parts]
 
 
 def _predict_parts(
-    missing: list[Part], bundle: Bundle, settings: PredictSettings, out: OutputFolder
+    missing: list[Part],
+    bundle: Bundle,
+    settings: PredictSettings,
+    out: OutputFolder,
+    spelt: Mapping[str, str],
 ) -> None:
     """Predict the missing chunks, with embeddings and graphs in a temporary folder.
 
@@ -239,7 +252,7 @@ def _predict_parts(
     progress = Progress(sum(len(part.table) for part in missing), "predicted proteins")
     with (
         out.scratch() as scratch,
-        Predictor(bundle, settings, store, settings.store or scratch) as predictor,
+        Predictor(bundle, settings, store, settings.store or scratch, spelt) as predictor,
     ):
         for part in missing:
             write_chunk(part.file, predictor.predict(part.table, part.explained))
@@ -254,8 +267,14 @@ def names_of_all(table: pd.DataFrame) -> pd.Series:
     return names[names != ""]
 
 
-def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
-    common, files = _common(bundle, settings), StructureFiles(settings, names_of_all(table))
+def _parts(
+    table: pd.DataFrame,
+    out: Path,
+    bundle: Bundle,
+    settings: PredictSettings,
+    spelt: Mapping[str, str],
+) -> list[Part]:
+    common, files = _common(bundle, settings), StructureFiles(settings, spelt)
     shown = min(settings.page, int((np.cumsum(table["length"]) <= PAGE_RESIDUES).sum()))
     parts = []
     for start in range(0, len(table), settings.chunk):

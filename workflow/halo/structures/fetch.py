@@ -16,7 +16,7 @@ from halo.store import Store
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.archive import open_archive
 from halo.structures.contacts import Contacts
-from halo.structures.files import open_folder
+from halo.structures.files import NOBODY, open_folder
 from halo.structures.layout import LAYOUT, STATUSES, Note
 from halo.structures.resolve import Name, make_directory, names_of
 from halo.structures.search import search
@@ -44,11 +44,14 @@ def fetch_structures(
     transport: TransportSettings,
     shard: Path | None = None,
     unreachable: str = "",
+    spelt: Mapping[str, str] = NOBODY,
 ) -> tuple[Store, dict[str, Note]]:
     """Fetch the structures of `members`, by bucket, into the store below `root`.
 
     `shard` is the shard file that is registered in the store. With `unreachable`, the reason why
     AlphaFold DB is not asked, each search that needs it fails, and this function does not.
+    `spelt` are the spellings of all names of the input of which `members` are a part, see
+    `halo.structures.files.select_names`.
 
     Returns the store and the result of each search by sequence hash, including earlier runs.
     Proteins in the store are not searched again unless the local files of a source have changed.
@@ -76,7 +79,7 @@ def fetch_structures(
     names = {member.seq_hash: names_of(member, directory) for member in everyone}
     with closing(Client(transport, unreachable)) as client:
         sources = _open_all(
-            settings, client, _candidates(names, notes), root / "archives", doubtful
+            settings, client, _candidates(names, notes), root / "archives", doubtful, spelt
         )
         local = _Local(sources)
         wanted = [
@@ -164,10 +167,14 @@ def _open_all(
     candidates: frozenset[str],
     cache: Path,
     doubtful: Sequence[Member],
+    spelt: Mapping[str, str],
 ) -> list[tuple[SourceSettings, Source]]:
     """Open the sources; returns none if one is missing and no protein needs it."""
     try:
-        return [(source, _open(source, client, candidates, cache)) for source in settings.sources]
+        return [
+            (source, _open(source, client, candidates, cache, spelt))
+            for source in settings.sources
+        ]
     except HaloError as error:
         if doubtful:
             raise
@@ -176,15 +183,19 @@ def _open_all(
 
 
 def _open(
-    source: SourceSettings, client: Client, candidates: frozenset[str], cache: Path
+    source: SourceSettings,
+    client: Client,
+    candidates: frozenset[str],
+    cache: Path,
+    spelt: Mapping[str, str],
 ) -> Source:
     match source.kind:
         case "afdb":
             return AlphaFoldDb(client, source.version)
         case "folder":
-            return open_folder(source, candidates)
+            return open_folder(source, candidates, spelt)
         case "archive":
-            return open_archive(source, candidates, cache)
+            return open_archive(source, candidates, cache, spelt)
         case "contacts":
             return Contacts(source, candidates)
     raise HaloError(

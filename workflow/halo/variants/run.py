@@ -34,6 +34,7 @@ from halo.predict.settings import PredictSettings
 from halo.predict.sources import find_structures, noting_unreachable
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import members_of
+from halo.structures.files import all_spellings
 from halo.variants.chunks import Chunks, Protein, Structure, compute, read_known, unusable
 from halo.variants.read import read_variants
 from halo.variants.records import write
@@ -97,12 +98,13 @@ def variants(
             rejected += _add_scans(proteins.values(), settings)
         used = [one for one in proteins.values() if one.listed or one.is_scanned]
         table = rows.loc[[protein.id for protein in used]].reset_index(drop=True)
-        header, failed = _predict_wildtypes(table, proteins, model, folder, settings)
+        spelt = all_spellings(names_of_all(queries.table))
+        header, failed = _predict_wildtypes(table, proteins, model, folder, settings, spelt)
         for protein in used:
             if protein.id in failed:
                 rejected += unusable(protein, f"{protein.id}: {failed[protein.id]}")
         used = [protein for protein in used if protein.id not in failed]
-        structures = _structures(table, model, folder, settings)
+        structures = _structures(table, model, folder, settings, spelt)
         chunks = Chunks(model, folder, settings, structures)
         for protein in used:
             protein.has_structure = structures(protein) is not None
@@ -191,6 +193,7 @@ def _predict_wildtypes(
     model: Bundle,
     folder: OutputFolder,
     settings: VariantSettings,
+    spelt: Mapping[str, str],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Predict and explain the wild types; sets their `record`.
 
@@ -198,7 +201,7 @@ def _predict_wildtypes(
     """
     failed: dict[str, str] = {}
     header: dict[str, Any] = {}
-    for file in predict_chunks(table, model, folder, settings.predict):
+    for file in predict_chunks(table, model, folder, settings.predict, spelt):
         chunk = read_chunk(file)
         header = dict(chunk.header)
         failed |= {record.id: record.detail for record in chunk.rejected}
@@ -208,13 +211,18 @@ def _predict_wildtypes(
 
 
 def _structures(
-    table: pd.DataFrame, model: Bundle, folder: OutputFolder, settings: VariantSettings
+    table: pd.DataFrame,
+    model: Bundle,
+    folder: OutputFolder,
+    settings: VariantSettings,
+    spelt: Mapping[str, str],
 ) -> Callable[[Protein], Structure]:
     """What reads the structure of a wild type; None where it has none, or none is used."""
     if not _uses_structures(model):
         return lambda protein: None
     own = settings.predict
-    store, _ = find_structures(model, own, own.store or folder.claim(STORE), members_of(table))
+    place = own.store or folder.claim(STORE)
+    store, _ = find_structures(model, own, place, members_of(table), spelt)
 
     def read(protein: Protein) -> Structure:
         if protein.seq_hash not in store:
