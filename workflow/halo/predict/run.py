@@ -308,6 +308,7 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
         "code": package_digest(),
         "bundle": bundle.sha256,
         "structures": [source.description() for source in settings.sources()],
+        "server": settings.transport.base_url if settings.download else None,
         "precision": settings.precision,
         "embeddings": settings.embeddings
         and opened(settings.embeddings, bundle.description.embeddings.layer).digest,

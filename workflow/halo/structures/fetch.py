@@ -26,6 +26,7 @@ from halo.structures.staging import Staging
 from halo.structures.transport import Client
 
 SETTLE_RESIDUES = 6_000_000  # staged residues (about 250 MB) before segments are written
+AFDB = TransportSettings().base_url
 ERRORS_IN_A_ROW = 20  # consecutive errors after which the server is considered down
 
 
@@ -82,10 +83,11 @@ def fetch_structures(
             settings, client, _candidates(names, notes), root / "archives", doubtful, spelt
         )
         local = _Local(sources)
+        server = _server(settings, transport)
         wanted = [
             Wanted(member, names[member.seq_hash])
             for member in everyone
-            if _is_wanted(member, notes.get(member.seq_hash), names, settings, local)
+            if _is_wanted(member, notes.get(member.seq_hash), names, settings, local, server)
         ]
         log.info("%s proteins, %s to search for", f"{len(everyone):,}", f"{len(wanted):,}")
         if not settings.sources:
@@ -94,7 +96,8 @@ def fetch_structures(
 
         def find(job: Wanted) -> Note:
             result = search(job.member.sequence, job.names, sources, settings)
-            note = replace(result.note, state=local.state(job.member, result.note))
+            state = local.state(job.member, result.note)
+            note = replace(result.note, state=state, server=server)
             if note.status != "error" or note.source != "afdb":
                 staging.put(job.member.seq_hash, replace(result, note=note))
             return note
@@ -124,14 +127,26 @@ def _is_wanted(
     names: Mapping[str, Sequence[Name]],
     settings: StructureSettings,
     local: "_Local",
+    server: str,
 ) -> bool:
-    """Whether to search for a protein, given the result of an earlier search if any."""
+    """Whether to search for a protein, given the result of an earlier search if any.
+
+    What another server does not have says nothing: its address may have been wrong.
+    """
     if note is None or note.status == "error" or local.has_changed(member, note):
         return True
     if not _is_doubtful(note):
         return False
+    if note.server != server and note.status != "too_long":
+        return True
     new_name = not {name.text for name in names[member.seq_hash]} <= set(note.asked)
     return settings.retry_missing or new_name or _is_old(note, settings.retry_after_days)
+
+
+def _server(settings: StructureSettings, transport: TransportSettings) -> str:
+    """The address that is asked in place of AlphaFold DB; "" where it is that, or none is."""
+    asked = any(source.kind == "afdb" for source in settings.sources)
+    return transport.base_url if asked and transport.base_url != AFDB else ""
 
 
 def _is_old(note: Note, days: int | None) -> bool:
@@ -172,8 +187,7 @@ def _open_all(
     """Open the sources; returns none if one is missing and no protein needs it."""
     try:
         return [
-            (source, _open(source, client, candidates, cache, spelt))
-            for source in settings.sources
+            (source, _open(source, client, candidates, cache, spelt)) for source in settings.sources
         ]
     except HaloError as error:
         if doubtful:
