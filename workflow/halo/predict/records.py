@@ -207,7 +207,9 @@ def _records(
         return records, []
     pairs = zip(records[LINE], records[accessions], strict=True)
     entries = [Entry(int(line), text, accession_of(text)) for line, text in pairs]
-    return _with_sequences(path, entries, transport, known)
+    column = _first(columns, ("id",))
+    ids = records[column].tolist() if column is not None else None
+    return _with_sequences(path, entries, transport, known, ids)
 
 
 def _first(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -233,9 +235,16 @@ def explained(record: Rejected) -> str:
 
 
 def _with_sequences(
-    path: Path, entries: Sequence[Entry], transport: TransportSettings | None, known: KnownSequences
+    path: Path,
+    entries: Sequence[Entry],
+    transport: TransportSettings | None,
+    known: KnownSequences,
+    ids: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, list[Rejected]]:
-    """The records of a list of accessions; those without a sequence are rejected."""
+    """The records of a list of accessions; those without a sequence are rejected.
+
+    `ids` are those of a table; a protein without one is called by its accession.
+    """
     sequences = known.read()
     wanted = dict.fromkeys(entry.accession for entry in entries if entry.accession)
     missing = [name for name in wanted if name not in sequences]
@@ -247,16 +256,26 @@ def _with_sequences(
     if missing and transport is not None:
         sequences = _ask(missing, transport, sequences, known)
     usable, rejected = [], []
-    for entry in entries:
+    for entry, given in zip(entries, ids or [""] * len(entries), strict=True):
+        name = given or entry.accession or entry.text
         if not entry.accession:
-            rejected.append(Rejected(entry.text, entry.line, *entry.fault))
+            rejected.append(Rejected(name, entry.line, *entry.fault))
         elif not sequences.get(entry.accession):
-            detail = "AlphaFold DB does not have it in one piece; give its sequence in a FASTA"
-            rejected.append(Rejected(entry.accession, entry.line, "no sequence", detail))
+            rejected.append(Rejected(name, entry.line, "no sequence", _absent(transport)))
         else:
-            usable.append((entry.accession, sequences[entry.accession], entry.line))
-    table = pd.DataFrame(usable, columns=["id", "sequence", LINE])
-    return table.astype({"id": str, "sequence": str}), rejected
+            usable.append((name, entry.accession, sequences[entry.accession], entry.line))
+    table = pd.DataFrame(usable, columns=RECORD)
+    return table.astype({"id": str, "accession": str, "sequence": str}), rejected
+
+
+def _absent(transport: TransportSettings | None) -> str:
+    """Why an accession has no sequence, and the fix."""
+    if transport is None:  # those that AlphaFold DB does not have are not in the file, either
+        return (
+            "its sequence is not among the downloaded ones, and this call downloads none; repeat "
+            "it with downloads, or give the sequence in a FASTA"
+        )
+    return "AlphaFold DB does not have it in one piece; give its sequence in a FASTA"
 
 
 def _ask(
