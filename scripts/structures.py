@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from halo.cli import job_parser, run_job
-from halo.proteins.members import read_members
+from halo.proteins.members import read_members, read_names
 from halo.structures.settings import StructureSettings, TransportSettings
 from halo.structures.stage import structures_of_shard
 
@@ -21,6 +21,7 @@ def job(arguments: argparse.Namespace) -> None:
         arguments.store,
         arguments.manifest,
         arguments.shard,
+        read_names(arguments.members),
     )
 
 

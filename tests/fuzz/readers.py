@@ -71,7 +71,8 @@ from halo.uniprot.settings import UniprotSettings
 from halo.uniprot.vocabulary import Vocabulary
 from halo.variants.edits import edited, edits_of
 from halo.variants.notation import parse
-from halo.variants.read import WildTypes, read_variants
+from halo.variants.read import read_variants
+from halo.variants.wildtypes import WildTypes
 
 WANTED = frozenset({samples.ACCESSION, "P31946", "Q8N4C6"})
 # https://www.uniprot.org/help/accession_numbers, and the number of an isoform

@@ -91,7 +91,7 @@ def test_homology_groups_are_resampled_and_not_proteins(run, evaluated):
 
 
 def test_a_label_of_one_homology_group_has_no_interval(run, evaluated):
-    """Its proteins are drawn together, so that most of its metrics are the same in each resample."""
+    """Its proteins are drawn together: most of its metrics are the same in each resample."""
     assignments = run.assignments.set_index("id")
     having = run.proteins.ids[run.proteins.labels[:, 0].astype(bool)]
     assignments.loc[having, "group"] = assignments.loc[having[0], "group"]

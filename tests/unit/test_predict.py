@@ -500,6 +500,22 @@ def test_structures_named_by_id(bundle, expected, tmp_path):
     np.testing.assert_allclose(found[columns], together[columns], rtol=0, atol=TOLERANCE)
 
 
+def test_a_structure_file_is_of_the_same_protein_in_every_chunk(bundle, tmp_path):
+    name, sequence = next(item for item in queries().items() if list(models_of(item[0])))
+    (tmp_path / "models").mkdir()
+    shutil.copy(next(models_of(name)), tmp_path / "models/mut_a.cif.gz")
+    changed = sequence[:-1] + ("A" if sequence[-1] != "A" else "G")
+    fasta = write_fasta(tmp_path / "in.fasta", {"Mut_A": changed, "mut_a": sequence})
+    for chunk in (1, 2):
+        settings = replace(OFFLINE, structures=tmp_path / "models", chunk=chunk, page=0)
+        found = table(predict(fasta, bundle, tmp_path / f"out{chunk}", settings))
+        assert found["structure"].tolist() == ["missing", "ok"]
+
+
+def models_of(name):
+    return (DEMO / "afdb").glob(f"AF-{name}-F1-*")
+
+
 class Small(nn.Module):
     """A network on a GPU whose memory holds no more than so many proteins."""
 

@@ -12,22 +12,31 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
+from halo import biochemistry
 from halo.content_versions import CONTENT_VERSIONS
 from halo.embeddings.weights import read_weights
 from halo.errors import HaloError
-from halo.files import read_json, write_json
+from halo.files import read_json, sha256_of_text, write_json
+from halo.predict import ensemble
 from halo.predict.build_bundle import copy_language_model
 from halo.predict.bundle import read_bundle
+from halo.predict.ensemble import Ensemble, Model
 from halo.predict.model_card import _labels
-from halo.predict.page import render
+from halo.predict.output import Chunk, write_chunk, write_sections
+from halo.predict.page import render, templates
 from halo.predict.performance import leaks, of_test, read_performance
+from halo.predict.run import _common, predict_sequences
+from halo.predict.settings import PredictSettings
 from halo.predict.sources import find_language_model
 from halo.proteins.table import Proteins
 from halo.split.run import split
 from halo.split.settings import SplitSettings
+from halo.structures.settings import TransportSettings
+from halo.training.checkpoint import load_model
 from made_proteins import protein_table
-from predict_bundle import CHECKPOINT, OFFLINE
+from predict_bundle import CHECKPOINT, OFFLINE, queries
 
 
 @pytest.fixture(scope="module")
@@ -298,6 +307,13 @@ KEYS = (
 )  # fmt: skip
 
 
+RULE = {
+    "scale": 1.0, "present": 1.0, "present_by_identity": 1.0, "absent": 1.0,
+    "absent_by_identity": 1.0, "least": 0.3, "threshold": 0.5, "cut": 0.2, "proteins": 9,
+    "groups": 3,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_a_missing_key_is_named(copy, key):
     *places, last = (int(word) if word.isdigit() else word for word in key.split("."))
@@ -320,12 +336,87 @@ def test_a_missing_key_is_named(copy, key):
         (lambda d: d.update(task="both"), "task: Input should be 'multilabel' or 'singlelabel'"),
         (lambda d: d["models"].clear(), "models: .*at least 1"),
         (lambda d: d["models"][0]["members"][0].update(temperature=0), "temperature: .*greater"),
+        (lambda d: d["models"][0]["members"][0]["thresholds"].update(Nucleus=5.0), "Nucleus: .*1"),
+        (lambda d: d["models"][0]["members"][0]["thresholds"].update(Nucleus=-3.0), "Nucleus: .*0"),
+        (lambda d: d["models"][0]["conformal"].update(cut=7.0), "conformal.cut: .*equal to 1"),
+        (lambda d: d["models"][0].update(band={"certainty": 2.0, "weight": 1.0}), "certainty: "),
+        (lambda d: d["models"][0]["members"].pop(), "band, which joins two members, and 1"),
+        (lambda d: d["models"][0].update(adapter="x.safetensors"), "list the adapter x.safetens"),
+        (lambda d: d["search"].update(sensitivity=-5.0), "search.sensitivity: .*equal to 1"),
+        (lambda d: d["labels"].__setitem__(1, d["labels"][0]), "is there 2 times"),
+        (lambda d: d["labels"].__setitem__(0, "a;b"), "'a;b' is no label"),
+        (lambda d: d.update(homologues={**RULE, "present": 1e300}), "homologues.present: .*1000"),
     ],
 )
 def test_a_wrong_value_is_named(copy, change, words):
     rewritten(copy, change)
     with pytest.raises(HaloError, match=rf"bundle.json: damaged, .*{words}"):
         read_bundle(copy)
+
+
+def test_the_labels_are_those_of_every_model(copy):
+    def swap(description):
+        labels = description["labels"]
+        labels[0], labels[1] = labels[1], labels[0]
+
+    rewritten(copy, swap)
+    with pytest.raises(HaloError, match=r"bundle.json: damaged, its labels, .* copy the bundle"):
+        Ensemble(read_bundle(copy), "cpu")
+
+
+def test_numbers_that_are_not_finite_are_refused(copy):
+    file = next(copy.glob("models/**/halo/model.safetensors"))
+    tensors = load_file(file)
+    name = [name for name, tensor in tensors.items() if tensor.is_floating_point()][-1]
+    save_file({**tensors, name: tensors[name] * float("nan")}, file)
+    with pytest.raises(HaloError, match=rf"model.safetensors: damaged, {name} has numbers"):
+        load_model(file.parent)
+    scales = copy / "amino_acids.csv"
+    lines = scales.read_text().splitlines()
+    residue, _, *others = lines[1].split(",")
+    for value in ("nan", "inf", "x"):
+        scales.write_text("\n".join([lines[0], ",".join([residue, value, *others]), *lines[2:]]))
+        biochemistry.scales.cache_clear()
+        with pytest.raises(HaloError, match=r"amino_acids.csv: damaged"):
+            biochemistry.scales(scales)
+
+
+def test_a_protein_without_finite_probabilities_has_failed(made, monkeypatch):
+    first, second = list(queries(2).values())
+    wrong = {sha256_of_text(second)}
+
+    class Broken(Model):
+        def predict(self, dataset, lengths):
+            found, *others = super().predict(dataset, lengths)
+            return np.where([[name in wrong] for name in dataset.hashes], np.nan, found), *others
+
+    monkeypatch.setattr(ensemble, "Model", Broken)
+    assert len(predict_sequences({"one": first}, made, OFFLINE)) == 1
+    with pytest.raises(HaloError, match=r"'two' cannot be predicted: .*not finite"):
+        predict_sequences({"one": first, "two": second}, made, OFFLINE)
+
+
+def test_the_address_of_structures_is_part_of_what_is_kept(made):
+    bundle = read_bundle(made)
+    settings = [
+        PredictSettings(transport=TransportSettings(base_url=url))
+        for url in ("https://a.org", "https://b.org")
+    ]
+    first, second = (_common(bundle, each) for each in settings)
+    assert first != second
+    offline = [_common(bundle, replace(each, download=False)) for each in settings]
+    assert offline[0] == offline[1]
+
+
+def test_nan_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_sections(tmp_path / "a.json", {"cut": float("nan")}, {})
+    with pytest.raises(ValueError, match="JSON"):
+        write_chunk(tmp_path / "b.json", Chunk({"cut": float("nan")}, [], []))
+    template = templates(tmp_path).from_string("{{ data | tojson }}")
+    with pytest.raises(ValueError, match="JSON"):
+        template.render(data={"cut": float("nan")})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bundle_takes_the_place_of_a_bundle_alone(small, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halo.errors import HaloError
-from halo.predict.folder import CHUNKS, LOCK, MARK, NAMES, output_folder
+from halo.predict.folder import CHUNKS, LOCK, MARK, NAMES, OutputFolder, output_folder
 
 HOLDER = """
 import sys, pathlib
@@ -117,3 +117,61 @@ def test_inputs_cannot_lie_in_the_output_folder(tmp_path, name):
         output_folder(tmp_path, [tmp_path / name]).__enter__()
     with output_folder(tmp_path, [tmp_path / "mine", tmp_path / "store"]):
         pass
+
+
+HEX = "0123456789abcdef" * 2
+
+
+def test_what_a_killed_call_has_left_is_removed(tmp_path, monkeypatch):
+    out, left, kept = tmp_path / "out", [], []
+    with output_folder(out) as folder:
+        folder.claim(CHUNKS).mkdir()
+        folder.claim("predictions.csv").write_text("whole")
+        monkeypatch.setattr(OutputFolder, "_remove_scratch", lambda _: None)
+        with folder.scratch() as scratch:
+            left.append(scratch)
+        monkeypatch.undo()
+    for name in ("predictions.csv", MARK, f"{CHUNKS}/{HEX[:20]}.json", f"{CHUNKS}/{HEX[:20]}.npz"):
+        path = (out / name).with_name(f".{Path(name).name}.{HEX}.tmp")
+        path.write_text("half")
+        left.append(path)
+    for name in (f".notes.csv.{HEX}.tmp", ".predictions.csv.tmp", f"{CHUNKS}/.mine.{HEX}.tmp"):
+        (out / name).write_text("mine")
+        kept.append(out / name)
+    (out / ".scratch.mine").mkdir()
+    with output_folder(out):
+        assert not [path for path in left if path.exists()]
+        assert all(path.exists() for path in [*kept, out / ".scratch.mine", out / CHUNKS])
+
+
+def test_a_scratch_folder_is_known_before_it_is_made(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        """The process ends."""
+
+    make = Path.mkdir
+
+    def kill(path: Path, *arguments, **options) -> None:
+        if not path.name.startswith(".scratch."):
+            make(path, *arguments, **options)
+            return
+        assert path.name in (tmp_path / MARK).read_text()
+        raise Killed
+
+    with output_folder(tmp_path) as folder:
+        monkeypatch.setattr(Path, "mkdir", kill)
+        with pytest.raises(Killed), folder.scratch():
+            pass
+
+
+def test_without_locks_unfinished_files_may_be_of_another_call(tmp_path, monkeypatch):
+    with output_folder(tmp_path) as folder:
+        folder.claim("predictions.csv").write_text("whole")
+    unfinished = tmp_path / f".predictions.csv.{HEX}.tmp"
+    unfinished.write_text("half")
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with output_folder(tmp_path):
+        assert unfinished.exists()

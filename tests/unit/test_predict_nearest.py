@@ -14,7 +14,7 @@ from halo.errors import HaloError
 from halo.label_groups import LabelGroup
 from halo.predict import nearest
 from halo.predict.homologues import evidence_of, homologue_of, nearest_of, remarks
-from halo.predict.nearest import TrainingSequences
+from halo.predict.nearest import TrainingSequences, read_training
 from halo.predict.search_index import CACHE, cached_folder
 from predict_bundle import SEARCH
 from test_predict_homologues import RESIDUES, changed
@@ -213,3 +213,65 @@ def test_a_prediction_imports_only_what_it_needs(root, small_bundle, tmp_path):
     imported = set(done.stdout.split())
     assert "torch" in imported
     assert imported & UNNEEDED == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no xz, but a text that is as long as a header", "no xz of a FASTA"),
+        (lzma.compress(b">a\tA\nMKTAYI\n")[:-8], "cut off"),
+        (lzma.compress(b"MKTAYI\n>a\tA\n"), "line 1 is no header"),
+        (lzma.compress(b">a\tA\n>b\tB\nMKTAYI\n"), r"'a\\tA' has no protein sequence"),
+        (lzma.compress(b">a\tA\nMKT1\n"), r"'a\\tA' has no protein sequence"),
+        (lzma.compress(b">a\tA\n" + b"A" * (1 << 24)), "more than"),
+    ],
+)
+def test_damaged_training_sequences_are_named(tmp_path, content, words):
+    file = tmp_path / "training.fasta.xz"
+    file.write_bytes(content)
+    with pytest.raises(HaloError, match=rf"training.fasta.xz: damaged, .*{words}.*; copy the bund"):
+        TrainingSequences(file, SEARCH, tmp_path, 1)
+
+
+def test_sequences_of_several_lines_are_joined(tmp_path):
+    file = tmp_path / "training.fasta.xz"
+    file.write_bytes(lzma.compress(b">a\tA;B\nMKT\nAYI\n>b\tB\nMA"))
+    assert read_training(file) == (["a\tA;B", "b\tB"], ["MKTAYI", "MA"])
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone", "earlier"])
+def test_a_damaged_folder_of_the_cache_is_made_again(tmp_path, monkeypatch, caplog, damage):
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    made = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "index").write_bytes(b"whole")
+
+    folder = cached_folder("search/name", make)
+    assert cached_folder("search/name", make) == folder
+    assert len(made) == 1
+    if damage == "gone":
+        (folder / "index").unlink()
+    elif damage == "earlier":
+        (folder / "content.json").unlink()
+    else:
+        (folder / "index").write_bytes(b"whXle" if damage == "changed" else b"who")
+    assert cached_folder("search/name", make) == folder
+    assert (len(made), (folder / "index").read_bytes()) == (2, b"whole")
+    assert f"{folder}: damaged" in caplog.text
+    assert [path.name for path in folder.parent.iterdir()] == ["name"]
+
+
+def test_a_search_that_fails_names_the_folder_of_its_index(fasta, tmp_path, monkeypatch):
+    monkeypatch.setattr(nearest, "EXHAUSTIVE", 0)
+    monkeypatch.setattr(nearest, "cached_folder", lambda *_: tmp_path / "kept")
+
+    def fail(*arguments: object) -> None:
+        if arguments[0] == "prefilter":
+            raise HaloError("mmseqs failed")
+
+    monkeypatch.setattr(nearest, "run_mmseqs", fail)
+    sequences = TrainingSequences(fasta, SEARCH, tmp_path, 1)
+    with pytest.raises(HaloError, match=rf"mmseqs failed. The search index is {tmp_path}/kept"):
+        sequences.nearest(["MKTAYIAKQR"])

@@ -293,3 +293,21 @@ def test_files_of_others(known, name):
     else:
         with pytest.raises(HaloError, match=expected):
             read_queries(CASES / name, None, known)
+
+
+def test_a_sequence_that_was_not_downloaded_is_not_said_to_be_nowhere(known):
+    (record,) = read("P12345\nP04637\n", known).rejected
+    assert (record.id, record.reason) == ("P04637", "no sequence")
+    assert "AlphaFold DB" not in record.detail
+    assert "this call downloads none" in record.detail
+
+
+def test_a_table_of_accessions_keeps_its_ids(known):
+    found = read("id,accession\nmine,P12345\n,Q9Y6K9\nother,P12345\nlost,P04637\n", known)
+    table = found.table[["id", "accession", "sequence"]].to_numpy().tolist()
+    assert table == [
+        ["mine", "P12345", SEQUENCES["P12345"]],
+        ["Q9Y6K9", "Q9Y6K9", SEQUENCES["Q9Y6K9"]],
+        ["other", "P12345", SEQUENCES["P12345"]],
+    ]
+    assert [(record.id, record.line) for record in found.rejected] == [("lost", 5)]

@@ -5,10 +5,12 @@ import os
 import tarfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from halo.errors import HaloError
-from halo.files import sha256_of_text
+from halo.files import read_text_table, sha256_of_text
+from halo.proteins.members import read_names, write_members
 from halo.structures.archive import make_index, open_archive
 from halo.structures.fetch import fetch_structures
 from halo.structures.files import NamePattern, open_folder, type_of
@@ -16,6 +18,7 @@ from halo.structures.layout import Note
 from halo.structures.parse import parse_structure
 from halo.structures.resolve import read_name_table
 from halo.structures.settings import SourceSettings, StructureSettings, TransportSettings
+from halo.structures.stage import structures_of_shard
 from halo.structures.unused import unused_files
 
 from .test_structures_server import by_accession, members_of, model_cif, model_pdb, sequence_of
@@ -64,6 +67,32 @@ def test_names_as_colabfold_and_alphafold_3_write_them(tmp_path, name, file):
     source = folder(tmp_path / "models", {file: make(SEQUENCE)})
     _, notes = job({name: SEQUENCE}, tmp_path, source)
     assert notes[name].status == "ok"
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_a_file_is_of_the_same_protein_in_every_shard(tmp_path, kind):
+    """mut_a.pdb is that of mut_a, and in a shard without mut_a not of Mut_A."""
+    source = folder(tmp_path / "models", {"mut_a.pdb": model_pdb(SEQUENCE)})
+    if kind == "archive":
+        with tarfile.open(tmp_path / "models.tar", "w") as tar:
+            tar.add(tmp_path / "models/mut_a.pdb", "mut_a.pdb")
+        source = {**source, "kind": kind, "path": str(tmp_path / "models.tar")}
+    proteins = {"Mut_A": f"{SEQUENCE[:-1]}A", "mut_a": SEQUENCE, "p2": sequence_of("other")}
+    rows = [(name, "", sha256_of_text(text), text) for name, text in proteins.items()]
+    table = pd.DataFrame(rows, columns=["id", "accession", "seq_hash", "sequence"])
+    write_members(tmp_path / "members", tmp_path / "digests.json", table)
+    members = {bucket: some for bucket, some in members_of(proteins).items() if some}
+    settings = StructureSettings(sources=[source])
+    found = {}
+    for bucket in members:
+        root = tmp_path / bucket
+        structures_of_shard(
+            {bucket: members[bucket]}, settings, TransportSettings(), root,
+            root / "part.csv", root / "shard.json", read_names(tmp_path / "members"),
+        )  # fmt: skip
+        found |= read_text_table(root / "part.csv").set_index("seq_hash")["status"].to_dict()
+    status = {name: found[sha256_of_text(text)] for name, text in proteins.items()}
+    assert status == {"Mut_A": "missing", "mut_a": "ok", "p2": "missing"}
 
 
 def test_a_spelling_of_two_names_is_of_none(tmp_path):

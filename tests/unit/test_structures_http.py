@@ -380,6 +380,20 @@ def test_missing_ones_are_asked_for_again_on_request_or_under_a_new_name(server,
     assert server.requests == []
 
 
+def test_what_one_server_does_not_have_is_asked_of_another(tmp_path):
+    """The first address may have been wrong."""
+    sequence = sequence_of("P20001")
+    with AlphaFoldServer({}) as wrong, AlphaFoldServer({"P20001": sequence}) as right:
+        for _ in range(2):
+            _, notes = fetch(wrong, tmp_path, {"P20001": sequence})
+            assert notes["P20001"].status == "missing"
+        asked = len(wrong.requests)
+        _, notes = fetch(right, tmp_path, {"P20001": sequence})
+        assert notes["P20001"].status == "ok"
+        fetch(wrong, tmp_path, {"P20001": sequence})  # what was found is kept
+        assert len(wrong.requests) == asked
+
+
 def test_proteins_without_an_accession_and_too_long_ones_are_not_asked_for(server, tmp_path):
     settings = StructureSettings(max_length=50)
     members = members_of({"ENSP00000354587": sequence_of("x", 40), "P10000": sequence_of("y", 51)})

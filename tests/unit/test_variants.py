@@ -29,11 +29,12 @@ from halo.variants.compute import Derived, VariantModel, derived_graph
 from halo.variants.edits import edited, edits_of
 from halo.variants.effects import interval, touched_regions
 from halo.variants.notation import parse
-from halo.variants.read import Variant, WildTypes, make_variant
+from halo.variants.read import Variant, make_variant
 from halo.variants.run import predict_variants, variants
 from halo.variants.scan import scanned
 from halo.variants.settings import VariantSettings
 from halo.variants.structure import mapped_structure
+from halo.variants.wildtypes import WildTypes
 from predict_bundle import CHECKPOINT, OFFLINE, queries, write_fasta
 
 TOLERANCE = 1e-5
@@ -293,6 +294,44 @@ def test_in_python(bare, alone, wildtypes, texts):
     assert found["largest_difference"].tolist() == expected["largest_difference"].tolist()
     with pytest.raises(HaloError, match="beyond the end"):
         predict_variants(wildtypes, [*texts[:1], f"{next(iter(wildtypes))}:K9999A"], alone, BARE)
+
+
+def test_a_wild_type_without_use_is_said_to_have_none(small_bundle, wildtypes, tmp_path, caplog):
+    (one, first), (two, second) = ((name, text[:30]) for name, text in wildtypes.items())
+    fasta = write_fasta(tmp_path / "in.fasta", {one: first, two: f"{second}-"})
+    out, new = tmp_path / "out", "W" if first[9] != "W" else "A"
+    file = listed(tmp_path, [f"{one}:{first[9]}10{new}", f"{first[9]}10{new}"])
+    variants(fasta, file, small_bundle, out, replace(BARE, random=0, scan="alanine"))
+    assert table(out / "variants.csv")["id"].tolist() == [f"{one}:{first[9]}10{new}"]
+    rejected = table(out / "rejected_variants.csv")[["id", "line", "reason", "file"]]
+    assert rejected.to_numpy().tolist() == [
+        [two, 3, "illegal residue letters", "in.fasta"],
+        [f"{first[9]}10{new}", 2, "notation", ""],
+    ]
+    assert set(table(out / "scan.csv")["protein"]) == {one}
+    content = json.loads((out / "variants.json").read_text())
+    assert [record["id"] for record in content["not_predicted"]] == rejected["id"].tolist()
+    assert (
+        f"1 wild type could not be used</strong>, and no variants of them: {two} (illegal"
+        in (out / "variants.html").read_text()
+    )
+    assert "1 proteins are not predicted: see rejected_variants.csv" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"two": "MKTAYI1"}, "protein 'two': illegal residue letters"),
+        ({"two": "M" * 101}, "protein 'two': too long"),
+        ({"my two": "MKTAYI"}, "wild type 'my two': white space in the id"),
+        ({"a\nb": "MKTAYI"}, r"'a\\nb': unreadable id"),
+        ({"": "MKTAYI"}, "'': no id"),
+    ],
+)
+def test_in_python_every_wild_type_can_be_used(alone, changed, message):
+    settings = replace(BARE, predict=replace(OFFLINE, max_length=100))
+    with pytest.raises(HaloError, match=message):
+        predict_variants({"one": "MKTAYIAKQR", **changed}, ["one:R10C"], alone, settings)
 
 
 def test_variants_of_the_gene_in_a_header(small_bundle, wildtypes, tmp_path):

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halo.errors import HaloError
+from halo.predict.records import KnownSequences, read_queries
 from halo.variants.edits import NEW, changes_of, edited, edits_between, edits_of
 from halo.variants.notation import RESIDUES, NotationError, parse, written
-from halo.variants.read import WildTypes, read_variants
+from halo.variants.read import read_variants
+from halo.variants.wildtypes import WildTypes, wild_types
 
 WILDTYPE = "MKTAYIAKQRGSVLEDWHCF"
 OTHERS = {"GFP": "MSKGEELFTG"}
@@ -476,3 +478,51 @@ def test_a_long_variant_is_rejected(tmp_path):
     variants, rejected = read_variants(file, WildTypes({"P1": WILDTYPE}), 22)
     assert len(variants) == 1
     assert rejected[0].reason == "too long"
+
+
+# ------------------------------------------------------------------ wild types without use
+
+FAULTY = "".join(reversed(WILDTYPE)) + "1"
+
+
+def input_with_a_fault(tmp_path, text=f">A GN=AAA\n{WILDTYPE}\n>B GN=BBB\n{FAULTY}\n"):
+    """The wild types of a FASTA of which the second record cannot be used."""
+    file = tmp_path / "wildtypes.fasta"
+    file.write_text(text)
+    return wild_types(read_queries(file, None, KnownSequences(tmp_path / "none"), with_genes=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "detail"),
+    [
+        ("list", "R10C\nA:R10C\n", "notation", "which of 2 wild types (A, B)"),
+        ("list", "B:R10C\nA:R10C\n", "wild type", "wild type B cannot be used: illegal"),
+        ("list", "B R10C\nA:R10C\n", "wild type", "wild type B cannot be used"),
+        ("csv", "gene,mutation\nBBB,R10C\nAAA,R10C\n", "wild type", "wild type B cannot be used"),
+        ("csv", "gene,mutation\nTP53,R10C\nAAA,R10C\n", "no wild type", "names TP53"),
+        ("fasta", f">B_1\n{WILDTYPE}\n>A_1\nMC{WILDTYPE[2:]}\n", "wild type", "wild type B"),
+        ("fasta", f">x\n{FAULTY[:-1]}\n>A_1\nMC{WILDTYPE[2:]}\n", "wild type", "wild type B"),
+    ],
+)
+def test_no_variant_goes_to_another_wild_type(tmp_path, name, content, reason, detail):
+    file = tmp_path / f"variants.{name}"
+    file.write_text(content)
+    variants, rejected = read_variants(file, input_with_a_fault(tmp_path), 1000)
+    assert [variant.protein for variant in variants] == ["A"]
+    assert [record.reason for record in rejected] == [reason]
+    assert detail in rejected[0].detail
+
+
+def test_the_gene_is_not_assumed_beside_a_wild_type_without_use(tmp_path):
+    text = f">P04637\n{WILDTYPE}\n>P12345\n{FAULTY}\n"
+    file = tmp_path / "variants.csv"
+    file.write_text("gene,mutation\nTP53,R10C\n")
+    with pytest.raises(HaloError, match="names TP53, which is no wild type"):
+        read_variants(file, input_with_a_fault(tmp_path, text), 1000)
+
+
+def test_a_repeated_record_is_no_other_wild_type(tmp_path):
+    same = input_with_a_fault(tmp_path, f">A\n{WILDTYPE}\n>A\n{WILDTYPE}\n")
+    assert (same.only, same.ids) == ("A", ["A"])
+    other = input_with_a_fault(tmp_path, f">A\n{WILDTYPE}\n>A\n{OTHERS['GFP']}\n")
+    assert (other.only, other.ids) == (None, ["A", "A (line 3)"])

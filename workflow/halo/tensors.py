@@ -6,9 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from halo.errors import HaloError
 from halo.files import atomic_path
 
 SYSTEM_ERROR = re.compile(r"os error (\d+)")
@@ -21,6 +22,26 @@ def require_readable(file: Path) -> None:
     """
     with suppress(FileNotFoundError), Path(file).open("rb") as content:
         content.read(1)
+
+
+def load_finite(file: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file on the CPU, by name.
+
+    Raises
+    ------
+    HaloError
+        if a number is NaN or infinite; predictions with it would have no label and no message
+    SafetensorError, OSError
+        if the file is damaged or cannot be read
+    """
+    tensors = load_file(file)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise HaloError(
+                f"{file}: damaged, {name} has numbers that are not finite; train it again, or "
+                "copy the bundle again"
+            )
+    return tensors
 
 
 def save_tensors(

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from halo.embeddings.adapter_file import FIX, NAME, AdapterDescription, read_adapter
@@ -26,7 +25,7 @@ from halo.predictions import write_predictions
 from halo.proteins.table import Proteins
 from halo.shards import open_store
 from halo.store import Store
-from halo.tensors import require_readable
+from halo.tensors import load_finite, require_readable
 from halo.training.decisions import probabilities
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,7 @@ def load_head(folder: Path) -> tuple[AttentionHead, AdapterDescription]:
         raise HaloError(f"{folder}/{NAME}: damaged (settings: {error}); {FIX}") from None
     require_readable(folder / "head.safetensors")
     try:
-        head.load_state_dict(load_file(folder / "head.safetensors"))
+        head.load_state_dict(load_finite(folder / "head.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise HaloError(
             f"{folder}/head.safetensors: damaged, or not of {NAME} ({error}); {FIX}"

@@ -155,6 +155,12 @@ def read_bundle(folder: Path) -> Bundle:
                 f"{folder}/{DESCRIPTION}: damaged, {MANIFEST} lists no file of {member.folder}; "
                 "copy the bundle again"
             )
+    for adapter in (model.adapter for model in description.models):
+        if adapter is not None and adapter not in files:
+            raise HaloError(
+                f"{folder}/{DESCRIPTION}: damaged, {MANIFEST} does not list the adapter {adapter}; "
+                "copy the bundle again"
+            )
     return Bundle(folder, description, files)
 
 

@@ -1,5 +1,6 @@
 """What ``bundle.json`` has to hold, checked before any of it is used."""
 
+from collections import Counter
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,8 @@ from halo.label_groups import from_content
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[FiniteFloat, Field(ge=0)]
+# Of log-odds: more than 1,000 is no weight of evidence, and could overflow.
+NonNegative = Annotated[FiniteFloat, Field(ge=0, le=1000)]
 
 
 class _Part(BaseModel):
@@ -55,8 +57,8 @@ class Search(_Part):
 
     identity: Share
     coverage: Share
-    evalue: FiniteFloat
-    sensitivity: FiniteFloat
+    evalue: Annotated[FiniteFloat, Field(gt=0)]
+    sensitivity: Annotated[FiniteFloat, Field(ge=1, le=7.5)]
 
 
 class Member(_Part):
@@ -65,7 +67,7 @@ class Member(_Part):
     method: str
     method_class: str = Field(alias="class")
     folder: str
-    thresholds: dict[str, FiniteFloat]
+    thresholds: dict[str, Share]
     temperature: Annotated[FiniteFloat, Field(gt=0)]
     shifts: dict[str, FiniteFloat]
     temperatures: dict[str, Annotated[FiniteFloat, Field(gt=0)]] = {}
@@ -74,15 +76,15 @@ class Member(_Part):
 class Band(_Part):
     """Where the second member of a cascade is asked, and how much it counts."""
 
-    certainty: FiniteFloat
-    weight: FiniteFloat
+    certainty: Annotated[FiniteFloat, Field(ge=-1, le=1)]  # -1: always
+    weight: Share
 
 
 class Conformal(_Part):
     """The cut of the conformal sets."""
 
-    risk: FiniteFloat
-    cut: FiniteFloat
+    risk: Share
+    cut: Share
 
 
 class Homologues(_Part):
@@ -164,6 +166,26 @@ class Description(_Part):
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(unknown)}")
         return value
+
+    @model_validator(mode="after")
+    def _has_distinct_labels(self) -> "Description":
+        for label, count in Counter(self.labels).items():
+            if count > 1:
+                raise ValueError(f"the label {label!r} is there {count} times")
+            if not label or ";" in label or not label.isprintable():
+                raise ValueError(f"{label!r} is no label: empty, or with a ; or a line break")
+        return self
+
+    @model_validator(mode="after")
+    def _joins_two_members(self) -> "Description":
+        for model in self.models:
+            joined = [model.band, *(each.band for each in model.groups.values())]
+            if any(joined) and len(model.members) != 2:
+                raise ValueError(
+                    f"the model of fold {model.fold} has a band, which joins two members, and "
+                    f"{len(model.members)} members"
+                )
+        return self
 
     @model_validator(mode="after")
     def _has_every_label(self) -> "Description":

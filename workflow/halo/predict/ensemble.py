@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,13 +103,15 @@ class Member:
         self.regions: RegionKinds | None = None
         try:
             network: Any
+            trained: Any
             if self.is_network:
-                network, trained = load_model(folder)
-                self.regions = trained.regions
+                network, described = load_model(folder)
+                trained, self.regions = described, described.regions
             else:
-                network = load_head(folder)[0]
+                network, trained = load_head(folder)
         except (KeyError, TypeError, ValueError) as error:  # of an incomplete description
             raise HaloError(f"{folder}: damaged ({error!r}); copy the bundle again") from None
+        _require_same_labels(bundle, folder, trained)
         # The head processes one protein at a time, on the CPU.
         with needing_memory("the networks of the bundle", "free the GPU, or give --device cpu"):
             self.network = network.to(device if self.is_network else "cpu")
@@ -214,6 +217,18 @@ class Model:
         return np.concatenate(of_groups, axis=1), np.stack(deciders, axis=1), outputs
 
 
+def _require_same_labels(bundle: Bundle, folder: Path, trained: Any) -> None:
+    """Raise a HaloError if a member's own description has other labels, tasks or groups."""
+    content = bundle.description
+    groups = {name: (each.task, each.labels) for name, each in content.groups.items()}
+    own = {name: (each.task, list(each.labels)) for name, each in (trained.groups or {}).items()}
+    if (list(trained.labels), trained.task, own) != (content.labels, content.task, groups):
+        raise HaloError(
+            f"{bundle.folder}/bundle.json: damaged, its labels, tasks or groups are not those of "
+            f"{folder} ({', '.join(trained.labels)}); copy the bundle again"
+        )
+
+
 def _band(entry: description.Band | None) -> Band | None:
     return Band(entry.certainty, entry.weight) if entry else None
 
@@ -259,12 +274,17 @@ class Ensemble:
     def predict_datasets(
         self, datasets: Sequence[ProteinDataset], lengths: np.ndarray
     ) -> EnsemblePrediction:
-        """Mean prediction of the models for the same proteins; one data set per model."""
+        """Mean prediction of the models for the same proteins; one data set per model.
+
+        FloatingPointError if a probability is not finite: it would count as one of no label.
+        """
         predictions = [
             model.predict(dataset, lengths)
             for model, dataset in zip(self.models, datasets, strict=True)
         ]
         of_models = np.stack([part for part, _, _ in predictions])
+        if not np.isfinite(of_models).all():
+            raise FloatingPointError("a model gives a probability that is not finite")
         mean = of_models.mean(axis=0)
         deciders = np.stack([names for _, names, _ in predictions], axis=-1)
         decided_by = np.array(

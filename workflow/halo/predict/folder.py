@@ -3,10 +3,11 @@
 import errno
 import fcntl
 import os
+import re
 import shutil
 import socket
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ NAMES = (
     CSV_FILE, JSON_FILE, PAGE_FILE, REJECTED_FILE, SEQUENCES, FETCHED, CHUNKS, STORE, STRUCTURES,
     VARIANTS_CSV, VARIANTS_JSON, VARIANTS_PAGE, SCAN_CSV, REJECTED_VARIANTS,
 )  # fmt: skip
+# What `halo.files.atomic_path` writes before the file with the name in parentheses, and chunks.
+_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
+_CHUNK = re.compile(r"[0-9a-f]{20}(?:\.variants)?\.(?:json|npz)")
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 # Errors that a wrong path of the user causes.
 _OF_PATHS = (
@@ -44,12 +48,14 @@ class OutputFolder:
     this folder. Nothing else is replaced or removed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, locked: bool = False) -> None:
         self.path = path
         content = _refuse_foreign(path)
         self._made: list[str] = list(content.get("made", []))
         self._scratch: list[str] = list(content.get("scratch", []))
         self._remove_scratch()  # left by a killed process
+        if locked:
+            self._remove_temporary()
 
     def claim(self, name: str) -> Path:
         """Path of one of `NAMES`, to write to; raises a HaloError if another program wrote it."""
@@ -64,9 +70,10 @@ class OutputFolder:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A new temporary subfolder, which is removed in the end or by the next call."""
-        path = Path(tempfile.mkdtemp(prefix=".scratch.", dir=self.path))
+        path = self.path / f".scratch.{uuid.uuid4().hex}"
         self._scratch.append(path.name)
-        self._write()
+        self._write()  # before it is made, so that it is known however the process ends
+        path.mkdir()
         try:
             yield path
         finally:
@@ -78,6 +85,22 @@ class OutputFolder:
         if self._scratch:
             self._scratch = []
             self._write()
+
+    def _remove_temporary(self) -> None:
+        """Remove unfinished files of `halo.files.atomic_path` that a killed process has left.
+
+        Only this process writes here, as it has the lock, and only what calls have made is looked
+        at: their files, and the chunks.
+        """
+        for path in self.path.glob(".*.tmp"):
+            name = _UNFINISHED.fullmatch(path.name)
+            if name and name[1] in (*self._made, MARK):
+                path.unlink(missing_ok=True)
+        if CHUNKS in self._made:
+            for path in (self.path / CHUNKS).glob(".*.tmp"):
+                name = _UNFINISHED.fullmatch(path.name)
+                if name and _CHUNK.fullmatch(name[1]):
+                    path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         content = {
@@ -106,8 +129,8 @@ def output_folder(path: Path, given: Sequence[Path] = ()) -> Iterator[OutputFold
         if not (path / LOCK).exists():
             _refuse_foreign(path)  # before anything is written there
         path.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
-            yield OutputFolder(path)
+        with _locked(path) as locked:
+            yield OutputFolder(path, locked)
 
 
 @contextmanager
@@ -155,11 +178,12 @@ def _require_outside(path: Path, given: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[bool]:
     """Lock a folder until the process ends; the lock file is not removed.
 
-    On a file system without locks, a warning is logged.
+    False on a file system without locks, and a warning is logged.
     """
+    locked = True
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,9 +196,10 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
+            locked = False
             log.warning("%s: no locks here (%s); start one prediction only", folder, error.strerror)
         file.truncate(0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")
         file.flush()
-        yield
+        yield locked

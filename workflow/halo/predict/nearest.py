@@ -2,7 +2,8 @@
 
 import logging
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.predict.search_index import cached_folder
+from halo.proteins.ingest import RESIDUES
 from halo.split.binary import mmseqs_version, run_mmseqs
 from halo.split.mmseqs import MIN_UNGAPPED_SCORE, WORD
 from halo.split.settings import Rule
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 # that a query has the same neighbours alone and with others.
 EXHAUSTIVE = 1_000_000
 DATABASE = "training"
+# Bytes of the training sequences when they are unpacked: so many, and so many for each packed one.
+# Proteins take a half of theirs, and those of the demo, which repeat, a tenth.
+UNPACKED_LEAST, UNPACKED_MOST = 1 << 20, 100
+UNPACKER_MEMORY = 1 << 27  # bytes; xz -9 needs half of them
 MOST = 300  # candidates per query that MMseqs2 aligns
 EXACT = 20  # best hits of a query that are aligned exactly
 COLUMNS = ("query", "target", "fident", "qstart", "qend", "qlen", "tstart", "tend", "tlen",
@@ -57,6 +63,36 @@ class Neighbour:
     end: int
 
 
+def read_training(file: Path) -> tuple[list[str], list[str]]:
+    """Headers, without the ``>``, and sequences of a bundle's ``training.fasta.xz``.
+
+    HaloError if it is no xz, no FASTA of proteins, or unpacks to more than sequences can.
+    """
+    fix = "copy the bundle again"
+    limit = UNPACKED_LEAST + UNPACKED_MOST * file.stat().st_size
+    try:
+        unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=UNPACKER_MEMORY)
+        content = unpack.decompress(file.read_bytes(), max_length=limit)
+        text = content.decode("utf-8")
+    except (lzma.LZMAError, UnicodeDecodeError) as error:
+        raise HaloError(f"{file}: damaged, no xz of a FASTA ({error}); {fix}") from None
+    if not unpack.eof:
+        most = f"cut off, or more than {limit:,} bytes when it is unpacked"
+        raise HaloError(f"{file}: damaged, {most}; {fix}")
+    first, *records = text.split("\n>") if text else [""]
+    if not first.startswith(">"):
+        raise HaloError(f"{file}: damaged, line 1 is no header of a FASTA; {fix}")
+    headers, sequences = [], []
+    for record in (first[1:], *records):
+        header, _, rest = record.partition("\n")
+        sequence = rest.replace("\n", "")
+        if not sequence or not RESIDUES.issuperset(sequence):
+            raise HaloError(f"{file}: damaged, {header[:60]!r} has no protein sequence; {fix}")
+        headers.append(header)
+        sequences.append(sequence)
+    return headers, sequences
+
+
 class TrainingSequences:
     """The training sequences of a bundle, searched by MMseqs2.
 
@@ -80,9 +116,7 @@ class TrainingSequences:
         self._groups = [set(labels) for labels in groups]
         self._folder, self._search, self._threads = Path(scratch), search, threads
         self._folder.mkdir(parents=True, exist_ok=True)
-        with lzma.open(fasta, "rt", encoding="utf-8") as file:
-            lines = file.read().removesuffix("\n").split("\n")
-        self._headers, self._sequences = lines[::2], lines[1::2]
+        self._headers, self._sequences = read_training(fasta)
         self._residues = sum(map(len, self._sequences))
         self._exact: dict[str, int] = {}
         for row, sequence in enumerate(self._sequences):
@@ -109,6 +143,19 @@ class TrainingSequences:
 
         folder = cached_folder(f"search/{sha256_of_text(content)[:20]}", make)
         return folder and folder / DATABASE
+
+    @contextmanager
+    def _naming_index(self) -> Iterator[None]:
+        """Name the folder of the index where a search with it fails."""
+        try:
+            yield
+        except HaloError as error:
+            if self._residues <= EXHAUSTIVE or not self._indexed:
+                raise
+            folder = self._indexed.parent
+            raise HaloError(
+                f"{error}. The search index is {folder}: delete it to make it again"
+            ) from None
 
     @property
     def _sensitive(self) -> tuple[object, ...]:
@@ -171,10 +218,11 @@ class TrainingSequences:
             if self._residues > EXHAUSTIVE:
                 module, options = "prefilter", self._sensitive
                 target = self._database.with_suffix(".idx") if self._indexed else self._database
-            run_mmseqs(
-                *(module, queries, target, work / "candidates", *options),
-                *("--min-ungapped-score", MIN_UNGAPPED_SCORE, "--max-seqs", MOST, *threads),
-            )
+            with self._naming_index():
+                run_mmseqs(
+                    *(module, queries, target, work / "candidates", *options),
+                    *("--min-ungapped-score", MIN_UNGAPPED_SCORE, "--max-seqs", MOST, *threads),
+                )
             run_mmseqs(
                 *("align", queries, self._database, work / "candidates", work / "aligned"),
                 *("--alignment-mode", 3, "-e", self._search["evalue"], *threads),
@@ -213,7 +261,7 @@ class TrainingSequences:
         part: tuple[int, int],
     ) -> Neighbour:
         """`of_both` are the coverages of both, `part` is the aligned part of the target."""
-        name, *fields = self._headers[target].removeprefix(">").split("\t")
+        name, *fields = self._headers[target].split("\t")
         labels, unknown = (text.split(";") if text else [] for text in (*fields, "", "")[:2])
         digits = round(float(identity), 3), round(float(coverage), 3)
         covered = round(float(of_both[0]), 3), round(float(of_both[1]), 3)

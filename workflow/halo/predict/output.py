@@ -54,7 +54,7 @@ def write_chunk(file: Path, chunk: Chunk) -> None:
         "records": chunk.records,
         "rejected": [asdict(record) for record in chunk.rejected],
     }
-    write_text(file, json.dumps(content, ensure_ascii=False) + "\n")
+    write_text(file, json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_chunk(file: Path) -> Chunk:
@@ -139,7 +139,7 @@ def write_sections(
     """
 
     def line(content: Any) -> str:
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
     with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write("{\n" + "".join(f" {line(k)}: {line(v)},\n" for k, v in header.items()))

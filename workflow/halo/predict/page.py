@@ -99,6 +99,8 @@ def templates(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["count"] = count
+    # NaN is no JSON, and browsers would show an empty page.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}
     return environment
 
 

@@ -40,6 +40,7 @@ from halo.predict.sources import find_language_model, find_structures
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import Member, members_of
 from halo.store import Store
+from halo.structures.files import NOBODY
 from halo.structures.layout import Note
 from halo.tables.readers import LINE
 
@@ -84,6 +85,8 @@ class Predictor:
     settings : location of structures and language model, device
     store : root of the store of structures
     scratch : root of the store of graphs and embeddings; None for `store`
+    spelt : spellings of the names of all proteins of which tables are chunks, see
+        `halo.structures.files.all_spellings`
 
     Attributes
     ----------
@@ -94,11 +97,17 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, settings: PredictSettings, store: Path, scratch: Path | None = None
+        self,
+        bundle: Bundle,
+        settings: PredictSettings,
+        store: Path,
+        scratch: Path | None = None,
+        spelt: Mapping[str, str] = NOBODY,
     ) -> None:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)
         self.own_store = Path(scratch or store)
+        self._spelt = spelt
         content = bundle.description
         self.device = claim_device(settings.device or "auto")
         self.ensemble = Ensemble(bundle, self.device)
@@ -197,14 +206,16 @@ class Predictor:
             yield table, _Stores(None, self.own_store), {}
             return
         cannot_search = self.settings.stage == PREDICT or bool(self.settings.unreachable)
-        rest = by_structure(table, self.settings)
+        rest = by_structure(table, self.settings, self._spelt)
         kept = True
         while rest:
             part, *rest = rest
             with TemporaryDirectory(dir=self._scratch.name) as scratch:
                 store, own = (self.store, self.own_store) if kept else (Path(scratch),) * 2
                 members = members_of(part)
-                structures, notes = find_structures(self.bundle, self.settings, store, members)
+                structures, notes = find_structures(
+                    self.bundle, self.settings, store, members, self._spelt
+                )
                 others = {
                     each.seq_hash
                     for bucket in members.values()

@@ -35,6 +35,7 @@ from halo.text import open_text
 STANDARD_INPUT = Path("-")
 ASKED_AT_ONCE = 200  # accessions whose sequences are downloaded before they are written to disk
 IDS = ("id", *HEADERS)  # possible names of the column of ids
+RECORD = ["id", "accession", "sequence", LINE]
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,17 @@ class Queries:
         The columns of `halo.proteins.table.CORE_COLUMNS` and `LINE`.
     rejected
         Records that cannot be predicted, with reasons.
+    records
+        The columns `RECORD` of all records, those of `table` and of `rejected`. Accessions without
+        a sequence have "".
     genes
-        Names by id, see `halo.proteins.genes.names_of`; empty unless they were asked for.
+        Names by id of all records, see `halo.proteins.genes.names_of`; empty unless they were asked
+        for.
     """
 
     table: pd.DataFrame
     rejected: list[Rejected]
+    records: pd.DataFrame
     genes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -83,6 +89,7 @@ def read_queries(
     known: KnownSequences,
     max_length: int = DatasetSettings.max_length,
     with_genes: bool = False,
+    listed_in: str = "rejected.csv",
 ) -> Queries:
     """Read and check the proteins of `path`.
 
@@ -96,6 +103,7 @@ def read_queries(
     known : file of downloaded sequences
     max_length : longer proteins are rejected (residues)
     with_genes : whether to return names of genes and transcripts
+    listed_in : file that will list the rejected records, for messages
 
     Raises
     ------
@@ -103,7 +111,11 @@ def read_queries(
         if the whole file cannot be used; single unusable proteins are rejected
     """
     with regular_file(Path(path)) as file:
-        return _read_queries(file, transport, known, max_length, with_genes)
+        queries = _read_queries(file, transport, known, max_length, with_genes)
+    if queries.rejected:
+        count = f"{len(queries.rejected):,}"
+        log.warning("%s proteins are not predicted: see %s", count, listed_in)
+    return queries
 
 
 @contextmanager
@@ -134,7 +146,7 @@ def _read_queries(
     max_length: int,
     with_genes: bool,
 ) -> Queries:
-    records, rejected = _records(path, transport, known)
+    records, listed = _records(path, transport, known)
     columns = [name for name in records.columns if name != LINE]
     settings = DatasetSettings(
         id=_column(path, columns, IDS),
@@ -144,6 +156,7 @@ def _read_queries(
     )
     table = core_table(records, settings).reset_index(drop=True)
     faults = sequence_faults(table, settings, "--max-length") | identity_faults(table)
+    rejected = list(listed)
     for row, (reason, detail) in faults.items():
         entry = table.iloc[row]
         rejected.append(Rejected(entry["id"], int(entry[LINE]), reason, detail))
@@ -158,12 +171,10 @@ def _read_queries(
             f"{path}: none of {len(rejected):,} proteins can be predicted; the first: "
             f"{explained(rejected[0])}. Correct the file"
         )
-    if rejected:
-        log.warning("%s proteins are not predicted: see rejected.csv", f"{len(rejected):,}")
-    if not with_genes:
-        return Queries(good, rejected)
-    genes = _genes(records, table["id"].tolist())
-    return Queries(good, rejected, {name: genes[name] for name in good["id"]})
+    others = [(one.id, "", "", one.line) for one in listed]
+    everything = pd.concat([table[RECORD], pd.DataFrame(others, columns=RECORD)])
+    genes = _genes(records, table["id"].tolist()) if with_genes else {}
+    return Queries(good, rejected, everything, genes)
 
 
 def _genes(records: pd.DataFrame, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -196,7 +207,9 @@ def _records(
         return records, []
     pairs = zip(records[LINE], records[accessions], strict=True)
     entries = [Entry(int(line), text, accession_of(text)) for line, text in pairs]
-    return _with_sequences(path, entries, transport, known)
+    column = _first(columns, ("id",))
+    ids = records[column].tolist() if column is not None else None
+    return _with_sequences(path, entries, transport, known, ids)
 
 
 def _first(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -222,9 +235,16 @@ def explained(record: Rejected) -> str:
 
 
 def _with_sequences(
-    path: Path, entries: Sequence[Entry], transport: TransportSettings | None, known: KnownSequences
+    path: Path,
+    entries: Sequence[Entry],
+    transport: TransportSettings | None,
+    known: KnownSequences,
+    ids: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, list[Rejected]]:
-    """The records of a list of accessions; those without a sequence are rejected."""
+    """The records of a list of accessions; those without a sequence are rejected.
+
+    `ids` are those of a table; a protein without one is called by its accession.
+    """
     sequences = known.read()
     wanted = dict.fromkeys(entry.accession for entry in entries if entry.accession)
     missing = [name for name in wanted if name not in sequences]
@@ -236,16 +256,26 @@ def _with_sequences(
     if missing and transport is not None:
         sequences = _ask(missing, transport, sequences, known)
     usable, rejected = [], []
-    for entry in entries:
+    for entry, given in zip(entries, ids or [""] * len(entries), strict=True):
+        name = given or entry.accession or entry.text
         if not entry.accession:
-            rejected.append(Rejected(entry.text, entry.line, *entry.fault))
+            rejected.append(Rejected(name, entry.line, *entry.fault))
         elif not sequences.get(entry.accession):
-            detail = "AlphaFold DB does not have it in one piece; give its sequence in a FASTA"
-            rejected.append(Rejected(entry.accession, entry.line, "no sequence", detail))
+            rejected.append(Rejected(name, entry.line, "no sequence", _absent(transport)))
         else:
-            usable.append((entry.accession, sequences[entry.accession], entry.line))
-    table = pd.DataFrame(usable, columns=["id", "sequence", LINE])
-    return table.astype({"id": str, "sequence": str}), rejected
+            usable.append((name, entry.accession, sequences[entry.accession], entry.line))
+    table = pd.DataFrame(usable, columns=RECORD)
+    return table.astype({"id": str, "accession": str, "sequence": str}), rejected
+
+
+def _absent(transport: TransportSettings | None) -> str:
+    """Why an accession has no sequence, and the fix."""
+    if transport is None:  # those that AlphaFold DB does not have are not in the file, either
+        return (
+            "its sequence is not among the downloaded ones, and this call downloads none; repeat "
+            "it with downloads, or give the sequence in a FASTA"
+        )
+    return "AlphaFold DB does not have it in one piece; give its sequence in a FASTA"
 
 
 def _ask(

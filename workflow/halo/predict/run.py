@@ -28,6 +28,7 @@ from halo.predict.folder import (
     CSV_FILE,
     FETCHED,
     PAGE_FILE,
+    REJECTED_FILE,
     SEQUENCES,
     STORE,
     OutputFolder,
@@ -46,8 +47,14 @@ from halo.predict.sources import (
     find_structures,
     noting_unreachable,
 )
-from halo.proteins.ingest import DatasetSettings, core_table, sequence_faults
+from halo.proteins.ingest import (
+    DatasetSettings,
+    core_table,
+    identity_faults,
+    sequence_faults,
+)
 from halo.proteins.members import members_of
+from halo.structures.files import all_spellings
 from halo.tables.readers import LINE
 
 PAGE_RESIDUES = 1_000_000  # largest number of residues on the page, about 15 MB
@@ -112,10 +119,11 @@ def fetch(proteins: Path, bundle: Path, out: Path, settings: PredictSettings) ->
         model, queries = read_inputs(proteins, bundle, folder, settings)
         weights = find_language_model(model, settings)
         assert settings.store is not None
+        spelt = all_spellings(names_of_all(queries.table))
         counts: Counter[str] = Counter()
         for start in range(0, len(queries.table), settings.chunk):
             members = members_of(queries.table[start : start + settings.chunk])
-            _, notes = find_structures(model, settings, settings.store, members)
+            _, notes = find_structures(model, settings, settings.store, members, spelt)
             counts.update(note.status for note in notes.values())
         content = {
             "bundle": model.identity(),
@@ -132,16 +140,11 @@ def predict_sequences(
 ) -> pd.DataFrame:
     """Predict sequences by id, without files; the table that ``predictions.csv`` would be.
 
-    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError if a
-    sequence cannot be used.
+    To predict again and again, keep a `halo.predict.predictor.Predictor`. HaloError if an id or
+    a sequence cannot be used, or is longer than ``settings.max_length``.
     """
     settings = settings or PredictSettings()
-    records = pd.DataFrame(
-        {"id": list(sequences), "sequence": list(sequences.values()), LINE: range(len(sequences))}
-    ).astype({"id": str, "sequence": str})
-    table = core_table(records, DatasetSettings())
-    for row, (reason, detail) in sequence_faults(table, DatasetSettings()).items():
-        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; fix the sequence")
+    table = table_of_sequences(sequences, settings)
     settings = noting_unreachable(settings, names_of_all(table))
     with TemporaryDirectory(prefix="halo.") as scratch:
         store = settings.store or Path(scratch)
@@ -150,6 +153,20 @@ def predict_sequences(
     for record in chunk.rejected:
         raise HaloError(f"protein {record.id!r} cannot be predicted: {record.detail}")
     return table_of(chunk.header, chunk.records)
+
+
+def table_of_sequences(sequences: Mapping[str, str], settings: PredictSettings) -> pd.DataFrame:
+    """Sequences by id as the table of `Queries`; HaloError for an id or a sequence without use."""
+    records = pd.DataFrame(
+        {"id": list(sequences), "sequence": list(sequences.values()), LINE: range(len(sequences))}
+    ).astype({"id": str, "sequence": str})
+    limits = DatasetSettings(max_length=settings.max_length)
+    table = core_table(records, limits)
+    for row, (reason, detail) in identity_faults(table).items():
+        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} ({detail}); change the id")
+    for row, (reason, detail) in sequence_faults(table, limits, "settings.{}").items():
+        raise HaloError(f"protein {table['id'].iat[row]!r}: {reason} {detail}; fix the sequence")
+    return table
 
 
 @contextmanager
@@ -175,13 +192,14 @@ def read_inputs(
     out: OutputFolder,
     settings: PredictSettings,
     with_genes: bool = False,
+    listed_in: str = REJECTED_FILE,
 ) -> tuple[Bundle, Queries]:
     """The bundle, and the proteins to predict; see `halo.predict.records.read_queries`."""
     ask = settings.download and settings.stage != PREDICT
     model = read_bundle(bundle)
     transport = settings.transport if ask else None
     known = KnownSequences(out.path / SEQUENCES, lambda: out.claim(SEQUENCES))
-    queries = read_queries(proteins, transport, known, settings.max_length, with_genes)
+    queries = read_queries(proteins, transport, known, settings.max_length, with_genes, listed_in)
     if settings.embeddings is not None:
         layer = model.description.embeddings.layer
         queries = embedded_queries(queries, opened(settings.embeddings, layer))
@@ -189,13 +207,20 @@ def read_inputs(
 
 
 def predict_chunks(
-    table: pd.DataFrame, bundle: Bundle, out: OutputFolder, settings: PredictSettings
+    table: pd.DataFrame,
+    bundle: Bundle,
+    out: OutputFolder,
+    settings: PredictSettings,
+    spelt: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Predict the proteins of `table` in chunks; the files of the chunks, in its order.
 
+    `spelt` are the spellings of the names of the whole input, None if `table` is all of it.
     Chunks that are finished are kept. Those with a failed prediction are not: see `_finished`.
     """
-    parts = _parts(table, out.path, bundle, settings)
+    if spelt is None:
+        spelt = all_spellings(names_of_all(table))
+    parts = _parts(table, out.path, bundle, settings, spelt)
     missing = [part for part in parts if not _finished(part.file, settings)]
     if missing:
         names = pd.concat([names_of_all(part.table) for part in missing])
@@ -206,12 +231,16 @@ def predict_chunks(
         f"{len(table):,}", f"{len(missing):,}", f"{len(parts):,}",
     )  # fmt: skip
     if missing:
-        _predict_parts(missing, bundle, settings, out)
+        _predict_parts(missing, bundle, settings, out, spelt)
     return [part.file for part in parts]
 
 
 def _predict_parts(
-    missing: list[Part], bundle: Bundle, settings: PredictSettings, out: OutputFolder
+    missing: list[Part],
+    bundle: Bundle,
+    settings: PredictSettings,
+    out: OutputFolder,
+    spelt: Mapping[str, str],
 ) -> None:
     """Predict the missing chunks, with embeddings and graphs in a temporary folder.
 
@@ -223,7 +252,7 @@ def _predict_parts(
     progress = Progress(sum(len(part.table) for part in missing), "predicted proteins")
     with (
         out.scratch() as scratch,
-        Predictor(bundle, settings, store, settings.store or scratch) as predictor,
+        Predictor(bundle, settings, store, settings.store or scratch, spelt) as predictor,
     ):
         for part in missing:
             write_chunk(part.file, predictor.predict(part.table, part.explained))
@@ -238,8 +267,14 @@ def names_of_all(table: pd.DataFrame) -> pd.Series:
     return names[names != ""]
 
 
-def _parts(table: pd.DataFrame, out: Path, bundle: Bundle, settings: PredictSettings) -> list[Part]:
-    common, files = _common(bundle, settings), StructureFiles(settings, names_of_all(table))
+def _parts(
+    table: pd.DataFrame,
+    out: Path,
+    bundle: Bundle,
+    settings: PredictSettings,
+    spelt: Mapping[str, str],
+) -> list[Part]:
+    common, files = _common(bundle, settings), StructureFiles(settings, spelt)
     shown = min(settings.page, int((np.cumsum(table["length"]) <= PAGE_RESIDUES).sum()))
     parts = []
     for start in range(0, len(table), settings.chunk):
@@ -273,6 +308,7 @@ def _common(bundle: Bundle, settings: PredictSettings) -> dict[str, Any]:
         "code": package_digest(),
         "bundle": bundle.sha256,
         "structures": [source.description() for source in settings.sources()],
+        "server": settings.transport.base_url if settings.download else None,
         "precision": settings.precision,
         "embeddings": settings.embeddings
         and opened(settings.embeddings, bundle.description.embeddings.layer).digest,

@@ -3,7 +3,7 @@
 The stores of structures and graphs have one entry for a sequence.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -11,23 +11,28 @@ from halo.predict.settings import PredictSettings
 from halo.predict.sources import files_by_name, files_of
 from halo.proteins.accessions import accession_within
 from halo.proteins.members import Member
+from halo.structures.files import NOBODY, all_spellings
 from halo.structures.layout import Note
 from halo.structures.resolve import Directory, names_of
 from halo.structures.sources import names_to_try
 
 
-def by_structure(table: pd.DataFrame, settings: PredictSettings) -> list[pd.DataFrame]:
+def by_structure(
+    table: pd.DataFrame, settings: PredictSettings, spelt: Mapping[str, str] = NOBODY
+) -> list[pd.DataFrame]:
     """Parts of `table` in which proteins with the same sequence can only find the same structure.
 
     `table` has the columns of `halo.proteins.table.CORE_COLUMNS`. The first part has the first
     record of each sequence; there is one part alone unless two records of a sequence differ in
     their accession (if AlphaFold DB is asked), or in their files in `settings.structures`.
+    `spelt` are the spellings of all names of the input, of which `table` may be a chunk.
     """
     repeated = table["seq_hash"].duplicated(keep=False)
     if not repeated.any():
         return [table]
     pairs = [[row.accession, row.id] for row in table[repeated].itertuples()]
-    files, _ = files_by_name(settings, [name for pair in pairs for name in pair if name])
+    spelt = spelt or all_spellings(name for pair in pairs for name in pair if name)
+    files, _ = files_by_name(settings, spelt)
     kept: dict[str, list[tuple]] = {}
     rounds = pd.Series(0, index=table.index)
     rows = zip(table.index[repeated], table["seq_hash"][repeated], pairs, strict=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from halo.errors import HaloError
-from halo.files import sync_folder
+from halo.files import read_json, sha256_of_file, sync_folder, write_json
 
 log = logging.getLogger(__name__)
 
+CONTENT = "content.json"  # size and sha256 of each other file
 CACHE = "HALO_CACHE"  # environment variable with the folder
 
 
@@ -25,13 +26,14 @@ def cache_folder() -> Path:
 
 
 def cached_folder(name: str, make: Callable[[Path], None]) -> Path | None:
-    """The folder `name` of the cache, which `make` fills if it does not exist.
+    """The folder `name` of the cache, which `make` fills if it does not exist or is not whole.
 
-    It gets its name when it is complete. Several processes can make it at the same time; one of
-    them wins, and all use its folder. None, with a message in the log, if it cannot be kept there.
+    It gets its name when it is complete, and then has the size and sha256 of each file. Several
+    processes can make it at the same time; one of them wins, and all use its folder. None, with a
+    message in the log, if it cannot be kept there.
     """
     folder = cache_folder() / name
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -39,11 +41,15 @@ def cached_folder(name: str, make: Callable[[Path], None]) -> Path | None:
             made = Path(temporary, folder.name)
             made.mkdir()
             make(made)
+            write_json(made / CONTENT, _content(made))
             sync_folder(made)
+            if folder.is_dir() and not _is_whole(folder):
+                log.warning("%s: damaged, or of an earlier version; made again", folder)
+                folder.rename(Path(temporary, "damaged"))
             if not folder.is_dir():
                 made.rename(folder)
     except (OSError, HaloError) as error:
-        if folder.is_dir():  # made by another process in the meantime
+        if _is_whole(folder):  # made by another process in the meantime
             return folder
         log.warning(
             "%s cannot be kept (%s); every call takes some seconds more, unless %s names a folder "
@@ -51,3 +57,17 @@ def cached_folder(name: str, make: Callable[[Path], None]) -> Path | None:
         )  # fmt: skip
         return None
     return folder
+
+
+def _content(folder: Path) -> dict[str, list[int | str]]:
+    """Size in bytes and sha256 of each file, which takes 0.4 s for the package's bundle."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CONTENT)
+    return {path.name: [path.stat().st_size, sha256_of_file(path)] for path in paths}
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the files of a folder are those that were written."""
+    try:
+        return bool(read_json(folder / CONTENT) == _content(folder))
+    except (OSError, HaloError):
+        return False

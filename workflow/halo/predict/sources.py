@@ -18,7 +18,7 @@ from halo.proteins.accessions import parse_accession
 from halo.proteins.members import Member
 from halo.store import Store
 from halo.structures.fetch import fetch_structures
-from halo.structures.files import NamePattern, files_below, spellings
+from halo.structures.files import NOBODY, NamePattern, files_below
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.resolve import Directory, names_of
 from halo.structures.search import search
@@ -82,8 +82,11 @@ def find_structures(
     settings: PredictSettings,
     store: Path,
     members: Mapping[str, Sequence[Member]],
+    spelt: Mapping[str, str] = NOBODY,
 ) -> tuple[Store, dict[str, Note]]:
     """The store of structures, and the result of the search for each sequence.
+
+    `spelt` are the spellings of all names of the input, of which `members` may be a chunk.
 
     Single failed searches are recorded in the result. An unreachable server is an error, unless
     `settings.unreachable` says that it is not asked: then it is one of each search that needs it.
@@ -98,7 +101,8 @@ def find_structures(
         return _without_sources(wanted, store, members)
     if settings.stage != PREDICT:
         transport = replace(settings.transport, max_error_share=1.0)
-        return fetch_structures(members, store, wanted, transport, unreachable=settings.unreachable)
+        reason = settings.unreachable
+        return fetch_structures(members, store, wanted, transport, unreachable=reason, spelt=spelt)
     structures = Store.create(store, "structures", wanted.description(), LAYOUT)
     names = [member.seq_hash for bucket in members.values() for member in bucket]
     failed = Note("error", message="it was missing when structures were fetched")
@@ -146,16 +150,18 @@ def _without_sources(
 Files = dict[str, list[list[str | int]]]  # name, size and modification time of files, by protein
 
 
-def files_by_name(settings: PredictSettings, names: Iterable[str]) -> tuple[Files, list[str]]:
-    """Files in the folder of structures by name of the protein, and those of no protein."""
+def files_by_name(settings: PredictSettings, spelt: Mapping[str, str]) -> tuple[Files, list[str]]:
+    """Files in the folder of structures by name of the protein, and those of no protein.
+
+    `spelt` are the spellings of the proteins' names, see `halo.structures.files.all_spellings`.
+    """
     files: Files = defaultdict(list)
     if settings.structures is None:
         return files, []
-    wanted = spellings(text for name in names for text in names_to_try(name))
     patterns = [NamePattern(pattern) for pattern in PATTERNS]
     unused = []
     for file in sorted(files_below(settings.structures, 1)):
-        told = [told for pattern in patterns if (told := pattern.find(file, wanted))]
+        told = [told for pattern in patterns if (told := pattern.find(file, spelt))]
         for name in {one.accession for one in told}:
             files[name].append([file, *_size_and_time(settings.structures / file)])
         if not told and any(pattern.read(file) for pattern in patterns):
@@ -173,11 +179,12 @@ class StructureFiles:
     """Files in the folder of structures, by protein.
 
     Name, size and modification time of a protein's files are part of the name of its chunk, so that
-    a changed file repeats the prediction. `names` are the ids and accessions of the proteins.
+    a changed file repeats the prediction. `spelt` are the spellings of the ids and accessions of
+    the proteins.
     """
 
-    def __init__(self, settings: PredictSettings, names: Iterable[str]) -> None:
-        self._files, unused = files_by_name(settings, names)
+    def __init__(self, settings: PredictSettings, spelt: Mapping[str, str]) -> None:
+        self._files, unused = files_by_name(settings, spelt)
         if unused:
             some = ", ".join(unused[:3])
             log.log(

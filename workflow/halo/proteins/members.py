@@ -74,6 +74,17 @@ def read_hashes(directory: Path, buckets: Iterable[str]) -> set[str]:
     return hashes
 
 
+def read_names(directory: Path) -> set[str]:
+    """Ids and accessions of the members of all buckets."""
+    names: set[str] = set()
+    for path in Path(directory).glob("*.tsv"):
+        with path.open(encoding="utf-8", newline="\n") as file:
+            next(file)
+            for line in file:
+                names.update(filter(None, line.split("\t")[1].split(";")))
+    return names
+
+
 def read_members(directory: Path, buckets: Iterable[str]) -> dict[str, list[Member]]:
     """Members of each of `buckets`, sorted by hash."""
     members = {}

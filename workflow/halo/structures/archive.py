@@ -4,7 +4,7 @@ import hashlib
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +16,7 @@ from halo.arrays import DamagedArrays, open_arrays
 from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import atomic_path
-from halo.structures.files import FileName, Files, select_names
+from halo.structures.files import NOBODY, FileName, Files, select_names
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError
 from halo.structures.settings import SourceSettings
 
@@ -35,14 +35,19 @@ class Index:
     size: np.ndarray
 
 
-def open_archive(settings: SourceSettings, wanted: frozenset[str], cache: Path) -> Files:
+def open_archive(
+    settings: SourceSettings,
+    wanted: frozenset[str],
+    cache: Path,
+    spelt: Mapping[str, str] = NOBODY,
+) -> Files:
     """The structures named one of `wanted` in one or several tars (wildcards in the name).
 
     The index of each tar is cached in the folder `cache`, so that a job finds its proteins without
-    scanning the archive.
+    scanning the archive. `spelt` is as in `halo.structures.files.select_names`.
     """
     indexes = [(path, read_index(path, cache)) for path in archives(settings.path)]
-    return _files(settings, indexes, wanted)
+    return _files(settings, indexes, wanted, spelt)
 
 
 def archives(pattern: str) -> list[Path]:
@@ -64,9 +69,10 @@ def _files(
     settings: SourceSettings,
     archives: Sequence[tuple[Path, Index]],
     wanted: frozenset[str] | None,
+    spelt: Mapping[str, str] = NOBODY,
 ) -> Files:
     listed = chain.from_iterable(_listed(index) for _, index in archives)
-    told = select_names(settings.pattern, listed, wanted, settings.path)
+    told = select_names(settings.pattern, listed, wanted, settings.path, spelt)
     # Of millions, those of this job. The tar is part of the key, as several can have a file of the
     # same name, with models of different sequences.
     places: dict[str, tuple[Path, str, int, int]] = {}

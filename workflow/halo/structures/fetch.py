@@ -16,7 +16,7 @@ from halo.store import Store
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.archive import open_archive
 from halo.structures.contacts import Contacts
-from halo.structures.files import open_folder
+from halo.structures.files import NOBODY, open_folder
 from halo.structures.layout import LAYOUT, STATUSES, Note
 from halo.structures.resolve import Name, make_directory, names_of
 from halo.structures.search import search
@@ -26,6 +26,7 @@ from halo.structures.staging import Staging
 from halo.structures.transport import Client
 
 SETTLE_RESIDUES = 6_000_000  # staged residues (about 250 MB) before segments are written
+AFDB = TransportSettings().base_url
 ERRORS_IN_A_ROW = 20  # consecutive errors after which the server is considered down
 
 
@@ -44,11 +45,14 @@ def fetch_structures(
     transport: TransportSettings,
     shard: Path | None = None,
     unreachable: str = "",
+    spelt: Mapping[str, str] = NOBODY,
 ) -> tuple[Store, dict[str, Note]]:
     """Fetch the structures of `members`, by bucket, into the store below `root`.
 
     `shard` is the shard file that is registered in the store. With `unreachable`, the reason why
     AlphaFold DB is not asked, each search that needs it fails, and this function does not.
+    `spelt` are the spellings of all names of the input of which `members` are a part, see
+    `halo.structures.files.select_names`.
 
     Returns the store and the result of each search by sequence hash, including earlier runs.
     Proteins in the store are not searched again unless the local files of a source have changed.
@@ -76,13 +80,14 @@ def fetch_structures(
     names = {member.seq_hash: names_of(member, directory) for member in everyone}
     with closing(Client(transport, unreachable)) as client:
         sources = _open_all(
-            settings, client, _candidates(names, notes), root / "archives", doubtful
+            settings, client, _candidates(names, notes), root / "archives", doubtful, spelt
         )
         local = _Local(sources)
+        server = _server(settings, transport)
         wanted = [
             Wanted(member, names[member.seq_hash])
             for member in everyone
-            if _is_wanted(member, notes.get(member.seq_hash), names, settings, local)
+            if _is_wanted(member, notes.get(member.seq_hash), names, settings, local, server)
         ]
         log.info("%s proteins, %s to search for", f"{len(everyone):,}", f"{len(wanted):,}")
         if not settings.sources:
@@ -91,7 +96,8 @@ def fetch_structures(
 
         def find(job: Wanted) -> Note:
             result = search(job.member.sequence, job.names, sources, settings)
-            note = replace(result.note, state=local.state(job.member, result.note))
+            state = local.state(job.member, result.note)
+            note = replace(result.note, state=state, server=server)
             if note.status != "error" or note.source != "afdb":
                 staging.put(job.member.seq_hash, replace(result, note=note))
             return note
@@ -121,14 +127,26 @@ def _is_wanted(
     names: Mapping[str, Sequence[Name]],
     settings: StructureSettings,
     local: "_Local",
+    server: str,
 ) -> bool:
-    """Whether to search for a protein, given the result of an earlier search if any."""
+    """Whether to search for a protein, given the result of an earlier search if any.
+
+    What another server does not have says nothing: its address may have been wrong.
+    """
     if note is None or note.status == "error" or local.has_changed(member, note):
         return True
     if not _is_doubtful(note):
         return False
+    if note.server != server and note.status != "too_long":
+        return True
     new_name = not {name.text for name in names[member.seq_hash]} <= set(note.asked)
     return settings.retry_missing or new_name or _is_old(note, settings.retry_after_days)
+
+
+def _server(settings: StructureSettings, transport: TransportSettings) -> str:
+    """The address that is asked in place of AlphaFold DB; "" where it is that, or none is."""
+    asked = any(source.kind == "afdb" for source in settings.sources)
+    return transport.base_url if asked and transport.base_url != AFDB else ""
 
 
 def _is_old(note: Note, days: int | None) -> bool:
@@ -164,10 +182,13 @@ def _open_all(
     candidates: frozenset[str],
     cache: Path,
     doubtful: Sequence[Member],
+    spelt: Mapping[str, str],
 ) -> list[tuple[SourceSettings, Source]]:
     """Open the sources; returns none if one is missing and no protein needs it."""
     try:
-        return [(source, _open(source, client, candidates, cache)) for source in settings.sources]
+        return [
+            (source, _open(source, client, candidates, cache, spelt)) for source in settings.sources
+        ]
     except HaloError as error:
         if doubtful:
             raise
@@ -176,15 +197,19 @@ def _open_all(
 
 
 def _open(
-    source: SourceSettings, client: Client, candidates: frozenset[str], cache: Path
+    source: SourceSettings,
+    client: Client,
+    candidates: frozenset[str],
+    cache: Path,
+    spelt: Mapping[str, str],
 ) -> Source:
     match source.kind:
         case "afdb":
             return AlphaFoldDb(client, source.version)
         case "folder":
-            return open_folder(source, candidates)
+            return open_folder(source, candidates, spelt)
         case "archive":
-            return open_archive(source, candidates, cache)
+            return open_archive(source, candidates, cache, spelt)
         case "contacts":
             return Contacts(source, candidates)
     raise HaloError(

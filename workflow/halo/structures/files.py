@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from halo.cli import log
 from halo.errors import HaloError
@@ -14,6 +15,7 @@ from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expa
 from halo.structures.settings import SourceSettings, pattern_fault
 from halo.structures.sources import Model, digest_of, names_to_try
 
+NOBODY: Mapping[str, str] = MappingProxyType({})  # no spellings
 _NUMBER = r"\d{1,5}"
 _FIELDS = {
     "accession": r"(?P<accession>[^/.][^/]*?)",
@@ -139,6 +141,20 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
             if text and len(of) == 1:
                 name_of.setdefault(text, *of)
     return name_of
+
+
+def _within(own: Mapping[str, str], spelt: Mapping[str, str]) -> dict[str, str]:
+    """The spellings of a part that are also those of the whole, or of names that it lacks."""
+    return {
+        text: name
+        for text, name in own.items()
+        if spelt.get(text) == name or not (text in spelt or name in spelt)
+    }
+
+
+def all_spellings(names: Iterable[str]) -> dict[str, str]:
+    """The `spellings` of ids and accessions; of an isoform, also those of its protein."""
+    return spellings(text for name in set(names) for text in names_to_try(name))
 
 
 def _as_colabfold(name: str) -> str:
@@ -277,9 +293,16 @@ def _order(name: str) -> int:
 
 
 def select_names(
-    pattern: str, files: Iterable[str], wanted: frozenset[str] | None, place: str
+    pattern: str,
+    files: Iterable[str],
+    wanted: frozenset[str] | None,
+    place: str,
+    spelt: Mapping[str, str] = NOBODY,
 ) -> dict[str, FileName]:
     """Fields of the names of `files` that match one of `wanted` (None: all).
+
+    `spelt` are the `spellings` of the whole input of which `wanted` is a part. What a file is
+    called then has the same meaning for every part.
 
     Raises
     ------
@@ -287,7 +310,7 @@ def select_names(
         if no file matches the pattern
     """
     told_by = NamePattern(pattern)
-    known = None if wanted is None else spellings(wanted)
+    known = None if wanted is None else _within(spellings(wanted), spelt)
     fitting = 0
     chosen = {}
     for file in files:
@@ -318,8 +341,10 @@ def files_below(folder: Path, depth: int) -> Iterator[str]:
                 yield entry.name
 
 
-def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
-    """The structures of a folder with one of the `wanted` names."""
+def open_folder(
+    settings: SourceSettings, wanted: frozenset[str], spelt: Mapping[str, str] = NOBODY
+) -> Files:
+    """The structures of a folder with one of the `wanted` names; see `select_names`."""
     folder = Path(settings.path)
     if not folder.is_dir():
         raise HaloError(f"structures.sources: there is no folder {folder}; fix the path")
@@ -341,5 +366,5 @@ def open_folder(settings: SourceSettings, wanted: frozenset[str]) -> Files:
         return f"{status.st_size} {status.st_mtime_ns}"
 
     files = files_below(folder, NamePattern(settings.pattern).depth)
-    names = select_names(settings.pattern, files, wanted, str(folder))
+    names = select_names(settings.pattern, files, wanted, str(folder), spelt)
     return Files(names, settings.version, text, str(folder), stamp)

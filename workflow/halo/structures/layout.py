@@ -55,6 +55,8 @@ class Note:
         Day of the search (ISO 8601); empty if the status is ``ok``.
     state
         State of the local files of each source, up to the one that was used (`Source.state`).
+    server
+        Address that was asked in place of AlphaFold DB; empty where it is that, or none was.
     """
 
     status: str
@@ -69,6 +71,7 @@ class Note:
     asked: tuple[str, ...] = ()
     date: str = field(default="", compare=False)
     state: tuple[str, ...] = field(default=(), compare=False)
+    server: str = field(default="", compare=False)
 
     def to_json(self) -> str:
         """One line of JSON, without the empty fields."""

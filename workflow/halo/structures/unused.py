@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from halo.structures.archive import archives, read_index
-from halo.structures.files import NamePattern, files_below, spellings
+from halo.structures.files import NamePattern, all_spellings, files_below
 from halo.structures.settings import SourceSettings
-from halo.structures.sources import names_to_try
 
 EXAMPLES = 3
 
@@ -18,7 +17,7 @@ def unused_files(
 
     `cache` is the folder in which the indexes of archives are kept.
     """
-    wanted = spellings(text for name in set(names) for text in names_to_try(name))
+    wanted = all_spellings(names)
     for source in sources:
         if source.kind not in ("folder", "archive"):
             continue

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from halo.errors import HaloError
 from halo.model_description import ModelDescription, read_description
 from halo.network.classes import NETWORKS
-from halo.tensors import require_readable, save_tensors
+from halo.tensors import load_finite, require_readable, save_tensors
 
 LARGEST = 1 << 14  # width or number of layers of a network; ESM-2's largest width is 5,120
 
@@ -22,7 +21,8 @@ def save_weights(folder: Path, network: nn.Module) -> None:
 def load_model(folder: Path) -> tuple[nn.Module, ModelDescription]:
     """Read a network in eval mode, and its ``model.json``.
 
-    HaloError if the folder holds anything else than a network of this format.
+    HaloError if the folder holds anything else than a network of this format, or weights that are
+    not finite.
     """
     folder = Path(folder)
     description = read_description(folder)
@@ -36,7 +36,7 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelDescription]:
         ) from None
     require_readable(folder / "model.safetensors")
     try:
-        network.load_state_dict(load_file(folder / "model.safetensors"))
+        network.load_state_dict(load_finite(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise HaloError(
             f"{folder}/model.safetensors: damaged, or not the weights of model.json ({error})"

@@ -23,10 +23,11 @@ from halo.proteins.ingest import Rejected
 from halo.variants.background import random_substitutions
 from halo.variants.compute import Derived, VariantModel, batches, unchanged
 from halo.variants.effects import Background
-from halo.variants.read import Variant, WildTypes, make_variant
+from halo.variants.read import Variant, make_variant
 from halo.variants.results import ChunkResults, chunk_name, read_results, write_results
 from halo.variants.scan import places, scanned
 from halo.variants.settings import VariantSettings
+from halo.variants.wildtypes import WildTypes
 
 RESIDUES = 65_536  # per chunk, which is the most that an interrupted call loses
 

@@ -13,6 +13,7 @@ from halo import __version__
 from halo.data_files import data_file
 from halo.files import write_text
 from halo.predict.page import templates, without_threshold
+from halo.proteins.ingest import Rejected
 from halo.residues import STANDARD
 
 WEB, STYLE = data_file("variants/web"), data_file("predict/web") / "page.css"
@@ -90,11 +91,12 @@ def write_page(
     about: Mapping[str, Any],
     proteins: Sequence[ShownProtein],
     summary: Mapping[str, int],
+    unusable: Sequence[Rejected],
 ) -> None:
     """Write the page; `about` is the header of ``variants.json``.
 
     `summary` has the sums of `counted`, and the numbers of ``rejected`` records and ``scanned``
-    proteins.
+    proteins. `unusable` are the wild types that cannot be used.
     """
     labels = about["labels"]
     shown = [_wildtype(protein, labels) for protein in proteins]
@@ -111,6 +113,7 @@ def write_page(
         .render(
             about=about,
             summary=summary,
+            unusable=unusable,
             shown=sum(len(protein.listed) for protein in proteins),
             maps=sum(one["scan"] is not None for one in shown),
             halo=__version__,

@@ -1,9 +1,8 @@
 """Read the variants to predict: notations in a list, a table or a VCF, or sequences in a FASTA."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from halo.proteins.genes import (
     is_protein_id,
     is_transcript,
     names_in,
-    names_of,
 )
 from halo.proteins.ingest import Rejected, letters_fault, residues_of
 from halo.tables.fasta import UNSEEN, FastaRecord, fasta_records, is_fasta
@@ -28,6 +26,7 @@ from halo.text import open_text
 from halo.variants.edits import Edit, changes_of, edited, edits_between, edits_of, identity
 from halo.variants.notation import Change, NotationError, parse, written
 from halo.variants.vcf import changes_in
+from halo.variants.wildtypes import UnusableWildType, WildTypes
 
 # Names of columns, in lower case; the first one in a table is used.
 NOTATIONS = (
@@ -88,58 +87,6 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class WildTypes:
-    """Sequences of the wild types by id, and ids by accession.
-
-    `genes` has the names of genes and transcripts by id; see `halo.proteins.genes.names_of`.
-    """
-
-    sequences: Mapping[str, str]
-    accessions: Mapping[str, str] = field(default_factory=dict)
-    genes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def id_of(self, name: str) -> str | None:
-        """The id of the only wild type with this id, accession, gene or transcript, or None."""
-        found = self.ids_of(name)
-        return found[0] if len(found) == 1 else None
-
-    def ids_of(self, name: str) -> Sequence[str]:
-        """The ids of all wild types with this name; an id goes before an accession and a gene."""
-        if name in self.sequences:
-            return [name]
-        if name in self.accessions:
-            return [self.accessions[name]]
-        return self._by_gene.get(name, [])
-
-    @cached_property
-    def _by_gene(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for one in self.sequences:
-            for name in self.genes_of(one):
-                found.setdefault(name, []).append(one)
-        return found
-
-    def genes_of(self, one: str) -> tuple[str, ...]:
-        """The names of genes and transcripts of the wild type with the id `one`."""
-        return self.genes.get(one, names_of(one, ""))
-
-    @cached_property
-    def names(self) -> list[str]:
-        """All ids and accessions, the longest first."""
-        return sorted({*self.sequences, *self.accessions}, key=lambda name: (-len(name), name))
-
-    @cached_property
-    def by_name(self) -> dict[str, str]:
-        """Sequences by id and accession."""
-        return {name: self.sequences[self.id_of(name) or name] for name in self.names}
-
-    @property
-    def only(self) -> str | None:
-        """The id of the only wild type; None of several."""
-        return next(iter(self.sequences)) if len(self.sequences) == 1 else None
-
-
-@dataclass(frozen=True)
 class _Entry:
     """One notation of the input; `id` and `protein` are "" where they are not given.
 
@@ -168,10 +115,11 @@ def make_variant(
     Raises
     ------
     NotationError
-        see `halo.variants.notation.parse` and `halo.variants.edits.edits_of`
+        see `halo.variants.notation.parse` and `halo.variants.edits.edits_of`, and where the wild
+        type cannot be used
     """
     changes = tuple(sorted(parse(text), key=lambda one: one.first.position if one.first else 0))
-    edits = edits_of(changes, wildtypes.sequences[protein], wildtypes.by_name)
+    edits = edits_of(changes, wildtypes.sequence(protein), wildtypes.by_name)
     return _variant(changes, edits, protein, wildtypes, line, name)
 
 
@@ -341,7 +289,11 @@ def _of_notation(entry: _Entry, wildtypes: WildTypes) -> Iterator[Variant | Reje
         try:
             yield make_variant(text, protein, wildtypes, entry.line, entry.id)
         except NotationError as error:
-            yield Rejected(name, entry.line, "notation", str(error))
+            yield Rejected(name, entry.line, _reason(error, "notation"), str(error))
+
+
+def _reason(error: NotationError, otherwise: str) -> str:
+    return "wild type" if isinstance(error, UnusableWildType) else otherwise
 
 
 def _proteins_of(entry: _Entry, wildtypes: WildTypes) -> tuple[Sequence[str], str]:
@@ -358,14 +310,14 @@ def _proteins_of(entry: _Entry, wildtypes: WildTypes) -> tuple[Sequence[str], st
     wildtype = wildtypes.id_of(name) if name else wildtypes.only
     if wildtype is not None:
         return [wildtype], text
-    some = ", ".join(list(wildtypes.sequences)[:3])
+    some = ", ".join(wildtypes.ids[:3])
     if name:
         raise NotationError(
             f"{entry.text!r}: the protein {name!r} is not among the wild types ({some}); correct "
             "the name, or add its sequence"
         )
     raise NotationError(
-        f"{text!r}: does not say of which of {len(wildtypes.sequences)} wild types ({some}); write "
+        f"{text!r}: does not say of which of {len(wildtypes.ids)} wild types ({some}); write "
         f"the id before it, as in {next(iter(wildtypes.sequences))}:R97C"
     )
 
@@ -378,7 +330,7 @@ def _of_gene(entry: _Entry, wildtypes: WildTypes) -> Sequence[str]:
     named = map(wildtypes.ids_of, filter(is_transcript, entry.genes))
     if isoforms := list(dict.fromkeys(ids[0] for ids in named if len(ids) == 1)):
         return isoforms
-    some = ", ".join(list(wildtypes.sequences)[:3])
+    some = ", ".join(wildtypes.ids[:3])
     found = next(filter(None, map(wildtypes.ids_of, reversed(entry.genes))), [])
     if not found:
         gene = entry.genes[0]
@@ -467,7 +419,7 @@ def _in_fasta(
         try:
             yield _of_sequence(name, record, sequence, wildtypes)
         except NotationError as error:
-            yield Rejected(name, record.line, "sequence", str(error))
+            yield Rejected(name, record.line, _reason(error, "sequence"), str(error))
 
 
 def _of_sequence(
@@ -480,7 +432,7 @@ def _of_sequence(
             f"with that of the wild type, as in {next(iter(wildtypes.sequences))}_1"
         )
         return Rejected(name, record.line, "no wild type", detail)
-    wildtype = wildtypes.sequences[protein]
+    wildtype = wildtypes.sequence(protein)
     edits = edits_between(wildtype, sequence)
     if not edits:
         detail = f"the sequence is that of the wild type {protein}; remove it"
@@ -497,7 +449,7 @@ def _pair(
 
     By name: ``wildtype=ID`` in the description, or an id that is that of the wild type (or its
     accession), or begins with it and one of ``_-:/|.``; the longest such name. Else the only wild
-    type, or the nearest one.
+    type, or the nearest one. It may be one that cannot be used, of which then no other is taken.
     """
     stated = re.search(r"(?:^|\s)wildtype=(\S+)", description)
     if stated and (named := wildtypes.id_of(stated[1])):
@@ -505,7 +457,7 @@ def _pair(
     for one in wildtypes.names:
         if name.startswith(one) and name[len(one) : len(one) + 1] in ("", *"_-:/|."):
             return wildtypes.id_of(one), "name"
-    shares = {one: identity(text, sequence) for one, text in wildtypes.sequences.items()}
+    shares = {one: identity(text, sequence) for one, text in wildtypes.compared.items()}
     best = max(shares, key=lambda one: shares[one])
     if shares[best] < LEAST_IDENTITY:
         return None, ""

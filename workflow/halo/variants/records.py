@@ -129,11 +129,13 @@ def write(
         for protein in kept or proteins[:1]
     ]
     counts = output.counts | Counter(rejected=len(output.rejected), scanned=output.scanned)
-    write_page(folder.claim(VARIANTS_PAGE), about, shown, counts)
+    unusable = [record for record in output.rejected if record.file]
+    write_page(folder.claim(VARIANTS_PAGE), about, shown, counts, unusable)
 
 
 def _write_rejected(folder: OutputFolder, output: Output) -> None:
-    output.rejected.sort(key=lambda record: record.line)
+    # Wild types, whose lines are those of another file, are first.
+    output.rejected.sort(key=lambda record: (not record.file, record.line))
     write_table(folder.claim(REJECTED_VARIANTS), rejected_table(output.rejected))
 
 

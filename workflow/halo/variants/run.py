@@ -23,15 +23,24 @@ from halo.predict.folder import (
 )
 from halo.predict.output import read_chunk
 from halo.predict.records import STANDARD_INPUT
-from halo.predict.run import claimed_folder, names_of_all, predict_chunks, read_inputs
+from halo.predict.run import (
+    claimed_folder,
+    names_of_all,
+    predict_chunks,
+    read_inputs,
+    table_of_sequences,
+)
+from halo.predict.settings import PredictSettings
 from halo.predict.sources import find_structures, noting_unreachable
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import members_of
+from halo.structures.files import all_spellings
 from halo.variants.chunks import Chunks, Protein, Structure, compute, read_known, unusable
-from halo.variants.read import WildTypes, read_variants
+from halo.variants.read import read_variants
 from halo.variants.records import write
 from halo.variants.scan import fault
 from halo.variants.settings import VariantSettings
+from halo.variants.wildtypes import WildTypes, wild_types
 
 
 def variants(
@@ -65,7 +74,9 @@ def variants(
         raise HaloError("-: wild types and variants cannot both be the standard input")
     inputs = [wildtypes, bundle, *([listed] if listed else [])]
     with claimed_folder(inputs, out, settings.predict) as folder:
-        model, queries = read_inputs(wildtypes, bundle, folder, settings.predict, with_genes=True)
+        model, queries = read_inputs(
+            wildtypes, bundle, folder, settings.predict, True, REJECTED_VARIANTS
+        )
         if model.description.language_model.source == FILE:
             raise HaloError(
                 f"{bundle}: trained on embeddings of a file, and HALO does not compute those of "
@@ -78,20 +89,22 @@ def variants(
             row.id: Protein(row.id, row.sequence, row.seq_hash)
             for row in rows.itertuples(index=False)
         }
-        rejected: list[Rejected] = []
+        place = "standard input" if wildtypes == STANDARD_INPUT else wildtypes.name
+        rejected = [replace(record, file=place) for record in queries.rejected]
         if listed is not None:
             limit = settings.predict.max_length
-            rejected += _add_listed(listed, rows, proteins, queries.genes, limit)
+            rejected += _add_listed(listed, wild_types(queries), proteins, limit)
         if settings.scan is not None:
             rejected += _add_scans(proteins.values(), settings)
         used = [one for one in proteins.values() if one.listed or one.is_scanned]
         table = rows.loc[[protein.id for protein in used]].reset_index(drop=True)
-        header, failed = _predict_wildtypes(table, proteins, model, folder, settings)
+        spelt = all_spellings(names_of_all(queries.table))
+        header, failed = _predict_wildtypes(table, proteins, model, folder, settings, spelt)
         for protein in used:
             if protein.id in failed:
                 rejected += unusable(protein, f"{protein.id}: {failed[protein.id]}")
         used = [protein for protein in used if protein.id not in failed]
-        structures = _structures(table, model, folder, settings)
+        structures = _structures(table, model, folder, settings, spelt)
         chunks = Chunks(model, folder, settings, structures)
         for protein in used:
             protein.has_structure = structures(protein) is not None
@@ -123,9 +136,10 @@ def predict_variants(
     Raises
     ------
     HaloError
-        if a variant cannot be used or predicted
+        if a variant or a wild type cannot be used or predicted
     """
     settings = replace(settings or VariantSettings(), scan=None)
+    _require_usable(wildtypes, settings.predict)
     with TemporaryDirectory(prefix="halo.") as folder:
         fasta, listed = Path(folder, "wildtypes.fasta"), Path(folder, "variants.txt")
         write_text(fasta, "".join(f">{name}\n{text}\n" for name, text in wildtypes.items()))
@@ -133,22 +147,22 @@ def predict_variants(
         out = Path(folder, "out")
         variants(fasta, listed, bundle, out, settings)
         for record in read_text_table(out / REJECTED_VARIANTS).to_dict("records"):
-            raise HaloError(f"variant {record['id']}: {record['detail']}")
+            kind = "wild type" if record["file"] else "variant"
+            raise HaloError(f"{kind} {record['id']}: {record['detail']}")
         return pd.read_csv(out / VARIANTS_CSV, keep_default_na=False)
 
 
+def _require_usable(wildtypes: Mapping[str, str], settings: PredictSettings) -> None:
+    """Raise a HaloError for a wild type that would be rejected, or lost in a FASTA."""
+    for name in table_of_sequences(wildtypes, settings)["id"]:
+        if name.split() != [name]:
+            raise HaloError(f"wild type {name!r}: white space in the id; give an id without it")
+
+
 def _add_listed(
-    listed: Path,
-    rows: pd.DataFrame,
-    proteins: Mapping[str, Protein],
-    genes: Mapping[str, tuple[str, ...]],
-    max_length: int,
+    listed: Path, known: WildTypes, proteins: Mapping[str, Protein], max_length: int
 ) -> list[Rejected]:
     """Add the variants of a file to their wild types; what cannot be used."""
-    names = rows[rows["accession"] != ""].drop_duplicates("accession", keep=False)
-    accessions = dict(zip(names["accession"], names["id"], strict=True))
-    sequences = {name: one.sequence for name, one in proteins.items()}
-    known = WildTypes(sequences, accessions, genes)
     variants, rejected = read_variants(listed, known, max_length)
     for variant in variants:
         proteins[variant.protein].listed.append(variant)
@@ -179,6 +193,7 @@ def _predict_wildtypes(
     model: Bundle,
     folder: OutputFolder,
     settings: VariantSettings,
+    spelt: Mapping[str, str],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Predict and explain the wild types; sets their `record`.
 
@@ -186,7 +201,7 @@ def _predict_wildtypes(
     """
     failed: dict[str, str] = {}
     header: dict[str, Any] = {}
-    for file in predict_chunks(table, model, folder, settings.predict):
+    for file in predict_chunks(table, model, folder, settings.predict, spelt):
         chunk = read_chunk(file)
         header = dict(chunk.header)
         failed |= {record.id: record.detail for record in chunk.rejected}
@@ -196,13 +211,18 @@ def _predict_wildtypes(
 
 
 def _structures(
-    table: pd.DataFrame, model: Bundle, folder: OutputFolder, settings: VariantSettings
+    table: pd.DataFrame,
+    model: Bundle,
+    folder: OutputFolder,
+    settings: VariantSettings,
+    spelt: Mapping[str, str],
 ) -> Callable[[Protein], Structure]:
     """What reads the structure of a wild type; None where it has none, or none is used."""
     if not _uses_structures(model):
         return lambda protein: None
     own = settings.predict
-    store, _ = find_structures(model, own, own.store or folder.claim(STORE), members_of(table))
+    place = own.store or folder.claim(STORE)
+    store, _ = find_structures(model, own, place, members_of(table), spelt)
 
     def read(protein: Protein) -> Structure:
         if protein.seq_hash not in store:
