@@ -448,6 +448,9 @@ FILES = [
         "structures.sources[0].path: there is no file or folder 'no_*.tar'",
     ),
     ({"store": "x.csv"}, "store: 'x.csv' is a file; name a folder"),
+    ({"store": "~no_such_user/s"}, "store: '~no_such_user/s' is in the home directory of no user"),
+    ({"fasta": "~no_such_user/s"}, "fasta: there is no file or folder '~no_such_user/s'"),
+    ({"pathvars": {"logs": "~/l"}}, "pathvars.logs: '~/l' begins with ~, which Snakemake does not"),
     ({"dataset": {"registry": "deeploc"}}, "dataset.registry: there is no data set 'deeploc' in r"),
     ({"dataset": {"test": {"registry": "x"}}}, "dataset.test.registry: there is no data set 'x'"),
 ]  # fmt: skip
@@ -478,12 +481,14 @@ def test_files_that_are_there(folder, root, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     sources = [{"kind": "archive", "path": "a_*.tar"}, {"kind": "folder", "path": "folder"}]
     given = {
+        "store": "~/shared",
         "dataset": {"proteins": "~/x.csv", "labels": {"table": "labels.csv", "label": "A"}},
         "structures": {"sources": sources},
         "embeddings": {"model": "resources/demo/esm2_demo.pt"},
     }
     found = completed_config(merged(MINIMAL, given), root)
     assert found["dataset"]["proteins"] == str(folder / "x.csv")
+    assert found["store"] == str(folder / "shared")
     assert found["embeddings"]["model"] == str(root / "resources/demo/esm2_demo.pt")
     assert [source["path"] for source in found["structures"]["sources"]] == ["a_*.tar", "folder"]
 
