@@ -85,6 +85,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from halo.code_digest import code_digest
+from halo.content_digest import content_digest
 from halo.errors import HaloError
 from halo.files import sha256_of_file, sha256_of_text
 from halo.machine import gpus
@@ -148,6 +149,17 @@ def literal(path):
     if not link.is_symlink():
         link.symlink_to(target)
     return str(link)
+
+
+def content_of(*paths):
+    """A `params` function: digests of files or folders of the user; None stands for none.
+
+    Snakemake itself compares the content of newer inputs alone, and no content of folders.
+    """
+    notes = Path(".snakemake/halo/digests")
+    return lambda wildcards: " ".join(
+        content_digest(path, notes) if path else "none" for path in paths
+    )
 
 
 def script_digest(name, *modules):

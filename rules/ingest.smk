@@ -55,6 +55,7 @@ rule regions:
     params:
         run=RUN,
         settings=as_json(USED["dataset"]["regions"]),
+        content=content_of((DATASET["regions"] or {}).get("table")),
         code=script_digest("regions.py"),
     shell:
         "{params.run}/regions.py --input {input.table:q} --proteins {input.proteins}"
@@ -86,6 +87,7 @@ checkpoint ingest:
     params:
         run=RUN,
         settings=as_json(stage_settings.ingest_settings(USED)),
+        content=content_of(*files_of_data(DATASET), *files_of_data(TEST_SET)),
         plan=Untracked(json.dumps({**PLAN.counts, "model": stage_settings.embedding_model(config)})),
         labels=lambda wildcards, input: option("labels", input.labels),
         test=lambda wildcards, input: option("test-input", input.test),

@@ -39,6 +39,18 @@ def tables_of_groups(table):
     return {name: literal(group["table"]) for name, group in groups.items() if group["table"]}
 
 
+def files_of_data(table):
+    """The user's files of a data set, always at the same places; None for one that is not given.
+
+    By their places, files that are exchanged are other data.
+    """
+    if not table:
+        return [None]
+    given = [table["proteins"], table["labels"]["table"], (table["uniprot"] or {}).get("mapping")]
+    groups = table.get("groups") or {}
+    return given + [groups[name]["table"] for name in sorted(groups)]
+
+
 def group_options(name, table):
     """Options of a command line with the tables of groups."""
     given = tables_of_groups(table).items()

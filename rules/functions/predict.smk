@@ -73,12 +73,33 @@ def prediction_embeddings():
 def embeddings_to_predict():
     """Its file or folder, as an input."""
     path = prediction_embeddings()
-    return literal(split_pattern(path)[0]) if path else []
+    return listed_input(split_pattern(path)[0] if path else None)
+
+
+def listed_input(path):
+    """A file or folder as an input whose time does not count: `prediction_content` lists it."""
+    return ancient(literal(path)) if path else []
 
 
 def prediction_settings(wildcards):
     """Settings that influence predictions, besides queries and bundle."""
     return json.dumps({**chosen(PREDICT, "confidence"), "download": PREDICT["download"]})
+
+
+def prediction_content(wildcards):
+    """Digests of the proteins, the bundle, and the user's structures and embeddings.
+
+    A bundle of the run is made by a job, and no file of the user.
+    """
+    embeddings, pattern = prediction_embeddings(), None
+    if embeddings:
+        embeddings, pattern = split_pattern(embeddings)
+    listed = [
+        listing_digest([path]) if path else "none" for path in (PREDICT["structures"], embeddings)
+    ]
+    return " ".join(
+        [content_of(config["fasta"], config["bundle"])(wildcards), *listed, pattern or ""]
+    )
 
 
 def predict_options(wildcards):
