@@ -95,6 +95,8 @@ CONFIGFILES, LINES = [], {}
 if workflow.modifier.is_main_snakefile():
     CONFIGFILES, given = workflow.configfiles, workflow.config_settings.config_args
     try:
+        if workflow.is_main_process:
+            halo_config.check_options(sys.argv)
         LINES = halo_config.key_lines(CONFIGFILES) | halo_config.command_line_keys(given)
         config.update(halo_config.with_command_line(config, given))
     except HaloError as error:

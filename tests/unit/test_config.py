@@ -16,7 +16,7 @@ from halo.config import (
     merged,
     methods_of,
 )
-from halo.config.command_line import command_line_keys, with_command_line
+from halo.config.command_line import check_options, command_line_keys, with_command_line
 from halo.config.downloads import download_name
 from halo.config.registry import with_registry
 from halo.errors import HaloError
@@ -709,3 +709,32 @@ def test_downloads_of_different_addresses_are_different_files():
 def test_half_of_a_character_is_refused(section):
     with pytest.raises(HaloError, match="half of a character"):
         checked_config({"run": "a", **section})
+
+
+@pytest.mark.parametrize("program", ["/bin/snakemake", "/lib/snakemake/__main__.py"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--config", "run=a", "--config", "seeds=[5]"),
+        ("--config=run=a", "--cores", "1", "-C", "seeds=[5]"),
+        ("-Crun=a", "-Cseeds=[5]"),
+    ],
+)
+def test_a_second_option_of_keys_is_refused(program, words):
+    """Snakemake would read the last one alone."""
+    with pytest.raises(HaloError, match="write one with all keys"):
+        check_options([program, *words])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("snakemake", "--config", "run=a", "seeds=[5]", "--configfile", "a.yaml"),
+        ("snakemake", "--configfile", "a.yaml", "--configfiles", "b.yaml", "-c", "4"),
+        ("snakemake", "--config", "run=a", "--", "--config"),
+        ("other.py", "--config", "a", "--config", "b"),
+        (),
+    ],
+)
+def test_other_options_are_those_of_snakemake(words):
+    check_options(words)
