@@ -122,10 +122,11 @@ def run_with(program):
     """The beginning of a shell command: environment, `program`, and the folder of scripts.
 
     The modules are the workflow's, and the user's site-packages are kept out. Jobs wait for the
-    store's segments, which Snakemake does not know, as long as for its own inputs.
+    store's segments, which Snakemake does not know, as long as for its own inputs. Where no job is
+    run (--report), Snakemake has no such settings.
     """
     return Untracked(
-        lambda: f"HALO_LATENCY_WAIT={workflow.execution_settings.latency_wait} "
+        lambda: f"HALO_LATENCY_WAIT={getattr(workflow.execution_settings, 'latency_wait', 0)} "
         f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
         f"{program} {shlex.quote(str(BASE / 'scripts'))}"
     )
