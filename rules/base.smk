@@ -154,14 +154,17 @@ def literal(path):
     return str(link)
 
 
+# Where `content_digest` notes what it has read.
+DIGESTS = Path(".snakemake/halo/digests")
+
+
 def content_of(*paths):
     """A `params` function: digests of files or folders of the user; None stands for none.
 
     Snakemake itself compares the content of newer inputs alone, and no content of folders.
     """
-    notes = Path(".snakemake/halo/digests")
     return lambda wildcards: " ".join(
-        content_digest(path, notes) if path else "none" for path in paths
+        content_digest(path, DIGESTS) if path else "none" for path in paths
     )
 
 
@@ -177,9 +180,11 @@ def limit(resource, most):
 
 
 # Only one job at a time sends requests to AlphaFold DB, so that the configured rate holds for all
-# shards together. Of several runs with the same language model, the first one downloads it.
+# shards together. Of several runs with the same language model or data set, the first one
+# downloads it.
 limit("afdb", 1)
 limit("language_model", 1)
+limit("downloads", 1)
 # Jobs with a GPU share those of this machine; on a cluster, the scheduler assigns them.
 GPUS = gpus() if workflow.local_exec and workflow.is_main_process else []
 if GPUS:

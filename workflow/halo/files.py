@@ -64,18 +64,6 @@ def shared_folder(folder: Path) -> Path:
     return folder
 
 
-def adopt_folder(folder: Path) -> None:
-    """Give a new folder in a store the permissions of the folder above.
-
-    For the folder of an output, which is made with those of the umask before the job. One that has
-    something in it, or belongs to another user, stays as it is.
-    """
-    folder = Path(folder)
-    own = folder.is_dir() and folder.stat().st_uid == os.geteuid()
-    if own and not any(folder.iterdir()):
-        _set_mode(folder, folder.parent.stat().st_mode & 0o2777)
-
-
 def _set_mode(path: Path, mode: int) -> None:
     """Set permissions, if the file system supports them."""
     if path.stat().st_mode & 0o7777 != mode:
