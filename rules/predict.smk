@@ -76,7 +76,7 @@ rule predict_fetch:
 
 rule predict:
     input:
-        queries=queries,
+        queries=queries_of("predict", "predictions.csv"),
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         fetched=f"{PREDICTIONS}/fetched.json",
     output:

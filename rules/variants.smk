@@ -36,7 +36,7 @@ rule variants_fetch:
 
 rule variants:
     input:
-        wildtypes=queries,
+        wildtypes=queries_of("variants", "variants.json"),
         variants=listed_variants,
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         fetched=f"{VARIANTS}/fetched.json",

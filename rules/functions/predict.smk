@@ -1,10 +1,14 @@
 # Inputs and parameters of the rules in ../predict.smk.
 import re
 
+from snakemake.io import IOFile
+from snakemake.logging import logger
+
 from halo.embeddings.hub import model_name
 from halo.methods import NETWORKS
 
 PREDICT = config["predict"]
+WARNED = set()  # folders whose content is replaced
 # A bundle may have any network and any language model.
 ANY_MODEL = sorted({module for known in LANGUAGE_MODELS.values() for module in known.modules})
 PREDICT_DIGEST = script_digest("predict.py", *modules_of(NETWORKS), *ANY_MODEL)
@@ -46,6 +50,27 @@ def queries(wildcards):
     if config["fasta"] is None:
         raise WorkflowError("nothing to predict: snakemake predict --config fasta=proteins.fasta")
     return literal(config["fasta"])
+
+
+def queries_of(stage, made):
+    """An input function: `queries`, with a warning where `made` is of another file of that name."""
+
+    def file(wildcards):
+        given = queries(wildcards)
+        name = folder_of(given)
+        folder = f"{results_folder(config)}/{stage}/{name}"
+        inputs_of = workflow.persistence.input if workflow.is_main_process else lambda file: None
+        inputs = inputs_of(IOFile(f"{folder}/{made}")) or []
+        before = [file for file in inputs if folder_of(file) == name]
+        if before and given not in before and folder not in WARNED:
+            WARNED.add(folder)
+            logger.warning(
+                f"{folder} is of another file of that name, {before[0]}, and {given} replaces it; "
+                "rename the file to keep both"
+            )
+        return given
+
+    return file
 
 
 def own_language_model():

@@ -195,3 +195,31 @@ def test_a_structure_that_moves_in_its_folder_is_seen(run, file):
     moved.parent.rmdir()
     assert {"predict_fetch", "predict"} <= set(planned)
     assert run.dry_run(run.config, "predict").nothing_to_do
+
+
+def test_a_file_of_the_same_name_in_another_folder_is_warned_of(tables):
+    """Their predictions have one folder."""
+    (tables.folder / "more").mkdir()
+    other = tables.folder / "more/queries.fasta"
+    other.write_text(">b\nMKV\n")
+    said = tables.dry_run(merged(TABLES, {"fasta": str(other)}), "predict", "variants").output
+    for stage in ("predict", "variants"):
+        text = f"results/small/{stage}/queries is of another file of that name, queries.fasta, and "
+        assert said.count(text) == 1
+    again = tables.dry_run(TABLES, "predict", "variants")
+    assert "another file" not in again.output
+    assert again.nothing_to_do
+
+
+def test_a_second_option_of_keys_plans_nothing(tables):
+    given = ("--dry-run", "--config", "run=other", "--config", "seeds=[5]")
+    refused = tables.call(TABLES, *given)
+    assert refused.status == 1
+    assert "--config and --config are given" in refused.output
+
+
+def test_snakemake_makes_its_own_report(tables):
+    """It reads the workflow without settings of an execution."""
+    made = tables.call(TABLES, "--report", "own.zip")
+    assert made.status == 0, made.output
+    assert (tables.folder / "own.zip").stat().st_size
