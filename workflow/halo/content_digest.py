@@ -1,7 +1,7 @@
 """Digests of the user's files and folders, by which a changed one repeats its jobs.
 
-Snakemake compares the content of files that are newer than the outputs alone. One that is restored
-from a backup or copied with its time (``cp -p``, ``rsync -a``) may be older.
+Times do not tell: a file that is restored from a backup or copied with its time (``cp -p``,
+``rsync -a``) may be older than what was made of another one in its place.
 """
 
 import json

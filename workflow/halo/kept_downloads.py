@@ -1,7 +1,7 @@
 """Downloads that a store keeps for all runs, and the record that a run has of each.
 
-The files are no outputs of rules: Snakemake removes an output before its job, after a failure and
-with ``--delete-all-output``, and the file is of other runs, too. The record is the output.
+The record is what a job makes for its run. The file is of other runs, too, and nothing that fails
+or is repeated in one of them removes it.
 """
 
 from collections.abc import Callable
