@@ -85,6 +85,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from halo.code_digest import code_digest
+from halo.content_digest import content_digest
 from halo.errors import HaloError
 from halo.files import sha256_of_file, sha256_of_text
 from halo.machine import gpus
@@ -94,6 +95,8 @@ CONFIGFILES, LINES = [], {}
 if workflow.modifier.is_main_snakefile():
     CONFIGFILES, given = workflow.configfiles, workflow.config_settings.config_args
     try:
+        if workflow.is_main_process:
+            halo_config.check_options(sys.argv)
         LINES = halo_config.key_lines(CONFIGFILES) | halo_config.command_line_keys(given)
         config.update(halo_config.with_command_line(config, given))
     except HaloError as error:
@@ -119,10 +122,11 @@ def run_with(program):
     """The beginning of a shell command: environment, `program`, and the folder of scripts.
 
     The modules are the workflow's, and the user's site-packages are kept out. Jobs wait for the
-    store's segments, which Snakemake does not know, as long as for its own inputs.
+    store's segments, which Snakemake does not know, as long as for its own inputs. Where no job is
+    run (--report), Snakemake has no such settings.
     """
     return Untracked(
-        lambda: f"HALO_LATENCY_WAIT={workflow.execution_settings.latency_wait} "
+        lambda: f"HALO_LATENCY_WAIT={getattr(workflow.execution_settings, 'latency_wait', 0)} "
         f"PYTHONNOUSERSITE=1 PYTHONPATH={shlex.quote(str(BASE / 'workflow'))} "
         f"{program} {shlex.quote(str(BASE / 'scripts'))}"
     )
@@ -150,6 +154,20 @@ def literal(path):
     return str(link)
 
 
+# Where `content_digest` notes what it has read.
+DIGESTS = Path(".snakemake/halo/digests")
+
+
+def content_of(*paths):
+    """A `params` function: digests of files or folders of the user; None stands for none.
+
+    Snakemake itself compares the content of newer inputs alone, and no content of folders.
+    """
+    return lambda wildcards: " ".join(
+        content_digest(path, DIGESTS) if path else "none" for path in paths
+    )
+
+
 def script_digest(name, *modules):
     """Digest of a script, of all modules that it imports, and of more: a `params` value of a rule."""
     return code_digest(BASE / "scripts" / name, *modules)
@@ -162,9 +180,11 @@ def limit(resource, most):
 
 
 # Only one job at a time sends requests to AlphaFold DB, so that the configured rate holds for all
-# shards together. Of several runs with the same language model, the first one downloads it.
+# shards together. Of several runs with the same language model or data set, the first one
+# downloads it.
 limit("afdb", 1)
 limit("language_model", 1)
+limit("downloads", 1)
 # Jobs with a GPU share those of this machine; on a cluster, the scheduler assigns them.
 GPUS = gpus() if workflow.local_exec and workflow.is_main_process else []
 if GPUS:

@@ -45,11 +45,6 @@ for run_name, run in RUNS.items():
     use rule * from run_name as prefix*
 
 
-# Downloads shared by several runs are made by the first run.
-workflow.ruleorder(*(f"{run_name}_download_dataset" for run_name in RUNS))
-workflow.ruleorder(*(f"{run_name}_download_uniprot" for run_name in RUNS))
-
-
 onstart:
     print(matrix_text(sizes_of(RUNS, BASE)))
 

@@ -55,6 +55,7 @@ else:
             run=RUN,
             store=STORE,
             model=as_it_is(config["embeddings"]["model"]),
+            content=checkpoint_content,
             sha256=option("sha256", config["embeddings"]["sha256"]),
             code=script_digest("language_model.py"),
         shell:

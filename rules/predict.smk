@@ -35,6 +35,7 @@ rule bundle:
         settings=as_json(stage_settings.release_settings(config, USED, PLAN, BASE)),
         licence=lambda wildcards, input: Untracked(input.licence or BASE / "LICENSE"),
         notes=lambda wildcards, input: option("notes", input.notes),
+        notes_digest=content_of(config["release"]["notes"]),
         licence_digest=sha256_of_file(config["release"]["licence"] or BASE / "LICENSE"),
         code=script_digest("bundle.py"),
     shell:
@@ -49,8 +50,7 @@ rule predict_fetch:
     input:
         queries=queries,
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
-        # An added structure changes the modification time of the folder.
-        structures=file_of(PREDICT, "structures"),
+        structures=listed_input(PREDICT["structures"]),
         embeddings=embeddings_to_predict(),
     output:
         f"{PREDICTIONS}/fetched.json",
@@ -65,6 +65,7 @@ rule predict_fetch:
         run=RUN,
         options=predict_options,
         settings=prediction_settings,
+        content=prediction_content,
         transport=Untracked(json.dumps(config["structures"]["transport"])),
         folder=subpath(output[0], parent=True),
         code=PREDICT_DIGEST,
@@ -75,7 +76,7 @@ rule predict_fetch:
 
 rule predict:
     input:
-        queries=queries,
+        queries=queries_of("predict", "predictions.csv"),
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         fetched=f"{PREDICTIONS}/fetched.json",
     output:
@@ -98,6 +99,7 @@ rule predict:
         device=lambda wildcards, resources: Untracked(f"--device {device(wildcards, resources)}"),
         options=predict_options,
         settings=prediction_settings,
+        content=prediction_content,
         page=PREDICT["page"],
         folder=subpath(output.table, parent=True),
         code=PREDICT_DIGEST,

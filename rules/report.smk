@@ -35,13 +35,13 @@ rule provenance:
         # Recorded as a whole; only keys that influence results cause a rerun.
         config=Untracked(json.dumps(config)),
         used=as_json(USED),
+        data=Untracked(shlex.join(str(data_file(table)) for table in (DATASET, TEST_SET) if table)),
         jobs=benchmark_files,
         benchmarks=subpath(input.benchmark, parent=True),
         code=script_digest("provenance.py"),
     shell:
         "{params.run}/provenance.py --workflow {params.base:q} --snakemake {params.snakemake}"
-        " --inputs {input.table:q} {input.labels:q} {input.test:q}"
-        " {input.test_labels:q}"
+        " --inputs {params.data} {input.labels:q} {input.test_labels:q}"
         " --language-model {input.language_model} --proteins {input.proteins}"
         " --rejected {input.rejected} --structures {input.structures}"
         " --models {input.descriptions} --benchmarks {params.benchmarks} --jobs {params.jobs:q} --config {params.config:q}"

@@ -21,6 +21,7 @@ checkpoint split:
         run=RUN,
         settings=as_json(USED["split"]),
         base=lambda wildcards, input: option("base", input.base),
+        content=content_of(config["split"]["base"]),
         code=script_digest("split.py"),
     shell:
         "{params.run}/split.py --proteins {input.proteins} --assignments {output.assignments}"

@@ -31,6 +31,7 @@ rule structures:
         digest=shard_digest,
         settings=as_json(USED["structures"]),
         files=structure_files,
+        content=content_of(config["structures"]["names"], config["structures"]["sequences"]),
         tables=lambda wildcards, input: " ".join(
             [option("names", input.names), option("sequences", input.sequences)]
         ),

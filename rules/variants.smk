@@ -11,7 +11,7 @@ rule variants_fetch:
     input:
         wildtypes=queries,
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
-        structures=file_of(PREDICT, "structures"),
+        structures=listed_input(PREDICT["structures"]),
     output:
         f"{VARIANTS}/fetched.json",
     log:
@@ -25,6 +25,7 @@ rule variants_fetch:
         run=RUN,
         options=predict_options,
         settings=prediction_settings,
+        content=prediction_content,
         transport=Untracked(json.dumps(config["structures"]["transport"])),
         folder=subpath(output[0], parent=True),
         code=VARIANTS_DIGEST,
@@ -35,7 +36,7 @@ rule variants_fetch:
 
 rule variants:
     input:
-        wildtypes=queries,
+        wildtypes=queries_of("variants", "variants.json"),
         variants=listed_variants,
         bundle=literal(config["bundle"]) if config["bundle"] else "<results>/bundle",
         fetched=f"{VARIANTS}/fetched.json",
@@ -58,6 +59,8 @@ rule variants:
         device=lambda wildcards, resources: Untracked(f"--device {device(wildcards, resources)}"),
         options=predict_options,
         settings=prediction_settings,
+        content=prediction_content,
+        variants=content_of(config["variants"]),
         scan=option("scan", config["scan"]),
         folder=subpath(output.page, parent=True),
         code=VARIANTS_DIGEST,

@@ -6,7 +6,9 @@ from pathlib import Path
 from halo.cli import job_parser, log, run_job
 from halo.embeddings.embedded import only_embedded
 from halo.embeddings.index import read_index
+from halo.errors import HaloError
 from halo.files import write_table
+from halo.kept_downloads import with_advice
 from halo.proteins.datasets import DataFiles, read_datasets
 from halo.proteins.ingest import log_rejected, rejected_table
 from halo.proteins.members import write_members
@@ -24,7 +26,10 @@ def job(arguments: argparse.Namespace) -> None:
         dict(arguments.group_labels),
         dict(arguments.test_group_labels),
     )
-    proteins, rejected = read_datasets(files, arguments.settings)
+    try:
+        proteins, rejected = read_datasets(files, arguments.settings)
+    except HaloError as error:
+        raise with_advice(error, arguments.downloaded) from None
     if arguments.embedding_index:
         index = read_index(arguments.embedding_index)
         proteins, without = only_embedded(proteins, arguments.embedding_file, index)
@@ -56,6 +61,13 @@ if __name__ == "__main__":
             name, type=group_table, action="append", default=[], metavar="NAME=FILE",
             help=f"table of labels of a further group{of}",
         )  # fmt: skip
+    parser.add_argument(
+        "--downloaded",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="those of these files that HALO fetched",
+    )
     parser.add_argument("--long-labels", action="store_true", help="write labels.csv, not columns")
     parser.add_argument(
         "--embedding-index", type=Path, help="embedding_index.csv, to reject others"

@@ -13,6 +13,17 @@ def local_checkpoint(wildcards):
     return literal(model) if not FROM_FILE and Path(model).exists() else []
 
 
+def checkpoint_content(wildcards):
+    """Digest of the file of the language model, or names, sizes and times of those of a folder.
+
+    The job itself compares the content of a folder, whose files can have many gigabytes.
+    """
+    files = [Path(path) for path in [local_checkpoint(wildcards)] if path]
+    if any(path.is_dir() for path in files):
+        return listing_digest(files)
+    return content_of(*files)(wildcards)
+
+
 def embedding_source():
     """The file or folder of embeddings of the configuration."""
     return literal(split_pattern(config["embeddings"]["path"])[0])

@@ -1,10 +1,14 @@
 # Inputs and parameters of the rules in ../predict.smk.
 import re
 
+from snakemake.io import IOFile
+from snakemake.logging import logger
+
 from halo.embeddings.hub import model_name
 from halo.methods import NETWORKS
 
 PREDICT = config["predict"]
+WARNED = set()  # folders whose content is replaced
 # A bundle may have any network and any language model.
 ANY_MODEL = sorted({module for known in LANGUAGE_MODELS.values() for module in known.modules})
 PREDICT_DIGEST = script_digest("predict.py", *modules_of(NETWORKS), *ANY_MODEL)
@@ -48,6 +52,27 @@ def queries(wildcards):
     return literal(config["fasta"])
 
 
+def queries_of(stage, made):
+    """An input function: `queries`, with a warning where `made` is of another file of that name."""
+
+    def file(wildcards):
+        given = queries(wildcards)
+        name = folder_of(given)
+        folder = f"{results_folder(config)}/{stage}/{name}"
+        inputs_of = workflow.persistence.input if workflow.is_main_process else lambda file: None
+        inputs = inputs_of(IOFile(f"{folder}/{made}")) or []
+        before = [file for file in inputs if folder_of(file) == name]
+        if before and given not in before and folder not in WARNED:
+            WARNED.add(folder)
+            logger.warning(
+                f"{folder} is of another file of that name, {before[0]}, and {given} replaces it; "
+                "rename the file to keep both"
+            )
+        return given
+
+    return file
+
+
 def own_language_model():
     """The checkpoint of the configuration, if the bundle was trained with one of that name."""
     local = local_checkpoint(None)
@@ -73,12 +98,33 @@ def prediction_embeddings():
 def embeddings_to_predict():
     """Its file or folder, as an input."""
     path = prediction_embeddings()
-    return literal(split_pattern(path)[0]) if path else []
+    return listed_input(split_pattern(path)[0] if path else None)
+
+
+def listed_input(path):
+    """A file or folder as an input whose time does not count: `prediction_content` lists it."""
+    return ancient(literal(path)) if path else []
 
 
 def prediction_settings(wildcards):
     """Settings that influence predictions, besides queries and bundle."""
     return json.dumps({**chosen(PREDICT, "confidence"), "download": PREDICT["download"]})
+
+
+def prediction_content(wildcards):
+    """Digests of the proteins, the bundle, and the user's structures and embeddings.
+
+    A bundle of the run is made by a job, and no file of the user.
+    """
+    embeddings, pattern = prediction_embeddings(), None
+    if embeddings:
+        embeddings, pattern = split_pattern(embeddings)
+    listed = [
+        listing_digest([path]) if path else "none" for path in (PREDICT["structures"], embeddings)
+    ]
+    return " ".join(
+        [content_of(config["fasta"], config["bundle"])(wildcards), *listed, pattern or ""]
+    )
 
 
 def predict_options(wildcards):

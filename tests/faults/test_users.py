@@ -21,7 +21,6 @@ import halo.uniprot.download
 from child import User
 from halo.download import download
 from halo.errors import HaloError
-from halo.files import adopt_folder
 from halo.proteins.members import Member
 from halo.shards import open_store, write_shard
 from halo.store import Store, bucket_of
@@ -117,11 +116,8 @@ def test_two_users_share_a_store_while_one_collects_garbage(place):
     assert sorted(root.rglob("*")) == before
 
 
-def write_beside_segments(root: Path, tar: Path, url: str, snakemake_makes: bool) -> None:
+def write_beside_segments(root: Path, tar: Path, url: str) -> None:
     """What jobs put into a store besides segments: downloads, indexes, states, staged proteins."""
-    if snakemake_makes:
-        (root / "downloads").mkdir()
-    adopt_folder(root / "downloads")
     download(url, root / "downloads/table.csv", None, 100_000)
     download(url, root / "language_models/model.pt", None, 100_000)
     page = SimpleNamespace(
@@ -153,10 +149,9 @@ def test_two_users_share_what_lies_in_a_store_besides_segments(place, monkeypatc
         certificates = shutil.copy(certifi.where(), place / "certificates.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
         (place / "loaded").mkdir()
-        write_beside_segments(place / "loaded", tar, url, True)
+        write_beside_segments(place / "loaded", tar, url)
         for user in (ANN, BEN, ANN):
-            first = not (root / "downloads").exists()
-            work = user.start(lambda first=first: write_beside_segments(root, tar, url, first))
+            work = user.start(lambda: write_beside_segments(root, tar, url))
             assert os.waitpid(work, 0)[1] == 0
         server.shutdown()
     for path in root.rglob("*"):

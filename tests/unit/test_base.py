@@ -1,19 +1,23 @@
 """Modules shared by all stages: atomic files, code digests, exit status, downloads."""
 
+import gzip
 import hashlib
 import http.server
 import re
 import subprocess
 import sys
 import threading
+from functools import partialmethod
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 import halo.code_digest as code_digest_module
+from halo.addresses import masked
 from halo.cli import Progress
 from halo.code_digest import code_digest
-from halo.download import download
+from halo.download import download, page_fault
 from halo.errors import HaloError
 from halo.files import atomic_path, sha256_of_file, write_json
 from halo.proteins.plan import disk_bytes
@@ -167,6 +171,17 @@ def test_progress_counts_to_the_end(caplog):
     assert re.match(r"100 of 100 residues \(100 %\), [\d,]+ per second", line)
 
 
+def test_progress_without_a_total_says_how_much(caplog):
+    caplog.set_level("INFO", logger="halo")
+    progress = Progress(0, "bytes", every=1000)
+    progress.add(10)
+    assert not caplog.messages
+    progress.every = 0
+    progress.add(10)
+    (line,) = caplog.messages
+    assert re.fullmatch(r"20 bytes, [\d,.e+]+ per second", line)
+
+
 def test_disk_of_known_models():
     assert disk_bytes(1000, "esm2_t33_650M_UR50D")["embeddings"] == 2_560_000
     assert disk_bytes(1000, "esm2_t33_650M_UR50D", 5)["embeddings"] == 5 * 2_560_000
@@ -186,13 +201,36 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.seen[self.path] = self.seen.get(self.path, 0) + 1
         fails = self.seen[self.path] <= int(count)
         status = int(kind) if fails and kind.isdigit() else 200
+        if kind in ANSWERS:
+            return self.answer(*ANSWERS[kind])
         self.send_response(status)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
         self.wfile.write(CONTENT[: 1000 if fails else None])
 
+    def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for header in headers:
+            self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(body)
+
     def log_message(self, *_):
         pass
+
+
+PAGE = b"<!-- Portal -->\n<!DOCTYPE HTML><html><body>Sign in</body></html>"
+# Answers of servers by the beginning of the path.
+ANSWERS: dict[str, tuple] = {
+    "page": (200, PAGE, ("Content-Length", str(len(PAGE)))),
+    "empty": (200, b"", ("Content-Length", "0")),
+    "nothing": (204, b""),
+    "endless": (200, CONTENT),
+    "packed": (
+        200, gzip.compress(CONTENT), ("Content-Encoding", "gzip"),
+        ("Content-Length", str(len(gzip.compress(CONTENT)))),
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -228,3 +266,69 @@ def test_other_faults_leave_no_file(server, tmp_path, path, sha256, most, words)
     assert not list(tmp_path.iterdir())
     if "404" in path:
         assert Handler.seen[path] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/page/0", "rejected .it is a web page.*sign-in"),
+        ("/empty/0", "the answer is empty .status 200"),
+        ("/nothing/0", "the answer is empty .status 204"),
+    ],
+)
+def test_what_is_no_data_set_is_not_kept(server, tmp_path, path, words):
+    with pytest.raises(HaloError, match=words):
+        download(server + path, tmp_path / "file", None, 10**6, page_fault)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["id,sequence\n<html>,MKV\n", ">p <html>\nMKV\n", "", "<p>,M\n"])
+def test_a_table_is_no_web_page(tmp_path, text):
+    (tmp_path / "file").write_text(text)
+    assert page_fault(tmp_path / "file") is None
+
+
+def test_a_file_whose_end_is_not_known_is_warned_of(server, tmp_path, caplog):
+    words = "does not say how long the file is"
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    for path, given, warned in (
+        ("/endless/0", None, True), ("/endless/0", sha256, False), ("/ok/0", None, False)
+    ):  # fmt: skip
+        caplog.clear()
+        download(server + path, tmp_path / "file", given, 10**6)
+        assert (words in caplog.text) == warned
+
+
+def test_the_length_of_a_packed_answer_is_that_of_its_bytes(server, tmp_path, caplog):
+    caplog.set_level("INFO", logger="halo")
+    with patch.object(Progress, "__init__", partialmethod(Progress.__init__, every=0)):
+        download(f"{server}/packed/0", tmp_path / "file", None, 10**6)
+    assert "(100 %)" in caplog.text
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("path", ["/ok/0", "/404/9", "/empty/0", "/endless/0"])
+def test_no_message_has_the_secrets_of_an_address(server, tmp_path, caplog, path):
+    caplog.set_level("INFO", logger="halo")
+    url = server.replace("://", "://me:SECRET@") + path + "?token=SECRET"
+    said = ""
+    try:
+        download(url, tmp_path / "file", None, 10**6)
+    except HaloError as error:
+        said = str(error)
+    said += caplog.text
+    assert "***@127.0.0.1" in said
+    assert "SECRET" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://example.org/a.csv", "https://example.org/a.csv"),
+        ("https://example.org:8/a?secret#b", "https://example.org:8/a?***"),
+        ("https://a:b@c@example.org/a?x=1;y=2", "https://***@example.org/a?x=***;y=***"),
+        ("https://[example.org/a?x=1", "***"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(url, shown):
+    assert masked(url) == shown

@@ -198,6 +198,7 @@ def test_a_separator_other_than_the_semicolon(tmp_path):
 def started(monkeypatch) -> list:
     """Programs that replace this process, with their words and PATH."""
     calls: list = []
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
     monkeypatch.setattr(
         os, "execve", lambda program, words, environment: calls.append((words, environment["PATH"]))
     )
@@ -218,6 +219,37 @@ def test_snakemake_gets_the_configuration_the_cores_and_the_options(tmp_path, mo
     assert second[-4:] == ["--cores", "3", "bundle", "--dry-run"]
     assert third[-4:] == ["--profile", "slurm", "--", "report"]
     assert "--cores" not in third
+
+
+@pytest.mark.parametrize(
+    ("word", "says_jobs"),
+    [
+        ("-j4", True), ("-c4", True), ("-j", True), ("-pj4", True), ("-nkc1", True),
+        ("--core=2", True), ("--jobs=2", True), ("--prof", True), ("--profile=slurm", True),
+        ("--exec=slurm", True), ("-e", True),
+        ("--dry-run", False), ("-n", False), ("--config", False), ("--configfile", False),
+        ("-R", False), ("--", False), ("clean", False), ("--jobname", False), ("-qc", False),
+    ],
+)  # fmt: skip
+def test_cores_are_all_unless_an_option_of_snakemake_says_how_many(
+    tmp_path, monkeypatch, started, word, says_jobs
+):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("run: mine\n")
+    halo("run", "--", word)
+    [(words, _)] = started
+    assert (words[-3:-1] == ["--cores", "all"]) != says_jobs
+
+
+def test_a_profile_of_the_environment_says_how_many_jobs(tmp_path, monkeypatch, started):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("run: mine\n")
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "slurm")
+    halo("run")
+    halo("run", "--cores", "2")
+    (without, _), (given, _) = started
+    assert "--cores" not in without
+    assert given[-2:] == ["--cores", "2"]
 
 
 def test_a_run_without_a_configuration_or_snakemake(tmp_path, monkeypatch, started):

@@ -16,7 +16,7 @@ from halo.config import (
     merged,
     methods_of,
 )
-from halo.config.command_line import command_line_keys, with_command_line
+from halo.config.command_line import check_options, command_line_keys, with_command_line
 from halo.config.downloads import download_name
 from halo.config.registry import with_registry
 from halo.errors import HaloError
@@ -448,6 +448,9 @@ FILES = [
         "structures.sources[0].path: there is no file or folder 'no_*.tar'",
     ),
     ({"store": "x.csv"}, "store: 'x.csv' is a file; name a folder"),
+    ({"store": "~no_such_user/s"}, "store: '~no_such_user/s' is in the home directory of no user"),
+    ({"fasta": "~no_such_user/s"}, "fasta: there is no file or folder '~no_such_user/s'"),
+    ({"pathvars": {"logs": "~/l"}}, "pathvars.logs: '~/l' begins with ~, which Snakemake does not"),
     ({"dataset": {"registry": "deeploc"}}, "dataset.registry: there is no data set 'deeploc' in r"),
     ({"dataset": {"test": {"registry": "x"}}}, "dataset.test.registry: there is no data set 'x'"),
 ]  # fmt: skip
@@ -478,12 +481,14 @@ def test_files_that_are_there(folder, root, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     sources = [{"kind": "archive", "path": "a_*.tar"}, {"kind": "folder", "path": "folder"}]
     given = {
+        "store": "~/shared",
         "dataset": {"proteins": "~/x.csv", "labels": {"table": "labels.csv", "label": "A"}},
         "structures": {"sources": sources},
         "embeddings": {"model": "resources/demo/esm2_demo.pt"},
     }
     found = completed_config(merged(MINIMAL, given), root)
     assert found["dataset"]["proteins"] == str(folder / "x.csv")
+    assert found["store"] == str(folder / "shared")
     assert found["embeddings"]["model"] == str(root / "resources/demo/esm2_demo.pt")
     assert [source["path"] for source in found["structures"]["sources"]] == ["a_*.tar", "folder"]
 
@@ -704,3 +709,32 @@ def test_downloads_of_different_addresses_are_different_files():
 def test_half_of_a_character_is_refused(section):
     with pytest.raises(HaloError, match="half of a character"):
         checked_config({"run": "a", **section})
+
+
+@pytest.mark.parametrize("program", ["/bin/snakemake", "/lib/snakemake/__main__.py"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--config", "run=a", "--config", "seeds=[5]"),
+        ("--config=run=a", "--cores", "1", "-C", "seeds=[5]"),
+        ("-Crun=a", "-Cseeds=[5]"),
+    ],
+)
+def test_a_second_option_of_keys_is_refused(program, words):
+    """Snakemake would read the last one alone."""
+    with pytest.raises(HaloError, match="write one with all keys"):
+        check_options([program, *words])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("snakemake", "--config", "run=a", "seeds=[5]", "--configfile", "a.yaml"),
+        ("snakemake", "--configfile", "a.yaml", "--configfiles", "b.yaml", "-c", "4"),
+        ("snakemake", "--config", "run=a", "--", "--config"),
+        ("other.py", "--config", "a", "--config", "b"),
+        (),
+    ],
+)
+def test_other_options_are_those_of_snakemake(words):
+    check_options(words)

@@ -213,18 +213,24 @@ def needed(path: Path) -> set[str]:
     return {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in found}
 
 
+def rule_texts() -> dict[str, str]:
+    """The text of each rule of ``rules/*.smk``."""
+    texts = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        _, *blocks = re.split(r"^ *(?=rule \w|checkpoint \w)", path.read_text(), flags=re.M)
+        texts |= {block[: block.index(":")].split()[1]: block for block in blocks}
+    return texts
+
+
 def rules() -> set[tuple[str, str, str]]:
     """Rules with each of their environments and their script, as ``rules/*.smk`` name them."""
     found = set()
-    for path in sorted((ROOT / "rules").glob("*.smk")):
-        _, *blocks = re.split(r"^ *(?=rule \w|checkpoint \w)", path.read_text(), flags=re.M)
-        for block in blocks:
-            name = block[: block.index(":")].split()[1]
-            environments = re.findall(r'"\.\./envs/(\w+\.yaml)"', block)
-            script = re.search(r"\{params\.run\}/(\w+\.py)", block)
-            assert environments, f"{path.name}: rule {name} declares no environment"
-            assert script, f"{path.name}: rule {name} runs no script"
-            found |= {(name, environment, script[1]) for environment in environments}
+    for name, text in rule_texts().items():
+        environments = re.findall(r'"\.\./envs/(\w+\.yaml)"', text)
+        script = re.search(r"\{params\.run\}/(\w+\.py)", text)
+        assert environments, f"rule {name} declares no environment"
+        assert script, f"rule {name} runs no script"
+        found |= {(name, environment, script[1]) for environment in environments}
     return found
 
 
@@ -308,9 +314,28 @@ def test_the_version_is_the_same_everywhere():
     assert released in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_profiles_name_rules_that_exist():
-    profile = yaml.safe_load((ROOT / "slurm" / "profile.yaml").read_text())
-    assert profile["set-resources"].keys() <= {name for name, _, _ in rules()}
+PROFILES = ["slurm", "profiles/lsf", "profiles/pbs", "profiles/kubernetes"]
+
+
+@pytest.mark.parametrize("folder", PROFILES)
+def test_profiles_of_clusters_name_rules_that_exist_and_all_with_a_gpu(folder):
+    asked = yaml.safe_load((ROOT / folder / "profile.yaml").read_text())["set-resources"]
+    texts = rule_texts()
+    assert asked.keys() <= texts.keys()
+    with_gpu = {name for name, text in texts.items() if re.search(r"^ +gpu=", text, re.M)}
+    assert {"train", "predict", "variants"} <= with_gpu
+    assert with_gpu <= asked.keys()
+    kind = {"slurm": "gpu", "profiles/lsf": "lsf_extra", "profiles/pbs": "ngpus"}.get(
+        folder, "gpus"
+    )
+    assert all(kind in asked[name] for name in with_gpu)
+
+
+def test_no_large_job_has_the_default_resources_on_slurm():
+    """They are of small jobs; one that uses several cores is large."""
+    asked = yaml.safe_load((ROOT / "slurm/profile.yaml").read_text())["set-resources"]
+    large = {name for name, text in rule_texts().items() if re.search(r"^ +threads:", text, re.M)}
+    assert large <= asked.keys()
 
 
 def test_memory_and_time_grow_with_each_try_on_slurm():

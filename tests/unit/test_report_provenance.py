@@ -14,6 +14,7 @@ from halo.report.provenance import (
     make_provenance,
     software,
     without_home,
+    without_secrets,
 )
 from halo.report.timings import read_timings
 
@@ -111,6 +112,17 @@ def test_home_folders_are_removed_from_paths(path, shown):
     assert without_home({"a": [path], "b": 1}, folders) == {"a": [shown], "b": 1}
 
 
+def test_addresses_are_noted_without_secrets():
+    config = {
+        "dataset": {"url": "https://me:word@example.org/a.csv?token=abc", "id": "a?b=c"},
+        "list": ["http://example.org/?key=abc"],
+    }
+    assert without_secrets(config) == {
+        "dataset": {"url": "https://***@example.org/a.csv?token=***", "id": "a?b=c"},
+        "list": ["http://example.org/?key=***"],
+    }
+
+
 def test_the_whole_of_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -120,6 +132,7 @@ def test_the_whole_of_it(tmp_path, monkeypatch):
         "run": "mine",
         "seeds": [1],
         "dataset": {"proteins": str(file), "test": str(tmp_path / "home/x.csv")},
+        "container": "https://example.org/image?token=SECRET",
         "split": {"seed": 2},
         "evaluation": {"seed": 3},
     }
@@ -131,6 +144,7 @@ def test_the_whole_of_it(tmp_path, monkeypatch):
     assert found["config"]["dataset"]["proteins"] == "./proteins.csv"
     assert found["git"] is None
     assert str(tmp_path) not in json.dumps(found)
+    assert "SECRET" not in json.dumps(found)
     again = make_provenance(
         config, Path("/nowhere"), {"snakemake": "9"}, [file], model, {"proteins": 1}, {}
     )

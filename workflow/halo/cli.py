@@ -143,7 +143,8 @@ class Progress:
     """Logs the progress, the rate and the remaining time of a loop.
 
     A line is logged at most every `every` seconds and, without a `label`, at the end. `unit` is the
-    plural of the counted items, `label` the name of a part of a longer task.
+    plural of the counted items, `label` the name of a part of a longer task, and a `total` of 0
+    stands for one that is not known.
     """
 
     def __init__(self, total: int, unit: str, every: float = 10.0, label: str = "") -> None:
@@ -158,12 +159,15 @@ class Progress:
         """Count `count` more items as done."""
         self.done += count
         now = time.monotonic()
-        at_the_end = self.done >= self.total and not self.label
+        at_the_end = 0 < self.total <= self.done and not self.label
         if now - self._last < self.every and not at_the_end:
             return
         self._last = now
         seconds = max(now - self._start, 1e-9)
         rate = self.done / seconds
+        if not self.total:
+            log.info("%s%s %s, %s per second", self.label, f"{self.done:,}", self.unit, _rate(rate))
+            return
         left = (self.total - self.done) / rate if rate else float("inf")
         log.info(
             "%s%s of %s %s (%.0f %%), %s per second, %s left",
@@ -171,7 +175,7 @@ class Progress:
             f"{self.done:,}",
             f"{self.total:,}",
             self.unit,
-            100 * self.done / max(self.total, 1),
+            100 * self.done / self.total,
             _rate(rate),
             _duration(left),
         )

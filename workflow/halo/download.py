@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from halo.addresses import masked
 from halo.cli import Progress
 from halo.errors import HaloError
 from halo.files import atomic_path
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 5
 TIMEOUT_S = 60.0
 CHUNK = 1 << 20
+BEGINNING = 2048  # bytes of a file in which a web page says that it is one
+# The file as it lies on the server, whose length is that of the answer.
+HEADERS = {"Accept-Encoding": "identity"}
 
 
 def download(
@@ -41,11 +45,27 @@ def download(
         digest = _download(url, Path(path), sha256, max_bytes, fault_of)
     except httpx.HTTPError as error:
         raise HaloError(
-            f"{url}: could not be downloaded ({error}); check the connection, or give the path of "
-            "a local copy in the configuration"
+            f"{masked(url)}: could not be downloaded ({_reason(error)}); check the connection, or "
+            "give the path of a local copy in the configuration"
         ) from None
-    log.info("%s: downloaded, sha256 %s", url, digest)
+    log.info("%s: downloaded, sha256 %s", masked(url), digest)
     return digest
+
+
+def page_fault(file: Path) -> str | None:
+    """Why a file is no data, if it is a web page, as of a sign-in, or None."""
+    with Path(file).open("rb") as opened:
+        start = opened.read(BEGINNING).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"<") and (b"<html" in start or b"<!doctype html" in start):
+        return "it is a web page"
+    return None
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """What is wrong; httpx names the whole address of a status, also that of a redirection."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"the server says {error.response.status_code} {error.response.reason_phrase}"
+    return str(error) or type(error).__name__
 
 
 def _passing(error: BaseException) -> bool:
@@ -67,30 +87,51 @@ def _download(
     max_bytes: int,
     fault_of: Callable[[Path], str | None],
 ) -> str:
-    digest = hashlib.sha256()
+    digest, shown, size = hashlib.sha256(), masked(url), 0
     with (
-        httpx.stream("GET", url, follow_redirects=True, timeout=TIMEOUT_S) as response,
+        httpx.stream(
+            "GET", url, headers=HEADERS, follow_redirects=True, timeout=TIMEOUT_S
+        ) as response,
         atomic_path(path, shared=True) as temporary,
         temporary.open("wb") as file,
     ):
         response.raise_for_status()
+        if sha256 is None and not _end_is_known(response):
+            log.warning(
+                "%s: the server does not say how long the file is, so that one that was cut off "
+                "would not be noticed; compare its size, or give its sha256 in the configuration",
+                shown,
+            )
         progress = Progress(int(response.headers.get("Content-Length", 0)), "bytes")
         for chunk in response.iter_bytes(CHUNK):
             digest.update(chunk)
             file.write(chunk)
-            progress.add(len(chunk))
-            if progress.done > max_bytes:
-                raise HaloError(f"{url}: larger than the limit of {max_bytes:,} bytes")
+            size += len(chunk)
+            # The length is that of the bytes before they are decompressed.
+            progress.add(response.num_bytes_downloaded - progress.done)
+            if size > max_bytes:
+                raise HaloError(f"{shown}: larger than the limit of {max_bytes:,} bytes")
+        if not size:
+            raise HaloError(
+                f"{shown}: the answer is empty (status {response.status_code}); check the address, "
+                "or give the path of a local copy in the configuration"
+            )
         file.flush()
         fault = fault_of(temporary)
         if fault is not None:
             raise HaloError(
-                f"{url}: the download was rejected ({fault}). Does a proxy or a sign-in page "
+                f"{shown}: the download was rejected ({fault}). Does a proxy or a sign-in page "
                 "answer instead? Give the path of a local copy in the configuration"
             )
         if sha256 is not None and digest.hexdigest() != sha256:
             raise HaloError(
-                f"{url}: the sha256 is {digest.hexdigest()}, but {sha256} is expected; the file at "
-                "the source has changed: check it, then change the sha256"
+                f"{shown}: the sha256 is {digest.hexdigest()}, but {sha256} is expected; the file "
+                "at the source has changed: check it, then change the sha256"
             )
     return digest.hexdigest()
+
+
+def _end_is_known(response: httpx.Response) -> bool:
+    """Whether an answer that ends early is an error: it has a length, or parts with an end."""
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "")
+    return chunked or "Content-Length" in response.headers

@@ -64,18 +64,6 @@ def shared_folder(folder: Path) -> Path:
     return folder
 
 
-def adopt_folder(folder: Path) -> None:
-    """Give a new folder in a store the permissions of the folder above.
-
-    For the folder of an output, which is made with those of the umask before the job. One that has
-    something in it, or belongs to another user, stays as it is.
-    """
-    folder = Path(folder)
-    own = folder.is_dir() and folder.stat().st_uid == os.geteuid()
-    if own and not any(folder.iterdir()):
-        _set_mode(folder, folder.parent.stat().st_mode & 0o2777)
-
-
 def _set_mode(path: Path, mode: int) -> None:
     """Set permissions, if the file system supports them."""
     if path.stat().st_mode & 0o7777 != mode:
@@ -157,14 +145,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def listing_digest(places: Iterable[Path]) -> str:
-    """Digest of names, sizes and modification times of files, including files of folders."""
+    """Digest of names, sizes and modification times of files, including files of folders.
+
+    The name of a file in a folder is its path from there, so that it may not move in it.
+    """
     digest = hashlib.sha256()
-    for place in places:
-        paths = sorted(Path(place).rglob("*")) if Path(place).is_dir() else [Path(place)]
-        for path in paths:
+    for place in map(Path, places):
+        above = place if place.is_dir() else place.parent
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.is_file():
-                status = path.stat()
-                digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+                status, name = path.stat(), os.fsencode(path.relative_to(above))
+                digest.update(name + f" {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 

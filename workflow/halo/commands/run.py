@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -26,8 +27,11 @@ Examples:
 To resume an interrupted run, repeat the call.
 """
 CONFIGURATION = Path("config.yaml")
-# Options of Snakemake that say how many jobs may run.
-JOBS = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
+# Options of Snakemake that say how many jobs may run, or where.
+JOBS = ("--cores", "--jobs", "--profile", "--executor")
+# Their letters, also behind those of options without a value and before their own: -j4, -pj4.
+JOBS_LETTERS = re.compile(r"-[aDfFklnpSt]*[cje]")
+PROFILE = "SNAKEMAKE_PROFILE"  # variable of the environment, as --profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--cores", default=None, metavar="N",
-        help="cores to use (default: all of them, unless Snakemake gets --profile or --jobs)",
+        help="cores to use (default: all of them, unless Snakemake gets --profile, also by the "
+        "environment, or --jobs)",
     )  # fmt: skip
     parser.add_argument(
         "--directory", type=given_path, default=Path(), metavar="FOLDER",
@@ -84,8 +89,16 @@ def snakemake_words(
     # --configfile takes several values, up to the next option.
     words = [sys.executable, "-m", "snakemake", "--configfile", str(configuration.resolve())]
     words += ["--snakefile", str(folder / "Snakefile"), "--directory", str(directory)]
-    if cores is None and not any(word.split("=")[0] in JOBS for word in given):
+    if cores is None and PROFILE not in os.environ and not any(map(_says_jobs, given)):
         cores = "all"
     if cores is not None:
         words += ["--cores", cores]
     return [*words, *given]
+
+
+def _says_jobs(word: str) -> bool:
+    """Whether a word is one of these options; Snakemake takes beginnings of long ones, too."""
+    name = word.partition("=")[0]
+    if name.startswith("--"):
+        return name != "--" and any(option.startswith(name) for option in JOBS)
+    return JOBS_LETTERS.match(word) is not None

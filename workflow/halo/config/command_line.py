@@ -1,6 +1,9 @@
 """Parse ``--config key=value`` of the command line as YAML."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -11,6 +14,7 @@ from halo.config.yaml_file import parse_yaml
 from halo.errors import HaloError
 
 YAML_STARTS = ("{", "[", '"', "'")
+CONFIG_OPTION = re.compile(r"--config(=|$)|-C")
 
 
 def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None) -> Config:
@@ -21,6 +25,22 @@ def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None
     replaces Snakemake's reading.
     """
     return merged(config, _values(arguments))
+
+
+def check_options(program: Sequence[str]) -> None:
+    """Refuse a second ``--config`` in the words of a call of Snakemake, which drops the first.
+
+    It is another run that would be planned then. Calls by Snakemake's API have other words.
+    """
+    if not program or "snakemake" not in PurePath(program[0]).parts[-2:]:
+        return
+    options = list(takewhile(lambda word: word != "--", program[1:]))
+    given = [word for word in options if CONFIG_OPTION.match(word)]
+    if len(given) > 1:
+        raise HaloError(
+            f"{' and '.join(given)} are given, and Snakemake would ignore all but the last; write "
+            "one with all keys: --config run=a seeds=[1]"
+        )
 
 
 def command_line_keys(arguments: Sequence[str] | None) -> Lines:

@@ -74,10 +74,40 @@ def with_found_files(config: Mapping[str, Any], base: Path) -> tuple[Config, lis
     if bundle and bundle.is_dir() and not (bundle / "bundle.json").is_file():
         text = f"{resolved['bundle']!r} has no bundle.json; name the folder of a model bundle"
         faults.append(Fault(("bundle",), text))
-    store = Path(resolved["store"]).expanduser()
-    if store.exists() and not store.is_dir():
+    faults += _home_faults(resolved)
+    resolved["store"] = _at_home(resolved["store"])
+    if Path(resolved["store"]).exists() and not Path(resolved["store"]).is_dir():
         faults.append(Fault(("store",), f"{resolved['store']!r} is a file; name a folder"))
     return resolved, faults
+
+
+def _home_faults(config: Config) -> list[Fault]:
+    """Faults of folders to write with a ``~`` that stays one: the run would make a folder ``~``.
+
+    Snakemake has read the path variables before this, and as they are.
+    """
+    faults = [
+        Fault(
+            ("pathvars", name),
+            f"{value!r} begins with ~, which Snakemake does not replace by the home directory; "
+            f"write {_at_home(value)!r}",
+        )
+        for name, value in (config["pathvars"] or {}).items()
+        if value.startswith("~")
+    ]
+    store: str = config["store"]
+    if store.startswith("~") and _at_home(store) == store:
+        text = f"{store!r} is in the home directory of no user; write ./{store} for that folder"
+        faults.append(Fault(("store",), text))
+    return faults
+
+
+def _at_home(path: str) -> str:
+    """The path with the home directory in place of ``~``, or as it is if there is no such user."""
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:
+        return path
 
 
 def _language_model_faults(config: Config, base: Path) -> list[Fault]:
@@ -142,7 +172,7 @@ def _find(section: dict[Any, Any] | None, path: KeyPath, kind: str, base: Path) 
     if value.startswith(("http://", "https://")):
         hint = " in url" if path[-1] == "proteins" else "; download it, and give the path"
         return [Fault(path, f"{value!r} is an address, and a path is expected; give it{hint}")]
-    for place in (Path(value).expanduser(), Path(base) / value):
+    for place in (Path(_at_home(value)), Path(base) / value):
         if _exists(place, kind):
             section[path[-1]] = value if place == Path(value) else str(place)
             return _other_kind(place, value, path, kind)

@@ -37,7 +37,9 @@ class RunConfig(BaseModel):
         pattern=RUN_NAME,
     )
     store: str = Field(
-        "store", description="folder of the store, shared by runs and data sets", min_length=1
+        "store",
+        description="folder of the store, shared by runs and data sets; ~ is the home directory",
+        min_length=1,
     )
     device: Literal["auto", "cuda", "cpu"] = Field(
         "auto",

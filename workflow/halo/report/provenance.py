@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from halo import __version__
+from halo.addresses import masked
 from halo.errors import HaloError
 from halo.files import sha256_of_file
 from halo.machine import gpus, output_of
@@ -85,6 +86,17 @@ def without_home(value: Any, folders: Mapping[str, str]) -> Any:
     return value
 
 
+def without_secrets(value: Any) -> Any:
+    """`value` (of JSON) with what may give access left out of addresses, see `masked`."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        return masked(value)
+    return value
+
+
 def run_counts(
     proteins: Proteins, rejected: pd.DataFrame, structures: pd.DataFrame, models: int
 ) -> dict[str, int]:
@@ -128,7 +140,7 @@ def make_provenance(
     }
     content = {
         "run": config["run"],
-        "config": config,
+        "config": without_secrets(config),
         "seeds": {
             "training": config["seeds"],
             "split": config["split"]["seed"],
