@@ -72,7 +72,8 @@ def test_no_run_removes_or_ignores_the_download_of_another(place):
     assert call(place, "a", sha256="1" * 64).status == 1
     assert call(place, "a", "--delete-all-output").status == 0
     assert downloads(place) == [file]
-    assert call(place, "b", "--dry-run", sha256=sha256_of_file(file)).nothing_to_do
+    assert call(place, "b").status == 0
+    assert call(place, "b", "--dry-run").nothing_to_do
     # It is fetched again where it is deleted, and every run sees that it has changed.
     (place / "web/table.csv").write_text(OTHER)
     file.unlink()
