@@ -417,8 +417,7 @@ def described(settings: FinetuneSettings, published: Weights) -> AdapterDescript
 def folds(tmp_path_factory) -> Iterator[list[Path]]:
     """A model of the shape of t30_150M (592 MB in float32), fine-tuned on two folds.
 
-    All its weights are one number, and so are those of the adapters. The frequencies of positions
-    are those of ESM-2.
+    All its weights are one number, and so are those of the adapters.
     """
     folder = tmp_path_factory.mktemp("large")
     with torch.device("meta"):
@@ -428,8 +427,6 @@ def folds(tmp_path_factory) -> Iterator[list[Path]]:
         for name, value in model.state_dict().items()
         if not name.startswith("contact_head")
     }
-    frequencies = 10_000 ** -(torch.arange(0, 32, 2) / 32)
-    state |= {name: frequencies for name in state if name.endswith("inv_freq")}
     config = argparse.Namespace(
         encoder_layers=30, encoder_embed_dim=640, encoder_attention_heads=20, token_dropout=True
     )

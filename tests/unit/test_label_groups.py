@@ -376,11 +376,15 @@ def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
         given = [n for n in main if row[f"p:{n}"] >= row[f"threshold:{n}"]]
         assert set(record["labels"]) == set(given)
     similar = table["decided_by"].str.endswith("homology")
-    annotated = table["nearest_training"].isin(ids[small.proteins.known[:, -1]])
+    known = ids[small.proteins.known[:, -1]]
+    annotated, homologue = table["nearest_training"].isin(known), table["homologue:membrane"]
     of_group = table["decided_by:membrane"].str.endswith("homology")
-    assert (of_group == (similar & annotated)).all()
-    assert of_group.any()
+    assert (of_group == (homologue != "")).all()
+    assert homologue[of_group].isin(known).all()
+    assert (homologue == table["nearest_training"])[similar & annotated].all()
+    assert (similar & annotated).any()
     assert (similar & ~annotated).any()
+    assert not of_group[~similar].any()
     page = (tmp_path / "out/predictions.html").read_text()
     assert '"exclusive": ["Soluble", "Transmembrane"]' in page.replace('":[', '": [')
 

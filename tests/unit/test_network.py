@@ -339,9 +339,11 @@ def permuted(length: int, seed: int) -> tuple[Batch, Batch]:
         "structure": graph["structure"][order],
         "known": graph["known"][order],
         "coordinates": graph["coordinates"][order],
-        "edges": np.array(pairs, np.int32),
+        "edges": np.array(pairs, np.int32).reshape(-1, 2),
         "kind": np.array([kinds[pair] for pair in pairs], np.uint8),
-        "distance": np.array([distances.get(pair, np.nan) for pair in pairs], np.float16),
+        "distance": np.array(
+            [distances.get(pair, np.nan) for pair in pairs], graph["distance"].dtype
+        ),
     }
     return tuple(Batch.from_data_list([protein_data(each, None)]) for each in (graph, other))
 

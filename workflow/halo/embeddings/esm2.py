@@ -14,7 +14,6 @@ from halo.embeddings.architecture import Architecture
 PREFIXES = ("encoder.sentence_encoder.", "encoder.")
 CONTACT_HEAD = "contact_head."
 CONSTANT = "rot_emb.inv_freq"  # computed, not learned; not in every file
-ROUNDING = 2**-8  # of bfloat16, the coarsest precision of a file; relative
 
 
 class ESM1b(ESM2):
@@ -72,15 +71,12 @@ def build_esm2(
 
     The tensors of `weights` become parameters of the model, and the mapping is emptied: tensors
     of another dtype are converted one by one, so that weights are never in memory twice.
-    The contact head, which is not used, is zero. The frequencies of rotary positions are computed:
-    a file in float16 or bfloat16 has them rounded, by which the last residues of a long protein
-    would have other positions.
+    The contact head, which is not used, is zero.
 
     Raises
     ------
     ValueError
-        if the weights do not fit the architecture, are NaN or infinite, or if the frequencies of
-        the file are others by more than that rounding
+        if the weights do not fit the architecture, or are NaN or infinite
     """
     if architecture.heads < 1 or architecture.dim % architecture.heads:
         raise ValueError(_misfit(f"{architecture.heads} heads for a width of {architecture.dim}"))
@@ -93,8 +89,6 @@ def build_esm2(
             else ESM1b(architecture, alphabet)
         )
     state = _state(weights)
-    if architecture.positions is None:
-        _leave_out_frequencies(state, model.layers[0].self_attn.rot_emb.inv_freq)
     try:
         missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:  # a line for each parameter that does not fit, after the first
@@ -139,17 +133,6 @@ def _state(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             raise ValueError(f"{bad:,} of the {value.numel():,} values of {name} are no numbers")
         state[name] = value
     return state
-
-
-def _leave_out_frequencies(state: dict[str, torch.Tensor], exact: torch.Tensor) -> None:
-    """Remove the frequencies of rotary positions; ValueError if they are not the `exact` ones."""
-    for name in [name for name in state if name.endswith(CONSTANT)]:
-        value = state.pop(name)
-        if value.shape != exact.shape or not torch.allclose(value, exact, rtol=ROUNDING, atol=0):
-            raise ValueError(
-                f"{name} has other frequencies than the rotary positions of ESM-2: this is another "
-                "model"
-            )
 
 
 def _misfit(fault: str) -> str:
