@@ -7,6 +7,7 @@ names, which are written down here a second time.
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,25 @@ def test_the_names_that_transformers_5_writes(tmp_path):
     assert "esm.encoder.layer.1.attention.LayerNorm.beta" in state
     save_file(state, folder / "model.safetensors")
     torch.testing.assert_close(states_of(folder)["packed"], whole)
+
+
+def test_rotary_frequencies_are_those_of_the_file(tmp_path):
+    """As for fair-esm and transformers: in half precision they are rounded."""
+    states = []
+    for layer, precision in (("0", torch.float32), ("0", torch.float16), ("*", torch.float16)):
+        folder = hugging_face_folder("esm2", tmp_path / f"{layer}{precision}".replace("*", "all"))
+        state = {}
+        for key, value in weights_of(random_model("esm2")).items():
+            name = hugging_face_name(key)
+            if name.endswith("inv_freq"):
+                name = name if layer != "*" else re.sub(r"layer\.\d+", "layer.*", name)
+                value = (1.01 * value).to(precision)
+            state[name] = value
+        del state["lm_head.decoder.weight"]
+        save_file(state, folder / "model.safetensors")
+        states.append(torch.cat(states_of(folder)["packed"]))
+    assert not torch.equal(states[0], states[1])
+    torch.testing.assert_close(states[1], states[2], rtol=0, atol=0)
 
 
 def test_a_window_beyond_the_learned_positions_is_an_error(tmp_path):

@@ -115,7 +115,10 @@ def test_a_bundle_that_was_trained_on_a_file_asks_for_one(
 
 def test_a_bundle_with_fine_tuned_models_takes_no_file(small_bundle, embeddings, tmp_path):
     def change(description):
-        description["models"][0]["adapter"] = "models/0/finetune/adapter.safetensors"
+        description["models"][0]["adapter"] = adapter = "models/0/finetune/adapter.safetensors"
+        file = tmp_path / "bundle" / adapter
+        file.parent.mkdir()
+        file.touch()  # it is listed, and not read
 
     bundle = rewritten(small_bundle, tmp_path / "bundle", change)
     found = read_bundle(bundle)

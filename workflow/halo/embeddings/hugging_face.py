@@ -34,11 +34,11 @@ _OTHER = {
     "lm_head.layer_norm": "lm_head.layer_norm",
     "lm_head.decoder": "lm_head",
 }
-# Names of norms that transformers 5 writes, and the constants that it writes once for all layers.
+# Names of norms that transformers 5 writes.
 _OLD_KINDS = {".gamma": ".weight", ".beta": ".bias"}
-_OF_ALL_LAYERS = ".layer.*."
 _UNUSED = ("contact_head.", "pooler.", "embeddings.position_ids")
-_IN_LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)\.(\w+)")
+# Transformers 5 writes constants once for all layers, by the number *.
+_IN_LAYER = re.compile(r"encoder\.layer\.(\d+|\*)\.(.+)\.(\w+)")
 # What a configuration has to say for the numbers to be those of fair-esm's modules.
 _EXPECTED = {
     "hidden_act": "gelu",
@@ -63,7 +63,7 @@ def read_folder(folder: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
         try:
             with safe_open(file, "pt") as tensors:
                 for name in tensors.keys():  # noqa: SIM118  # it is no mapping
-                    for own in _own_names(name):
+                    for own in _own_names(name, architecture.layers):
                         weights[own] = tensors.get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise HaloError(f"{file}: truncated or damaged ({error}); download it again") from None
@@ -74,17 +74,18 @@ def read_folder(folder: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
     return architecture, weights
 
 
-def _own_names(name: str) -> Iterator[str]:
-    """The name of a parameter of fair-esm, if it has that."""
+def _own_names(name: str, layers: int) -> Iterator[str]:
+    """The names of a parameter of fair-esm, if it has that: one, or one of each of the `layers`."""
     name = name.removeprefix("esm.")
-    if name.startswith(_UNUSED) or _OF_ALL_LAYERS in name:
+    if name.startswith(_UNUSED):
         return
     for old, new in _OLD_KINDS.items():
         if name.endswith(old):
             name = name.removesuffix(old) + new
     if match := _IN_LAYER.fullmatch(name):
         number, module, kind = match.groups()
-        yield f"layers.{number}.{_LAYER.get(module, module)}.{kind}"
+        for each in map(str, range(layers)) if number == "*" else (number,):
+            yield f"layers.{each}.{_LAYER.get(module, module)}.{kind}"
         return
     module, _, kind = name.rpartition(".")
     yield f"{_OTHER.get(module, module)}.{kind}"
