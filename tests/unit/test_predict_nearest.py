@@ -229,7 +229,7 @@ def test_a_prediction_imports_only_what_it_needs(root, small_bundle, tmp_path):
 def test_damaged_training_sequences_are_named(tmp_path, content, words):
     file = tmp_path / "training.fasta.xz"
     file.write_bytes(content)
-    with pytest.raises(HaloError, match=rf"training.fasta.xz: damaged, .*{words}.*; copy the bund"):
+    with pytest.raises(HaloError, match=rf"training.fasta.xz: damaged, .*{words}.*; copy the"):
         TrainingSequences(file, SEARCH, tmp_path, 1)
 
 
