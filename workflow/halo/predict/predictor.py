@@ -40,7 +40,7 @@ from halo.predict.sources import find_language_model, find_structures
 from halo.proteins.ingest import Rejected
 from halo.proteins.members import Member, members_of
 from halo.store import Store
-from halo.structures.files import NOBODY
+from halo.structures.files import NO_SPELLINGS
 from halo.structures.layout import Note
 from halo.tables.readers import LINE
 
@@ -102,7 +102,7 @@ class Predictor:
         settings: PredictSettings,
         store: Path,
         scratch: Path | None = None,
-        spelt: Mapping[str, str] = NOBODY,
+        spelt: Mapping[str, str] = NO_SPELLINGS,
     ) -> None:
         torch.set_num_threads(settings.threads)
         self.bundle, self.settings, self.store = bundle, settings, Path(store)

@@ -11,14 +11,14 @@ from halo.predict.settings import PredictSettings
 from halo.predict.sources import files_by_name, files_of
 from halo.proteins.accessions import accession_within
 from halo.proteins.members import Member
-from halo.structures.files import NOBODY, all_spellings
+from halo.structures.files import NO_SPELLINGS, all_spellings
 from halo.structures.layout import Note
 from halo.structures.resolve import Directory, names_of
 from halo.structures.sources import names_to_try
 
 
 def by_structure(
-    table: pd.DataFrame, settings: PredictSettings, spelt: Mapping[str, str] = NOBODY
+    table: pd.DataFrame, settings: PredictSettings, spelt: Mapping[str, str] = NO_SPELLINGS
 ) -> list[pd.DataFrame]:
     """Parts of `table` in which proteins with the same sequence can only find the same structure.
 

@@ -18,7 +18,7 @@ from halo.proteins.accessions import parse_accession
 from halo.proteins.members import Member
 from halo.store import Store
 from halo.structures.fetch import fetch_structures
-from halo.structures.files import NOBODY, NamePattern, files_below
+from halo.structures.files import NO_SPELLINGS, NamePattern, files_below
 from halo.structures.layout import LAYOUT, Note
 from halo.structures.resolve import Directory, names_of
 from halo.structures.search import search
@@ -82,7 +82,7 @@ def find_structures(
     settings: PredictSettings,
     store: Path,
     members: Mapping[str, Sequence[Member]],
-    spelt: Mapping[str, str] = NOBODY,
+    spelt: Mapping[str, str] = NO_SPELLINGS,
 ) -> tuple[Store, dict[str, Note]]:
     """The store of structures, and the result of the search for each sequence.
 

@@ -16,7 +16,7 @@ from halo.arrays import DamagedArrays, open_arrays
 from halo.cli import Progress, log
 from halo.errors import HaloError
 from halo.files import atomic_path
-from halo.structures.files import NOBODY, FileName, Files, select_names
+from halo.structures.files import NO_SPELLINGS, FileName, Files, select_names
 from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError
 from halo.structures.settings import SourceSettings
 
@@ -39,7 +39,7 @@ def open_archive(
     settings: SourceSettings,
     wanted: frozenset[str],
     cache: Path,
-    spelt: Mapping[str, str] = NOBODY,
+    spelt: Mapping[str, str] = NO_SPELLINGS,
 ) -> Files:
     """The structures named one of `wanted` in one or several tars (wildcards in the name).
 
@@ -69,7 +69,7 @@ def _files(
     settings: SourceSettings,
     archives: Sequence[tuple[Path, Index]],
     wanted: frozenset[str] | None,
-    spelt: Mapping[str, str] = NOBODY,
+    spelt: Mapping[str, str] = NO_SPELLINGS,
 ) -> Files:
     listed = chain.from_iterable(_listed(index) for _, index in archives)
     told = select_names(settings.pattern, listed, wanted, settings.path, spelt)

@@ -16,7 +16,7 @@ from halo.store import Store
 from halo.structures.afdb import AlphaFoldDb
 from halo.structures.archive import open_archive
 from halo.structures.contacts import Contacts
-from halo.structures.files import NOBODY, open_folder
+from halo.structures.files import NO_SPELLINGS, open_folder
 from halo.structures.layout import LAYOUT, STATUSES, Note
 from halo.structures.resolve import Name, make_directory, names_of
 from halo.structures.search import search
@@ -45,7 +45,7 @@ def fetch_structures(
     transport: TransportSettings,
     shard: Path | None = None,
     unreachable: str = "",
-    spelt: Mapping[str, str] = NOBODY,
+    spelt: Mapping[str, str] = NO_SPELLINGS,
 ) -> tuple[Store, dict[str, Note]]:
     """Fetch the structures of `members`, by bucket, into the store below `root`.
 

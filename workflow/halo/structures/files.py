@@ -15,7 +15,7 @@ from halo.structures.parse import MAX_BYTES, StructureError, TooLargeError, expa
 from halo.structures.settings import SourceSettings, pattern_fault
 from halo.structures.sources import Model, digest_of, names_to_try
 
-NOBODY: Mapping[str, str] = MappingProxyType({})  # no spellings
+NO_SPELLINGS: Mapping[str, str] = MappingProxyType({})
 _NUMBER = r"\d{1,5}"
 _FIELDS = {
     "accession": r"(?P<accession>[^/.][^/]*?)",
@@ -297,7 +297,7 @@ def select_names(
     files: Iterable[str],
     wanted: frozenset[str] | None,
     place: str,
-    spelt: Mapping[str, str] = NOBODY,
+    spelt: Mapping[str, str] = NO_SPELLINGS,
 ) -> dict[str, FileName]:
     """Fields of the names of `files` that match one of `wanted` (None: all).
 
@@ -342,7 +342,7 @@ def files_below(folder: Path, depth: int) -> Iterator[str]:
 
 
 def open_folder(
-    settings: SourceSettings, wanted: frozenset[str], spelt: Mapping[str, str] = NOBODY
+    settings: SourceSettings, wanted: frozenset[str], spelt: Mapping[str, str] = NO_SPELLINGS
 ) -> Files:
     """The structures of a folder with one of the `wanted` names; see `select_names`."""
     folder = Path(settings.path)
