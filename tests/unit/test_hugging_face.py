@@ -195,7 +195,7 @@ def test_the_names_that_transformers_5_writes(tmp_path):
 
 
 def test_rotary_frequencies_are_those_of_the_file(tmp_path):
-    """As for fair-esm and transformers: in half precision they are rounded."""
+    """As for fair-esm and transformers: in float16 they are rounded."""
     states = []
     for layer, precision in (("0", torch.float32), ("0", torch.float16), ("*", torch.float16)):
         folder = hugging_face_folder("esm2", tmp_path / f"{layer}{precision}".replace("*", "all"))
