@@ -292,7 +292,7 @@ NAME = "esm2_t6_8M_UR50D"
     ("body", "message"),
     [
         (PAGE, r"rejected \(a web page \(Sign in & go on\)"),
-        (b"", r"rejected \(the file is empty"),
+        (b"", r"the answer is empty \(status 200\)"),
         ("truncated", r"rejected \(truncated"),
         ("another", r"but 46f002a9\w+ is expected"),
     ],
