@@ -196,7 +196,7 @@ class Predictor:
 
     def _by_structure(
         self, table: pd.DataFrame
-    ) -> Iterator[tuple[pd.DataFrame, "_Stores", dict[str, Note]]]:
+    ) -> Iterator[tuple[pd.DataFrame, _Stores, dict[str, Note]]]:
         """Parts of `table` with the structures of their sequences, and the notes about them.
 
         No protein gets the structure of another one with the same sequence, if its own can be
@@ -239,7 +239,7 @@ class Predictor:
     def _predictions(
         self,
         table: pd.DataFrame,
-        stores: "_Stores",
+        stores: _Stores,
         wanted: frozenset[str],
         neighbours: Mapping[str, Sequence[Neighbour]],
     ) -> tuple[dict[str, tuple[EnsemblePrediction, int, LabelAttributions | None]], dict[str, str]]:
@@ -266,7 +266,7 @@ class Predictor:
     def _prediction(
         self,
         table: pd.DataFrame,
-        stores: "_Stores",
+        stores: _Stores,
         wanted: frozenset[str],
         neighbours: Mapping[str, Sequence[Neighbour]],
     ) -> tuple[EnsemblePrediction, dict[str, LabelAttributions]]:
@@ -326,7 +326,7 @@ class Predictor:
         )
 
     def _embedded(
-        self, members: dict[str, list[Member]], weights: Weights, stores: "_Stores"
+        self, members: dict[str, list[Member]], weights: Weights, stores: _Stores
     ) -> Store:
         settings = self.embedding_settings
         if weights.source == FILE:
@@ -346,7 +346,7 @@ class Predictor:
     def _record(
         self,
         row: Mapping[str, Any],
-        own: "_Predicted",
+        own: _Predicted,
         neighbours: Sequence[Neighbour],
         regions: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:

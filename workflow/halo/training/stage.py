@@ -85,6 +85,7 @@ def train_fold(
     train, val = parts.rows(TRAIN), parts.rows("val")
     graphs = open_store(inputs.graphs, GRAPHS, inputs.store)
     embeddings = open_store(inputs.embeddings, EMBEDDINGS, inputs.store)
+    # Again with its own layout: of a model that reads structures, it has their versions.
     of_model = layout_of(read_json(embeddings.path / "fingerprint.json"))
     embeddings = open_store(inputs.embeddings, of_model, inputs.store)
     require_own_language_model(embeddings.path, inputs.language_model, proteins, parts)
