@@ -718,11 +718,13 @@ def test_half_of_a_character_is_refused(section):
         ("--config", "run=a", "--config", "seeds=[5]"),
         ("--config=run=a", "--cores", "1", "-C", "seeds=[5]"),
         ("-Crun=a", "-Cseeds=[5]"),
+        ("--configfile", "a.yaml", "--configfile", "b.yaml"),
+        ("--configfile=a.yaml", "--cores", "1", "--configfiles", "b.yaml", "--config", "run=a"),
     ],
 )
-def test_a_second_option_of_keys_is_refused(program, words):
+def test_a_second_option_of_keys_or_files_is_refused(program, words):
     """Snakemake would read the last one alone."""
-    with pytest.raises(HaloError, match="write one with all keys"):
+    with pytest.raises(HaloError, match="write one with all (keys|files)"):
         check_options([program, *words])
 
 
@@ -730,7 +732,7 @@ def test_a_second_option_of_keys_is_refused(program, words):
     "words",
     [
         ("snakemake", "--config", "run=a", "seeds=[5]", "--configfile", "a.yaml"),
-        ("snakemake", "--configfile", "a.yaml", "--configfiles", "b.yaml", "-c", "4"),
+        ("snakemake", "--configfile", "a.yaml", "b.yaml", "-c", "4"),
         ("snakemake", "--config", "run=a", "--", "--config"),
         ("other.py", "--config", "a", "--config", "b"),
         (),

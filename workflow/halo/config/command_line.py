@@ -14,7 +14,14 @@ from halo.config.yaml_file import parse_yaml
 from halo.errors import HaloError
 
 YAML_STARTS = ("{", "[", '"', "'")
-CONFIG_OPTION = re.compile(r"--config(=|$)|-C")
+KEYS, FILES = "--config run=a seeds=[1]", "--configfile first.yaml second.yaml"
+ONCE = {
+    re.compile(r"--config(=|$)|-C"): f"write one with all keys: {KEYS}",
+    re.compile(r"--configfiles?(=|$)"): (
+        f"write one with all files, of which later ones override: {FILES} (halo run has an option "
+        "of its own for one file: halo run --configfile first.yaml)"
+    ),
+}
 
 
 def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None) -> Config:
@@ -28,19 +35,21 @@ def with_command_line(config: Mapping[str, Any], arguments: Sequence[str] | None
 
 
 def check_options(program: Sequence[str]) -> None:
-    """Refuse a second ``--config`` in the words of a call of Snakemake, which drops the first.
+    """Refuse a second ``--config`` or ``--configfile``, for which Snakemake drops the first.
 
-    It is another run that would be planned then. Calls by Snakemake's API have other words.
+    It is another run that would be planned then. `program` are the words of the call; calls by
+    Snakemake's API have other words.
     """
     if not program or "snakemake" not in PurePath(program[0]).parts[-2:]:
         return
     options = list(takewhile(lambda word: word != "--", program[1:]))
-    given = [word for word in options if CONFIG_OPTION.match(word)]
-    if len(given) > 1:
-        raise HaloError(
-            f"{' and '.join(given)} are given, and Snakemake would ignore all but the last; write "
-            "one with all keys: --config run=a seeds=[1]"
-        )
+    for option, fix in ONCE.items():
+        given = [word for word in options if option.match(word)]
+        if len(given) > 1:
+            raise HaloError(
+                f"{' and '.join(given)} are given, and Snakemake would ignore all but the last; "
+                f"{fix}"
+            )
 
 
 def command_line_keys(arguments: Sequence[str] | None) -> Lines:
