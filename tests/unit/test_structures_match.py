@@ -162,10 +162,15 @@ def test_b_factors_that_are_no_plddt_are_refused_by_default():
         ([0.5] * 5, False),
         ([100.0] * 2, False),
         ([1.0], False),
+        ([0.4, 0.7, 1.9, 2.5, 6.0], False),  # errors in angstrom
+        ([0.4, 0.7, 1.9, 2.5, 21.0], True),
+        ([0.01, 0.02, 0.04, 0.03, 0.19], False),
+        ([0.01, 0.02, 0.04, 0.03, 0.21], True),
+        ([12.0, 13.0], True),
     ],
 )
 @pytest.mark.parametrize("column", ["b_factor", "metric"])
-def test_values_that_are_the_same_for_all_tell_nothing(column, values, known):
+def test_values_that_are_the_same_for_all_or_too_low_tell_nothing(column, values, known):
     values = np.array(values, np.float32)
     chain = replace(chain_of(SEQUENCE[: len(values)]), **{column: values})
     found = confidence_of(chain, "plddt")
