@@ -325,6 +325,21 @@ def test_the_test_set_stays_whole_and_its_labels_go_by_name(tmp_path):
     assert [(record.id, record.reason) for record in rejected] == [("b", "in the test set")]
 
 
+@pytest.mark.parametrize("column", ["id", "acc"])
+def test_accessions_as_other_databases_write_them(tmp_path, column):
+    given = ["P12345.1", "p12345", "UniProtKB:P12345-2", "UniRef50_P12345", "AF-P12345-F1", "P123"]
+    rows = [f"x{i},{name},MKV{'ACDEFG'[i]},1" for i, name in enumerate(given)]
+    path = written(tmp_path, "\n".join(["id,acc,sequence,N", *rows, ""]))
+    if column == "id":
+        path.write_text(path.read_text().replace("id,acc,", "other,id,"))
+    settings = DatasetSettings(accession=None if column == "id" else "acc", labels=Labels(("N",)))
+    proteins, _ = ingest(path, None, settings)
+    found = dict(zip(proteins.table["sequence"], proteins.table["accession"], strict=True))
+    assert [found[f"MKV{letter}"] for letter in "ACDEFG"] == [
+        *("P12345", "P12345", "P12345-2", "P12345", "P12345", ""),
+    ]
+
+
 def test_an_id_with_a_line_end(tmp_path):
     text = 'sequence,N,id\nMKV,1,"a\nb"\nMKL,1,c\n'
     proteins, rejected = ingest(written(tmp_path, text), None, DatasetSettings())
