@@ -34,7 +34,10 @@ def test_other_formats_are_named(content, words):
 
 @pytest.mark.parametrize(
     "content",
-    [">a\nMKV\n", "id,sequence\na,MKV\n", "data_1\ndata_2\n", "MODEL\n", "@a\nb\n", "", "P12345\n"],
+    [
+        *(">a\nMKV\n", "id,sequence\na,MKV\n", "data_1\ndata_2\n", "MODEL\n", "@a\nb\n", ""),
+        *("P12345\n", "LOCUS\tSEQUENCE\nAT1G01010\tMKV\n"),
+    ],
 )
 def test_other_texts_are_not(content):
     refuse_other_formats("in.txt", content.split("\n"))

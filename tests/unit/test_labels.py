@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from halo.errors import HaloError
 from halo.proteins.identifiers import forms, matched
 from halo.proteins.ingest import ingest, rejected_table, with_test_set
+from halo.proteins.labels import labels_from_columns
 from halo.proteins.settings import RESERVED, DatasetSettings, GroupLabels, Labels
 from halo.proteins.table import CORE_COLUMNS, read_proteins, write_proteins
+from halo.tables.readers import read_records
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +206,37 @@ def test_tiers_of_values(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("where", "positive", "unknown"),
+    [
+        ({"positive": ["High"], "negative": ["*"]}, "a", "d"),
+        ({"positive": ["High"], "negative": ["*", ""]}, "a", ""),
+        ({"positive": ["High*"], "negative": ["*"], "unknown": ["Highly*"]}, "a", "bd"),
+        ({"positive": ["*"], "negative": ["0"], "unknown": ["Low"]}, "ab", "cd"),
+        ({"positive": ["High"], "unknown": ["*"]}, "a", "bcd"),
+        ({"positive": ["*"]}, "abc", "d"),
+    ],
+)
+def test_of_several_patterns_the_closest_one_counts(tmp_path, where, positive, unknown):
+    values = {"a": "High", "b": "Highly likely", "c": "Low", "d": "", "e": "0"}
+    rows = [
+        f"{name},MKV{letter},{values[name]}" for name, letter in zip(values, "ACDEF", strict=True)
+    ]
+    path = written(tmp_path, "\n".join(["id,sequence,N", *rows, ""]))
+    settings = Labels(columns=("N",), **where)
+    labels = labels_from_columns(path, read_records(path), settings, set())
+    assert "".join(np.array(list("abcde"))[labels.values[:, 0] == 1]) == positive
+    assert "".join(np.array(list("abcde"))[~labels.known[:, 0]]) == unknown
+
+
+def test_evidence_that_is_listed_by_name_is_none_of_the_others(tmp_path):
+    path = written(tmp_path, "id,sequence,label,code\na,MKV,N,IDA\nb,MKL,N,IEA\nc,MKI,N,\n")
+    where = Labels(label="label", evidence="code", positive=["*"], unknown=["IEA"], negative=[""])
+    proteins, rejected = ingest(path, None, DatasetSettings(labels=where))
+    assert positives(proteins) == {"a": ["N"]}
+    assert [record.id for record in rejected] == ["b", "c"]
+
+
 def test_tiers_of_evidence(tmp_path):
     path = written(tmp_path, ">a\nMKV\n>b\nMKL\n>c\nMKI\n", "in.fasta")
     rows = (
@@ -290,6 +323,21 @@ def test_the_test_set_stays_whole_and_its_labels_go_by_name(tmp_path):
     assert positives(both) == {"a": ["N"], "b": ["N"], "c": ["M"]}
     assert unknowns(both) == {"a": [], "b": ["G"], "c": ["G"]}
     assert [(record.id, record.reason) for record in rejected] == [("b", "in the test set")]
+
+
+@pytest.mark.parametrize("column", ["id", "acc"])
+def test_accessions_as_other_databases_write_them(tmp_path, column):
+    given = ["P12345.1", "p12345", "UniProtKB:P12345-2", "UniRef50_P12345", "AF-P12345-F1", "P123"]
+    rows = [f"x{i},{name},MKV{'ACDEFG'[i]},1" for i, name in enumerate(given)]
+    path = written(tmp_path, "\n".join(["id,acc,sequence,N", *rows, ""]))
+    if column == "id":
+        path.write_text(path.read_text().replace("id,acc,", "other,id,"))
+    settings = DatasetSettings(accession=None if column == "id" else "acc", labels=Labels(("N",)))
+    proteins, _ = ingest(path, None, settings)
+    found = dict(zip(proteins.table["sequence"], proteins.table["accession"], strict=True))
+    assert [found[f"MKV{letter}"] for letter in "ACDEFG"] == [
+        *("P12345", "P12345", "P12345-2", "P12345", "P12345", ""),
+    ]
 
 
 def test_an_id_with_a_line_end(tmp_path):

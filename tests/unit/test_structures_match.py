@@ -54,6 +54,26 @@ def test_missing_residues_by_number():
     assert (placed.position + 1).tolist() == numbers
 
 
+@pytest.mark.parametrize("shift", [0, 17])
+def test_numbers_decide_between_alignments_that_are_equally_good(shift):
+    sequence = sequence_of("repeat", 30) * 4  # of which the second unit is missing
+    position = np.array([*range(30), *range(60, 120)])
+    letters = "".join(sequence[place] for place in position)
+    letters = (
+        letters[:5] + "X" + letters[6:-5] + ("A" if letters[-5] != "A" else "G") + letters[-4:]
+    )
+    placed = place(chain_of(letters, position + 1 + shift), sequence)
+    assert placed.position.tolist() == position.tolist()
+    assert placed.rows.tolist() == list(range(90))
+    assert placed.identity == 88 / 89
+
+
+def test_numbers_that_fit_worse_than_the_alignment_are_not_used():
+    letters = SEQUENCE[:50] + SEQUENCE[70:90] + "A" + SEQUENCE[91:]
+    placed = place(chain_of(letters), SEQUENCE)
+    assert placed.position.tolist() == [*range(50), *range(70, 120)]
+
+
 def test_missing_residues_by_alignment():
     letters = SEQUENCE[:50] + SEQUENCE[70:]
     placed = place(chain_of(letters, numbers=range(501, 601)), SEQUENCE)
@@ -142,10 +162,15 @@ def test_b_factors_that_are_no_plddt_are_refused_by_default():
         ([0.5] * 5, False),
         ([100.0] * 2, False),
         ([1.0], False),
+        ([0.4, 0.7, 1.9, 2.5, 6.0], False),  # errors in angstrom
+        ([0.4, 0.7, 1.9, 2.5, 21.0], True),
+        ([0.01, 0.02, 0.04, 0.03, 0.19], False),
+        ([0.01, 0.02, 0.04, 0.03, 0.21], True),
+        ([12.0, 13.0], True),
     ],
 )
 @pytest.mark.parametrize("column", ["b_factor", "metric"])
-def test_values_that_are_the_same_for_all_tell_nothing(column, values, known):
+def test_values_that_are_the_same_for_all_or_too_low_tell_nothing(column, values, known):
     values = np.array(values, np.float32)
     chain = replace(chain_of(SEQUENCE[: len(values)]), **{column: values})
     found = confidence_of(chain, "plddt")

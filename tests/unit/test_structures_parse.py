@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from halo.errors import HaloError
 from halo.structures import parse
+from halo.structures.confidence import confidence_of
 from halo.structures.parse import StructureError, TooLargeError, parse_structure
 
 from .test_structures_server import model_cif, model_pdb, sequence_of
@@ -86,6 +87,36 @@ def test_modified_residues_have_their_parent_and_unknown_ones_x():
         atom("CA", "CA", 7, 60.0, record="HETATM"),
     )
     assert chain.letters == "MSUXG"
+
+
+def with_cell(text, edges, method):
+    """A structure in PDB or mmCIF with the edges of a unit cell and a method."""
+    if text == CIF:
+        given = dict(zip(("a", "b", "c"), edges, strict=True))
+        tags = [f"_cell.length_{axis} {edge}" for axis, edge in given.items()]
+        tags.append(f"_exptl.method {repr(method) if method else '?'}")
+        old = [line for line in text.decode().splitlines() if not line.startswith("_cell.length")]
+        return "\n".join([*old, "#", *tags, ""]).encode()
+    cell = "CRYST1" + "".join(f"{edge:9.3f}" for edge in edges) + "  90.00  90.00  90.00 P 1"
+    lines = [f"EXPDTA    {method}"] * bool(method) + [cell, ""]
+    return "\n".join(lines).encode() + text
+
+
+@pytest.mark.parametrize("text", [PDB, CIF], ids=["pdb", "cif"])
+@pytest.mark.parametrize(
+    ("edges", "method", "found"),
+    [
+        ((61.9, 83.5, 102.1), "", "crystal"),
+        ((61.9, 83.5, 102.1), "X-RAY DIFFRACTION", "X-RAY DIFFRACTION"),
+        ((61.9, 83.5, 102.1), "THEORETICAL MODEL", ""),
+        ((1.0, 1.0, 1.0), "", ""),  # where there is no cell
+        ((0.0, 0.0, 0.0), "", ""),
+    ],
+)
+def test_a_structure_with_a_unit_cell_is_a_crystal(text, edges, method, found):
+    (chain,) = parse_structure(with_cell(text, edges, method), "x")
+    assert (chain.letters, chain.method) == (SEQUENCE, found)
+    assert np.isfinite(confidence_of(chain, "plddt").plddt).all() == (not found)
 
 
 def test_a_free_amino_acid_beside_the_chain_is_not_of_it():

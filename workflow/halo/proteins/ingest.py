@@ -13,7 +13,7 @@ import pandas as pd
 from halo.errors import HaloError
 from halo.files import sha256_of_text
 from halo.label_groups import MAIN, LabelGroup, all_groups
-from halo.proteins.accessions import parse_accession
+from halo.proteins.accessions import accession_within
 from halo.proteins.identifiers import forms
 from halo.proteins.labels import (
     MISSING,
@@ -418,7 +418,7 @@ def residues_of(text: str) -> str:
 
 
 def _accession(text: str) -> str:
-    parsed = parse_accession(text)
+    parsed = accession_within(text)
     return str(parsed) if parsed else ""
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -29,6 +30,7 @@ SEPARATORS = ",|"  # that cells with several names have; others are refused in a
 ALIKE = 0.85  # similarity of two names (`difflib`) above which one may be misspelt
 NO_LABEL = "no label"  # reason of a fault: no label of the record is known
 POSITIVE, NEGATIVE, UNKNOWN = "positive", "negative", "unknown"
+EXACT, NO_FIT = math.inf, -1  # of a pattern without * that matches, and of one that does not
 
 Faults = dict[int, tuple[str, str]]  # row to reason and detail
 
@@ -141,21 +143,51 @@ def labels_from_columns(
 
 
 def _state(text: str, where: Labels) -> str | None:
-    """Whether a value is positive, negative or unknown; None if it is neither."""
-    if where.negative is not None and _fits(text, where.negative):
-        return NEGATIVE
-    if text == "" or _fits(text, where.unknown):
-        return UNKNOWN
-    if _fits(text, TRUE if where.positive is None else where.positive):
-        return POSITIVE
-    return NEGATIVE if where.negative is None and _fits(text, FALSE) else None
+    """Whether a value is positive, negative or unknown; None if it is neither.
+
+    The usual values are those of the lists that are not given, and a blank is unknown.
+    """
+    given = {NEGATIVE: where.negative or (), UNKNOWN: where.unknown, POSITIVE: where.positive or ()}
+    listed = _tier(text, given)
+    if listed is not None and _fit(text, given[listed]) == EXACT:
+        return listed
+    usual = {
+        UNKNOWN: ("",),
+        POSITIVE: TRUE if where.positive is None else (),
+        NEGATIVE: FALSE if where.negative is None else (),
+    }
+    return _tier(text, usual) or listed
+
+
+def _tier(text: str, tiers: Mapping[str, Iterable[str]]) -> str | None:
+    """The tier with the pattern that fits `text` best, the first of equal ones; None without one.
+
+    A pattern without ``*`` fits best, then the one with the most other letters.
+    """
+    fits = {tier: _fit(text, patterns) for tier, patterns in tiers.items()}
+    best = max(fits, key=fits.__getitem__)
+    return best if fits[best] > NO_FIT else None
 
 
 def _fits(text: str, patterns: Iterable[str]) -> bool:
-    """Whether `text` matches one of `patterns`; ``*`` matches any text, and case is ignored."""
-    return any(
-        re.fullmatch(re.escape(str(pattern)).replace(r"\*", ".*"), text, re.IGNORECASE | re.DOTALL)
-        for pattern in patterns
+    """Whether `text` matches one of `patterns`; see `_fit`."""
+    return _fit(text, patterns) > NO_FIT
+
+
+def _fit(text: str, patterns: Iterable[str]) -> float:
+    """How well the best of `patterns` fits: `EXACT`, or its letters beside ``*``, or `NO_FIT`.
+
+    ``*`` matches any text, and case is ignored.
+    """
+    return max(
+        (
+            len(pattern.replace("*", "")) if "*" in pattern else EXACT
+            for pattern in map(str, patterns)
+            if re.fullmatch(
+                re.escape(pattern).replace(r"\*", ".*"), text, re.IGNORECASE | re.DOTALL
+            )
+        ),
+        default=NO_FIT,
     )
 
 
@@ -321,15 +353,15 @@ def _tiers(path: Path, rows: pd.DataFrame, where: Labels) -> list[str]:
             UNKNOWN: where.unknown,
             NEGATIVE: where.negative or (),
         }
-        matching = [tier for tier, values in patterns.items() if _fits(text, values)]
-        if not matching:
+        tier = _tier(text, patterns)
+        if tier is None:
             line = rows[LINE][rows[where.evidence] == text].iat[0]
             raise HaloError(
                 f"{path}: line {line}: the evidence {text!r} is in none of "
                 "dataset.labels.positive, unknown and negative; add it to one of them "
                 "('*' matches all others)"
             )
-        tiers[text] = matching[0]
+        tiers[text] = tier
     return rows[where.evidence].map(tiers).tolist()
 
 

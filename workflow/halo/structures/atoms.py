@@ -11,6 +11,8 @@ CA = 1
 MAX_ATOMS = 1 << 20
 UNKNOWN = 0xFF  # letter of an unknown residue
 _FAR = 1e5  # angstrom; PDB has room for four digits
+CRYSTAL = "crystal"  # method of a file that has a unit cell and names no method
+_CELL = 2.0  # angstrom; edges of a unit cell are longer, and 1 where a program writes none
 # Names that force fields and their programs give to protonation states, and to residues at an
 # end of a chain (Amber: N or C before the name): Amber 22 manual, table 12.1; CHARMM36; GROMACS.
 _FORCE_FIELDS = {
@@ -96,7 +98,7 @@ class Header:
         One-letter sequences of its polymers, by `Atoms.entity`.
     method
         The experiment that the structure comes from, ``""`` of a prediction or where it is
-        not told.
+        not told; `CRYSTAL` where a file has a unit cell alone.
     observed
         Of an experimental structure, how many residues of each chain have coordinates.
     ended
@@ -145,6 +147,11 @@ class Chain:
     method: str = ""
     metric: np.ndarray | None = None
     fault: str = ""
+
+
+def is_cell(edges: Sequence[float]) -> bool:
+    """Whether three lengths in angstrom are the edges of a crystal's unit cell."""
+    return len(edges) == 3 and all(edge > _CELL for edge in edges)
 
 
 def chains_of(atoms: Atoms, header: Header) -> list[Chain]:

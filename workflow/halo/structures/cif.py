@@ -7,7 +7,17 @@ from operator import itemgetter
 import gemmi
 import numpy as np
 
-from halo.structures.atoms import CA, MAX_ATOMS, SLOTS, Atoms, Header, one_letter, whole_numbers
+from halo.structures.atoms import (
+    CA,
+    CRYSTAL,
+    MAX_ATOMS,
+    SLOTS,
+    Atoms,
+    Header,
+    is_cell,
+    one_letter,
+    whole_numbers,
+)
 from halo.structures.bcif import read_blocks
 
 # The column of a category (without underscores and points) as it is in the file: texts or
@@ -196,6 +206,9 @@ def _polymers(columns: Columns) -> list[str]:
 def _header(columns: Columns) -> Header:
     methods = [text for (text,) in _table(columns, "exptl", "method")]
     method = ", ".join(filter(None, methods))
+    edges = _table(columns, "cell", "length_a", "length_b", "length_c")
+    if not method and any(is_cell(list(map(gemmi.cif.as_number, row))) for row in edges):
+        method = CRYSTAL
     if any(word in method.upper() for word in _NO_EXPERIMENT):
         method = ""
     items = ("pdb_strand_id", "seq_id", "auth_seq_num")

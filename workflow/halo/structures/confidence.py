@@ -2,7 +2,8 @@
 
 PDB and mmCIF have no field for it. Predictors write it as the B-factor: AlphaFold and ColabFold as
 0 to 100; ESMFold, the ESM Atlas, Boltz and Chai as 0 to 1. ModelCIF has a separate table. In
-experimental structures, the B-factor has another meaning.
+experimental structures, the B-factor has another meaning, and some programs write an error in
+angstrom (Robetta, IgFold, ImmuneBuilder).
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ FILLERS = (0.0, 1.0, 20.0, 100.0)
 # Number of residues with the same value from which it is considered a placeholder: predictors give
 # individual values with two decimals, and termini are always less certain.
 ENOUGH = 5
+# pLDDT that the best of `ENOUGH` residues exceeds: errors in angstrom do not, and no predictor is
+# as unsure of a whole protein. The lowest maximum of 370 human models of AlphaFold DB is 60.
+LEAST_BEST = 20.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Confidence:
 def confidence_of(chain: Chain, kind: str) -> Confidence:
     """The confidence of `chain`; `kind` is ``plddt``, or ``none`` for other B-factors.
 
-    The confidence is unknown if all of at least `ENOUGH` residues have the same value.
+    The confidence is unknown if all of at least `ENOUGH` residues have the same value, or none is
+    above `LEAST_BEST`.
 
     Raises
     ------
@@ -72,6 +77,9 @@ def _checked(values: np.ndarray, what: str) -> Confidence:
         )
     if least == most and (len(known) >= ENOUGH or least in FILLERS):
         remark = f"every {what} is {least:g}, which tells nothing: confidence unknown"
+        return Confidence(np.full_like(values, np.nan), remark)
+    if len(known) >= ENOUGH and (most if most > 1 else 100 * most) < LEAST_BEST:
+        remark = f"{what}s of {least:g} to {most:g} are too low for pLDDT: confidence unknown"
         return Confidence(np.full_like(values, np.nan), remark)
     if most > 1:
         missing = len(values) - len(known)

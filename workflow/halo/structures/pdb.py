@@ -7,11 +7,13 @@ import numpy as np
 
 from halo.structures.atoms import (
     CA,
+    CRYSTAL,
     FOUR_LETTERS,
     MAX_ATOMS,
     SLOTS,
     Atoms,
     Header,
+    is_cell,
     one_letter,
     whole_numbers,
 )
@@ -92,7 +94,9 @@ def _word(text: bytes) -> int:
     return int(np.frombuffer(text, "=u4")[0])
 
 
-_ATOM, _HETA, _SEQRES, _EXPDTA, _ENDMDL = map(_word, (b"ATOM", b"HETA", b"SEQR", b"EXPD", b"ENDM"))
+_ATOM, _HETA, _SEQRES, _EXPDTA, _ENDMDL, _CRYST1 = map(
+    _word, (b"ATOM", b"HETA", b"SEQR", b"EXPD", b"ENDM", b"CRYS")
+)
 _TER = (_word(b"TER "), _word(b"TER\n"))
 # A name stands in column 14, but some programs write it from another one on.
 _NAMES = [
@@ -272,6 +276,8 @@ def _header(lines: _Lines) -> Header:
     for chain, some in zip(chains, names, strict=True):
         declared.setdefault(chain, []).append(some)
     method = " ".join(line[10:].strip() for line in lines.lines(_EXPDTA))
+    if not method and any(map(_has_cell, lines.lines(_CRYST1))):
+        method = CRYSTAL
     if any(word in method.upper() for word in _NO_EXPERIMENT):
         method = ""
     return Header(
@@ -279,3 +285,8 @@ def _header(lines: _Lines) -> Header:
         method=method,
         ended=re.search(rb"^END *$", lines.text[-400:], re.MULTILINE) is not None,
     )
+
+
+def _has_cell(line: str) -> bool:
+    """Whether a record CRYST1 has the unit cell of a crystal."""
+    return is_cell([_number(line[start : start + 9].encode()) for start in (6, 15, 24)])

@@ -21,7 +21,7 @@ OTHER_FORMATS = (
     (r"&gt;", "copied from a web page's source (&gt; stands for >)", "copy from the page itself"),
     (r"\{\\rtf", "a rich text document", "save it as plain text"),
     (r"[{\[]", "JSON", _GIVE),
-    (r"LOCUS\s", "GenBank", "convert it to FASTA, as proteins"),
+    (r"LOCUS {2,}\S", "GenBank", "convert it to FASTA, as proteins"),
     (r"ID {3}\S", "a flat file of EMBL or UniProt", "download it as FASTA, or convert it"),
     (
         r"(HEADER|TITLE|ATOM|HETATM|REMARK|MODEL|CRYST1|COMPND|SEQRES|EXPDTA) ",
