@@ -38,11 +38,12 @@ class Findings:
         One row for each protein: ``id``; ``max_cross_identity``, its highest identity to a
         protein in another part with the rule's coverage; ``max_local_identity``, the same at any
         coverage; ``too_short``, whether an identical protein would still exceed the rule's
-        E-value. Missing if it has no hit in another part.
+        E-value. Missing if it has no hit in another part; copies of its sequence, which are not
+        aligned, are hits.
     n_leaking
-        Number of proteins with a similar one in another part.
+        Number of proteins with a similar one, or a copy, in another part.
     n_leaking_tests
-        Number of test proteins with a similar one in training, validation or calibration.
+        Number of test proteins with one in training, validation or calibration.
     n_identical_apart, n_isoforms_apart
         Number of sequences, and of UniProt accessions, with proteins in different parts.
     n_missed
@@ -132,10 +133,12 @@ class Auditor:
         apart = units.apart(pairs["a"].to_numpy(), pairs["b"].to_numpy())
         apart = apart.join(pairs, on="pair")
         leaks = apart[apart["similar"]]
-        covered = apart[apart["coverage"] >= self.rule.coverage]
-        in_unit = np.isin(units.of_record, leaks[["unit_a", "unit_b"]])
+        copies = units.copies_apart()
+        covered = pd.concat([apart[apart["coverage"] >= self.rule.coverage], copies])
+        leaking = pd.concat([leaks, copies])
+        in_unit = np.isin(units.of_record, leaking[["unit_a", "unit_b"]])
         tested = np.concatenate(
-            [leaks.loc[leaks[f"tests_{side}"], f"unit_{side}"].to_numpy() for side in "ab"]
+            [leaking.loc[leaking[f"tests_{side}"], f"unit_{side}"].to_numpy() for side in "ab"]
         )
         missed = np.unique(leaks.loc[~leaks["proposed"].astype(bool), ["a", "b"]])
         return Findings(
@@ -144,7 +147,7 @@ class Auditor:
                 {
                     "id": self.table["id"],
                     "max_cross_identity": units.highest(covered).round(4),
-                    "max_local_identity": units.highest(apart).round(4),
+                    "max_local_identity": units.highest(pd.concat([apart, copies])).round(4),
                     "too_short": self.too_short[self.place],
                 }
             ).sort_values("id", ignore_index=True),

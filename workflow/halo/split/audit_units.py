@@ -58,6 +58,17 @@ class Units:
         pairs = pairs[apart.any(axis=1)].sort_values(["pair", "unit_a", "unit_b"])
         return pairs.drop(columns=["a", "b"]).reset_index(drop=True)
 
+    def copies_apart(self) -> pd.DataFrame:
+        """The pairs of units with the same sequence in different parts of a fold.
+
+        The result is as of `apart`, without ``pair``, and with the ``identity`` of copies, 1.
+        """
+        places = self._by_place["place"].to_numpy()
+        several = np.unique(places[self._by_place["place"].duplicated()])
+        pairs = self.apart(several, several)
+        once = pairs["unit_a"] < pairs["unit_b"]
+        return pairs[once].drop(columns="pair").assign(identity=1.0)
+
     def folds_apart(self, unit_a: np.ndarray, unit_b: np.ndarray) -> np.ndarray:
         """Whether two units are in different parts and neither is removed; bool [n, n_folds]."""
         a, b, removed = self._codes[unit_a], self._codes[unit_b], self._code(REMOVED)
