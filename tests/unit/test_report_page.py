@@ -161,6 +161,15 @@ def test_values_of_the_data_are_escaped_in_html(results):
     assert "&lt;script&gt;" in text
 
 
+def test_copies_and_isoforms_apart_are_told(results, page):
+    """They are no pairs of similar sequences, of which there may be none."""
+    apart = {"identical_sequences_apart": 113, "isoform_families_apart": 2}
+    found = Page(without_figures(results, leakage=results.leakage | apart)).text
+    assert "Sequences with copies in different parts: 113." in found
+    assert "Families of isoforms in different parts: 2." in found
+    assert "in different parts:" not in page.text
+
+
 def test_regions_have_a_section(results, text):
     assert 'id="regions"' not in text
     estimate = {"value": 0.5, "low": 0.25, "high": 0.75}
@@ -216,6 +225,10 @@ def test_a_small_run_without_a_network(tmp_path, page):
     assert "majority against homology" in small.text
     assert "The test is small: 2" in small.text
     assert "The test is small" not in page.text
+    # Several labels, and no method with learned thresholds.
+    assert "the label with the highest probability" not in small.text
+    assert "No method here has learned thresholds" in small.text
+    assert "No method here has learned thresholds" not in page.text
 
 
 def test_a_group_without_a_label_in_the_test(results, tmp_path):
