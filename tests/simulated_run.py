@@ -213,6 +213,8 @@ def write_split_audit(
             "coverage_of": "shorter",
             "evalue": 0.001,
             "pairs_above_threshold": 0,
+            "identical_sequences_apart": 0,
+            "isoform_families_apart": 0,
             "max_cross_identity": float(np.nanmax(highest).round(4)),
             "n_too_short": 0,
             "n_removed": 0,

@@ -17,6 +17,7 @@ from halo.evaluation.metrics import (
     probability_replicates,
     reliability_replicates,
 )
+from halo.evaluation.ranking import ranking_replicates
 
 RESAMPLES = 5
 
@@ -144,3 +145,19 @@ def test_a_perfect_and_an_inverted_ranking():
     assert bad["macro_auroc"][0] == 0
     assert good["calibration_error"][0] == 0
     assert bad["calibration_error"][0] == 1
+
+
+def test_more_pairs_than_single_precision_counts():
+    """Each protein drawn so often that there are more than 2**24, as pairs of protein and label."""
+    rng = np.random.default_rng(0)
+    truth = rng.random(3000) < 0.3
+    scores = rng.random(3000) + 0.2 * truth
+    once = GroupBootstrap(np.arange(3000), 0, seed=0)
+    often = GroupBootstrap(np.arange(3000), 0, seed=0)
+    often.weights = np.full((3000, 1), 44_443.0)
+    for value, expected in zip(
+        ranking_replicates(truth, scores, often),
+        ranking_replicates(truth, scores, once),
+        strict=True,
+    ):
+        assert value[0] == pytest.approx(expected[0], abs=1e-8)

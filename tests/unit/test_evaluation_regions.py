@@ -116,3 +116,13 @@ def test_predicted_regions_of_annotated_residues_count(run):
 
     assert precision(regions) == 3 / 4
     assert precision(whole) == 3 / 5  # the region of p9 is wrong now
+
+
+def test_no_annotated_protein_in_the_test(run):
+    """It ended in a traceback, after all trainings."""
+    proteins, assignments, regions, paths = run
+    none = Regions(regions.kinds, {})
+    strata = {"kingdom": {"x": np.arange(11) < 5, "y": np.arange(11) >= 5}}
+    settings = EvaluationSettings(resamples=100)
+    found = evaluate_regions(proteins, assignments, none, paths, strata, settings)
+    assert found["methods"] == {"halo": {"kinds": {}, "strata": {}}}

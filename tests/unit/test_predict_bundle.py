@@ -23,7 +23,7 @@ from halo.predict import ensemble
 from halo.predict.build_bundle import copy_language_model
 from halo.predict.bundle import read_bundle
 from halo.predict.ensemble import Ensemble, Model
-from halo.predict.model_card import _labels
+from halo.predict.model_card import _conformal, _labels
 from halo.predict.output import Chunk, write_chunk, write_sections
 from halo.predict.page import render, templates
 from halo.predict.performance import leaks, of_test, read_performance
@@ -100,6 +100,15 @@ def test_the_card_compares_each_label_with_homology_transfer(small, made):
     assert header.endswith("| f1 of homology transfer |")
     assert first.startswith(f"| {label} |")
     assert first.endswith("| 0.125 |")
+
+
+def test_the_card_without_a_label_in_the_test():
+    """As of a group of labels that no test protein has; it ended in a traceback."""
+    sets = {"nominal": 0.975, "observed": None, "size": 1.0}
+    text = _conformal({"conformal": sets})
+    assert "nominal coverage of 97.5%" in text
+    assert "not defined" in text
+    assert "is 90.0% on the test" in _conformal({"conformal": sets | {"observed": 0.9}})
 
 
 def test_the_page_says_how_good_the_model_is(small, made):

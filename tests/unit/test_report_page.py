@@ -1,5 +1,6 @@
 """The report: complete, self-contained, well-formed, with correct numbers."""
 
+import html
 import re
 import shutil
 from copy import deepcopy
@@ -19,8 +20,9 @@ from halo.report import formatting
 from halo.report.figures import _group_figures
 from halo.report.inputs import RunResults
 from halo.report.page import render
-from halo.report.plots_results import confusion
-from halo.report.style import style
+from halo.report.plots_data import label_shares, structure_coverage
+from halo.report.plots_results import _heat_map, confusion
+from halo.report.style import new_figure, save, style
 from halo.report.svg import inline_svg
 from simulated_run import SimulatedRun, make_report, make_run, read_results, write_evaluation
 
@@ -161,6 +163,15 @@ def test_values_of_the_data_are_escaped_in_html(results):
     assert "&lt;script&gt;" in text
 
 
+def test_copies_and_isoforms_apart_are_told(results, page):
+    """They are no pairs of similar sequences, of which there may be none."""
+    apart = {"identical_sequences_apart": 113, "isoform_families_apart": 2}
+    found = Page(without_figures(results, leakage=results.leakage | apart)).text
+    assert "Sequences with copies in different parts: 113." in found
+    assert "Families of isoforms in different parts: 2." in found
+    assert "in different parts:" not in page.text
+
+
 def test_regions_have_a_section(results, text):
     assert 'id="regions"' not in text
     estimate = {"value": 0.5, "low": 0.25, "high": 0.75}
@@ -216,6 +227,10 @@ def test_a_small_run_without_a_network(tmp_path, page):
     assert "majority against homology" in small.text
     assert "The test is small: 2" in small.text
     assert "The test is small" not in page.text
+    # Several labels, and no method with learned thresholds.
+    assert "the label with the highest probability" not in small.text
+    assert "No method here has learned thresholds" in small.text
+    assert "No method here has learned thresholds" not in page.text
 
 
 def test_a_group_without_a_label_in_the_test(results, tmp_path):
@@ -243,6 +258,40 @@ def test_a_group_without_a_label_in_the_test(results, tmp_path):
         f"calibration_{group.name}",
     ]
     assert "an observed one of –" in Page(without_figures(few)).text
+
+
+def test_figures_show_names_as_they_are(results, tmp_path):
+    """A name between two dollar signs was a formula, or ended in a traceback."""
+    names = ("$\\bad$", "a$b", "$Golgi$", r"x\y", "<b>")
+    renamed = replace(results.proteins, label_names=names)
+    for draw in (
+        lambda: label_shares(renamed, results.assignments),
+        lambda: structure_coverage(renamed, results.structures),
+        lambda: _named(names),
+    ):
+        with style():
+            file = tmp_path / "figure.svg"
+            save(draw(), file)
+        text = html.unescape(file.read_text(encoding="utf-8"))
+        assert all(f">{name}</text>" in text for name in names)
+
+
+def _named(names):
+    figure = new_figure(3)
+    _heat_map(figure.subplots(), np.eye(len(names)), list(names))
+    return figure
+
+
+def test_a_fold_that_knows_no_label_has_no_share(results):
+    known = results.proteins.known.copy()
+    fold = results.assignments["fold"].reindex(results.proteins.ids).to_numpy()
+    known[fold == "0", 0] = False
+    labels = results.proteins.labels * known
+    figure = label_shares(
+        replace(results.proteins, labels=labels, known=known), results.assignments
+    )
+    drawn = [line.get_xdata() for line in figure.axes[0].lines]
+    assert [int(np.isnan(shares).sum()) for shares in drawn] == [1, 0, 0]
 
 
 def test_labels_of_a_protein_are_counted_where_all_are_known(results, page):

@@ -94,6 +94,20 @@ def test_identical_sequences_apart_are_seen(rng, tmp_path):
     assert audited(table, assigned(table, "ttT"), tmp_path).clean
 
 
+def test_copies_apart_count_as_similar(rng, tmp_path):
+    """They are not aligned, and passed for proteins without a hit in another part."""
+    sequence, alone, short = (random_sequence(rng, length) for length in (100, 100, 9))
+    table = proteins([sequence] * 2 + [alone, sequence, short, short, short, alone])
+    findings = audited(table, assigned(table, "tTttvTrt"), tmp_path)
+    identity = findings.identity.set_index("id")
+    for name in ("max_cross_identity", "max_local_identity"):
+        highest = identity[name].dropna()
+        assert highest.index.tolist() == ["p0", "p1", "p3", "p4", "p5"]
+        assert (highest == 1).all()
+    assert (findings.n_leaking, findings.n_leaking_tests) == (5, 2)
+    assert (len(findings.leaks), findings.n_identical_apart) == (0, 2)
+
+
 def test_isoforms_apart_are_seen(rng, tmp_path):
     sequences = [random_sequence(rng, 100) for _ in range(3)]
     table = proteins(sequences, ["P12345", "P12345-2", "Q99999"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from halo.benchmark.table import METRICS, Measured
-from halo.report.style import COLOURS, INK, MARKERS, QUIET, new_figure, save, style
+from halo.report.style import COLOURS, INK, MARKERS, QUIET, new_figure, plain, save, style
 
 METRIC = "macro_f1"
 ROW, MARGIN = 0.24, 0.75  # inches
@@ -31,8 +31,11 @@ def draw(runs: Mapping[str, Measured], table: pd.DataFrame, file: Path) -> None:
                 axes.plot(row.value, place, marker, color=colour, markerfacecolor=filling)
             axes.set_yticks(
                 range(len(rows)),
-                [f"{row.method}{' (published)' * bool(row.source)}" for row in rows.itertuples()],
+                [
+                    f"{plain(row.method)}{' (published)' * bool(row.source)}"
+                    for row in rows.itertuples()
+                ],
             )
-            axes.set_title(runs[name].title)
+            axes.set_title(plain(runs[name].title))
         panels[-1, 0].set_xlabel(f"{METRICS[METRIC]} on the test proteins, 95 % interval")
         save(figure, file)

@@ -9,6 +9,7 @@ from halo.evaluation.bootstrap import GroupBootstrap
 if TYPE_CHECKING:
     from scipy.sparse import csr_array  # slow to import; predictions do not need it
 
+EXACT = 2**24  # counts up to this are exact in single precision, which is twice as fast
 CHUNK = 32  # resamples at a time, so that arrays of large data sets stay in the cache
 
 
@@ -41,10 +42,11 @@ def ranking_replicates(
     ranked = np.unique(segment[positive], return_inverse=True)
     everyone = _incidence(segment, group, bootstrap.n_groups)
     positives = _incidence(ranked[1], group[positive], bootstrap.n_groups)
+    largest = (everyone.sum(axis=0, dtype=np.float64) @ bootstrap.weights).max()
+    precise = np.float32 if largest <= EXACT else np.float64
     results = []
     for start in range(0, bootstrap.weights.shape[1], CHUNK):
-        # Counts are exact in single precision, which is twice as fast.
-        weights = bootstrap.weights[:, start : start + CHUNK].astype(np.float32)
+        weights = bootstrap.weights[:, start : start + CHUNK].astype(precise)
         results.append(_from_masses(everyone @ weights, positives @ weights, ranked[0]))
     auroc, precision = zip(*results, strict=True)
     return np.concatenate(auroc), np.concatenate(precision)
@@ -79,8 +81,8 @@ def _from_masses(
 
     Parameters
     ----------
-    everyone : float32 [segments, resamples], weights of all proteins
-    positives : float32 [positive segments, resamples], weights of positives
+    everyone : float [segments, resamples], weights of all proteins
+    positives : float [positive segments, resamples], weights of positives
     ranked : int [positive segments], indices of the segments with positives
     """
     above = np.cumsum(everyone, axis=0)

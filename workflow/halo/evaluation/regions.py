@@ -112,7 +112,7 @@ def evaluate_regions(
     methods: dict[str, Any] = {}
     for method, seeds in tested.items():
         names = set.intersection(*map(set, seeds.values()))
-        rows = np.array([row for row, name in enumerate(proteins.ids) if name in names])
+        rows = np.flatnonzero([name in names for name in proteins.ids])
         counts = {
             kind: [
                 np.array([counts_of(_pair(proteins, row, regions, of_seed), kind) for row in rows])

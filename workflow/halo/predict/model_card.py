@@ -164,10 +164,12 @@ def _conformal(method: Mapping[str, Any]) -> str:
     sets = method.get("conformal")
     if not sets:
         return ""
+    observed = "not defined, since no test protein has a label"
+    if sets["observed"] is not None:
+        observed = f"{sets['observed']:.1%} on the test"
     return (
-        f"Conformal sets have a nominal coverage of {sets['nominal']:.0%} of a protein's labels "
-        f"and an observed one of {sets['observed']:.1%} on the test, with {sets['size']:.1f} "
-        "labels per set."
+        f"Conformal sets have a nominal coverage of {sets['nominal']:.1%} of a protein's labels, "
+        f"the observed one is {observed}; there are {sets['size']:.1f} labels per set."
     )
 
 

@@ -75,6 +75,10 @@ def verdict(difference: Estimate) -> str:
 
 
 IDENTITY_OF = {"aligned": "of the aligned residues", "shorter": "of the shorter sequence"}
+APART = {  # what the audit counts beside pairs of similar sequences
+    "identical_sequences_apart": "Sequences with copies",
+    "isoform_families_apart": "Families of isoforms",
+}
 COVERAGE_OF = {"shorter": "the shorter sequence", "both": "both sequences"}
 
 
@@ -94,6 +98,9 @@ def proof(leakage: Mapping[str, Any]) -> Iterator[str]:
             "isoforms were kept together."
         )
     yield f"Similar pairs across parts: {leakage['pairs_above_threshold']:,}."
+    for key, what in APART.items():
+        if leakage[key]:
+            yield f"{what} in different parts: {leakage[key]:,}."
     if leakage["max_cross_identity"] is not None:
         highest = percent(leakage["max_cross_identity"])
         yield f"The highest identity between two parts is {highest}."

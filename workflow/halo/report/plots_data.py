@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from halo.proteins.table import Proteins
 from halo.report.plots_results import MOST_LABELS
-from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure
+from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure, plain
 
 PLDDT_BANDS = (50, 70, 90)  # of AlphaFold DB: very low, low, high, very high
 
@@ -30,11 +30,11 @@ def label_shares(proteins: Proteins, assignments: pd.DataFrame) -> Figure:
             array[folds == fold][:, columns].sum(axis=0)
             for array in (proteins.labels, proteins.known)
         )
-        shares = positives / np.maximum(known, 1)
+        shares = np.where(known > 0, positives / np.maximum(known, 1), np.nan)
         axes.plot(shares, rows + (index - (len(names) - 1) / 2) * 0.12, linestyle="none",
                   marker=cycle(MARKERS, index), color=cycle(COLOURS, index), markersize=5,
                   label=f"fold {fold}")  # fmt: skip
-    axes.set_yticks(rows, [proteins.label_names[column] for column in columns])
+    axes.set_yticks(rows, [plain(proteins.label_names[column]) for column in columns])
     axes.invert_yaxis()
     axes.set_xlabel("share of the fold's proteins")
     axes.set_xlim(left=0)
@@ -67,7 +67,9 @@ def structure_coverage(proteins: Proteins, manifest: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     axes.barh(range(len(columns)), shares, height=0.65, color=COLOURS[0])
     axes.axvline(100 * has.mean(), color=INK, linestyle=DASHES[1], linewidth=1)
-    axes.set_yticks(range(len(columns)), [proteins.label_names[column] for column in columns])
+    axes.set_yticks(
+        range(len(columns)), [plain(proteins.label_names[column]) for column in columns]
+    )
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set(xlabel="proteins with a structure (%)", xlim=(0, 100))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from halo.model_key import ModelKey
-from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure
+from halo.report.style import COLOURS, DASHES, INK, MARKERS, QUIET, cycle, new_figure, plain
 
 MOST_LABELS = 30  # rows of a figure; of more labels the most frequent are drawn
 SWEPT_NAMES = {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "micro_mcc": "overall MCC"}
@@ -33,7 +33,7 @@ def label_metric(metrics: Mapping[str, Any], name: str) -> Figure:
     for index, (method, offset) in enumerate(zip(methods, offsets, strict=True)):
         estimates = [methods[method]["labels"][label][name] for label in labels]
         _points(axes, estimates, rows + offset, index, method)
-    axes.set_yticks(rows, [f"{label} ({metrics['support'][label]:,})" for label in labels])
+    axes.set_yticks(rows, [f"{plain(label)} ({metrics['support'][label]:,})" for label in labels])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     for row in rows[:-1]:
@@ -153,8 +153,9 @@ def _heat_map(axes: Axes, shares: np.ndarray, labels: list[str]) -> None:
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    axes.set_xticks(centres, labels, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(centres, labels)
+    names = list(map(plain, labels))
+    axes.set_xticks(centres, names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(centres, names)
     axes.spines[:].set_visible(False)
     if len(labels) > 16:
         return

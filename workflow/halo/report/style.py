@@ -58,6 +58,11 @@ def new_figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
+def plain(text: str) -> str:
+    """`text` for a figure; matplotlib takes what is between two dollar signs for a formula."""
+    return text.replace("$", r"\$")
+
+
 def save(figure: Figure, file: Path) -> None:
     """Write an SVG; equal figures give equal bytes."""
     with atomic_path(file) as temporary:

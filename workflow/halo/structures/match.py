@@ -44,7 +44,8 @@ def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
     No alignment is needed if the chain is the sequence or a substring of it, or if its residue
     numbers are the positions. `start` is the first position (from 0) according to the source, which
     decides between several occurrences of a substring. Otherwise, a global alignment is used, and
-    residues aligned to a gap have no position.
+    residues aligned to a gap have no position. Where residues are missing, there can be several
+    optimal alignments: the residue numbers decide if they are as good, from 1 or shifted.
     """
     letters = np.frombuffer(chain.letters.encode("ascii"), np.uint8)
     target = np.frombuffer(sequence.encode("ascii"), np.uint8)
@@ -57,6 +58,7 @@ def place(chain: Chain, sequence: str, start: int | None = None) -> Placed:
     rows = everything
     if position is None:
         rows, position = _aligned(chain.letters, sequence)
+        rows, position = _by_numbers(chain, letters, target, rows, position)
     told = letters != _UNKNOWN
     equal = (letters[rows] == target[position]) & told[rows]
     identity = float(equal.sum() / max(told.sum(), 1))
@@ -110,6 +112,27 @@ def _exact(
         return numbered
     start = sequence.find(chain.letters)
     return None if start < 0 else np.arange(start, start + len(letters))
+
+
+def _by_numbers(
+    chain: Chain, letters: np.ndarray, target: np.ndarray, rows: np.ndarray, position: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and positions by the numbers of the residues, if as many are equal as in an alignment.
+
+    `rows` and `position` are those of the alignment, and the result if fewer are equal. The numbers
+    may be shifted by the most frequent difference to the alignment.
+    """
+    numbers = chain.numbers.astype(np.int64)
+    if not len(rows) or (np.diff(numbers) <= 0).any():
+        return rows, position
+    shifts, counts = np.unique(position - numbers[rows], return_counts=True)
+    aligned = (letters[rows] == target[position]).sum()
+    for shift in (-1, int(shifts[counts.argmax()])):
+        shifted = numbers + shift
+        inside = np.flatnonzero((shifted >= 0) & (shifted < len(target)))
+        if (letters[inside] == target[shifted[inside]]).sum() >= aligned:
+            return inside, shifted[inside]
+    return rows, position
 
 
 def _aligned(letters: str, sequence: str) -> tuple[np.ndarray, np.ndarray]:
