@@ -724,7 +724,7 @@ def test_half_of_a_character_is_refused(section):
 )
 def test_a_second_option_of_keys_or_files_is_refused(program, words):
     """Snakemake would read the last one alone."""
-    with pytest.raises(HaloError, match="write one with all (keys|files)"):
+    with pytest.raises(HaloError, match=r"write one with all (keys|files)"):
         check_options([program, *words])
 
 
