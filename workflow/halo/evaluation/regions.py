@@ -112,8 +112,8 @@ def evaluate_regions(
     methods: dict[str, Any] = {}
     for method, seeds in tested.items():
         names = set.intersection(*map(set, seeds.values()))
-        chosen = [row for row, name in enumerate(proteins.ids) if name in names]
-        rows = np.array(chosen, dtype=np.intp)
+        found = [row for row, name in enumerate(proteins.ids) if name in names]
+        rows = np.array(found, dtype=np.intp)
         counts = {
             kind: [
                 np.array([counts_of(_pair(proteins, row, regions, of_seed), kind) for row in rows])
