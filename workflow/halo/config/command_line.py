@@ -14,12 +14,12 @@ from halo.config.yaml_file import parse_yaml
 from halo.errors import HaloError
 
 YAML_STARTS = ("{", "[", '"', "'")
-KEYS, FILES = "--config run=a seeds=[1]", "--configfile first.yaml second.yaml"
-ONCE = {
-    re.compile(r"--config(=|$)|-C"): f"write one with all keys: {KEYS}",
+ONCE = {  # options of which Snakemake reads the last one alone, and what to write
+    re.compile(r"--config(=|$)|-C"): "write one with all keys: --config run=a seeds=[1]",
     re.compile(r"--configfiles?(=|$)"): (
-        f"write one with all files, of which later ones override: {FILES} (halo run has an option "
-        "of its own for one file: halo run --configfile first.yaml)"
+        "write one with all files, of which later ones override: --configfile first.yaml "
+        "second.yaml (halo run has an option of its own for one file: halo run --configfile "
+        "first.yaml)"
     ),
 }
 

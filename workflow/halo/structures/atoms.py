@@ -1,6 +1,6 @@
 """Backbone atoms of a file, and the protein chains built from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gemmi
@@ -13,6 +13,7 @@ UNKNOWN = 0xFF  # letter of an unknown residue
 _FAR = 1e5  # angstrom; PDB has room for four digits
 CRYSTAL = "crystal"  # method of a file that has a unit cell and names no method
 _CELL = 2.0  # angstrom; edges of a unit cell are longer, and 1 where a program writes none
+_NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in EXPDTA and _exptl.method
 # Names that force fields and their programs give to protonation states, and to residues at an
 # end of a chain (Amber: N or C before the name): Amber 22 manual, table 12.1; CHARMM36; GROMACS.
 _FORCE_FIELDS = {
@@ -149,9 +150,19 @@ class Chain:
     fault: str = ""
 
 
-def is_cell(edges: Sequence[float]) -> bool:
-    """Whether three lengths in angstrom are the edges of a crystal's unit cell."""
-    return len(edges) == 3 and all(edge > _CELL for edge in edges)
+def experiment(named: str, cells: Iterable[Sequence[float]]) -> str:
+    """The experiment that a structure comes from: `Header.method`.
+
+    Parameters
+    ----------
+    named
+        The method that the file names, ``""`` without one.
+    cells
+        The three edges of each of its unit cells in angstrom.
+    """
+    if not named and any(all(edge > _CELL for edge in edges) for edges in cells):
+        return CRYSTAL
+    return "" if any(word in named.upper() for word in _NO_EXPERIMENT) else named
 
 
 def chains_of(atoms: Atoms, header: Header) -> list[Chain]:

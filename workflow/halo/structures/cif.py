@@ -9,12 +9,11 @@ import numpy as np
 
 from halo.structures.atoms import (
     CA,
-    CRYSTAL,
     MAX_ATOMS,
     SLOTS,
     Atoms,
     Header,
-    is_cell,
+    experiment,
     one_letter,
     whole_numbers,
 )
@@ -25,7 +24,6 @@ from halo.structures.bcif import read_blocks
 Column = Sequence[str] | np.ndarray
 Columns = Callable[[str, str], Column | None]
 _NULL = (".", "?", "")
-_NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in _exptl.method
 
 
 def read_cif(text: bytes) -> Iterator[tuple[Atoms, Header]]:
@@ -205,12 +203,9 @@ def _polymers(columns: Columns) -> list[str]:
 
 def _header(columns: Columns) -> Header:
     methods = [text for (text,) in _table(columns, "exptl", "method")]
-    method = ", ".join(filter(None, methods))
     edges = _table(columns, "cell", "length_a", "length_b", "length_c")
-    if not method and any(is_cell(list(map(gemmi.cif.as_number, row))) for row in edges):
-        method = CRYSTAL
-    if any(word in method.upper() for word in _NO_EXPERIMENT):
-        method = ""
+    cells = (list(map(gemmi.cif.as_number, row)) for row in edges)
+    method = experiment(", ".join(filter(None, methods)), cells)
     items = ("pdb_strand_id", "seq_id", "auth_seq_num")
     scheme = _table(columns, "pdbx_poly_seq_scheme", *items) if method else []
     observed = Counter(

@@ -7,20 +7,18 @@ import numpy as np
 
 from halo.structures.atoms import (
     CA,
-    CRYSTAL,
     FOUR_LETTERS,
     MAX_ATOMS,
     SLOTS,
     Atoms,
     Header,
-    is_cell,
+    experiment,
     one_letter,
     whole_numbers,
 )
 
 MAX_MODELS = 1000  # with atoms, that are read
 _PADDING = b"\n" + b" " * 80
-_NO_EXPERIMENT = ("THEORETICAL", "PREDICT", "MODEL", "COMPUT")  # in EXPDTA
 
 
 def read_pdb(text: bytes) -> Iterator[tuple[Atoms, Header]]:
@@ -275,18 +273,14 @@ def _header(lines: _Lines) -> Header:
     declared: dict[str, list[bytes]] = {}
     for chain, some in zip(chains, names, strict=True):
         declared.setdefault(chain, []).append(some)
-    method = " ".join(line[10:].strip() for line in lines.lines(_EXPDTA))
-    if not method and any(map(_has_cell, lines.lines(_CRYST1))):
-        method = CRYSTAL
-    if any(word in method.upper() for word in _NO_EXPERIMENT):
-        method = ""
+    named = " ".join(line[10:].strip() for line in lines.lines(_EXPDTA))
     return Header(
         declared={name: one_letter(b" ".join(rows).split()) for name, rows in declared.items()},
-        method=method,
+        method=experiment(named, map(_cell, lines.lines(_CRYST1))),
         ended=re.search(rb"^END *$", lines.text[-400:], re.MULTILINE) is not None,
     )
 
 
-def _has_cell(line: str) -> bool:
-    """Whether a record CRYST1 has the unit cell of a crystal."""
-    return is_cell([_number(line[start : start + 9].encode()) for start in (6, 15, 24)])
+def _cell(line: str) -> list[float]:
+    """The edges of the unit cell in a record CRYST1, in angstrom; NaN where there is no number."""
+    return [_number(line[start : start + 9].encode()) for start in (6, 15, 24)]
