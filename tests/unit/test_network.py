@@ -13,6 +13,7 @@ from torch_geometric.nn import GATv2Conv
 from torch_geometric.utils import scatter
 
 from halo.graphs.build import CONTACT, NEIGHBOUR, GraphSettings, build_graph
+from halo.network import convolution
 from halo.network.batch import Batch, Data
 from halo.network.classes import NETWORKS, prepared
 from halo.network.dropout import Dropout
@@ -418,6 +419,7 @@ def test_on_the_gpu_nothing_has_to_be_waited_for(kind, training, monkeypatch):
     # Fake tensors are on the CPU, where PyTorch has no GPU; they take the steps that a GPU takes.
     monkeypatch.setattr(GraphAttention, "_fused", GraphAttention._by_steps)
     monkeypatch.setattr(Dropout, "forward", nn.Dropout.forward)
+    monkeypatch.setattr(convolution, "_by_blocks", convolution._direct)
     batch = Batch.from_data_list([protein(20, 1), protein(30, 2)])
     batch = prepared(NETWORKS[kind](DIM, LABELS, SETTINGS), batch)
     count = batch.num_graphs  # known since the batch was made

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from halo.network.batch import Batch
+from halo.network.convolution import convolve
 from halo.network.dropout import Dropout
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
 from halo.network.graph_attention import segment
@@ -87,17 +88,23 @@ class LightAttention(nn.Module):
         shape = (batch.num_graphs, batch.width)
         embedding = self.standardize(batch.embedding)
         dense = embedding.new_zeros(rows, embedding.shape[1])
-        channels = dense.index_copy(0, batch.place, embedding).view(*shape, -1).transpose(1, 2)
+        dense = dense.index_copy(0, batch.place, embedding).view(*shape, -1)
         padding = torch.ones(rows, dtype=torch.bool, device=embedding.device)
-        padding = padding.index_fill(0, batch.place, False).view(shape)[:, None]
-        scores = self.attend(channels).masked_fill(padding, -torch.inf)
-        attention = torch.softmax(scores, dim=2)
-        values = self.dropout(self.value(channels))
-        mixed = (attention * values).sum(dim=2)
-        highest = values.masked_fill(padding, -torch.inf).amax(dim=2)
+        padding = padding.index_fill(0, batch.place, False).view(*shape, 1)
+        # one convolution, which transforms its input once
+        (scores_weight, scores_bias), (weight, bias) = (
+            conv.parameters() for conv in (self.attend, self.value)
+        )
+        scores, values = convolve(
+            dense, torch.cat([scores_weight, weight]), torch.cat([scores_bias, bias])
+        ).chunk(2, dim=2)
+        attention = torch.softmax(scores.masked_fill(padding, -torch.inf), dim=1)
+        values = self.dropout(values)
+        mixed = (attention * values).sum(dim=1)
+        highest = values.masked_fill(padding, -torch.inf).amax(dim=1)
         logits = self.head(torch.cat([mixed, highest], dim=1))
         weights, _ = _embedding_only(batch)
-        by_residue = attention.mean(dim=1).flatten().index_select(0, batch.place)
+        by_residue = attention.mean(dim=2).flatten().index_select(0, batch.place)
         return Output(logits, weights, by_residue[:, None])
 
     def prepare(self, batch: Batch) -> Batch:
