@@ -23,7 +23,9 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH PYTHONHOME
 
-PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes
+# Python compiles what it imports; pip would compile all, which takes half of the installation.
+PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
+  --no-compile
 SNAKEFILES := Snakefile rules workflow
 
 .PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-convolution bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation external-test learning-curves sorting-signals known-signals reproduce config-reference config-schema lock clean chromium compiler slurm
@@ -55,17 +57,17 @@ mutants: $(VENV)/.test  ## change operators in split, masks, decisions and metri
 	  $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(MODULES),--modules $(MODULES))
 
 test-browser: $(VENV)/.test chromium  ## test the pages in Chromium, which is installed as root
-	@pytest -m browser
+	@pytest -n $(CORES) --dist loadfile -m browser tests/workflow/test_*_browser.py
 
 test-cluster: $(VENV)/.slurm slurm  ## run the demo on a real Slurm, which is installed as root
 	@PATH="$$PATH:/usr/sbin:/sbin" unshare --mount --pid --fork --kill-child --mount-proc sh -c \
-	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster'
+	  'mkdir -p /etc/slurm && mount -t tmpfs none /etc/slurm && exec pytest -m cluster tests/cluster tests/workflow/test_docs_commands.py'
 
 test-gpu: $(VENV)/.test  ## compare what a GPU computes with the CPU, within tolerance
 	@pytest -m gpu tests/gpu
 
 test-envs: $(VENV)/.envs  ## run every rule in its conda environment, from local channels
-	@OMP_NUM_THREADS=1 pytest -m envs
+	@OMP_NUM_THREADS=1 pytest -m envs tests/envs
 
 test-notebooks: $(VENV)/.test  ## run the notebooks
 	@OMP_NUM_THREADS=1 pytest tests/workflow/test_notebooks.py
