@@ -136,6 +136,20 @@ def test_identical_sequences_are_the_best_hits_of_a_split(tmp_path):
     assert found.tolist() == [1, 0, 2]
 
 
+def test_the_split_says_which_hits_are_similar():
+    """Not the columns identity and coverage, which `split.identity_of` does not change."""
+    pairs = pd.DataFrame({"a": [0, 0], "b": [1, 2], "evalue": 1e-9, "identical": [29, 31]})
+    pairs = pairs.assign(columns=100, covered_a=1.0, covered_b=1.0, score=100)
+    pairs["similar"] = [True, False]
+    ids = np.array(["x", "y", "z", "copy"], dtype=object)
+    table = hit_table(ids, np.array([0, 1, 2, 1]), pairs, np.array([90, 90, 90]))
+    similar = table.set_index(["query", "target"])["similar"]
+    assert set(similar.index[similar == 1]) == {
+        *(("x", "y"), ("x", "copy"), ("y", "x"), ("copy", "x"), ("y", "copy"), ("copy", "y"))
+    }
+    assert set(similar.index[similar == 0]) == {("x", "z"), ("z", "x")}
+
+
 def test_hits_are_read_with_ids_as_text(tmp_path):
     file = tmp_path / "hits.csv.gz"
     hits(("007", "NA", 50.0)).to_csv(file, index=False)

@@ -15,7 +15,7 @@ from made_proteins import protein_table
 
 KFOLD = SplitSettings(val_fraction=0.2, cal_fraction=0.1)
 FRACTIONS = SplitSettings(mode="fractions", fractions=Fractions(0.35, 0.1, 0.05, 0.5))
-COLUMNS = ["query", "target", "identity", "shorter_coverage"]
+COLUMNS = ["query", "target"]
 
 
 def make(seed, count=80, pairs=60):
@@ -28,9 +28,8 @@ def make(seed, count=80, pairs=60):
     labels = (rng.random((count, 3)) < 0.3).astype(np.uint8)
     proteins = Proteins(table, ("a", "b", "c"), labels, "multilabel")
     ids = table["id"].to_numpy()
-    hits = pd.DataFrame(rng.choice(ids, (pairs, 2)), columns=COLUMNS[:2])
-    hits["identity"] = rng.choice([0.299, 0.3, 0.9], pairs)
-    hits["shorter_coverage"] = rng.choice([0.799, 0.8, 1.0], pairs)
+    hits = pd.DataFrame(rng.choice(ids, (pairs, 2)), columns=COLUMNS)
+    hits["similar"] = rng.choice([0, 1], pairs)
     group = np.where(rng.random(count) < 0.1, "g", ids)
     assignments = pd.DataFrame({"id": ids, "group": group}).set_index("id")
     return proteins, assignments, hits
@@ -46,7 +45,7 @@ def together(proteins, assignments, hits):
             if any(each[a] == each[b] != "" for each in keys):
                 yield a, b
     for hit in hits.itertuples():
-        if hit.identity >= 0.3 and hit.shorter_coverage >= 0.8:
+        if hit.similar:
             yield ids.index(hit.query), ids.index(hit.target)
 
 
@@ -80,7 +79,7 @@ def test_the_order_of_the_proteins_does_not_matter():
 def test_hits_and_groups_of_a_table_that_has_less():
     """A protein that is in no group, and a hit of one that is not in the table."""
     proteins, assignments, hits = make(4)
-    hits.loc[len(hits)] = ["gone", proteins.ids[0], 1.0, 1.0]
+    hits.loc[len(hits)] = ["gone", proteins.ids[0], 1]
     made = all_proteins(proteins, assignments.iloc[1:], hits, KFOLD)
     assert len(made) == len(proteins)
 

@@ -41,7 +41,8 @@ def hit_table(
 ) -> pd.DataFrame:
     """The content of ``hits.csv.gz``: one row for each pair of ids with a hit, in both directions.
 
-    Ids with the same sequence are hits with identity and coverage 1; their E-value and bits are
+    `similar` is 1 by the rule of the split, whose identity and coverage may be relative to other
+    lengths. Ids with the same sequence are hits with identity and coverage 1; their E-value and bits are
     missing because they are not aligned.
 
     Parameters
@@ -58,6 +59,7 @@ def hit_table(
             "target": hits["b"],
             "identity": same.round(3),
             "shorter_coverage": coverage(covered, both_lengths, "shorter").round(3),
+            "similar": hits["similar"].astype(int),
             "evalue": hits["evalue"],
             "bits": ((LAMBDA * hits["score"] - np.log(K)) / np.log(2)).round(1),
         }
@@ -65,7 +67,7 @@ def hit_table(
     both = pd.concat([one_way, one_way.rename(columns={"query": "target", "target": "query"})])
     several = np.flatnonzero(np.bincount(sequence_of) > 1)
     same = pd.DataFrame({"query": several, "target": several}).assign(
-        identity=1.0, shorter_coverage=1.0
+        identity=1.0, shorter_coverage=1.0, similar=1
     )
     records = pd.DataFrame({"id": ids, "sequence": sequence_of})
     joined = pd.concat([both, same] if len(same) else [both])
