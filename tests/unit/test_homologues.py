@@ -279,11 +279,22 @@ def test_the_gain_is_measured_where_there_is_a_homologue(run):
     assert content["conformal"]["observed"] > 0.8
 
 
+def test_a_label_counts_where_it_is_known_of_both(run):
+    """An unknown label of a homologue is no statement that its protein has not the label."""
+    made, hits = run
+    proteins = alike(made, 1.0)
+    known = np.random.default_rng(2).random(proteins.labels.shape) < 0.7
+    proteins = replace(proteins, labels=proteins.labels * known, known=known)
+    bins = gains(made, hits, proteins)["halo"]["bins"]
+    assert bins["all"]["homologue"]["macro_f1"]["value"] == 1
+    assert bins["all"]["homologue"]["exact_match"]["value"] == 1
+
+
 def test_without_labels_there_is_no_coverage(run):
     proteins = run[0].proteins
     proteins = replace(proteins, labels=np.zeros_like(proteins.labels))
     sets = np.ones((2, proteins.labels.shape[1]), dtype=bool)
-    part = _Tested(np.arange(2), np.ones(2), {}, sets)
+    part = _Tested(np.arange(2), np.ones(2), sets, {}, sets)
     assert _coverage({1: [part]}, proteins, 0.1)["observed"] is None
 
 

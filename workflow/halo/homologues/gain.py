@@ -37,10 +37,14 @@ ALL = "all"  # the bin of all proteins with a homologue
 
 @dataclass(frozen=True)
 class _Tested:
-    """Test proteins with a homologue, of one model: rows of the protein table, and decisions."""
+    """Test proteins with a homologue, of one model: rows of the protein table, and decisions.
+
+    `known` is bool [n, n_labels]: the label of the homologue is known.
+    """
 
     rows: np.ndarray
     identity: np.ndarray
+    known: np.ndarray
     decisions: dict[str, np.ndarray]
     sets: np.ndarray | None
 
@@ -160,7 +164,8 @@ def _tested(
         "homologue": evidence.labels,
     }
     sets = None if rule is None else label_sets(joint, rule.cut)
-    return _Tested(model.rows[test][homologues.found], evidence.identity, decisions, sets)
+    rows = model.rows[test][homologues.found]
+    return _Tested(rows, evidence.identity, evidence.known, decisions, sets)
 
 
 def _compared(
@@ -170,11 +175,16 @@ def _compared(
     least: float,
     settings: EvaluationSettings,
 ) -> dict[str, Any]:
-    """Metrics by bin of identity; methods are compared in the same resamples."""
+    """Metrics by bin of identity; methods are compared in the same resamples.
+
+    A label counts where it is known of the protein and of its homologue, which has no decision
+    elsewhere.
+    """
     first = next(iter(tested.values()))
     rows = np.concatenate([part.rows for part in first])
     identity = np.concatenate([part.identity for part in first])
-    truth, known = proteins.labels[rows].astype(bool), proteins.known[rows]
+    truth = proteins.labels[rows].astype(bool)
+    known = proteins.known[rows] & np.concatenate([part.known for part in first])
     groups = assignments["group"].reindex(proteins.ids).to_numpy(dtype=object)[rows]
     bins = {ALL: np.ones(len(rows), dtype=bool)}
     bins |= binned(identity, (least, *(edge for edge in EDGES if edge > least)))
