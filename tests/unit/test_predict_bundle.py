@@ -23,7 +23,7 @@ from halo.predict import ensemble
 from halo.predict.build_bundle import copy_language_model
 from halo.predict.bundle import read_bundle
 from halo.predict.ensemble import Ensemble, Model
-from halo.predict.model_card import _conformal, _labels
+from halo.predict.model_card import _conformal, _labels, _use
 from halo.predict.output import Chunk, write_chunk, write_sections
 from halo.predict.page import render, templates
 from halo.predict.performance import leaks, of_test, read_performance
@@ -147,6 +147,27 @@ def render_page(performance) -> str:
     header = {"labels": ["a"], "thresholds": {}, "task": "multilabel", "set_misses": None}
     header |= {"simulated": False, "bundle": bundle, "region_kinds": []}
     return render(header, Counter(proteins=1), [], "network", performance)
+
+
+def test_a_label_with_a_vertical_bar_stays_in_its_cell(small):
+    metrics = read_json(small.folder / "metrics.json")
+    method = metrics["methods"]["cascade"]
+    label = metrics["labels"][0]
+    for table in (metrics["support"], method["labels"]):
+        table["outer|inner"] = table[label]
+    lines = _labels(method, metrics | {"labels": ["outer|inner"]}).splitlines()
+    assert lines[-1].startswith(r"| outer\|inner | ")
+
+
+def test_the_card_says_whether_the_probabilities_are_calibrated(small, made):
+    metrics = read_json(small.folder / "metrics.json")
+    description = read_json(made / "bundle.json")
+    assert "Probabilities are calibrated" in _use(description, metrics)
+    for member in (member for model in description["models"] for member in model["members"]):
+        member |= {"temperature": 1.0, "shifts": dict.fromkeys(member["shifts"], 0.0)}
+    text = _use(description, metrics)
+    assert "Probabilities are not calibrated" in text
+    assert "Probabilities are calibrated" not in text
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import read_json, read_text_table
+from halo.markdown import cell
 
 METRICS = {
     "macro_f1": "macro-F1",
@@ -135,7 +136,7 @@ def _section(name: str, run: Measured, rows: pd.DataFrame) -> str:
     for (method, source), rows_of in elsewhere.groupby(["method", "source"], sort=False):
         values = rows_of.set_index("metric")["value"]
         shown = [f"{values[m]:.3f}" if m in values else "" for m in METRICS]
-        lines.append(f"| *{method}*, published ({source}) | {' | '.join(shown)} | |")
+        lines.append(f"| *{cell(method)}*, published ({cell(source)}) | {' | '.join(shown)} | |")
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from halo.fold_parts import ALL
+from halo.markdown import cell
 from halo.predict.performance import Estimate, how_apart
 
 METRICS = ("f1", "precision", "recall", "mcc", "auroc")
@@ -22,6 +23,15 @@ BESIDE = {  # metrics of other methods of the run
     "micro_f1": "micro-F1",
     "macro_average_precision": "average precision",
 }
+
+CALIBRATED = """\
+- Probabilities are calibrated on the data set where the models decide alone. Where the labels of a
+  similar training protein are part of the decision, this was not measured: most models were trained
+  on that protein, and are likely to be too certain. Probabilities are biased if labels are rarer or
+  more frequent in other proteins, and the coverage of conformal sets then differs as well."""
+UNCALIBRATED = """\
+- Probabilities are not calibrated: the split of this run had no calibration proteins. A threshold
+  decides as it was learned, but a probability of 0.8 need not be right in 80 % of the cases."""
 
 
 def model_card(
@@ -137,7 +147,7 @@ def _labels(method: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     for label in metrics["labels"]:
         values = [_text(method["labels"][label].get(name)) for name in METRICS]
         values += [_text(one["labels"][label].get("f1")) for one in homology]
-        lines.append(f"| {label} | {metrics['support'][label]:,} | {' | '.join(values)} |")
+        lines.append(f"| {cell(label)} | {metrics['support'][label]:,} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 
@@ -240,6 +250,8 @@ def _data(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 def _use(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     longest = description["structures"]["max_length"]
+    members = (member for model in description["models"] for member in model["members"])
+    calibrated = any(one["temperature"] != 1 or any(one["shifts"].values()) for one in members)
     apart = metrics.get("similar_apart") == 0
     tested = (
         " The\n  metrics above are for proteins without a similar training protein."
@@ -255,10 +267,7 @@ absent.
 
 - Proteins that align with no training protein (`far`) are out of distribution. The models alone
   decide where no training protein is similar (`similar` is false).{tested}
-- Probabilities are calibrated on the data set where the models decide alone. Where the labels of a
-  similar training protein are part of the decision, this was not measured: most models were trained
-  on that protein, and are likely to be too certain. Probabilities are biased if labels are rarer or
-  more frequent in other proteins, and the coverage of conformal sets then differs as well.
+{CALIBRATED if calibrated else UNCALIBRATED}
 - AlphaFold models are used up to {longest:,} residues; without one, the prediction uses the
   sequence only.
 - The given sequence is predicted: give the isoform or processed chain of interest. With a similar

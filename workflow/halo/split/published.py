@@ -9,6 +9,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import write_text
+from halo.markdown import cell
 from halo.split.audit import Auditor
 from halo.split.author_partitions import PART_OF
 from halo.split.settings import SplitSettings
@@ -121,14 +122,14 @@ def write_markdown(
     `halo.split.audit.Auditor.miss_rate`.
     """
     lines = [
-        f"| {title}: partition | tested | with a similar one in training | similar pairs apart | "
-        "identical apart | isoform families apart | highest identity |",
+        f"| {cell(title)}: partition | tested | with a similar one in training | similar pairs "
+        "apart | identical apart | isoform families apart | highest identity |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():
         share = f" ({row.share:.1%})" if row.tested else ""
         lines.append(
-            f"| {row.partition} | {row.tested:,} | {row.leaking:,}{share} | "
+            f"| {cell(row.partition)} | {row.tested:,} | {row.leaking:,}{share} | "
             f"{row.pairs:,} | {row.identical:,} | {row.isoforms:,} | {row.max_identity:.2f} |"
         )
     if sample is not None:

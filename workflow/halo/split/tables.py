@@ -42,8 +42,8 @@ def hit_table(
     """The content of ``hits.csv.gz``: one row for each pair of ids with a hit, in both directions.
 
     `similar` is 1 by the rule of the split, whose identity and coverage may be relative to other
-    lengths. Ids with the same sequence are hits with identity and coverage 1; their E-value and bits are
-    missing because they are not aligned.
+    lengths. Ids with the same sequence are hits with identity and coverage 1; their E-value and
+    bits are missing because they are not aligned.
 
     Parameters
     ----------
