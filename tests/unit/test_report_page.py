@@ -17,9 +17,9 @@ from halo.evaluation.stage import EvaluationSettings, evaluate
 from halo.files import read_json, write_json
 from halo.model_key import ModelKey
 from halo.report import formatting
-from halo.report.figures import _group_figures
+from halo.report.figures import _group_figures, _result_figures
 from halo.report.inputs import RunResults
-from halo.report.page import render
+from halo.report.page import fold_table, render
 from halo.report.plots_data import label_shares, structure_coverage
 from halo.report.plots_results import _heat_map, confusion
 from halo.report.style import new_figure, save, style
@@ -258,6 +258,47 @@ def test_a_group_without_a_label_in_the_test(results, tmp_path):
         f"calibration_{group.name}",
     ]
     assert "an observed one of –" in Page(without_figures(few)).text
+
+
+def test_without_a_calibration_part_no_threshold_was_chosen(results, page):
+    assert "The threshold was chosen by" in page.text
+    assert "on the calibration part, which neither" in page.text
+    metrics = deepcopy(results.metrics)
+    for sweep in metrics["threshold_sweep"].values():
+        sweep["chosen"] = None
+    for compared in metrics["thresholds"].values():
+        del compared["overall"]["tuned"]
+    text = Page(without_figures(results, metrics=metrics)).text
+    assert "no threshold could be chosen" in text
+    assert "on the calibration part, which neither" not in text
+    with style():
+        captions = [each.caption for each in _result_figures(metrics, results.predictions)]
+    assert not [caption for caption in captions if "best macro-F1" in caption]
+
+
+def test_few_homology_groups_of_a_group_of_labels_are_named(results):
+    main = {key: value for key, value in results.metrics.items() if key != "label_groups"}
+    assert main["groups"] >= 30
+    metrics = main | {"label_groups": {"enough": main, "few": main | {"groups": 29}}}
+    text = Page(without_figures(results, metrics=metrics)).text
+    assert "The test (few) is small: 29 homology groups." in text
+    assert text.count("is small: ") == 1
+
+
+def test_a_label_with_the_name_of_the_last_row(results):
+    names = ("proteins", *results.proteins.label_names[1:])
+    table = fold_table(replace(results, proteins=replace(results.proteins, label_names=names)))
+    usual = fold_table(results)
+    assert list(table.index) == [*names, "proteins"]
+    assert table.to_numpy().tolist() == usual.to_numpy().tolist()
+
+
+def test_a_label_without_proteins_has_no_share_of_structures(results):
+    labels = results.proteins.labels.copy()
+    labels[:, 0] = 0
+    figure = structure_coverage(replace(results.proteins, labels=labels), results.structures)
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert sorted(shown) == sorted(results.proteins.label_names[1:])
 
 
 def test_figures_show_names_as_they_are(results, tmp_path):

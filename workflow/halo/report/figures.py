@@ -135,11 +135,12 @@ def _result_figures(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> It
         yield from _label_figures(metrics, predictions)
     sweep = metrics["threshold_sweep"].get(main)
     if sweep is not None:
+        line = "The dashed line is the threshold with the best macro-F1 on the calibration part."
         yield Drawn(
             "threshold_sweep",
             "One threshold for all labels",
-            f"Metrics of {main} on the test proteins if all labels have the same threshold. The "
-            "dashed line is the threshold with the best macro-F1 on the calibration part.",
+            f"Metrics of {main} on the test proteins if all labels have the same threshold."
+            + (f" {line}" if sweep["chosen"] else ""),
             plots_results.threshold_sweep(sweep),
         )
     if metrics["methods"][main].get("modality_weights"):

@@ -144,12 +144,10 @@ def fold_table(run: RunResults) -> pd.DataFrame:
     folds = folds.replace("", "never tested").to_numpy(dtype=object)
     names = sorted(set(folds))
     labels = run.proteins.labels.astype(int)
-    rows = {
-        name: [int(labels[folds == fold, index].sum()) for fold in names]
-        for index, name in enumerate(run.proteins.label_names)
-    }
-    rows["proteins"] = [int(np.sum(folds == fold)) for fold in names]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=names)
+    counted = [*labels.T, np.ones(len(labels), dtype=int)]
+    rows = [[int(each[folds == fold].sum()) for fold in names] for each in counted]
+    # A label can have the name of the last row, too.
+    table = pd.DataFrame(rows, [*run.proteins.label_names, "proteins"], names)
     table = table.assign(all=table.sum(axis=1))
     unknown = ~run.proteins.known
     if not unknown.any():

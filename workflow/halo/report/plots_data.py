@@ -58,11 +58,11 @@ def identity_histogram(identity: pd.DataFrame, threshold: float | None) -> Figur
 
 
 def structure_coverage(proteins: Proteins, manifest: pd.DataFrame) -> Figure:
-    """Share of each label's proteins that have a structure."""
+    """Share of each label's proteins that have a structure; a label without proteins has none."""
     has = (manifest.set_index("id")["status"].reindex(proteins.ids) == "ok").to_numpy()
-    columns = frequent_labels(proteins)
-    members = [proteins.labels[:, column].astype(bool) for column in columns]
-    shares = [100 * has[rows].mean() if rows.any() else 0.0 for rows in members]
+    labels = proteins.labels.astype(bool)
+    columns = [column for column in frequent_labels(proteins) if labels[:, column].any()]
+    shares = [100 * has[labels[:, column]].mean() for column in columns]
     figure = new_figure(0.9 + 0.3 * len(columns))
     axes = figure.subplots()
     axes.barh(range(len(columns)), shares, height=0.65, color=COLOURS[0])
