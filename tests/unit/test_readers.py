@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import openpyxl
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +96,18 @@ def test_workbooks(tmp_path):
     book.save(tmp_path / "in.xlsx")
     with pytest.raises(HaloError, match=r"row 6 has 4 cells, the header has 3"):
         read_table(tmp_path / "in.xlsx")
+
+
+@pytest.mark.parametrize(("length", "kept"), [(32_766, True), (32_767, False), (34_350, False)])
+def test_a_sequence_that_a_workbook_cut_is_refused(tmp_path, length, kept):
+    """Human titin has 34,350 residues; a cell keeps 32,767 of them."""
+    table = pd.DataFrame({"id": ["titin"], "sequence": ["M" * length]})
+    table.to_excel(tmp_path / "in.xlsx", index=False)
+    if kept:
+        assert read_table(tmp_path / "in.xlsx")["sequence"].str.len().tolist() == [length]
+    else:
+        with pytest.raises(HaloError, match=r"row 2 has a cell of 32,767 characters.*as CSV"):
+            read_table(tmp_path / "in.xlsx")
 
 
 def changed_sheet(path: Path, old: str, new: str) -> Path:

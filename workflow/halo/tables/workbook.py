@@ -12,6 +12,7 @@ from halo.text import ZIP_MAGIC, zip_members
 log = logging.getLogger(__name__)
 
 MOST_ROWS = 1_048_576  # the limit of Excel
+LONGEST_CELL = 32_767  # characters; Excel and openpyxl cut longer texts without a word
 
 Rows = list[tuple[int, list[str]]]  # row number from 1, and the texts of its cells
 
@@ -45,7 +46,8 @@ def workbook_rows(path: Path) -> Rows:
     Raises
     ------
     HaloError
-        if the workbook is damaged, a row is too long, or a formula has no stored value
+        if the workbook is damaged, a row is too long, a formula has no stored value, or a
+        cell is as long as a cell can be
     """
     import openpyxl  # slow to import, and rarely needed
 
@@ -136,4 +138,10 @@ def _text(path: Path, row: int, cell: Any) -> str:
             cell.isoformat(),
         )
         return cell.isoformat()
-    return str(cell)
+    text = str(cell)
+    if len(text) >= LONGEST_CELL:
+        raise HaloError(
+            f"{path}: row {row} has a cell of {len(text):,} characters, the most that a workbook "
+            "holds: longer texts were cut when it was saved; save the table as CSV"
+        )
+    return text
