@@ -28,7 +28,7 @@ PIP_INSTALL := python -m pip install -qq --disable-pip-version-check --no-deps -
   --no-compile
 SNAKEFILES := Snakefile rules workflow
 
-.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-convolution bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation external-test learning-curves sorting-signals known-signals reproduce config-reference config-schema lock clean chromium compiler slurm
+.PHONY: help demo docs pictures test test-fast coverage mutants test-browser test-cluster test-envs test-gpu test-notebooks test-engines wheel check-wheel check-container check-platforms audit pins lint format bench-split bench-structures bench-embed bench-host bench-graph bench-train bench-light-attention bench-gpu bench-variants bench-dag bench-incremental prove-split check-split read-published fuzz pretrain compare-finetuning ablation external-test learning-curves sorting-signals known-signals reproduce config-reference config-schema lock clean chromium compiler slurm
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 16
@@ -146,8 +146,8 @@ bench-graph: $(VENV)/.test  ## compare graph building with the published algorit
 bench-train: $(VENV)/.test  ## compare training with graphs that are rebuilt each time
 	@PYTHONPATH=workflow python tests/benchmarks/bench_train.py
 
-bench-convolution: $(VENV)/.test  ## compare light attention's convolutions on a CPU with PyTorch's
-	@PYTHONPATH=workflow python tests/benchmarks/bench_convolution.py
+bench-light-attention: $(VENV)/.test  ## compare light attention on a CPU with its padded form
+	@PYTHONPATH=workflow python tests/benchmarks/bench_light_attention.py
 
 bench-variants: $(VENV)/.test  ## compare mutants of signals with others, in the results of the demo and, with BUNDLE=folder, in real proteins
 	@OMP_NUM_THREADS=1 PYTHONPATH=workflow python tests/benchmarks/variants.py results/demo

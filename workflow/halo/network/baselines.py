@@ -12,7 +12,7 @@ from halo.network.batch import Batch
 from halo.network.convolution import convolve
 from halo.network.dropout import Dropout
 from halo.network.features import BIOCHEMISTRY_DIM, MODALITIES
-from halo.network.graph_attention import segment
+from halo.network.graph_attention import segment, segment_softmax
 from halo.network.model import NetworkSettings, Output
 from halo.network.standardize import StandardizeEmbedding
 
@@ -82,42 +82,32 @@ class LightAttention(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """See `HaloNetwork.forward`; the attention is the mean over the channels."""
-        if "place" not in batch:
-            batch = self.prepare(batch)
-        rows = batch.num_graphs * batch.width
-        shape = (batch.num_graphs, batch.width)
         embedding = self.standardize(batch.embedding)
-        dense = embedding.new_zeros(rows, embedding.shape[1])
-        dense = dense.index_copy(0, batch.place, embedding).view(*shape, -1)
-        padding = torch.ones(rows, dtype=torch.bool, device=embedding.device)
-        padding = padding.index_fill(0, batch.place, False).view(*shape, 1)
-        # one convolution, which transforms its input once
+        # One long sequence, in which the kernel reaches over the zeros between two proteins.
+        gap = self.KERNEL // 2
+        place = torch.arange(len(embedding), device=embedding.device) + gap * batch.batch
+        joined = embedding.new_zeros(len(embedding) + gap * batch.num_graphs, embedding.shape[1])
+        joined = joined.index_copy(0, place, embedding)
+        # One convolution, which transforms its input once.
         (scores_weight, scores_bias), (weight, bias) = (
             conv.parameters() for conv in (self.attend, self.value)
         )
-        scores, values = convolve(
-            dense, torch.cat([scores_weight, weight]), torch.cat([scores_bias, bias])
-        ).chunk(2, dim=2)
-        attention = torch.softmax(scores.masked_fill(padding, -torch.inf), dim=1)
+        both = convolve(
+            joined[None], torch.cat([scores_weight, weight]), torch.cat([scores_bias, bias])
+        )
+        scores, values = both[0].index_select(0, place).chunk(2, dim=1)
+        protein, count = batch.batch, batch.num_graphs
+        attention = segment_softmax(scores, protein, count)
         values = self.dropout(values)
-        mixed = (attention * values).sum(dim=1)
-        highest = values.masked_fill(padding, -torch.inf).amax(dim=1)
+        mixed = segment(attention * values, protein, count, "sum")
+        highest = segment(values, protein, count, "max")
         logits = self.head(torch.cat([mixed, highest], dim=1))
         weights, _ = _embedding_only(batch)
-        by_residue = attention.mean(dim=2).flatten().index_select(0, batch.place)
-        return Output(logits, weights, by_residue[:, None])
+        return Output(logits, weights, attention.mean(dim=1, keepdim=True))
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch with `width`, the length of its longest protein, and positions of residues.
-
-        ``place`` int64 [N] is the row of each residue in a padded layout with `width` rows per
-        protein. Call this before the batch is moved to a GPU, where reading the lengths would
-        make the CPU wait. Tensors that are not used are removed and need not be moved.
-        """
+        """The batch without tensors that are not used and need not be moved to a GPU."""
         made = copy(batch)
-        made.width = int(batch.ptr.diff().max())
-        within = torch.arange(batch.num_nodes, device=batch.ptr.device) - batch.ptr[batch.batch]
-        made.place = batch.batch * made.width + within
         for name in ("edge_index", "edge_attr", "edge_contact", "coordinates"):
             del made[name]
         return made
