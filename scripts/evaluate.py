@@ -12,7 +12,6 @@ from halo.evaluation.strata import make_strata
 from halo.files import read_text_table, write_json, write_table
 from halo.fold_parts import read_assignments
 from halo.homologues.gain import add_gains
-from halo.homologues.pairs import Similarity
 from halo.proteins.table import read_proteins
 from halo.regions.table import read_regions
 
@@ -36,7 +35,7 @@ def job(arguments: argparse.Namespace) -> None:
             proteins,
             assignments,
             read_hits(arguments.hits),
-            Similarity(**arguments.settings["similarity"]),
+            arguments.settings["least_identity"],
             arguments.settings["risk"],
             settings,
         )

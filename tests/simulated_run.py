@@ -180,8 +180,8 @@ def make_hits(
         target = rng.choice(others) if others and rng.random() < 0.5 else rng.integers(len(keys))
         if target != row:
             identity = rng.uniform(0.2, 0.3)
-            rows.append((row, target, identity, rng.uniform(0.3, 1), 1e-5, rng.uniform(40, 200)))
-    columns = ["query", "target", "identity", "shorter_coverage", "evalue", "bits"]
+            rows.append((row, target, identity, rng.uniform(0.3, 1), 0, 1e-5, rng.uniform(40, 200)))
+    columns = ["query", "target", "identity", "shorter_coverage", "similar", "evalue", "bits"]
     table = pd.DataFrame(rows, columns=columns).sort_values("bits", ascending=False)
     for column in ("query", "target"):
         table[column] = proteins.ids[table[column].astype(int)]

@@ -124,8 +124,8 @@ def test_a_fold_without_training_proteins_is_an_error(setting, tmp_path):
 
 def test_identical_sequences_are_the_best_hits_of_a_split(tmp_path):
     """They have no bits in the file, which is the split's own."""
-    pairs = pd.DataFrame({"a": [0], "b": [1], "evalue": [1e-9], "bits": [90.0], "identical": [9]})
-    pairs = pairs.assign(columns=10, covered_a=10, covered_b=10, similar=True, score=100)
+    pairs = pd.DataFrame({"a": [0], "b": [1], "evalue": [1e-9], "bits": [90.0], "identity": [0.9]})
+    pairs = pairs.assign(covered_a=10, covered_b=10, similar=True, score=100)
     ids = np.array(["x", "y", "NA", "z"], dtype=object)
     table = hit_table(ids, np.array([0, 1, 0, 1]), pairs, np.array([10, 10]))
     write_gzipped_table(tmp_path / "hits.csv.gz", table)
@@ -137,13 +137,15 @@ def test_identical_sequences_are_the_best_hits_of_a_split(tmp_path):
 
 
 def test_the_split_says_which_hits_are_similar():
-    """Not the columns identity and coverage, which `split.identity_of` does not change."""
-    pairs = pd.DataFrame({"a": [0, 0], "b": [1, 2], "evalue": 1e-9, "identical": [29, 31]})
-    pairs = pairs.assign(columns=100, covered_a=1.0, covered_b=1.0, score=100)
+    """By its whole rule, `split.coverage_of` included."""
+    pairs = pd.DataFrame({"a": [0, 0], "b": [1, 2], "evalue": 1e-9, "identity": [0.31, 0.35]})
+    pairs = pairs.assign(covered_a=1.0, covered_b=[1.0, 0.5], score=100)
     pairs["similar"] = [True, False]
     ids = np.array(["x", "y", "z", "copy"], dtype=object)
     table = hit_table(ids, np.array([0, 1, 2, 1]), pairs, np.array([90, 90, 90]))
-    similar = table.set_index(["query", "target"])["similar"]
+    pairs = table.set_index(["query", "target"])
+    assert pairs.loc[("x", "z")][["identity", "shorter_coverage"]].tolist() == [0.35, 1.0]
+    similar = pairs["similar"]
     assert set(similar.index[similar == 1]) == {
         *(("x", "y"), ("x", "copy"), ("y", "x"), ("copy", "x"), ("y", "copy"), ("copy", "y"))
     }

@@ -14,7 +14,7 @@ from halo.evaluation.models import by_method, read_model
 from halo.evaluation.settings import EvaluationSettings
 from halo.homologues import rule as rule_module
 from halo.homologues.gain import _coverage, _Tested, measure_gains
-from halo.homologues.pairs import Similarity, find_homologues, fit_to_models, similar_hits
+from halo.homologues.pairs import find_homologues, fit_to_models, similar_hits
 from halo.homologues.rule import Evidence, HomologueRule, fit_rule
 from halo.proteins.table import Proteins
 from simulated_run import make_run
@@ -22,7 +22,6 @@ from simulated_run import make_run
 RULE = HomologueRule(
     *(0.8, 1.5, 2.0, 0.5, 1.0), least=0.3, threshold=0.6, cut=0.2, proteins=90, groups=40
 )
-SIMILARITY = Similarity(0.3, 0.8)
 UNIT = st.floats(0.001, 0.999)
 
 
@@ -198,21 +197,21 @@ def test_homologues_without_information_are_hardly_used():
 
 PAIRS = pd.DataFrame(
     [
-        ("q", "a", 0.5, 0.9, 1e-9, 50.0),
-        ("q", "b", 0.4, 0.9, 1e-9, 90.0),
-        ("q", "c", 0.9, 0.5, 1e-9, 500.0),  # covers too little
-        ("q", "d", 0.2, 0.9, 1e-9, 600.0),  # identity is too low
-        ("r", "a", 0.35, 0.9, 1e-9, 70.0),
-        ("r", "s", 1.0, 1.0, np.nan, np.nan),  # identical sequences are not aligned
+        ("q", "a", 0.5, 0.9, 1, 1e-9, 50.0),
+        ("q", "b", 0.4, 0.9, 1, 1e-9, 90.0),
+        ("q", "c", 0.9, 0.5, 0, 1e-9, 500.0),  # covers too little
+        ("q", "d", 0.2, 0.9, 0, 1e-9, 600.0),  # identity is too low
+        ("r", "a", 0.35, 0.9, 1, 1e-9, 70.0),
+        ("r", "s", 1.0, 1.0, 1, np.nan, np.nan),  # identical sequences are not aligned
     ],
-    columns=["query", "target", "identity", "shorter_coverage", "evalue", "bits"],
+    columns=["query", "target", "identity", "shorter_coverage", "similar", "evalue", "bits"],
 )
 
 
 def test_the_homologue_is_the_best_alignment_of_similar_proteins():
     ids = list("qabcdrs")
     proteins = Proteins(pd.DataFrame({"id": ids}), ("A",), np.zeros((7, 1), np.uint8), "multilabel")
-    similar = similar_hits(PAIRS, SIMILARITY)
+    similar = similar_hits(PAIRS)
     queries = np.array([0, 5, 1, 3])
     found = find_homologues(similar, proteins, queries, np.arange(7))
     assert [ids[row] if row >= 0 else None for row in found.rows] == ["b", "s", "r", None]
@@ -229,7 +228,7 @@ def run(tmp_path_factory):
     rows = []
     for _, ids in run.assignments.groupby("group")["id"]:
         rows += [
-            (one, other, rng.uniform(0.3, 1), 0.95, 1e-9, rng.uniform(50, 500))
+            (one, other, rng.uniform(0.3, 1), 0.95, 1, 1e-9, rng.uniform(50, 500))
             for one, other in pairwise(ids)
         ]
     return run, pd.DataFrame(rows, columns=PAIRS.columns)
@@ -244,7 +243,7 @@ def models_of(run, proteins=None):
 def gains(run, hits, proteins=None, models=None):
     return measure_gains(
         models or models_of(run, proteins), proteins or run.proteins,
-        run.assignments.set_index("id"), hits, SIMILARITY, 0.1, EvaluationSettings(resamples=100),
+        run.assignments.set_index("id"), hits, 0.3, 0.1, EvaluationSettings(resamples=100),
     )  # fmt: skip
 
 
@@ -307,7 +306,7 @@ def test_labels_of_the_test_have_no_influence_on_the_rules(run):
     made, hits = run
     usual = fit_to_models(
         models_of(made)["halo"][1][:1], made.proteins, made.assignments.set_index("id"),
-        similar_hits(hits, SIMILARITY), 0.3, 0.1,
+        similar_hits(hits), 0.3, 0.1,
     )  # fmt: skip
     for part, same in (("test", True), ("val", False)):
         labels = made.proteins.labels.copy()
@@ -318,7 +317,7 @@ def test_labels_of_the_test_have_no_influence_on_the_rules(run):
         )
         other = fit_to_models(
             models_of(made)["halo"][1][:1], changed, made.assignments.set_index("id"),
-            similar_hits(hits, SIMILARITY), 0.3, 0.1,
+            similar_hits(hits), 0.3, 0.1,
         )  # fmt: skip
         assert (other == usual) is same
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from halo.errors import HaloError
 from halo.evaluation.models import read_model
 from halo.homologues import rule as rule_module
-from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
+from halo.homologues.pairs import fit_to_models, similar_hits
 from halo.homologues.rule import Evidence, HomologueRule
 from halo.predict.bundle import read_bundle
 from halo.predict.description import parse_description
@@ -38,10 +38,10 @@ def hits(small) -> pd.DataFrame:
     ids = list(small.assignments.index)
     rng = np.random.default_rng(0)
     rows = [
-        (one, other, rng.uniform(0.3, 1), 0.9, 1e-9, rng.uniform(50, 300))
+        (one, other, rng.uniform(0.3, 1), 0.9, 1, 1e-9, rng.uniform(50, 300))
         for one, other in zip(ids, ids[1:] + ids[:1], strict=True)
     ]
-    columns = ["query", "target", "identity", "shorter_coverage", "evalue", "bits"]
+    columns = ["query", "target", "identity", "shorter_coverage", "similar", "evalue", "bits"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -94,7 +94,7 @@ def test_the_bundle_has_the_rule_of_its_models(small, bundle, hits, monkeypatch)
     monkeypatch.setattr(rule_module, "FEWEST", 5)
     paths = [small.folder / f"kfold/{fold}/1/plain/predictions.csv" for fold in FOLDS]
     models = [read_model(path, small.proteins, small.assignments) for path in paths]
-    similar = similar_hits(hits, Similarity(0.3, 0.8))
+    similar = similar_hits(hits)
     expected = fit_to_models(models, small.proteins, small.assignments, similar, 0.3, 0.2)
     assert HomologueRule(**read_bundle(bundle).description.homologues.model_dump()) == expected
 

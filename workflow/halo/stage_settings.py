@@ -80,7 +80,7 @@ def evaluation_settings(config: Config, used: Config) -> Config:
     """Settings of the evaluation, and of what is measured on similar proteins."""
     return {
         "evaluation": chosen(used["evaluation"], "resamples", "seed"),
-        "similarity": chosen(config["split"], "identity", "coverage"),
+        "least_identity": config["split"]["identity"],
         "risk": config["cascade"]["risk"],
     }
 

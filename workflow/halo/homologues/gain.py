@@ -16,13 +16,7 @@ from halo.evaluation.metrics import Replicates, decision_replicates, mean_of
 from halo.evaluation.models import Model
 from halo.evaluation.settings import EvaluationSettings
 from halo.evaluation.strata import binned
-from halo.homologues.pairs import (
-    Similarity,
-    calibrated,
-    find_homologues,
-    fit_to_models,
-    similar_hits,
-)
+from halo.homologues.pairs import calibrated, find_homologues, fit_to_models, similar_hits
 from halo.homologues.rule import FEWEST, HomologueRule
 from halo.label_groups import MAIN
 from halo.methods import JOINING
@@ -55,7 +49,7 @@ def add_gains(
     proteins: Proteins,
     assignments: pd.DataFrame,
     hits: pd.DataFrame,
-    similarity: Similarity,
+    least: float,
     risk: float,
     settings: EvaluationSettings,
 ) -> None:
@@ -67,7 +61,7 @@ def add_gains(
     for group in proteins.groups:
         content = metrics if group.name == MAIN else further.get(group.name)
         if content:  # of a group that no test protein is annotated in there are no metrics
-            context = proteins.of_group(group), assignments, hits, similarity, risk, settings
+            context = proteins.of_group(group), assignments, hits, least, risk, settings
             for method, gain in measure_gains(models[group.name], *context).items():
                 content["methods"][method]["homologues"] = gain
 
@@ -77,7 +71,7 @@ def measure_gains(
     proteins: Proteins,
     assignments: pd.DataFrame,
     hits: pd.DataFrame,
-    similarity: Similarity,
+    least: float,
     risk: float,
     settings: EvaluationSettings,
 ) -> dict[str, Any]:
@@ -93,14 +87,15 @@ def measure_gains(
     models : by method and seed, a model of each fold
     assignments : content of ``split/assignments.csv``, as text, indexed by id
     hits : content of ``split/hits.csv.gz``
+    least : smallest identity of similar proteins
 
     Returns
     -------
     for each method ``rules``, ``bins`` and ``conformal``, see ``docs/reference/outputs.md``;
     without ``bins`` if no rule could be fitted
     """
-    similar = similar_hits(hits, similarity)
-    context = proteins, assignments, similar, similarity.identity, risk
+    similar = similar_hits(hits)
+    context = proteins, assignments, similar, least, risk
     table = {}
     for method, seeds in models.items():
         method_class = next(iter(seeds.values()))[0].description.method_class
@@ -125,7 +120,7 @@ def measure_gains(
                 ]
                 for seed, trained in seeds.items()
             }
-            content |= _compared(tested, proteins, assignments, similarity.identity, settings)
+            content |= _compared(tested, proteins, assignments, least, settings)
             content["conformal"] = _coverage(tested, proteins, risk)
         else:
             log.info(

@@ -18,17 +18,6 @@ FITTED = ("val", "cal")  # parts that the rule is fitted to
 
 
 @dataclass(frozen=True)
-class Similarity:
-    """When a hit counts as similar, in the columns of ``split/hits.csv.gz``.
-
-    `identity` is relative to the aligned columns, `coverage` to the shorter sequence.
-    """
-
-    identity: float
-    coverage: float
-
-
-@dataclass(frozen=True)
 class Homologues:
     """The most similar protein of each of n proteins, if one is similar.
 
@@ -58,12 +47,9 @@ class Homologues:
         )
 
 
-def similar_hits(hits: pd.DataFrame, similarity: Similarity) -> pd.DataFrame:
-    """The hits of similar proteins."""
-    return hits[
-        (hits["identity"] >= similarity.identity)
-        & (hits["shorter_coverage"] >= similarity.coverage)
-    ]
+def similar_hits(hits: pd.DataFrame) -> pd.DataFrame:
+    """The hits of ``split/hits.csv.gz`` that are similar by the rule of the split."""
+    return hits[hits["similar"] == 1]
 
 
 def find_homologues(

@@ -27,7 +27,7 @@ from halo.files import read_json, write_json, write_text
 from halo.fold_parts import TRAIN, FoldParts
 from halo.graphs.build import GraphSettings
 from halo.graphs.layout import description as graphs_description
-from halo.homologues.pairs import Similarity, fit_to_models, similar_hits
+from halo.homologues.pairs import fit_to_models, similar_hits
 from halo.homologues.rule import FEWEST, HomologueRule
 from halo.label_groups import MAIN, LabelGroup, as_content
 from halo.model_description import JoinedMember, ModelDescription, read_description
@@ -235,7 +235,7 @@ def _homologue_rule(
 ) -> HomologueRule | None:
     """The rule for proteins with a similar training protein; None if too few are there to fit."""
     least = settings.search["identity"]
-    similar = similar_hits(hits, Similarity(least, settings.search["coverage"]))
+    similar = similar_hits(hits)
     rule = fit_to_models(models, proteins, assignments, similar, least, settings.risk)
     if rule is None:
         log.warning(

@@ -5,6 +5,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.fold_parts import ALL
+from halo.homologues.pairs import similar_hits
 from halo.proteins.table import Proteins
 from halo.split.folds import (
     PARTS,
@@ -45,7 +46,7 @@ def all_proteins(
     table, first, sequence_of, weights = by_sequence(proteins)
     ids = pd.Index(table["id"])
     groups = assignments["group"].reindex(ids).fillna("").tolist()
-    similar = hits[hits["similar"] == 1]
+    similar = similar_hits(hits)
     rows = np.stack([ids.get_indexer(similar[side]) for side in ("query", "target")], axis=1)
     rows = rows[(rows >= 0).all(axis=1)]
     isoforms = pairs_of_equals([accession_base(text) for text in table["accession"]])

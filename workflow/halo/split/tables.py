@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from halo.files import atomic_path
-from halo.split.alignment import LAMBDA, K, coverage, identity
+from halo.split.alignment import LAMBDA, K, coverage
 from halo.split.folds import PARTS, TEST
 
 
@@ -41,9 +41,8 @@ def hit_table(
 ) -> pd.DataFrame:
     """The content of ``hits.csv.gz``: one row for each pair of ids with a hit, in both directions.
 
-    `similar` is 1 by the rule of the split, whose identity and coverage may be relative to other
-    lengths. Ids with the same sequence are hits with identity and coverage 1; their E-value and
-    bits are missing because they are not aligned.
+    `identity` and `similar` are by the rule of the split. Ids with the same sequence are hits with
+    identity and coverage 1; their E-value and bits are missing because they are not aligned.
 
     Parameters
     ----------
@@ -52,12 +51,11 @@ def hit_table(
     lengths : int64 [n_sequences]
     """
     covered, both_lengths = (hits["covered_a"], hits["covered_b"]), lengths[hits[["a", "b"]].T]
-    same = identity(hits["identical"], hits["columns"], both_lengths, "aligned")
     one_way = pd.DataFrame(
         {
             "query": hits["a"],
             "target": hits["b"],
-            "identity": same.round(3),
+            "identity": hits["identity"].round(3),
             "shorter_coverage": coverage(covered, both_lengths, "shorter").round(3),
             "similar": hits["similar"].astype(int),
             "evalue": hits["evalue"],
