@@ -348,7 +348,7 @@ def test_a_bundle_predicts_all_groups(small, tmp_path, monkeypatch):
     """The labels of a similar training protein count in the groups in which they are known."""
     monkeypatch.setattr("halo.homologues.rule.FEWEST", 2)
     ids = small.proteins.ids
-    pairs = {"query": ids[:-1], "target": ids[1:], "identity": 0.9, "shorter_coverage": 1.0}
+    pairs = {"query": ids[:-1], "target": ids[1:], "identity": 0.9, "similar": 1}
     folder = small.bundle(tmp_path / "bundle", hits=pd.DataFrame({**pairs, "bits": 100.0}))
     bundle = read_bundle(folder)
     assert bundle.description.format == 3
