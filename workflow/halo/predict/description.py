@@ -130,6 +130,12 @@ class Model(_Part):
     conformal: Conformal | None
     groups: dict[str, JoinedGroup] = {}
 
+    @property
+    def explained(self) -> int:
+        """Number of the member that is explained: the last network, or else the last member."""
+        networks = [row for row, one in enumerate(self.members) if one.method_class != "esm"]
+        return networks[-1] if networks else len(self.members) - 1
+
 
 class Description(_Part):
     """The content of ``bundle.json``.
