@@ -1,5 +1,7 @@
 """What the page of predictions says is what was computed."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from halo.predict.page import (
     ExplainedMethod,
     explained_method,
     page_data,
+    render,
 )
 
 HALO = ExplainedMethod("halo", "network")
@@ -86,3 +89,14 @@ def test_the_unit_of_a_score_is_that_of_the_task():
 def test_a_protein_with_one_of_several_labels_has_no_threshold():
     assert "threshold" in page_data(header("multilabel", ["a"]), [], HALO)["unclear"]
     assert "threshold" not in page_data(header("singlelabel", ["a", "b"]), [], HALO)["unclear"]
+
+
+def test_a_label_is_chosen_with_all_its_spaces():
+    """Without a value, a browser joins the spaces of an option, and no protein has the label."""
+    label = 'Inner  "membrane" <1>'
+    about = header("multilabel", [label], thresholds={}, set_misses=None, simulated=False)
+    about["bundle"] = {"name": "n", "version": "1", "method": "m", "sha256": "0" * 64}
+    protein = {"id": "one", "labels": [label], "far": False}
+    text = render(about, Counter(proteins=1), [protein], HALO)
+    assert '<option value="Inner  &#34;membrane&#34; &lt;1&gt;">' in text
+    assert "<1>" not in text
