@@ -53,10 +53,15 @@ class Structures(_Part):
 
 
 class Search(_Part):
-    """When a training protein counts as found."""
+    """When a training protein counts as found, by the rule of the split.
+
+    Bundles of earlier versions do not say what identity and coverage are relative to.
+    """
 
     identity: Share
+    identity_of: Literal["aligned", "shorter"] = "aligned"
     coverage: Share
+    coverage_of: Literal["shorter", "both"] = "shorter"
     evalue: Annotated[FiniteFloat, Field(gt=0)]
     sensitivity: Annotated[FiniteFloat, Field(ge=1, le=7.5)]
 
