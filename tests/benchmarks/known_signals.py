@@ -16,18 +16,19 @@ proteins of `known_signals.csv` are compared by
 
 For each protein with a region of a kind, three rankings of its residues are compared with that
 region: the attribution of the label, the attention, and the residue head (the confidence inside of
-predicted regions of the kind, 0 elsewhere). A protein counts if it is given the label, or the label
-is its most probable one, since others have no attribution of it. Attributions and attention are
-averages over 7 residues, as on the page. Measured are the area below the ROC curve (chance: 0.5),
-and of the k highest residues the share in the region, which has k residues (chance: the share of
-the region in the protein). Intervals are 95 % percentile intervals over proteins. Prints a table in
-Markdown, and as the last line one JSON object.
+predicted regions of the kind, 0 elsewhere). A protein counts if the label is one of the three most
+probable ones that it is given, or if it is given none and the label is its most probable one, since
+others have no attribution of it. Attributions and attention are averages over 7 residues, as on the
+page. Measured are the area below the ROC curve (chance: 0.5), and of the k highest residues the
+share in the region, which has k residues (chance: the share of the region in the protein).
+Intervals are 95 % percentile intervals over proteins. Prints a table in Markdown, and as the last
+line one JSON object.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +45,7 @@ from halo.files import read_json
 from halo.predict.explanation import Explanation
 from halo.predict.output import read_chunk_explanations
 from halo.predict.regions import smoothed
-from halo.predict.run import predict
+from halo.predict.run import PAGE_RESIDUES, predict
 from halo.predict.settings import PredictSettings
 from halo.proteins.settings import RegionsSettings
 from halo.regions.read import read_user_regions
@@ -140,6 +141,34 @@ def measured(
     settings: PredictSettings,
 ) -> list[Found]:
     """Predict and explain `proteins`, sequences by id, and compare each with its regions."""
+    return [
+        found
+        for some in portions(proteins)
+        for found in _measured(bundle, some, regions, label_of, settings)
+    ]
+
+
+def portions(proteins: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Proteins with at most `PAGE_RESIDUES` at a time: no more are explained by one call."""
+    some: dict[str, str] = {}
+    used = 0
+    for name, sequence in proteins.items():
+        if some and used + len(sequence) > PAGE_RESIDUES:
+            yield some
+            some, used = {}, 0
+        some[name] = sequence
+        used += len(sequence)
+    if some:
+        yield some
+
+
+def _measured(
+    bundle: Path,
+    proteins: Mapping[str, str],
+    regions: Regions,
+    label_of: Mapping[str, str],
+    settings: PredictSettings,
+) -> list[Found]:
     with TemporaryDirectory() as scratch:
         fasta, out = Path(scratch, "known.fasta"), Path(scratch, "out")
         fasta.write_text("".join(f">{name}\n{text}\n" for name, text in proteins.items()))
@@ -155,16 +184,13 @@ def measured(
         ]
 
 
-def summary(found: Iterable[Found], regions: Regions) -> dict[str, Any]:
-    """Means over proteins with their intervals, by kind."""
+def summary(found: Iterable[Found], regions: Regions, asked: Collection[str]) -> dict[str, Any]:
+    """Means over proteins with their intervals, by kind; `asked` are all ids."""
     content = {}
     rows = list(found)
     for kind in regions.kinds:
         own = [each for each in rows if each.kind == kind]
-        known = sum(
-            any(region.kind == kind for region in regions.named(name))
-            for name in regions.of_protein
-        )
+        known = sum(any(region.kind == kind for region in regions.named(name)) for name in asked)
         content[kind] = {"known": known, "counted": len(own)}
         if own:
             content[kind] |= {
@@ -283,7 +309,7 @@ def main() -> None:
         page=len(sequences),
     )
     found = measured(arguments.bundle, sequences, regions, label_of, settings)
-    content = summary(found, regions)
+    content = summary(found, regions, names)
     print(table_of(content))
     print(
         json.dumps({"name": "known_signals", "kinds": content, "proteins": [*map(asdict, found)]})

@@ -9,8 +9,8 @@ import pandas as pd
 
 from halo.files import sha256_of_text
 from halo.predict.bundle import read_bundle
+from halo.predict.nearest import read_training
 from halo.proteins.table import Proteins
-from halo.text import open_text
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data"
 DEEPLOC = SHARED / "deeploc2/Swissprot_Train_Validation_dataset.csv.gz"
@@ -22,8 +22,7 @@ def trained_on(bundle: Path, sequences: Iterable[str]) -> int | None:
     training = read_bundle(bundle).training
     if training is None:
         return None
-    with open_text(training) as lines:
-        trained = {line.rstrip("\n") for line in lines if not line.startswith(">")}
+    trained = set(read_training(training)[1])
     return sum(sequence in trained for sequence in sequences)
 
 

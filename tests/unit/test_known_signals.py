@@ -1,8 +1,10 @@
 """The benchmark of annotated signals: its measures, and that it runs on any bundle."""
 
+import lzma
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,9 +22,12 @@ from predict_bundle import DEMO, OFFLINE
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import known_signals
+import samples
+import sorting_signals
 from samples import require_unseen
 
 LENGTH, END = 60, 20
+LIMIT = 260  # residues, fewer than the four measured proteins have
 KNOWN = [Region(1, END, "signal peptide"), Region(1, LENGTH, "whole"), Region(50, 55, "other")]
 LABEL_OF = {"signal peptide": "Extracellular", "whole": "Extracellular", "other": "Nucleus"}
 
@@ -62,7 +67,7 @@ def test_rankings_are_compared_with_the_region():
     assert known_signals.compared(turned, None, KNOWN, {}) == []
 
 
-def test_a_bundle_is_measured(small_bundle):
+def test_a_bundle_is_measured(small_bundle, monkeypatch):
     """The labels that are explained count: one that is given, or else the most probable one."""
     signals = pd.read_csv(DEMO / "signals.csv").query("signal == 'signal peptide'")[:4]
     table = pd.read_csv(DEMO / "proteins.csv").set_index("id")
@@ -78,12 +83,16 @@ def test_a_bundle_is_measured(small_bundle):
     assert set(known_signals.sampled(regions, None)) == set(sequences)
     assert len(known_signals.sampled(regions, 2)) == 2
     label_of = dict(zip(labels, labels, strict=True))
+    # Three proteins are more than one call explains.
+    monkeypatch.setattr("halo.predict.run.PAGE_RESIDUES", LIMIT)
+    monkeypatch.setattr(known_signals, "PAGE_RESIDUES", LIMIT)
+    assert sum(map(len, sequences.values())) > LIMIT
     found = known_signals.measured(small_bundle, sequences, regions, label_of, OFFLINE)
     assert {each.id for each in found} == set(sequences)
     for each in found:
         assert set(each.area) == set(each.top) == set(known_signals.WAYS)
         assert all(0 <= value <= 1 for value in (*each.area.values(), *each.top.values()))
-    content = known_signals.summary(found, regions)
+    content = known_signals.summary(found, regions, list(sequences))
     kind = found[0].kind
     own = [each for each in found if each.kind == kind]
     assert (content[kind]["known"], content[kind]["counted"]) == (4, len(own))
@@ -95,6 +104,17 @@ def test_a_bundle_is_measured(small_bundle):
     assert f"| {never} | 4 | 0 | – |" in text
 
 
+def test_known_are_those_that_were_measured():
+    """With `--most`, others were counted as well, as if they had not got the label."""
+    kind = "signal peptide"
+    regions = Regions((kind,), {name: (Region(1, END, kind),) for name in "abcd"})
+    names = known_signals.sampled(regions, 2)
+    parts = {"attention": 0.5}
+    found = [known_signals.Found(name, kind, 0.1, parts, parts) for name in names]
+    content = known_signals.summary(found, regions, names)[kind]
+    assert (content["known"], content["counted"]) == (2, 2)
+
+
 def test_proteins_of_the_training_are_no_test():
     bundle = default_bundle()
     with open_text(bundle / "training.fasta.xz") as lines:
@@ -104,6 +124,20 @@ def test_proteins_of_the_training_are_no_test():
         SystemExit, match="1 of the 2 proteins are in its training; give the bundle"
     ):
         require_unseen(bundle, ["MKTAYIAKQR", trained])
+
+
+def test_a_network_that_predicts_no_signal_peptide_has_a_result():
+    """Its MCC is not defined; the benchmark ended in a traceback after the training."""
+    for value, ok in ((None, False), (0.5, False), (0.9, True)):
+        kinds = {"signal peptide": {"mcc": {"value": value, "low": None, "high": None}}}
+        assert sorting_signals.result_of(kinds)["ok"] is ok
+
+
+def test_sequences_of_several_lines_are_met(tmp_path, monkeypatch):
+    training = tmp_path / "training.fasta.xz"
+    training.write_bytes(lzma.compress(b">one\tNucleus\nMKTAY\nIAKQR\n"))
+    monkeypatch.setattr(samples, "read_bundle", lambda _: SimpleNamespace(training=training))
+    assert samples.trained_on(tmp_path, ["MKTAYIAKQR", "MKTAY"]) == 1
 
 
 def test_a_bundle_that_does_not_say_what_it_was_trained_on(tmp_path):

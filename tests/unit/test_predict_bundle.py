@@ -25,7 +25,7 @@ from halo.predict.bundle import read_bundle
 from halo.predict.ensemble import Ensemble, Model
 from halo.predict.model_card import _conformal, _labels, _use
 from halo.predict.output import Chunk, write_chunk, write_sections
-from halo.predict.page import render, templates
+from halo.predict.page import ExplainedMethod, render, templates
 from halo.predict.performance import leaks, of_test, read_performance
 from halo.predict.run import _common, predict_sequences
 from halo.predict.settings import PredictSettings
@@ -146,7 +146,7 @@ def render_page(performance) -> str:
     bundle = {"name": "n", "version": "1", "method": "m", "sha256": "0" * 64}
     header = {"labels": ["a"], "thresholds": {}, "task": "multilabel", "set_misses": None}
     header |= {"simulated": False, "bundle": bundle, "region_kinds": []}
-    return render(header, Counter(proteins=1), [], "network", performance)
+    return render(header, Counter(proteins=1), [], ExplainedMethod("m", "network"), performance)
 
 
 def test_a_label_with_a_vertical_bar_stays_in_its_cell(small):

@@ -308,6 +308,18 @@ def test_names_of_files_are_never_ids():
     assert list(file_names(pairs)) == ["P12345.cif", "P12345.cif", digest(two), "Q8WZ42-2.cif"]
 
 
+def test_another_structure_has_another_file():
+    one = explanation()
+    moved = one.structure | {"coordinates": one.structure["coordinates"] + 1}
+    two = replace(one, structure=moved)
+    for accession in ("", "P12345"):
+        first, second, *again = file_names([(each, accession) for each in (one, two, one, two)])
+        assert first != second
+        assert again == [first, second]
+    bare = explanation(with_structure=False)
+    assert list(file_names([(bare, ""), (one, "")])) == [None, *file_names([(one, "")])]
+
+
 def test_a_trace_is_turned_and_not_mirrored():
     rng = np.random.default_rng(6)
     turns = np.arange(40) * 100 * np.pi / 180

@@ -10,13 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halo.config import checked_config
+from halo.config.yaml_file import load_yaml
 from halo.errors import HaloError
 from halo.label_groups import LabelGroup
+from halo.plan import Plan
 from halo.predict import nearest
+from halo.predict.description import Search
 from halo.predict.homologues import evidence_of, homologue_of, nearest_of, remarks
 from halo.predict.nearest import TrainingSequences, read_training
 from halo.predict.search_index import CACHE, cached_folder
-from predict_bundle import SEARCH
+from halo.relevance import relevant
+from halo.stage_settings import release_settings
+from predict_bundle import ROOT, SEARCH
 from test_predict_homologues import RESIDUES, changed
 
 # Packages that take long to import, and a prediction without downloads does not need.
@@ -151,6 +157,31 @@ def test_what_is_aligned_of_both(tmp_path):
     ]
     assert sequences.shortest == 300
     assert remarks(2, [], None) == []
+
+
+@pytest.mark.parametrize(
+    "limit", [{"coverage_of": "both"}, {"identity_of": "shorter", "identity": 0.7, "coverage": 0.2}]
+)
+def test_similar_is_what_the_split_keeps_together(tmp_path, limit):
+    """What identity and coverage are relative to was left out: a part was similar to the whole."""
+    rng = np.random.default_rng(7)
+    whole, tail = ("".join(rng.choice(RESIDUES, length)) for length in (300, 200))
+    (tmp_path / "t.xz").write_bytes(lzma.compress(f">a\tX\n{whole}\n".encode()))
+    part = {"both": whole[:150]}.get(limit.get("coverage_of"), whole[:150] + tail)
+    usual = {name: value for name, value in limit.items() if not name.endswith("_of")}
+    for search, similar in ((SEARCH | usual, True), (SEARCH | limit, False)):
+        sequences = TrainingSequences(tmp_path / "t.xz", search, tmp_path / str(similar), 1)
+        [[near]] = sequences.nearest([part])
+        assert (near.id, near.similar) == ("a", similar)
+
+
+def test_the_bundle_has_the_rule_of_the_split():
+    content = load_yaml(ROOT / "config/config.yaml")
+    content["split"] = {**content.get("split", {}), "identity_of": "shorter", "coverage_of": "both"}
+    config = checked_config(content)
+    search = release_settings(config, relevant(config), Plan.from_config(config), ROOT)["search"]
+    assert (search["identity_of"], search["coverage_of"]) == ("shorter", "both")
+    assert Search(**search).model_dump() == search
 
 
 def test_the_first_of_equal_sequences_and_labels_of_all_kinds(tmp_path):

@@ -4,6 +4,7 @@ import gzip
 from dataclasses import replace
 from pathlib import Path
 
+import gemmi
 import pandas as pd
 import pytest
 
@@ -65,6 +66,21 @@ def test_each_has_its_own_alone_in_a_batch_and_with_a_store(
         alone = found(small_bundle, [name], sequence, folder, tmp_path / f"{name}_", store=store)
         assert alone.loc[name, "structure_name"] == expected[name]
         assert same(alone.loc[name], together.loc[name])
+
+
+def test_each_structure_has_a_file_of_its_own(small_bundle, sequence, folder, tmp_path):
+    """Without an accession, both files had the name of the sequence, and the last one stayed."""
+    names = ["one", "two", "third"]
+    found(small_bundle, names, sequence, folder, tmp_path / "out")
+    index = pd.read_csv(tmp_path / "out/structures/index.csv").set_index("id")["file"]
+    assert list(index.index) == ["one", "two"]
+    first, second = (
+        gemmi.read_structure(str(tmp_path / "out/structures" / index[name]))[0]["A"]
+        for name in ("one", "two")
+    )
+    assert [a["CA"][0].pos.x for a in second] == pytest.approx(
+        [3 * a["CA"][0].pos.x for a in first], abs=0.01
+    )
 
 
 def test_without_a_search_a_structure_of_another_name_is_remarked(

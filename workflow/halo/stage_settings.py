@@ -13,6 +13,7 @@ from halo.config.merge import Config, merged
 from halo.config.yaml_file import load_yaml
 from halo.plan import Plan
 from halo.proteins.settings import Columns, DatasetSettings
+from halo.split.settings import Rule
 from halo.training.settings import EXECUTION
 
 EMBEDDING = ("layer", "window", "overlap", "precision")
@@ -101,7 +102,7 @@ def release_settings(config: Config, used: Config, plan: Plan, base: Path) -> Co
         "simulated": dataset["simulated"],
         "finetuned": plan.released_finetuned,
         "risk": config["cascade"]["risk"],
-        "search": chosen(config["split"], "identity", "coverage", "evalue", "sensitivity"),
+        "search": chosen(config["split"], *(each.name for each in fields(Rule)), "sensitivity"),
         "embeddings": chosen(config["embeddings"], *EMBEDDING, "tokens_per_batch"),
         "graphs": config["graphs"],
         "structures": used["structures"],

@@ -177,7 +177,8 @@ def _baselines(network: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
 
     Each residue has the mean embedding of training residues and average biochemistry far from the
     termini, and there is no structure. For a network that normalizes the mean embedding, scaling
-    the embedding changes nothing; its baseline has the mean embedding of the protein.
+    the embedding changes nothing; its baseline has the mean embedding of the protein. For one that
+    does not standardize the embedding, such as `reference`, it is 0.
     """
     baselines = [torch.zeros_like(x) for x in inputs]
     place = MODALITIES.index("embedding")

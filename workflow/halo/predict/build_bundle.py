@@ -81,7 +81,7 @@ class BundleSettings:
     risk
         Fraction of a protein's labels that conformal sets may miss, for methods without sets.
     search
-        ``identity``, ``coverage``, ``evalue`` and ``sensitivity`` of the split.
+        ``sensitivity`` and the keys of `halo.split.settings.Rule` of the split.
     embeddings, graphs, structures
         Keys of these sections of the configuration that influence results.
     """
@@ -95,7 +95,7 @@ class BundleSettings:
     simulated: bool
     finetuned: bool
     risk: float
-    search: Mapping[str, float]
+    search: Mapping[str, Any]
     embeddings: Mapping[str, Any]
     graphs: Mapping[str, Any]
     structures: Mapping[str, Any]

@@ -53,10 +53,15 @@ class Structures(_Part):
 
 
 class Search(_Part):
-    """When a training protein counts as found."""
+    """When a training protein counts as found, by the rule of the split.
+
+    Bundles of earlier versions do not say what identity and coverage are relative to.
+    """
 
     identity: Share
+    identity_of: Literal["aligned", "shorter"] = "aligned"
     coverage: Share
+    coverage_of: Literal["shorter", "both"] = "shorter"
     evalue: Annotated[FiniteFloat, Field(gt=0)]
     sensitivity: Annotated[FiniteFloat, Field(ge=1, le=7.5)]
 
@@ -129,6 +134,12 @@ class Model(_Part):
     band: Band | None
     conformal: Conformal | None
     groups: dict[str, JoinedGroup] = {}
+
+    @property
+    def explained(self) -> int:
+        """Number of the member that is explained: the last network, or else the last member."""
+        networks = [row for row, one in enumerate(self.members) if one.method_class != "esm"]
+        return networks[-1] if networks else len(self.members) - 1
 
 
 class Description(_Part):

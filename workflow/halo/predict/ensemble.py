@@ -166,6 +166,7 @@ class Model:
 
     def __init__(self, bundle: Bundle, entry: description.Model, device: str) -> None:
         self.members = [Member(bundle, member, device) for member in entry.members]
+        self.explained = self.members[entry.explained]
         of_groups: list[description.Model | description.JoinedGroup] = [entry]
         of_groups += entry.groups.values()
         self.bands = [_band(each.band) for each in of_groups]
@@ -180,12 +181,6 @@ class Model:
     def thresholds(self) -> np.ndarray:
         """Thresholds of the calibrated probabilities, float64 [n_labels]."""
         return self.members[0].thresholds
-
-    @property
-    def explained(self) -> Member:
-        """The member that is explained: of two members, the network."""
-        networks = [member for member in self.members if member.is_network]
-        return networks[-1] if networks else self.members[-1]
 
     @property
     def needs_graphs(self) -> bool:

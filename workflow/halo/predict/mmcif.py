@@ -1,6 +1,7 @@
 """Write structures with attributions as B-factors."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import gemmi
@@ -9,7 +10,7 @@ import pandas as pd
 
 from halo.errors import HaloError
 from halo.files import sha256_of_text, write_table, write_text
-from halo.predict.explanation import Explanation
+from halo.predict.explanation import COORDINATES, Explanation
 from halo.predict.regions import smoothed
 from halo.proteins.accessions import parse_accession
 
@@ -31,8 +32,7 @@ def write_structures(
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX
     earlier = pd.read_csv(index, dtype=str)["file"] if index.exists() else []
-    names = file_names(list(zip(shown, accessions, strict=True)))
-    files = [name if e.structure else None for e, name in zip(shown, names, strict=True)]
+    files = list(file_names(list(zip(shown, accessions, strict=True))))
     rows = [(name, e.id, e.labels[0]) for name, e in zip(files, shown, strict=True) if name]
     removed = sorted(name for name in set(earlier) - set(files) if _is_ours(folder, name))
     for name in filter(None, files):
@@ -63,19 +63,31 @@ def _write_index(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     write_table(file, pd.DataFrame(rows, columns=["file", "id", "label"]))
 
 
-def file_names(pairs: Sequence[tuple[Explanation, str]]) -> Iterator[str]:
+def file_names(pairs: Sequence[tuple[Explanation, str]]) -> Iterator[str | None]:
     """A file name for each protein: its accession, or else the digest of its sequence.
 
-    Ids of the input are not used. The second sequence with the same accession has the digest.
+    Ids of the input are not used. The second sequence with the same accession has the digest, and
+    the second structure of a sequence that of both. None without a structure.
     """
     owners: dict[str, str] = {}
     for explanation, accession in pairs:
-        digest = sha256_of_text(explanation.sequence)
+        if explanation.structure is None:
+            yield None
+            continue
         parsed = parse_accession(accession)
-        name = str(parsed) if parsed else digest[:16]
-        if owners.setdefault(name, digest) != digest:
-            name = digest[:16]
-        yield f"{name}.cif"
+        both = _digest(explanation.sequence, explanation.structure)
+        names = (str(parsed) if parsed else "", sha256_of_text(explanation.sequence)[:16], both)
+        yield next(
+            f"{name}.cif" for name in names if name and owners.setdefault(name, both) == both
+        )
+
+
+def _digest(sequence: str, structure: Mapping[str, np.ndarray]) -> str:
+    """Start of the sha256 of a sequence and its structure, 16 hexadecimal digits."""
+    content = sha256(sequence.encode())
+    for name in COORDINATES:
+        content.update(name.encode() + structure[name].tobytes())
+    return content.hexdigest()[:16]
 
 
 def b_factors(values: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ import logging
 import lzma
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ class TrainingSequences:
     Parameters
     ----------
     fasta : the bundle's ``training.fasta.xz``
-    search : ``identity``, ``coverage``, ``evalue`` and ``sensitivity``
+    search : ``sensitivity`` and keys of `Rule`
     scratch : folder for temporary files
     threads : threads of MMseqs2
     groups : labels of each group, of which a similar protein with a known label is looked for
@@ -108,7 +109,7 @@ class TrainingSequences:
     def __init__(
         self,
         fasta: Path,
-        search: Mapping[str, float],
+        search: Mapping[str, Any],
         scratch: Path,
         threads: int,
         groups: Sequence[Sequence[str]] = (),
@@ -279,8 +280,8 @@ class TrainingSequences:
                 f"{error.name} is not installed, which aligns the proteins with similar training "
                 "proteins: conda install -c conda-forge -c bioconda parasail-python"
             ) from None
-        rule = Rule(self._search["identity"], coverage=self._search["coverage"],
-                    evalue=self._search["evalue"])  # fmt: skip
+        keys = {each.name for each in fields(Rule)}
+        rule = Rule(**{key: value for key, value in self._search.items() if key in keys})
         near = hits.groupby("query").head(EXACT)
         targets, place = np.unique(near["target"].to_numpy(dtype=int), return_inverse=True)
         texts = [*sequences, *(self._sequences[target] for target in targets)]

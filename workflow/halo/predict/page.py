@@ -3,6 +3,7 @@
 import base64
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from halo import __version__
 from halo.data_files import data_file
 from halo.files import write_text
 from halo.label_groups import all_groups, from_content
+from halo.predict.description import Description
 from halo.predict.explanation import Explanation
 from halo.predict.folder import PAGE_FILE, STRUCTURES, OutputFolder
 from halo.predict.mmcif import write_structures
@@ -23,23 +25,56 @@ from halo.report.formatting import count
 
 WEB = data_file("predict/web")
 SCRIPTS = ("sequence.js", "structure.js", "page.js")
-# Baseline of the attribution (halo.predict.attribution), by the class of the method.
-UNKNOWN = "without information: average residues, no structure"
+# Baseline of the attribution (halo.predict.attribution), by the class of the explained method: what
+# "a chain of the same length" is besides.
+AVERAGED = "and contacts without other information: average residues, nothing else of a structure"
 OWN = "in which every residue has the mean embedding of the protein"
-BASELINES = {"esm": OWN, "mean_embedding": OWN}
+BASELINES = {
+    "esm": OWN,
+    "mean_embedding": OWN,
+    "light_attention": "of average residues",
+    "reference": "and coordinates, of average amino acids with an embedding of zeros",
+}
+WITHOUT_EDGES = ("esm", "mean_embedding", "light_attention")
+# Of a label's score, and of the uncertainty, by the task of the group of labels.
+UNITS = {
+    "multilabel": "+1 makes the odds about 2.7 times as high before calibration",
+    "singlelabel": "+1 makes the probability about 2.7 times as high before calibration, relative "
+    "to the geometric mean of those of all labels",
+}
+UNCLEAR = {"multilabel": "a label on its threshold", "singlelabel": "two labels equally probable"}
 ANGSTROM = 10  # steps of a coordinate on the page
+
+
+@dataclass(frozen=True)
+class ExplainedMethod:
+    """The method whose attributions the page has.
+
+    `joined` is whether the bundle's method joins it with another one.
+    """
+
+    name: str
+    method_class: str
+    joined: bool = False
+
+
+def explained_method(description: Description) -> ExplainedMethod:
+    """The method of a bundle's models that is explained."""
+    model = description.models[0]
+    member = model.members[model.explained]
+    return ExplainedMethod(member.method, member.method_class, len(model.members) > 1)
 
 
 def write_page(
     out: OutputFolder,
     chunks: Sequence[Path],
-    method_class: str,
+    method: ExplainedMethod,
     performance: Performance | None = None,
 ) -> None:
     """Write the page and the structures from a run's chunks, and remove older structures.
 
-    `method_class` and `performance` are those of the bundle. Only the content of the page is kept
-    in memory.
+    `method` and `performance` are those of the bundle. Only the content of the page is kept in
+    memory.
     """
     header = read_chunk(chunks[0]).header
     summary: Counter[str] = Counter()
@@ -57,7 +92,7 @@ def write_page(
     files = write_structures(out.claim(STRUCTURES), shown, accessions)
     for protein, name in zip(proteins, files, strict=True):
         protein["file"] = f"{STRUCTURES}/{name}" if name else None
-    text = render(header, summary, proteins, method_class, performance)
+    text = render(header, summary, proteins, method, performance)
     write_text(out.claim(PAGE_FILE), text)
 
 
@@ -84,9 +119,14 @@ def given_labels(record: Mapping[str, Any]) -> list[str]:
 
 def without_threshold(header: Mapping[str, Any]) -> list[str]:
     """Labels of groups of which a protein has exactly one."""
+    return [label for label, task in _tasks(header).items() if task == "singlelabel"]
+
+
+def _tasks(header: Mapping[str, Any]) -> dict[str, str]:
+    """The task of each label's group."""
     further = from_content(header["labels"], header.get("groups"))
     groups = all_groups(header["labels"], header["task"], further)
-    return [name for group in groups if group.task == "singlelabel" for name in group.labels]
+    return {label: group.task for group in groups for label in group.labels}
 
 
 def templates(folder: Path) -> Environment:
@@ -108,25 +148,40 @@ def render(
     header: Mapping[str, Any],
     summary: Mapping[str, int],
     proteins: Sequence[Mapping[str, Any]],
-    method_class: str,
+    method: ExplainedMethod,
     performance: Performance | None = None,
 ) -> str:
     """Render the HTML; `proteins` are records with the fields that `_explained` adds."""
-    return templates(WEB).get_template("page.html").render(
+    template = templates(WEB).get_template("page.html")
+    return template.render(
         header=header,
         summary=summary,
         proteins=proteins,
-        method_class=method_class,
         performance=performance,
         halo=__version__,
         given=given_labels,
         rules={"window": WINDOW, "share": SHARE, "gain": GAIN},
         style=(WEB / "page.css").read_text(encoding="utf-8"),
         scripts=[(WEB / name).read_text(encoding="utf-8") for name in SCRIPTS],
-        data={"labels": header["labels"], "exclusive": without_threshold(header),
-              "class": method_class, "kinds": header["region_kinds"],
-              "baseline": BASELINES.get(method_class, UNKNOWN), "proteins": proteins},
-    )  # fmt: skip
+        data=page_data(header, proteins, method),
+    )
+
+
+def page_data(
+    header: Mapping[str, Any], proteins: Sequence[Mapping[str, Any]], method: ExplainedMethod
+) -> dict[str, Any]:
+    """What the page's scripts draw and say."""
+    return {
+        "labels": header["labels"],
+        "exclusive": without_threshold(header),
+        "kinds": header["region_kinds"],
+        "baseline": BASELINES.get(method.method_class, AVERAGED),
+        "contacts": method.method_class not in WITHOUT_EDGES,
+        "units": {label: UNITS[task] for label, task in _tasks(header).items()},
+        "unclear": UNCLEAR[header["task"]],
+        "alone": method.name if method.joined else None,
+        "proteins": proteins,
+    }
 
 
 def _explained(explanation: Explanation) -> dict[str, Any]:

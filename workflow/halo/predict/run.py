@@ -36,7 +36,7 @@ from halo.predict.folder import (
     path_faults,
 )
 from halo.predict.output import is_whole, read_chunk, table_of, write_chunk, write_predictions
-from halo.predict.page import write_page
+from halo.predict.page import explained_method, write_page
 from halo.predict.performance import read_performance
 from halo.predict.predictor import Predictor
 from halo.predict.records import KnownSequences, Queries, read_queries
@@ -102,7 +102,7 @@ def predict(
         if not count:
             raise HaloError(f"{proteins}: no protein could be predicted; see {out}/rejected.csv")
         performance = read_performance(model)
-        write_page(folder, files, model.description.method_class, performance)
+        write_page(folder, files, explained_method(model.description), performance)
     table = Path(out) / CSV_FILE
     log.info("%s proteins predicted: %s", f"{count:,}", table)
     log.info("explanations, for a browser: %s", table.with_name(PAGE_FILE))

@@ -92,7 +92,7 @@ function warnings(protein) {
   const status = { missing: "No structure was found", mismatch: "The structure that was found is of another sequence",
     too_long: "The protein is too long for a structure", error: "The search for a structure failed" }[protein.structure.status];
   if (status) texts.push(`${status}: the sequence decided alone.`);
-  if (protein.uncertainty > 0.8) texts.push("Very uncertain: a label lies close to its threshold, so the decision could as well be another.");
+  if (protein.uncertainty > 0.8) texts.push(`Very uncertain, close to 1 (${DATA.unclear}): the decision could as well be another.`);
   return texts;
 }
 
@@ -119,7 +119,7 @@ function drawPrediction(protein) {
   $("bars-how").textContent = DATA.exclusive.length < DATA.labels.length
     ? `${kind} of each label. Blue and ✓: given, because it reaches the label's threshold (black mark).${exclusive}`
     : `${kind} of each label; the highest is given (blue, ✓).`;
-  const facts = [["Decided by", protein.decided_by.replaceAll(";", " and ")], ["Uncertainty", `${protein.uncertainty.toFixed(2)} (0 clear, 1 on a threshold)`]];
+  const facts = [["Decided by", protein.decided_by.replaceAll(";", " and ")], ["Uncertainty", `${protein.uncertainty.toFixed(2)} (0 clear, 1 ${DATA.unclear})`]];
   if (set) facts.push(["Conformal set", set.length ? set.join(", ") : "empty"]);
   for (const [name, group] of groups) {
     const own = group.set ? `; conformal set: ${group.set.join(", ") || "empty"}` : "";
@@ -175,14 +175,15 @@ function chooseTrack(index) {
     kinds: DATA.kinds,
     highest: track.highest,
   };
+  const contacts = DATA.contacts && protein.structure.status === "ok" ? ", or on the structure's contacts" : "";
   const whole = track.change < 0.5
-    ? " So no stretch is decisive: the score rests on what the whole chain has in common, on what is missing in it, or on the structure's contacts. Regions, if there are any, say little."
+    ? ` So no stretch is decisive: the score rests on what the whole chain has in common, or on what is missing in it${contacts}. Regions, if there are any, say little.`
     : "";
-  const deciders = protein.decided_by.split(";").filter((name) => name !== "homology");
-  const network = deciders.length === 1 && DATA.class === "cascade"
-    ? " Of the two methods that the bundle joins, this is the network's view, also where the other one decided." : "";
+  const alone = DATA.alone
+    ? ` Of the two methods that the bundle joins, this is the view of ${DATA.alone} alone, whichever decided.` : "";
+  const homologue = protein.probabilities_alone ? " The labels of the similar training protein are no part of this score." : "";
   $("change").replaceChildren("For ", make("strong", { textContent: track.label }),
-    `: compared with a chain of the same length ${DATA.baseline}, its residues change the score by ${told(track.change, 2)} (+1 makes the odds about 2.7 times as high before calibration).${whole}${network}`);
+    `: compared with a chain of the same length ${DATA.baseline}, its residues change the score by ${told(track.change, 2)} (${DATA.units[track.label]}).${whole}${alone}${homologue}`);
   const view = state.view;
   $("regions").replaceChildren(view.regions.length
     ? make("table", { className: "regions" },
