@@ -1,7 +1,6 @@
 """AlphaFold DB over HTTP: requests, selected models, and handling of errors."""
 
 import json
-import random
 import time
 from collections import Counter
 from contextlib import closing, suppress
@@ -32,6 +31,7 @@ from .test_structures_server import (
     members_of,
     model_pdb,
     quick,
+    random_faults,
     respond,
     sequence_of,
     status,
@@ -341,9 +341,7 @@ def test_every_protein_ends_in_its_status(server, tmp_path):
 
 
 def test_random_faults_are_overcome(server, tmp_path):
-    dice = random.Random(7)
-    faults = list(PASSING.values())
-    server.random_fault = lambda: dice.choice(faults) if dice.random() < 0.2 else None
+    server.random_fault = random_faults(0.2)
     _, notes = fetch(server, tmp_path)
     assert summary(notes.values()) == f"{len(ACCESSIONS)} ok"
 
@@ -416,7 +414,7 @@ def test_a_server_that_goes_down_ends_the_job_and_keeps_what_was_found(server, t
     """After ten proteins nothing but 503: the job gives up long before the last protein."""
     served = Counter()
 
-    def goes_down():
+    def goes_down(path):
         served["all"] += 1
         return status(503) if served["all"] > 20 else None
 
@@ -458,14 +456,12 @@ def test_connections_are_pooled_and_no_more_than_allowed(server):
 @pytest.mark.skipif(not REAL.is_dir(), reason="shared/data/afdb is not there")
 def test_all_real_models_arrive_through_random_faults(tmp_path):
     """370 models with 20 % faults: all stored, the manifest and the content exact."""
-    dice = random.Random(1)
-    faults = list(PASSING.values())
     with RealServer(REAL) as server:
         chains = {
             name: parse_structure(path.read_bytes(), name)[0]
             for name, path in server.models.items()
         }
-        server.random_fault = lambda: dice.choice(faults) if dice.random() < 0.2 else None
+        server.random_fault = random_faults(0.2)
         sequences = {name: chain.letters for name, chain in chains.items()}
         members = members_of(sequences)
         store, notes = fetch_structures(members, tmp_path, StructureSettings(), quick(server))

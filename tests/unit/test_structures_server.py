@@ -13,6 +13,7 @@ import struct
 import threading
 import time
 import zlib
+from collections import Counter
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,7 +79,8 @@ class AlphaFoldServer:
     ``records`` maps an accession to the records of its reply, ``files`` a path to its bytes,
     where they are other than one model of the sequence. ``faults`` maps a path to a list of
     handlers, taken one a request, before the honest answer; ``always`` is a handler for every
-    request of a path.
+    request of a path. ``random_fault`` is a function of a path that returns a handler, or None
+    for the honest answer.
     """
 
     def __init__(self, sequences, version=4):
@@ -126,7 +128,7 @@ class AlphaFoldServer:
             queue = self.faults.get(handler.path, [])
             fault = queue.pop(0) if queue else self.always.get(handler.path)
             if fault is None and self.random_fault is not None:
-                fault = self.random_fault()
+                fault = self.random_fault(handler.path)
         if fault is not None:
             fault(handler, self.body(handler.path))
         else:
@@ -278,6 +280,27 @@ ACCESSIONS = [f"P{number:05d}" for number in range(10000, 10040)]
 def sequence_of(seed, length=60):
     rng = random.Random(seed)
     return "".join(rng.choice("ACDEGKL") for _ in range(length))
+
+
+def random_faults(share, most=3):
+    """A passing fault for `share` of the requests, at most `most` in a row for one path.
+
+    Each path has draws of its own, for the order of the requests differs from run to run, and
+    a client that asks six times must not meet six faults, once in some runs.
+    """
+    dice = {}
+    row = Counter()
+    faults = list(PASSING.values())
+
+    def fault(path):
+        draw = dice.setdefault(path, random.Random(path))
+        if draw.random() >= share or row[path] == most:
+            row[path] = 0
+            return None
+        row[path] += 1
+        return draw.choice(faults)
+
+    return fault
 
 
 def quick(server, **changes):
