@@ -196,7 +196,13 @@ def write_split_audit(
     highest = np.where(alone, np.nan, rng.uniform(0.18, 0.299, len(proteins)))
     write_table(
         folder / "split/identity.csv",
-        pd.DataFrame({"id": proteins.ids, "max_cross_identity": highest.round(4)}),
+        pd.DataFrame(
+            {
+                "id": proteins.ids,
+                "max_cross_identity": highest.round(4),
+                "max_test_identity": highest.round(4),
+            }
+        ),
     )
     folds = sorted(set(assignments["fold"]))
     labels = dict.fromkeys(folds)

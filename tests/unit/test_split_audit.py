@@ -108,6 +108,21 @@ def test_copies_apart_count_as_similar(rng, tmp_path):
     assert (len(findings.leaks), findings.n_identical_apart) == (0, 2)
 
 
+def test_the_identity_of_a_test_protein_is_to_what_is_outside_of_its_test(rng, tmp_path):
+    """The pair is tested in the same fold; in another one it is trained and validated on."""
+    parent = random_sequence(rng, 200)
+    copy, other = random_sequence(rng, 90), random_sequence(rng, 150)
+    table = proteins(
+        [parent, mutated(rng, parent, 0.8), other, mutated(rng, other, 0.8), copy, copy]
+    )
+    # p0 and p1 are tested together; p2 without p3, and the copies p4 and p5 in different folds.
+    findings = audited(table, assigned(table, "TTtttT", "tvTttt", "ttttTt"), tmp_path)
+    identity = findings.identity.set_index("id")
+    assert identity["max_cross_identity"].notna().all()
+    assert identity["max_test_identity"].dropna().index.tolist() == ["p2", "p4", "p5"]
+    assert identity.loc["p2", "max_test_identity"] == identity.loc["p2", "max_cross_identity"]
+
+
 def test_isoforms_apart_are_seen(rng, tmp_path):
     sequences = [random_sequence(rng, 100) for _ in range(3)]
     table = proteins(sequences, ["P12345", "P12345-2", "Q99999"])

@@ -27,8 +27,8 @@ def make_strata(
     structures
         Manifest of the structures (id, status, mean_plddt), or None.
     identity
-        Highest identity of each protein to one in another part (id, max_cross_identity, empty
-        without a hit), or None.
+        Highest identity of each test protein to one in training, validation or calibration
+        (id, max_test_identity, empty without a hit), or None.
     """
     strata: Strata = {}
     for name in proteins.annotation_names:
@@ -44,7 +44,7 @@ def make_strata(
         plddt = pd.to_numeric(table["mean_plddt"], errors="coerce").to_numpy(dtype=float)
         strata["mean pLDDT"] = binned(plddt, PLDDT)
     if identity is not None:
-        table = identity.set_index("id")["max_cross_identity"].reindex(proteins.ids)
+        table = identity.set_index("id")["max_test_identity"].reindex(proteins.ids)
         values = pd.to_numeric(table, errors="coerce").to_numpy(dtype=float)
         bins = binned(values, IDENTITIES)
         strata["identity to other folds"] = {"no hit": np.isnan(values)} | bins

@@ -36,10 +36,11 @@ class Findings:
         their parts differ, separated by spaces).
     identity
         One row for each protein: ``id``; ``max_cross_identity``, its highest identity to a
-        protein in another part with the rule's coverage; ``max_local_identity``, the same at any
-        coverage; ``too_short``, whether an identical protein would still exceed the rule's
-        E-value. Missing if it has no hit in another part; copies of its sequence, which are not
-        aligned, are hits.
+        protein that is in another part of any fold, with the rule's coverage;
+        ``max_local_identity``, the same at any coverage; ``max_test_identity``, the same as the
+        first in the folds that test the protein, so to training, validation and calibration
+        alone; ``too_short``, whether an identical protein would still exceed the rule's E-value.
+        Missing if it has no hit there; copies of its sequence, which are not aligned, are hits.
     n_leaking
         Number of proteins with a similar one, or a copy, in another part.
     n_leaking_tests
@@ -148,6 +149,7 @@ class Auditor:
                     "id": self.table["id"],
                     "max_cross_identity": units.highest(covered).round(4),
                     "max_local_identity": units.highest(pd.concat([apart, copies])).round(4),
+                    "max_test_identity": units.highest(covered, tested=True).round(4),
                     "too_short": self.too_short[self.place],
                 }
             ).sort_values("id", ignore_index=True),

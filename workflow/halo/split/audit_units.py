@@ -85,13 +85,14 @@ class Units:
         distinct = codes[keys != ""].groupby(keys[keys != ""]).nunique()
         return int((distinct > 1).any(axis=1).sum())
 
-    def highest(self, pairs: pd.DataFrame) -> np.ndarray:
+    def highest(self, pairs: pd.DataFrame, tested: bool = False) -> np.ndarray:
         """Highest ``identity`` among the `pairs` of each protein, float [n_records].
 
-        `pairs` has the columns ``unit_a``, ``unit_b`` and ``identity``. NaN for a protein without
-        pairs.
+        `pairs` has the columns of `apart` and ``identity``. With `tested`, only those with the
+        protein in the test of a fold in which the parts differ. NaN for a protein without pairs.
         """
         highest = np.full(len(self.first_record), -1.0)
         for side in "ab":
-            np.maximum.at(highest, pairs[f"unit_{side}"].to_numpy(), pairs["identity"].to_numpy())
+            own = pairs[pairs[f"tests_{side}"].astype(bool)] if tested else pairs
+            np.maximum.at(highest, own[f"unit_{side}"].to_numpy(), own["identity"].to_numpy())
         return np.where(highest < 0, np.nan, highest)[self.of_record]
