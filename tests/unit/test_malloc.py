@@ -39,3 +39,30 @@ def test_freed_memory_is_kept():
     )
     assert kept < 1_000_000
     assert given_back > 60_000_000  # of 64 million bytes
+
+
+TRIMMED = """
+import os, torch
+from halo.malloc import trim_freed_memory
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+blocks = [torch.ones(16_000) for _ in range(2000)]  # of 64 kB each, which glibc keeps
+last = blocks.pop()  # above them in memory
+before = resident()
+blocks.clear()
+print(before - resident())
+trim_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone gives it back")
+def test_freed_memory_below_other_memory_is_returned():
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    said = subprocess.check_output([sys.executable, "-c", TRIMMED], env=environment, text=True)
+    freed, trimmed = map(int, said.split())
+    assert freed < 10_000_000
+    assert trimmed > 100_000_000  # of 128 million bytes

@@ -48,6 +48,18 @@ def give_back_freed_memory() -> Iterator[None]:
         library.mallopt(M_MMAP_MAX, 0)
 
 
+def trim_freed_memory() -> None:
+    """Return the freed memory of all threads to the system, once.
+
+    glibc keeps freed blocks that lie below others in use, and those of one thread for that thread.
+    Call it between two stages with many arrays, so that the second does not add to what the first
+    no longer needs. Without glibc, this does nothing.
+    """
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
 def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
         return None

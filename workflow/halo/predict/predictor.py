@@ -24,6 +24,7 @@ from halo.evaluation.conformal import label_sets
 from halo.graphs.stage import build_graphs
 from halo.homologues.rule import HomologueRule
 from halo.label_groups import LabelGroup, as_content, by_group
+from halo.malloc import trim_freed_memory
 from halo.network.features import MODALITIES
 from halo.predict.attribution import Attribution
 from halo.predict.bundle import Bundle
@@ -275,8 +276,10 @@ class Predictor:
         if stores.structures is not None and self.ensemble.needs_graphs:
             graphs = build_graphs(members, stores.own, stores.structures, self.graph_settings)
         embeddings = [self._embedded(members, weights, stores) for weights in self.weights]
+        trim_freed_memory()
         hashes = table["seq_hash"].to_numpy(dtype=object)
         alone = self.ensemble.predict(hashes, table["length"].to_numpy(), graphs, embeddings)
+        trim_freed_memory()
         prediction = self._with_homologues(alone, [neighbours[name] for name in hashes])
         chosen = by_group(
             self.bundle.groups, decide, prediction.probabilities, prediction.thresholds
