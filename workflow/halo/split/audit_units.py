@@ -93,6 +93,6 @@ class Units:
         """
         highest = np.full(len(self.first_record), -1.0)
         for side in "ab":
-            own = pairs[pairs[f"tests_{side}"].astype(bool)] if tested else pairs
+            own = pairs[pairs[f"tests_{side}"]] if tested else pairs
             np.maximum.at(highest, own[f"unit_{side}"].to_numpy(), own["identity"].to_numpy())
         return np.where(highest < 0, np.nan, highest)[self.of_record]
